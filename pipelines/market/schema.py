@@ -1,0 +1,83 @@
+"""The vocabulary of table schemas: `Column` and `TableSchema`.
+
+Lives here: what a column and a table are, and their Arrow form. Everything derived from a schema (pandera contracts, GX columns,
+catalogue views, fingerprints, docs) starts from these two classes.
+Does not live here: the tables themselves (`market/tables/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+UTC_TIMESTAMP = pa.timestamp("us", tz="UTC")
+DATE = pa.date32()
+TEXT = pa.string()
+REAL = pa.float64()
+FLOAT = pa.float32()
+WHOLE = pa.int64()
+FLAG = pa.bool_()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, what it means, its unit, and whether it may be missing.
+
+    `observational` marks what a rebuild cannot reproduce (clock times, durations, versions): fingerprints leave it out.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    unit: str | None = None
+    nullable: bool = False
+    observational: bool = False
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """One published table: key, columns, and how it is laid out in the lake.
+
+    `partition_by` names the partition column (at most one); `sort_by` the order of rows inside a file.
+    """
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    partition_by: str | None = None
+    sort_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError(f"table {self.name}: a column is named twice")
+        missing = [c for c in (*self.key, *self.sort_by, *filter(None, [self.partition_by])) if c not in names]
+        if missing:
+            raise ValueError(f"table {self.name}: no such column: {', '.join(missing)}")
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in published order."""
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"table {self.name} has no column {name}")
+
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema, fields in published order."""
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    def reproducible(self) -> list[str]:
+        """Names of the columns that the same inputs always reproduce."""
+        return [c.name for c in self.columns if not c.observational]
+
+    def derive(self, name: str, description: str, *, key: Iterable[str], add: Iterable[Column]) -> TableSchema:
+        """A table like this one with more columns and another key."""
+        return replace(self, name=name, description=description, key=tuple(key), columns=(*self.columns, *add))

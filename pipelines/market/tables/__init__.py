@@ -1,0 +1,50 @@
+"""Every table of the lake whose columns are fixed, by name.
+
+Lives here: the registry `TABLES` and which tables ingest merges into.
+Does not live here: indicator tables, whose columns follow their registry (`indicators/tables.py`); reading or writing (`storage/`).
+"""
+
+from __future__ import annotations
+
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import bars, operations, reference, research, scanning
+
+#: Tables that ingest writes row by row with a merge by key; a replaced row moves to `<table>_superseded`.
+MERGED: tuple[TableSchema, ...] = (
+    bars.BARS_DAILY,
+    bars.BARS_1M,
+    bars.BARS_1M_EXTENDED,
+    reference.CORPORATE_ACTIONS,
+    reference.INSTRUMENTS,
+    reference.INSTRUMENT_ALIASES,
+)
+
+TABLES: dict[str, TableSchema] = {
+    table.name: table
+    for table in (
+        *MERGED,
+        *(operations.superseded(table) for table in (bars.BARS_DAILY, bars.BARS_1M, bars.BARS_1M_EXTENDED)),
+        *(operations.superseded(table) for table in (reference.CORPORATE_ACTIONS, reference.INSTRUMENTS)),
+        operations.superseded(scanning.SCANNER_SIGNALS),
+        reference.SESSIONS,
+        scanning.SCANNER_SIGNALS,
+        scanning.SIGNALS_LIVE,
+        scanning.SCANNER_RUNS,
+        research.BACKTEST_RUNS,
+        research.BACKTEST_TRADES,
+        research.BACKTEST_EQUITY,
+        research.RISK_VAR,
+        operations.DATA_QUALITY_METRICS,
+        operations.QUARANTINE,
+        operations.RAW_FILES,
+        operations.RELEASES,
+    )
+}
+
+
+def table(name: str) -> TableSchema:
+    """The schema called `name`; KeyError naming the known ones when there is none."""
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise KeyError(f"unknown table {name!r}; known: {', '.join(sorted(TABLES))}") from None

@@ -1,0 +1,77 @@
+"""Schemas of raw bars: daily, one-minute, and one-minute outside regular hours.
+
+Lives here: what a stored bar carries. Prices are as traded (never adjusted), times are UTC, `ts` is the start of a bar.
+Does not live here: rules about values (`quality/rules.py`).
+"""
+
+from __future__ import annotations
+
+from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
+
+EXCHANGE = Column("exchange", TEXT, "Exchange as an ISO 10383 market identifier code (MIC).")
+INSTRUMENT_ID = Column("instrument_id", TEXT, "Identity minted at first sight; never changes through renames.")
+SYMBOL = Column("symbol", TEXT, "Ticker as traded on that day.")
+SESSION_DATE = Column("session_date", DATE, "Trading session, by the exchange's own calendar date.", unit="date")
+
+OHLC = (
+    Column("open", REAL, "First price of the bar, as traded.", unit="price"),
+    Column("high", REAL, "Highest price of the bar, as traded.", unit="price"),
+    Column("low", REAL, "Lowest price of the bar, as traded.", unit="price"),
+    Column("close", REAL, "Last (or official closing) price of the bar, as traded.", unit="price"),
+)
+VOLUME = Column("volume", WHOLE, "Units traded within the bar.", unit="shares")
+
+PROVENANCE = (
+    Column("source", TEXT, "Name of the source that delivered the row."),
+    Column("known_at", UTC_TIMESTAMP, "Moment from which the row was known; see DESIGN of the two clocks.", unit="UTC"),
+    Column("batch_id", TEXT, "Delivery (file, source, options) that the row came with."),
+    Column("row_number", WHOLE, "Row of the raw file that the bar was read from (1 = its first line)."),
+)
+
+BARS_DAILY = TableSchema(
+    name="bars_daily",
+    description="Daily bars as traded, one row per instrument and session.",
+    key=("exchange", "instrument_id", "session_date"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SESSION_DATE,
+        SYMBOL,
+        Column("series", TEXT, "Trading series, where the exchange has them (NSE: EQ, BE, BZ).", nullable=True),
+        *OHLC,
+        VOLUME,
+        Column("turnover", REAL, "Traded value in currency units; NULL where not given.", unit="currency", nullable=True),
+        Column("trades", WHOLE, "Number of trades; NULL where not given.", unit="count", nullable=True),
+        Column("prev_close", REAL, "Previous close as printed by the vendor.", unit="price", nullable=True),
+        Column("delivery_qty", WHOLE, "Units marked for delivery (NSE).", unit="shares", nullable=True),
+        *PROVENANCE,
+        Column("session_year", WHOLE, "Calendar year of the session: the partition of the table.", unit="year"),
+    ),
+    partition_by="session_year",
+    sort_by=("instrument_id", "session_date"),
+)
+
+BARS_1M = TableSchema(
+    name="bars_1m",
+    description="One-minute bars of the regular session, as traded; a minute without a trade has no row.",
+    key=("exchange", "instrument_id", "ts"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        Column("ts", UTC_TIMESTAMP, "Start of the minute.", unit="UTC"),
+        SYMBOL,
+        SESSION_DATE,
+        *OHLC,
+        VOLUME,
+        *PROVENANCE,
+    ),
+    partition_by="session_date",
+    sort_by=("instrument_id", "ts"),
+)
+
+BARS_1M_EXTENDED = BARS_1M.derive(
+    "bars_1m_extended",
+    "One-minute bars inside the exchange's extended windows (pre-open, post-close, closing auction).",
+    key=BARS_1M.key,
+    add=(Column("segment", TEXT, "pre, post or auction."),),
+)

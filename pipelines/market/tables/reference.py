@@ -1,0 +1,101 @@
+"""Schemas of reference data: instruments, their names through time, corporate actions, sessions.
+
+Lives here: what is known about instruments and exchanges besides bars.
+Does not live here: how actions adjust prices (`market/corporate_actions.py`).
+"""
+
+from __future__ import annotations
+
+from pipelines.market.schema import DATE, FLAG, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
+from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, PROVENANCE, SESSION_DATE
+
+#: Kinds of corporate action that the lake knows.
+ACTIONS = (
+    "split",
+    "bonus",
+    "dividend",
+    "rights",
+    "demerger",
+    "merger",
+    "delisting",
+    "rename",
+    "capital_reduction",
+)
+
+CORPORATE_ACTIONS = TableSchema(
+    name="corporate_actions",
+    description="Corporate actions by ex-date.",
+    key=("instrument_id", "ex_date", "action"),
+    columns=(
+        INSTRUMENT_ID,
+        Column("ex_date", DATE, "First session that trades without the entitlement.", unit="date"),
+        Column("action", TEXT, f"One of {', '.join(ACTIONS)}."),
+        EXCHANGE,
+        Column("ratio", REAL, "New shares per old share (7.0 for a 7:1 split); NULL for cash.", unit="ratio", nullable=True),
+        Column("amount", REAL, "Cash per share; NULL where none.", unit="currency per share", nullable=True),
+        Column("successor_id", TEXT, "Instrument that continues or was split off.", nullable=True),
+        *PROVENANCE,
+    ),
+    sort_by=("instrument_id", "ex_date", "action"),
+)
+
+INSTRUMENTS = TableSchema(
+    name="instruments",
+    description="Instruments with the attributes that change rarely; one row per instrument and period of validity.",
+    key=("instrument_id", "valid_from"),
+    columns=(
+        INSTRUMENT_ID,
+        Column("valid_from", DATE, "First session for which the row holds.", unit="date"),
+        EXCHANGE,
+        Column("symbol", TEXT, "Current ticker."),
+        Column("isin", TEXT, "ISIN (ISO 6166).", nullable=True),
+        Column("name", TEXT, "Name of the issuer or fund.", nullable=True),
+        Column("sector", TEXT, "Sector, where a source gives one.", nullable=True),
+        Column("tick_size", REAL, "Smallest price step.", unit="price"),
+        Column("lot_size", WHOLE, "Smallest order quantity.", unit="shares"),
+        Column("valid_to", DATE, "Last session for which the row holds; NULL while open.", unit="date", nullable=True),
+        Column("is_active", FLAG, "False once delisted or merged away."),
+        *PROVENANCE,
+    ),
+    sort_by=("instrument_id", "valid_from"),
+)
+
+INSTRUMENT_ALIASES = TableSchema(
+    name="instrument_aliases",
+    description="Tickers and other identifiers of an instrument, each with its period.",
+    key=("instrument_id", "kind", "value", "valid_from"),
+    columns=(
+        INSTRUMENT_ID,
+        Column("kind", TEXT, "symbol, isin or a vendor's token kind."),
+        Column("value", TEXT, "The identifier."),
+        Column("valid_from", DATE, "First day of use.", unit="date"),
+        EXCHANGE,
+        Column("valid_to", DATE, "Last day of use; NULL while in use.", unit="date", nullable=True),
+        *PROVENANCE,
+    ),
+    sort_by=("instrument_id", "kind", "valid_from", "value"),
+)
+
+SESSIONS = TableSchema(
+    name="sessions",
+    description="The exchange's trading sessions.",
+    key=("exchange", "session_date"),
+    columns=(
+        EXCHANGE,
+        SESSION_DATE,
+        Column(
+            "session_number",
+            WHOLE,
+            "Sessions of the exchange counted from the calendar's start; consecutive.",
+            unit="count",
+        ),
+        Column("opens_at", UTC_TIMESTAMP, "Open of the regular session.", unit="UTC"),
+        Column("closes_at", UTC_TIMESTAMP, "Close of the regular session.", unit="UTC"),
+        Column("windows", TEXT, "Regular trading windows as JSON: [[open, close], …] in UTC."),
+        Column("bars_expected", WHOLE, "One-minute bars of the regular session.", unit="count"),
+        Column("kind", TEXT, "regular, half_day or special."),
+    ),
+    sort_by=("session_date",),
+)
+
+__all__ = ["ACTIONS", "CORPORATE_ACTIONS", "INSTRUMENTS", "INSTRUMENT_ALIASES", "SESSIONS", "UTC_TIMESTAMP"]

@@ -1,0 +1,110 @@
+"""Schemas of research results: backtests and risk.
+
+Lives here: what a backtest run, its trades and equity, and a VaR figure carry.
+Does not live here: how they are computed (`backtest/`, `risk/`).
+"""
+
+from __future__ import annotations
+
+from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
+from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SESSION_DATE, SYMBOL
+
+RUN_ID = Column("run_id", TEXT, "Hash of strategy, parameters, input fingerprint and code version.")
+
+
+def _ratio(name: str, description: str) -> Column:
+    return Column(name, REAL, description, unit="ratio", nullable=True)
+
+
+BACKTEST_RUNS = TableSchema(
+    name="backtest_runs",
+    description="One row per backtest run.",
+    key=("run_id",),
+    columns=(
+        RUN_ID,
+        EXCHANGE,
+        Column("algorithm_name", TEXT, "Strategy."),
+        Column("scanner_used", TEXT, "Scanner whose signals were traded."),
+        Column("start_date", DATE, "First session.", unit="date"),
+        Column("end_date", DATE, "Last session.", unit="date"),
+        Column("symbols_tested", WHOLE, "Instruments with bars.", unit="count"),
+        Column("total_signals", WHOLE, "Signals seen.", unit="count"),
+        Column("trades", WHOLE, "Round trips.", unit="count"),
+        _ratio("total_return", "Final equity over initial cash − 1."),
+        _ratio("cagr", "Compound annual growth, 252 sessions a year."),
+        _ratio("max_drawdown", "Deepest fall from a peak of equity (negative)."),
+        _ratio("sharpe_ratio", "Annualised mean over deviation of session returns, risk-free 0."),
+        _ratio("sortino_ratio", "As Sharpe with downside deviation."),
+        _ratio("sharpe_ci_low", "Lower end of the 95 % bootstrap interval of the Sharpe ratio."),
+        _ratio("sharpe_ci_high", "Upper end of the 95 % bootstrap interval of the Sharpe ratio."),
+        _ratio("deflated_sharpe", "Probability that the Sharpe ratio beats the best of N trials by luck."),
+        _ratio("turnover", "Traded value a year over mean equity."),
+        Column("costs", REAL, "Fees and charges paid.", unit="currency"),
+        Column("execution_time_seconds", REAL, "Wall time of the run.", unit="seconds", observational=True),
+        Column("config_snapshot", TEXT, "Parameters as canonical JSON."),
+        Column("release_id", TEXT, "Release that published the run.", nullable=True, observational=True),
+    ),
+    sort_by=("run_id",),
+)
+
+BACKTEST_TRADES = TableSchema(
+    name="backtest_trades",
+    description="Round trips of each backtest run.",
+    key=("run_id", "trade_number"),
+    columns=(
+        RUN_ID,
+        Column("trade_number", WHOLE, "Order of entry within the run, from 1.", unit="count"),
+        INSTRUMENT_ID,
+        SYMBOL,
+        Column("signal_id", TEXT, "Signal that opened the trade."),
+        Column("side", TEXT, "LONG or SHORT."),
+        Column("entry_ts", UTC_TIMESTAMP, "Moment of the entry fill.", unit="UTC"),
+        Column("exit_ts", UTC_TIMESTAMP, "Moment of the exit fill.", unit="UTC"),
+        Column("quantity", REAL, "Units held at exit, after splits.", unit="shares"),
+        Column("entry_price", REAL, "Fill price as traded at entry.", unit="price"),
+        Column("exit_price", REAL, "Fill price as traded at exit.", unit="price"),
+        Column("exit_reason", TEXT, "stop, target, signal, time, kill_switch or end."),
+        Column("fees", REAL, "Costs of both sides.", unit="currency"),
+        Column("pnl", REAL, "Profit after costs.", unit="currency"),
+    ),
+    sort_by=("run_id", "trade_number"),
+)
+
+BACKTEST_EQUITY = TableSchema(
+    name="backtest_equity",
+    description="Equity of each backtest run at each session's close.",
+    key=("run_id", "session_date"),
+    columns=(
+        RUN_ID,
+        SESSION_DATE,
+        Column("ts", UTC_TIMESTAMP, "Close of the session.", unit="UTC"),
+        Column("equity", REAL, "Cash plus holdings at the close.", unit="currency"),
+        Column("drawdown", REAL, "Equity over its running peak − 1.", unit="ratio"),
+        Column("exposure", REAL, "Value of holdings over equity.", unit="ratio"),
+    ),
+    sort_by=("run_id", "session_date"),
+)
+
+RISK_VAR = TableSchema(
+    name="risk_var",
+    description="Value at risk and expected shortfall of one session's return.",
+    key=("portfolio", "session_date", "method", "confidence"),
+    columns=(
+        Column("portfolio", TEXT, "Whose returns: a backtest's run_id or a named portfolio."),
+        SESSION_DATE,
+        Column("method", TEXT, "historical, normal or cornish_fisher."),
+        Column("confidence", REAL, "Confidence level, 0 to 1.", unit="ratio"),
+        Column(
+            "var",
+            REAL,
+            "Loss not exceeded with that confidence, as a positive fraction of equity.",
+            unit="ratio",
+            nullable=True,
+        ),
+        Column("cvar", REAL, "Mean loss beyond VaR, as a positive fraction of equity.", unit="ratio", nullable=True),
+        Column("breaches", WHOLE, "Sessions whose loss exceeded the rolling VaR before them.", unit="count", nullable=True),
+        Column("kupiec_p", REAL, "p-value of Kupiec's proportion of failures.", nullable=True),
+        Column("christoffersen_p", REAL, "p-value of Christoffersen's conditional coverage.", nullable=True),
+    ),
+    sort_by=("portfolio", "session_date", "method", "confidence"),
+)

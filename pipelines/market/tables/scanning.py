@@ -1,0 +1,76 @@
+"""Schemas of what scanners produce: signals, live signals, and the record of each scan.
+
+Lives here: what a signal carries.
+Does not live here: the scanners (`dbt_project/models/scanners`) and their registry (`scanners/`).
+"""
+
+from __future__ import annotations
+
+from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
+from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SESSION_DATE, SYMBOL
+
+SESSION_YEAR = Column("session_year", WHOLE, "Calendar year of the session: the partition of the table.", unit="year")
+
+SCANNER_SIGNALS = TableSchema(
+    name="scanner_signals",
+    description="Signals of every scanner, nightly and over history. `ts` is the moment of decision.",
+    key=("signal_id",),
+    columns=(
+        Column("signal_id", TEXT, "Hash of scanner, version, parameters, instrument, session, ts and side."),
+        Column("scanner_name", TEXT, "Scanner that decided."),
+        Column("scanner_version", WHOLE, "Version of the scanner's rule."),
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SYMBOL,
+        SESSION_DATE,
+        Column("ts", UTC_TIMESTAMP, "Moment of decision (as of which the scanner looked).", unit="UTC"),
+        Column("timeframe", TEXT, "Bar size the rule is about: 1d or 1m."),
+        Column("signal_type", TEXT, "BUY, SELL or HOLD."),
+        Column("entry_price", REAL, "Price at decision, as traded.", unit="price"),
+        Column("target_price", REAL, "Price to take profit at, as traded.", unit="price", nullable=True),
+        Column("stop_loss", REAL, "Price to give up at, as traded.", unit="price", nullable=True),
+        Column("confidence_score", REAL, "Rank from 0 to 1; not a probability.", unit="ratio"),
+        Column("details", TEXT, "The numbers behind the decision as JSON."),
+        Column("superseded_by", TEXT, "Signal that replaces this one after a restatement.", nullable=True),
+        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the inputs, never before ts.", unit="UTC"),
+        SESSION_YEAR,
+    ),
+    partition_by="session_year",
+    sort_by=("session_date", "scanner_name", "instrument_id", "ts", "signal_id"),
+)
+
+SIGNALS_LIVE = TableSchema(
+    name="signals_live",
+    description="Signals as live scans issued them; appended, never deleted by a nightly run.",
+    key=("signal_id", "mode"),
+    columns=(
+        *SCANNER_SIGNALS.columns,
+        Column("mode", TEXT, "live or replay."),
+        Column("run_key", TEXT, "Batch of bars that set off the scan."),
+    ),
+    partition_by="session_year",
+    sort_by=SCANNER_SIGNALS.sort_by,
+)
+
+SCANNER_RUNS = TableSchema(
+    name="scanner_runs",
+    description="One row per scan: what it should have seen and what it saw.",
+    key=("scanner_name", "exchange", "as_of_ts", "mode"),
+    columns=(
+        Column("scanner_name", TEXT, "Scanner that ran."),
+        EXCHANGE,
+        SESSION_DATE,
+        Column("as_of_ts", UTC_TIMESTAMP, "Moment that the scan looked at.", unit="UTC"),
+        Column("mode", TEXT, "nightly, live or history."),
+        Column("universe_size", WHOLE, "Active instruments that have traded before the moment.", unit="count"),
+        Column("instruments_scanned", WHOLE, "Instruments with all inputs the rule needs.", unit="count"),
+        Column("coverage_pct", REAL, "Scanned over universe.", unit="percent"),
+        Column("signals", WHOLE, "Signals issued.", unit="count"),
+        Column("duration_ms", REAL, "Wall time of the scan.", unit="milliseconds", nullable=True, observational=True),
+        SESSION_YEAR,
+    ),
+    partition_by="session_year",
+    sort_by=("session_date", "scanner_name", "as_of_ts", "mode"),
+)
+
+__all__ = ["DATE", "SCANNER_RUNS", "SCANNER_SIGNALS", "SIGNALS_LIVE"]

@@ -1,0 +1,68 @@
+"""The build database: where dbt computes one exchange's window from pinned files.
+
+Lives here: preparing it (schema `lake`) and reading what dbt made of it.
+Does not live here: the models (`dbt_project/`) and committing their windows (`orchestration` calls `publish.replace_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipelines.market.schema import TableSchema
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+from pipelines.storage.plan import BuildPlan
+from pipelines.storage.relations import quoted, select_files
+
+
+def build_path(state_dir: Path, exchange: str) -> Path:
+    """The build database of an exchange. It is derived: every build starts it anew."""
+    return state_dir / "build" / f"{exchange}.duckdb"
+
+
+def prepare_build(
+    lake: Lake,
+    plan: BuildPlan,
+    path: Path,
+    *,
+    inputs: Mapping[str, TableSchema],
+    derived: Mapping[str, TableSchema],
+    derived_versions: Mapping[str, int],
+    sessions: pl.DataFrame,
+) -> None:
+    """Start the build database anew.
+
+    Schema `lake` gets a view per input at the plan's version, a view per derived table at the last built version (what is
+    carried forward), the calendar, and the windows `window_daily` and `window_1m` (instrument_id, from_session, to_session).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in (path, path.with_name(path.name + ".wal")):
+        stale.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE SCHEMA lake")
+        for name, schema in inputs.items():
+            connection.execute(_view(lake, plan.exchange, name, schema, plan.inputs.get(name)))
+        for name, schema in derived.items():
+            connection.execute(_view(lake, plan.exchange, name, schema, None if plan.full else derived_versions.get(name)))
+        for name, frame in (("sessions", sessions), ("window_daily", plan.daily), ("window_1m", plan.minute)):
+            connection.register("incoming", frame.to_arrow())
+            connection.execute(f"CREATE TABLE lake.{name} AS SELECT * FROM incoming")
+            connection.unregister("incoming")
+
+
+def read_built(path: Path, relation: str) -> pl.DataFrame:
+    """Rows of a relation that dbt built, as `schema.name`."""
+    schema, name = relation.split(".")
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.sql(f"SELECT * FROM {quoted(schema)}.{quoted(name)}").pl()
+
+
+def _view(lake: Lake, exchange: str, name: str, schema: TableSchema, version: int | None) -> str:
+    files = [] if version is None else LakeTable(lake.table_uri(exchange, name), schema).files(version)
+    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, files)}"

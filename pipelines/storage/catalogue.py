@@ -1,0 +1,118 @@
+"""The published catalogue: the DuckDB file that analysts open.
+
+Lives here: writing a release's catalogue and publishing it by an atomic swap of a symbolic link.
+Does not live here: what a release is (`releases.py`); running queries (`query.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables.operations import RELEASES
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+from pipelines.storage.relations import literal, quoted, select_files
+from pipelines.storage.releases import Release, releases_frame
+
+#: Tables that are kept trimmed inside the file, so that the newest rows come without opening Parquet.
+_NEWEST = {"indicators_daily": 1, "bars_daily": 50}
+
+
+def publish_catalogue(
+    lake: Lake,
+    release: Release,
+    schemas: Mapping[str, TableSchema],
+    history: Iterable[Release],
+    state_dir: Path,
+    link: Path,
+) -> Path:
+    """Make `link` point to the release's catalogue, writing that first where it is missing. Returns the catalogue's path.
+
+    The link is replaced by a rename: a reader sees the old catalogue or the new one. The file itself is never written again.
+    """
+    path = write_catalogue(lake, release, schemas, history, state_dir)
+    crash_point("catalogue.written")
+    target = os.path.relpath(path, link.parent)
+    if not (link.is_symlink() and os.readlink(link) == target):
+        temporary = link.with_name(f".{link.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
+    crash_point("catalogue.published")
+    return path
+
+
+def write_catalogue(
+    lake: Lake, release: Release, schemas: Mapping[str, TableSchema], history: Iterable[Release], state_dir: Path
+) -> Path:
+    """The catalogue file of a release (mode 0444), written aside and renamed when complete."""
+    folder = state_dir / "catalogue"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{release.release_id}.duckdb"
+    if path.exists():
+        return path
+    temporary = folder / f".{release.release_id}.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    with duckdb.connect(str(temporary)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, schema in sorted(schemas.items()):
+            connection.execute(f"CREATE VIEW {quoted(name)} AS {_union(lake, release, schema)}")
+            _comment(connection, schema)
+        _trim(connection)
+        connection.register("history", releases_frame([r for r in history if r.sequence <= release.sequence]).to_arrow())
+        connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
+        connection.unregister("history")
+        _comment(connection, RELEASES, kind="TABLE")
+    temporary.chmod(0o444)
+    os.replace(temporary, path)
+    return path
+
+
+def delete_old_catalogues(state_dir: Path, link: Path, keep_days: int) -> int:
+    """Delete catalogues that are not published and older than `keep_days`; readers that hold one keep their open file."""
+    current = link.resolve() if link.is_symlink() else None
+    limit = time.time() - keep_days * 86_400
+    removed = 0
+    for path in (state_dir / "catalogue").glob("*.duckdb"):
+        if path != current and path.stat().st_mtime < limit:
+            path.unlink()
+            removed += 1
+    return removed
+
+
+def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
+    parts = []
+    for exchange, versions in sorted(release.table_versions.items()):
+        if schema.name in versions:
+            table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+            files = table.files(versions[schema.name])
+            if files:
+                parts.append(select_files(schema, files))
+    body = " UNION ALL ".join(parts) if parts else select_files(schema, [])
+    if schema.name != "scanner_signals":
+        return body
+    return f"SELECT *, {literal(release.release_id)} AS release_id FROM ({body})"
+
+
+def _trim(connection: duckdb.DuckDBPyConnection) -> None:
+    for name, rows in _NEWEST.items():
+        connection.execute(
+            f"CREATE TABLE {name}_latest AS SELECT * FROM {name} "
+            f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {rows} "
+            "ORDER BY instrument_id, session_date"
+        )
+        connection.execute(f"COMMENT ON TABLE {name}_latest IS 'The last {rows} rows of {name} for each instrument.'")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, schema: TableSchema, kind: str = "VIEW") -> None:
+    connection.execute(f"COMMENT ON {kind} {quoted(schema.name)} IS {literal(schema.description)}")
+    for column in schema.columns:
+        text = column.description + (f" [{column.unit}]" if column.unit else "")
+        connection.execute(f"COMMENT ON COLUMN {quoted(schema.name)}.{quoted(column.name)} IS {literal(text)}")

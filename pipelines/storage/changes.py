@@ -1,0 +1,48 @@
+"""What changed between two versions of a lake table.
+
+Lives here: `changed_sessions`, which reads only the partitions whose files differ.
+Does not live here: what has to be rebuilt because of it (`plan.py`).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+from deltalake import DeltaTable
+
+from pipelines.market.schema import TableSchema
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
+
+
+def changed_rows(table: LakeTable, base: int | None, head: int, columns: list[str]) -> pl.DataFrame:
+    """Keys (with `columns` and the batch) that were added, replaced or removed between version `base` and `head`.
+
+    `base` None means that nothing was seen yet: every row is new.
+    """
+    schema = table.schema
+    wanted = list(dict.fromkeys([*schema.key, *columns, "batch_id"]))
+    if base == head:
+        return empty_frame(schema).select(wanted)
+    if base is None:
+        return table.read(head, columns=wanted)
+    partitions = _touched_partitions(table, base, head)
+    before = table.read(base, partitions, wanted)
+    after = table.read(head, partitions, wanted)
+    identity = [*schema.key, "batch_id"]
+    gone = before.join(after, on=identity, how="anti")
+    come = after.join(before, on=identity, how="anti")
+    return pl.concat([come, gone]).unique(maintain_order=True)
+
+
+def _touched_partitions(table: LakeTable, base: int, head: int) -> list[PartitionValue] | None:
+    schema: TableSchema = table.schema
+    if schema.partition_by is None:
+        return None
+    column = f"partition.{schema.partition_by}"
+    old, new = (_files(table.uri, version, column) for version in (base, head))
+    differing = pl.concat([old.join(new, on="path", how="anti"), new.join(old, on="path", how="anti")])
+    return differing.get_column(column).unique().sort().to_list()
+
+
+def _files(uri: str, version: int, column: str) -> pl.DataFrame:
+    actions = pl.DataFrame(DeltaTable(uri, version=version).get_add_actions(flatten=True))
+    return actions.select("path", column)

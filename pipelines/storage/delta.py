@@ -1,0 +1,182 @@
+"""One Delta table of the lake: versions, file lists, reads and commits.
+
+Lives here: `LakeTable`, the only place that calls deltalake.
+Does not live here: what to write (`merge.py`, `publish.py`), what to release (`releases.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from functools import partial
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from pipelines.market.schema import TableSchema
+
+PartitionValue = date | int
+#: 15,000 rows a group keep one instrument's day within one group (facts measured on 500 × 375 bars a session).
+_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=15_000)
+#: Versions are kept until a release no longer pins them; deletion is `vacuum`'s decision, not the log's.
+_CONFIGURATION: dict[str, str | None] = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    "delta.deletedFileRetentionDuration": "interval 3650 days",
+}
+_COMMIT_ATTEMPTS = 20
+
+
+class LakeConflictError(RuntimeError):
+    """Other writers kept committing to the same table; nothing of this commit was written."""
+
+
+class LakeTable:
+    """A table of the lake at one address.
+
+    Every write goes through the handle of the version that was read, so that a writer who decided on old rows fails instead of
+    silently undoing a newer commit.
+    """
+
+    def __init__(self, uri: str, schema: TableSchema) -> None:
+        self.uri = uri
+        self.schema = schema
+
+    def version(self) -> int | None:
+        """Latest version; None while the table does not exist."""
+        handle = self._open()
+        return None if handle is None else handle.version()
+
+    def files(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> list[str]:
+        """Data files of a version, sorted; of some partitions only where given. Never a glob: old files stay on disk."""
+        handle = self._require(version)
+        if partitions is None:
+            return sorted(handle.file_uris())
+        if not partitions:
+            return []
+        return sorted(handle.file_uris(file_pruning_predicate=self._predicate(partitions)))
+
+    def read(
+        self,
+        version: int | None = None,
+        partitions: Sequence[PartitionValue] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Rows of a version (default: the latest) in the schema's order; an empty frame while the table does not exist."""
+        handle = self._open(version)
+        return self._read(handle, partitions, columns)
+
+    def scan_versions(self) -> list[dict[str, object]]:
+        """The table's history, newest first: version, timestamp, operation, custom metadata."""
+        handle = self._open()
+        return [] if handle is None else handle.history()
+
+    def update(
+        self,
+        change: Callable[[Callable[[Sequence[PartitionValue] | None], pl.DataFrame]], Change],
+        metadata: Mapping[str, str],
+    ) -> int | None:
+        """Read, decide, commit; and again from the new head when another writer was faster.
+
+        `change` receives a reader of the base version's rows by partition and returns the partitions to replace.
+        Returns the version that holds the change: the base version when there was nothing to write.
+        Raises LakeConflictError after 20 lost races.
+        """
+        for _ in range(_COMMIT_ATTEMPTS):
+            handle = self._open()
+            decided = change(partial(self._read, handle))
+            if decided.partitions is not None and not decided.partitions:
+                return None if handle is None else handle.version()
+            handle = handle or self._create()
+            try:
+                self._write(handle, decided, metadata)
+            except CommitFailedError:
+                continue
+            return handle.version()
+        raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
+
+    def append(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> int:
+        """Add rows as one commit. The caller knows that their keys are new."""
+        handle = self._open() or self._create()
+        write_deltalake(
+            handle,
+            self._arrow(frame),
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(custom_metadata=dict(metadata)),
+        )
+        return handle.version()
+
+    # --- below: the handle ---
+
+    def _open(self, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self.uri, version=version)
+        except TableNotFoundError:
+            return None
+
+    def _require(self, version: int) -> DeltaTable:
+        handle = self._open(version)
+        if handle is None:
+            raise FileNotFoundError(f"{self.uri}: no such table")
+        return handle
+
+    def _create(self) -> DeltaTable:
+        return DeltaTable.create(
+            self.uri,
+            schema=self.schema.arrow(),
+            mode="ignore",
+            partition_by=[self.schema.partition_by] if self.schema.partition_by else None,
+            configuration=_CONFIGURATION,
+        )
+
+    def _read(
+        self, handle: DeltaTable | None, partitions: Sequence[PartitionValue] | None, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        names = list(columns or self.schema.names)
+        if handle is None or (partitions is not None and not partitions):
+            return empty_frame(self.schema).select(names)
+        rows = pl.scan_delta(handle)
+        if partitions is not None and self.schema.partition_by:
+            rows = rows.filter(pl.col(self.schema.partition_by).is_in(list(partitions)))
+        return rows.select(names).collect()
+
+    def _write(self, handle: DeltaTable, decided: Change, metadata: Mapping[str, str]) -> None:
+        predicate = None if decided.partitions is None else self._predicate(decided.partitions)
+        write_deltalake(
+            handle,
+            self._arrow(decided.rows),
+            mode="overwrite",
+            predicate=predicate,
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(custom_metadata=dict(metadata)),
+        )
+
+    def _predicate(self, partitions: Iterable[PartitionValue]) -> str:
+        if not self.schema.partition_by:
+            raise ValueError(f"table {self.schema.name} has no partitions")
+        values = ", ".join(str(p) if isinstance(p, int) else f"'{p.isoformat()}'" for p in sorted(set(partitions)))
+        return f"{self.schema.partition_by} IN ({values})"
+
+    def _arrow(self, frame: pl.DataFrame) -> pa.Table:
+        ordered = frame.select(self.schema.names)
+        if self.schema.sort_by:
+            first = [self.schema.partition_by] if self.schema.partition_by else []
+            ordered = ordered.sort([*first, *(c for c in self.schema.sort_by if c not in first)])
+        return ordered.to_arrow().cast(self.schema.arrow())
+
+
+class Change:
+    """What an update decided: rows that replace all rows of `partitions`; None means the whole table, an empty list nothing."""
+
+    def __init__(self, rows: pl.DataFrame, partitions: Sequence[PartitionValue] | None) -> None:
+        self.rows = rows
+        self.partitions = partitions
+
+
+def empty_frame(schema: TableSchema) -> pl.DataFrame:
+    """A frame without rows, with the columns and types of a table."""
+    frame = pl.from_arrow(schema.arrow().empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame

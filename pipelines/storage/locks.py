@@ -1,0 +1,63 @@
+"""Mutual exclusion of writers: one operating-system file lock per home.
+
+Lives here: `HomeLock`. The lock is freed by the kernel when its process dies, so a crash never blocks the next run.
+Does not live here: the order of daemon runs (Dagster's run queue).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+_POLL_SECONDS = 0.1
+
+
+class LockHeldError(RuntimeError):
+    """Another writer holds the lock of this home."""
+
+
+@contextmanager
+def home_lock(state_dir: Path, purpose: str, wait: timedelta = timedelta(0)) -> Iterator[None]:
+    """Hold the writer's lock of a home while the block runs.
+
+    Waits up to `wait`; then raises LockHeldError that names the holder (process, purpose, since when).
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    path = state_dir / "writer.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(handle, path, wait)
+        holder = {"pid": os.getpid(), "purpose": purpose, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(holder).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, path: Path, wait: timedelta) -> None:
+    deadline = time.monotonic() + wait.total_seconds()
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockHeldError(f"another writer is at work in {path.parent.parent}: {_holder(handle)}") from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def _holder(handle: int) -> str:
+    text = os.pread(handle, 4096, 0).decode(errors="replace")
+    try:
+        holder = json.loads(text)
+    except json.JSONDecodeError:
+        return "its name is not written yet; try again, or pass --wait SECONDS"
+    return f"process {holder['pid']} ({holder['purpose']}) since {holder['since']}; pass --wait SECONDS to wait for it"

@@ -1,0 +1,93 @@
+"""Merging a delivery into stored rows by key.
+
+Lives here: `merge_by_key`, a pure function, and the figures of a merge.
+Does not live here: reading and committing (`publish.py`), duplicates inside one delivery (`quality/rules.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.market.schema import TableSchema
+
+#: Columns that say where a row came from; two deliveries of one value differ in them without being a restatement.
+PROVENANCE_COLUMNS = ("source", "known_at", "batch_id", "row_number")
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Outcome of a merge. Frames have the table's columns.
+
+    rows: the table after the merge, for the partitions that were handed in.
+    accepted: new keys; restated: new rows of known keys; superseded: the rows they replaced, with superseded_at and
+    superseded_by_batch; refused: rows that lost against a stored row, with `rule` and `reason`; unchanged: number of equal rows.
+    """
+
+    rows: pl.DataFrame
+    accepted: pl.DataFrame
+    restated: pl.DataFrame
+    superseded: pl.DataFrame
+    refused: pl.DataFrame
+    unchanged: int
+
+    @property
+    def changes(self) -> int:
+        """Rows that differ from what was stored."""
+        return self.accepted.height + self.restated.height
+
+
+def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSchema, priorities: Mapping[str, int]) -> Merge:
+    """Merge `incoming` into `stored`.
+
+    `incoming` has the table's columns and `received_at` (UTC), and no key twice. A new key is accepted; an equal row is unchanged;
+    a differing row of the same source, or of a source with a higher priority, replaces the stored one and becomes known at
+    `received_at`; a differing row of a lower priority is refused as `source_priority`, of equal priority as `source_conflict`.
+    A key that is absent from `incoming` is never removed.
+    """
+    key = list(schema.key)
+    values = [c for c in schema.names if c not in {*key, *PROVENANCE_COLUMNS}]
+    theirs = incoming.with_row_index("__row")
+    matched = theirs.join(
+        stored.select(*key, pl.struct(values).alias("__stored"), pl.col("source").alias("__stored_source")),
+        on=key,
+        how="left",
+    )
+    rank = pl.col("source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
+    stored_rank = pl.col("__stored_source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
+    verdict = (
+        pl.when(pl.col("__stored_source").is_null())
+        .then(pl.lit("accepted"))
+        .when(pl.struct(values) == pl.col("__stored"))
+        .then(pl.lit("unchanged"))
+        .when((pl.col("source") == pl.col("__stored_source")) | (rank > stored_rank))
+        .then(pl.lit("restated"))
+        .when(rank < stored_rank)
+        .then(pl.lit("source_priority"))
+        .otherwise(pl.lit("source_conflict"))
+    )
+    judged = matched.with_columns(verdict.alias("__verdict"))
+
+    accepted = judged.filter(pl.col("__verdict") == "accepted").select(schema.names)
+    restated_in = judged.filter(pl.col("__verdict") == "restated")
+    restated = restated_in.with_columns(pl.max_horizontal("known_at", "received_at").alias("known_at")).select(schema.names)
+    superseded = stored.join(
+        restated.select(*key, pl.col("known_at").alias("superseded_at"), pl.col("batch_id").alias("superseded_by_batch")),
+        on=key,
+    )
+    refused = judged.filter(pl.col("__verdict").is_in(["source_priority", "source_conflict"]))
+    kept = stored.join(restated.select(key), on=key, how="anti")
+    return Merge(
+        rows=pl.concat([kept.select(schema.names), accepted, restated]),
+        accepted=accepted,
+        restated=restated,
+        superseded=superseded,
+        refused=refused.select(
+            *schema.names,
+            pl.col("__verdict").alias("rule"),
+            pl.format("a row of source {} is already stored and differs", "__stored_source").alias("reason"),
+        ),
+        unchanged=judged.filter(pl.col("__verdict") == "unchanged").height,
+    )

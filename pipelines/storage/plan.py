@@ -1,0 +1,121 @@
+"""What a build has to compute: which instruments from which session on, from which versions of the inputs.
+
+Lives here: `plan_build`, the difference between the last release and the lake's head.
+Does not live here: computing it (dbt and the research assets), publishing it (`releases.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from pipelines.market.tables import TABLES
+from pipelines.storage.changes import changed_rows
+from pipelines.storage.delta import LakeTable, PartitionValue
+from pipelines.storage.location import Lake
+
+#: Lake tables that derived tables are computed from.
+INPUTS = ("bars_daily", "bars_1m", "corporate_actions", "instruments", "instrument_aliases")
+
+_WINDOW = {"instrument_id": pl.String, "from_session": pl.Date, "to_session": pl.Date}
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A build of one exchange.
+
+    inputs: pinned versions of the lake tables (absent ones left out). daily, minute: frames of (instrument_id, from_session,
+    to_session): rebuild that instrument's rows of those sessions. full: every window starts at the first bar.
+    """
+
+    exchange: str
+    inputs: dict[str, int]
+    daily: pl.DataFrame
+    minute: pl.DataFrame
+    full: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has to be computed."""
+        return self.daily.is_empty() and self.minute.is_empty()
+
+    def describe(self) -> str:
+        """One line for people: how many instruments, and from when."""
+        if self.is_empty:
+            return "nothing is new"
+        parts = []
+        for name, window in (("daily", self.daily), ("one-minute", self.minute)):
+            if not window.is_empty():
+                first: date = window["from_session"].min()  # type: ignore[assignment]
+                parts.append(f"{name}: {window.height} instruments from {first}")
+        return ("full rebuild; " if self.full else "") + "; ".join(parts)
+
+    def fingerprint(self) -> str:
+        """Hash of the pinned inputs."""
+        return hashlib.sha256(json.dumps([self.exchange, self.inputs], sort_keys=True).encode()).hexdigest()
+
+
+def plan_build(
+    lake: Lake,
+    exchange: str,
+    built: Mapping[str, int] | None,
+    *,
+    full: bool = False,
+    sessions: Collection[date] = (),
+) -> BuildPlan:
+    """Everything between the inputs of the last build (`built`: versions by table; None: never built) and the lake's head.
+
+    A changed bar outdates its instrument from its session on, since indicators carry state; a changed action from its ex-date.
+    `sessions` are rebuilt besides, so that a build always leaves the derived tables complete.
+    """
+    tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
+    inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
+    base: Mapping[str, int] = {} if full or built is None else built
+
+    def outdated(name: str, date_column: str) -> pl.DataFrame:
+        if name not in inputs:
+            return pl.DataFrame(schema={"instrument_id": pl.String, "session": pl.Date})
+        rows = changed_rows(tables[name], base.get(name), inputs[name], ["instrument_id", date_column])
+        return rows.select("instrument_id", pl.col(date_column).alias("session"))
+
+    actions = outdated("corporate_actions", "ex_date")
+    windows = {}
+    for name in ("bars_daily", "bars_1m"):
+        requested = _rows_of_sessions(tables[name], inputs.get(name), sessions)
+        windows[name] = _window(tables[name], inputs.get(name), pl.concat([outdated(name, "session_date"), actions, requested]))
+    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], full=not base)
+
+
+def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collection[date]) -> pl.DataFrame:
+    empty = pl.DataFrame(schema={"instrument_id": pl.String, "session": pl.Date})
+    if version is None or not sessions:
+        return empty
+    by_year = table.schema.partition_by == "session_year"
+    partitions: list[PartitionValue] = sorted({d.year for d in sessions}) if by_year else sorted(sessions)  # type: ignore[assignment]
+    rows = table.read(version, partitions, ["instrument_id", "session_date"])
+    rows = rows.filter(pl.col("session_date").is_in(list(sessions))).unique(maintain_order=True)
+    return rows.select("instrument_id", pl.col("session_date").alias("session"))
+
+
+def _window(table: LakeTable, version: int | None, outdated: pl.DataFrame) -> pl.DataFrame:
+    """Each outdated instrument from its first outdated session to its last bar."""
+    if version is None or outdated.is_empty():
+        return pl.DataFrame(schema=_WINDOW)
+    first = outdated.group_by("instrument_id").agg(pl.col("session").min().alias("from_session"))
+    last = _last_sessions(table, version)
+    return (
+        first.join(last, on="instrument_id")
+        .filter(pl.col("from_session") <= pl.col("to_session"))
+        .select(*_WINDOW)
+        .sort("instrument_id")
+    )
+
+
+def _last_sessions(table: LakeTable, version: int) -> pl.DataFrame:
+    bars = table.read(version, columns=["instrument_id", "session_date"])
+    return bars.group_by("instrument_id").agg(pl.col("session_date").max().alias("to_session"))

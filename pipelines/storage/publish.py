@@ -1,0 +1,155 @@
+"""Publishing a gated delivery into the lake: superseded rows first, then one commit per table.
+
+Lives here: `publish`, which merges by key from the head and commits through that handle.
+Does not live here: the gate (`quality/gate.py`); `publish` only refuses what has no recorded pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import Change, LakeTable, PartitionValue, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.merge import Merge, merge_by_key
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures of one table's publication. `version` is None while the table does not exist."""
+
+    table: str
+    version: int | None
+    accepted: int = 0
+    unchanged: int = 0
+    restated: int = 0
+    refused: pl.DataFrame = field(default_factory=pl.DataFrame)
+    changed: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+
+def publish(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    incoming: pl.DataFrame,
+    *,
+    priorities: Mapping[str, int],
+    batches: Sequence[str],
+) -> Published:
+    """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
+
+    `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
+    replaces them; doing so twice for one batch adds nothing.
+    """
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    outcome: list[Merge] = []
+    partitions = _partitions(incoming, schema)
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        merge = merge_by_key(read(partitions), incoming, schema, priorities)
+        outcome[:] = [merge]
+        if not merge.changes:
+            return Change(merge.rows, [])
+        _keep_superseded(lake, exchange, schema, merge.superseded)
+        if partitions is None:
+            return Change(merge.rows, None)
+        touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
+        return Change(merge.rows.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
+
+    version = table.update(decide, {"batches": ",".join(sorted(batches))}) if incoming.height else table.version()
+    crash_point("lake.committed")
+    if not outcome:
+        return Published(schema.name, version, refused=empty_frame(schema))
+    merge = outcome[0]
+    return Published(
+        schema.name,
+        version,
+        accepted=merge.accepted.height,
+        unchanged=merge.unchanged,
+        restated=merge.restated.height,
+        refused=merge.refused,
+        changed=pl.concat([merge.accepted, merge.restated]),
+    )
+
+
+def append_new(lake: Lake, exchange: str, schema: TableSchema, rows: pl.DataFrame, metadata: Mapping[str, str]) -> int | None:
+    """Add the rows whose keys the table does not have yet; the same rows twice change nothing. Returns the version."""
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    key = list(schema.key)
+    rows = rows.select(schema.names).unique(key, keep="first", maintain_order=True)
+    partitions = _partitions(rows, schema)
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        stored = read(partitions)
+        fresh = rows.join(stored.select(key), on=key, how="anti", nulls_equal=True)
+        if fresh.is_empty():
+            return Change(stored, [])
+        if partitions is None:
+            return Change(pl.concat([stored, fresh]), None)
+        touched = _partitions(fresh, schema) or []
+        everything = pl.concat([stored, fresh])
+        return Change(everything.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
+
+    return table.update(decide, metadata) if rows.height else table.version()
+
+
+def replace_rows(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    rows: pl.DataFrame,
+    outdated: Callable[[pl.DataFrame], pl.Series],
+    partitions: Sequence[PartitionValue] | None,
+    metadata: Mapping[str, str],
+) -> int | None:
+    """Replace the stored rows for which `outdated` is true by `rows`, in one commit; write nothing when they are equal.
+
+    `partitions` bounds what is read and rewritten (None: the table is small and has no partitions).
+    """
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    rows = rows.select(schema.names)
+    rows = rows.cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        stored = read(partitions)
+        kept = stored.filter(~outdated(stored)) if stored.height else stored
+        after = pl.concat([kept, rows])
+        if partitions is None:
+            return Change(after, [] if same_rows(stored, after, schema) else None)
+        column = str(schema.partition_by)
+        before_by, after_by = _by_partition(stored, column), _by_partition(after, column)
+        touched = [p for p in partitions if not same_rows(before_by.get(p, stored.clear()), after_by.get(p, after.clear()), schema)]
+        return Change(after.filter(pl.col(column).is_in(touched)), touched)
+
+    return table.update(decide, metadata)
+
+
+def same_rows(left: pl.DataFrame, right: pl.DataFrame, schema: TableSchema) -> bool:
+    """Whether two frames hold the same rows, whatever their order, observational columns apart."""
+    if left.height != right.height:
+        return False
+    names, key = schema.reproducible(), list(schema.key)
+    return left.select(names).sort(key).equals(right.select(names).sort(key), null_equal=True)
+
+
+def _by_partition(frame: pl.DataFrame, column: str) -> dict[PartitionValue, pl.DataFrame]:
+    return {key[0]: part for key, part in frame.partition_by(column, as_dict=True, maintain_order=True).items()}
+
+
+def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue] | None:
+    if schema.partition_by is None:
+        return None
+    return frame.get_column(schema.partition_by).unique().sort().to_list()
+
+
+def _keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:
+    companion = TABLES.get(f"{schema.name}_superseded")
+    if companion is None or superseded.is_empty():
+        return
+    append_new(lake, exchange, companion, superseded, {"of": schema.name})
+    crash_point("superseded.committed")

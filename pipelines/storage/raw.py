@@ -1,0 +1,106 @@
+"""Raw files: kept as received, addressed by content, never changed.
+
+Lives here: storing a delivery's bytes, and the register of deliveries (`raw_files`).
+Does not live here: reading what is in them (`sources/`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow.fs as pafs
+
+from pipelines.market.tables.operations import RAW_FILES
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One raw file with the source and options that read it. `batch_id` identifies the three together."""
+
+    batch_id: str
+    exchange: str
+    source: str
+    name: str
+    content_hash: str
+    size_bytes: int
+    options: str
+    received_at: datetime
+
+
+def store_raw(
+    lake: Lake,
+    exchange: str,
+    path: Path,
+    *,
+    name: str,
+    source: str,
+    options: Mapping[str, object],
+    received_at: datetime,
+) -> Delivery:
+    """Copy a file into the lake unless its content is there already.
+
+    `received_at` (aware) counts only for content that was never seen; the first arrival stays on record.
+    Raises OSError when the file cannot be read.
+    """
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    canonical = json.dumps(options, sort_keys=True, default=str)
+    batch_id = hashlib.sha256(f"{digest}|{source}|{canonical}".encode()).hexdigest()[:16]
+    filesystem, target = lake.filesystem(raw_uri(lake, exchange, digest))
+    if filesystem.get_file_info(target).type == pafs.FileType.NotFound:
+        _write_atomically(filesystem, target, content)
+        crash_point("raw.stored")
+    return Delivery(batch_id, exchange, source, name, digest, len(content), canonical, received_at)
+
+
+def raw_uri(lake: Lake, exchange: str, content_hash: str) -> str:
+    """Address of a raw file: `{lake}/{MIC}/raw/ab/abcdef…`."""
+    return lake.uri(exchange, "raw", content_hash[:2], content_hash)
+
+
+@contextmanager
+def local_copy(lake: Lake, exchange: str, content_hash: str) -> Iterator[Path]:
+    """A readable local path of a raw file's bytes for the duration of the block."""
+    filesystem, path = lake.filesystem(raw_uri(lake, exchange, content_hash))
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / content_hash
+        with filesystem.open_input_stream(path) as stream:
+            copy.write_bytes(stream.read())
+        yield copy
+
+
+def registered(lake: Lake, exchange: str) -> pl.DataFrame:
+    """The register of deliveries of an exchange (`raw_files`)."""
+    return LakeTable(lake.table_uri(exchange, RAW_FILES.name), RAW_FILES).read()
+
+
+def _write_atomically(filesystem: pafs.FileSystem, target: str, content: bytes) -> None:
+    """An object store shows an object only when its upload is complete; a local file is renamed into place."""
+    if not isinstance(filesystem, pafs.LocalFileSystem):
+        with filesystem.open_output_stream(target) as stream:
+            stream.write(content)
+        return
+    folder = Path(target).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(temporary, 0o444)
+    os.replace(temporary, target)

@@ -1,0 +1,147 @@
+"""Releases: immutable, consistent sets of table versions.
+
+Lives here: recording and listing releases, and deciding whether there is something new to release.
+Does not live here: the catalogue that analysts open (`catalogue.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from pipelines.market.tables.operations import RELEASES
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+
+TableVersions = dict[str, dict[str, int]]
+
+
+class UnknownReleaseError(ValueError):
+    """No release has this id."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release. `table_versions` maps exchange → table → Delta version; `sessions` exchange → [first, last, count]."""
+
+    release_id: str
+    sequence: int
+    created_at: datetime
+    fingerprint: str
+    table_versions: TableVersions
+    code_version: str
+    config: dict[str, Any]
+    sessions: dict[str, list[Any]]
+    supersedes: str | None
+
+    def versions(self, exchange: str) -> dict[str, int]:
+        """Table versions of one exchange; empty when the release has nothing of it."""
+        return self.table_versions.get(exchange, {})
+
+
+def record_release(
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    *,
+    code_version: str,
+    config: Mapping[str, Any],
+    sessions: list[Any],
+) -> tuple[Release, bool]:
+    """Record a release of one exchange's versions, carrying the other exchanges over.
+
+    Returns the release and whether it is new: unchanged versions, code and configuration return the last one.
+    """
+    last = latest_release(lake)
+    carried = last.table_versions if last else {}
+    merged: TableVersions = {**carried, exchange: dict(sorted(versions.items()))}
+    merged = dict(sorted(merged.items()))
+    content = json.dumps([merged, code_version, dict(config)], sort_keys=True)
+    fingerprint = hashlib.sha256(content.encode()).hexdigest()
+    if last and last.fingerprint == fingerprint:
+        return last, False
+    sequence = last.sequence + 1 if last else 1
+    release = Release(
+        release_id=f"r{sequence:05d}-{fingerprint[:8]}",
+        sequence=sequence,
+        created_at=datetime.now(UTC),
+        fingerprint=fingerprint,
+        table_versions=merged,
+        code_version=code_version,
+        config=dict(config),
+        sessions={**(last.sessions if last else {}), exchange: sessions},
+        supersedes=last.release_id if last else None,
+    )
+    _table(lake).append(_frame([release]), {"release": release.release_id})
+    return release, True
+
+
+def releases(lake: Lake) -> list[Release]:
+    """All releases, oldest first."""
+    rows = _table(lake).read().sort("sequence")
+    return [_from_row(row) for row in rows.iter_rows(named=True)]
+
+
+def latest_release(lake: Lake) -> Release | None:
+    """The newest release; None before the first."""
+    found = releases(lake)
+    return found[-1] if found else None
+
+
+def find_release(lake: Lake, release_id: str) -> Release:
+    """The release with this id; UnknownReleaseError listing the latest ones when there is none."""
+    found = releases(lake)
+    for release in found:
+        if release.release_id == release_id:
+            return release
+    known = ", ".join(r.release_id for r in found[-5:]) or "none yet; run `marketlake nightly`"
+    raise UnknownReleaseError(f"no release {release_id!r}; the latest are: {known}")
+
+
+def releases_frame(found: list[Release]) -> pl.DataFrame:
+    """Releases as rows of the published `releases` table."""
+    return _frame(found)
+
+
+def _table(lake: Lake) -> LakeTable:
+    return LakeTable(lake.uri(RELEASES.name), RELEASES)
+
+
+def _frame(found: list[Release]) -> pl.DataFrame:
+    rows = [
+        {
+            "release_id": r.release_id,
+            "sequence": r.sequence,
+            "created_at": r.created_at,
+            "fingerprint": r.fingerprint,
+            "table_versions": json.dumps(r.table_versions, sort_keys=True),
+            "code_version": r.code_version,
+            "config": json.dumps(r.config, sort_keys=True),
+            "sessions": json.dumps(r.sessions, sort_keys=True, default=str),
+            "supersedes": r.supersedes,
+        }
+        for r in found
+    ]
+    overrides = {"created_at": pl.Datetime("us", "UTC"), "supersedes": pl.String, "sequence": pl.Int64}
+    schema: dict[str, Any] = {c.name: overrides.get(c.name, pl.String) for c in RELEASES.columns}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _from_row(row: dict[str, Any]) -> Release:
+    return Release(
+        release_id=row["release_id"],
+        sequence=row["sequence"],
+        created_at=row["created_at"],
+        fingerprint=row["fingerprint"],
+        table_versions=json.loads(row["table_versions"]),
+        code_version=row["code_version"],
+        config=json.loads(row["config"]),
+        sessions=json.loads(row["sessions"]),
+        supersedes=row["supersedes"],
+    )
