@@ -1,0 +1,103 @@
+"""The ordered list of all indicators, built-in and plugged in, and what follows from it: columns, tail length, state layout.
+
+State layout: field 0 is `bars`, the instrument's bars since listing (unit count); then each indicator's fields in order.
+
+Not here: running kernels (`engine`). Loads without numba.
+"""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+
+from pipelines.indicators.builtin import COLUMNS, INDICATORS
+from pipelines.indicators.model import Indicator, Output, StateField
+
+ENTRY_POINT_GROUP = "marketlake.indicators"
+BARS = StateField("bars", "count")
+
+
+class Registry:
+    """An ordered collection of indicators with unique names, output columns and state fields."""
+
+    def __init__(self, indicators: Iterable[Indicator] = (), column_order: Iterable[str] = ()) -> None:
+        self._indicators: dict[str, Indicator] = {}
+        self._column_order = {name: position for position, name in enumerate(column_order)}
+        for indicator in indicators:
+            self.add(indicator)
+
+    def __iter__(self) -> Iterator[Indicator]:
+        return iter(self._indicators.values())
+
+    def __len__(self) -> int:
+        return len(self._indicators)
+
+    def __getitem__(self, name: str) -> Indicator:
+        if name not in self._indicators:
+            raise KeyError(f"no indicator {name!r}; known are {', '.join(self._indicators)}")
+        return self._indicators[name]
+
+    def add(self, indicator: Indicator) -> None:
+        """Append an indicator.
+
+        Raises ValueError if its name, a column or a state field is taken: two definitions of one column would make results
+        depend on the order of installation.
+        """
+        if indicator.name in self._indicators:
+            raise ValueError(f"indicator {indicator.name!r} is registered already; choose another name")
+        for kind, new, taken in (
+            ("column", [o.name for o in indicator.outputs], set(self.columns()) | {"bars_seen"}),
+            ("state field", [f.name for f in indicator.state_fields], {f.name for f in self.state_fields()}),
+        ):
+            clashes = sorted(name for name in new if name in taken or new.count(name) > 1)
+            if clashes:
+                raise ValueError(f"indicator {indicator.name!r}: {kind} {', '.join(clashes)} exists already; rename it")
+        self._indicators[indicator.name] = indicator
+
+    def outputs(self) -> tuple[Output, ...]:
+        """Return all outputs in published order: the contract's columns first, plug-ins after them as registered."""
+        found = [output for indicator in self for output in indicator.outputs]
+        return tuple(sorted(found, key=lambda output: self._column_order.get(output.name, len(self._column_order))))
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the output columns in published order (without `bars_seen`)."""
+        return tuple(output.name for output in self.outputs())
+
+    def lookback(self) -> int:
+        """Return how many bars before the first new one the engine needs: the longest look-back."""
+        return max((indicator.lookback for indicator in self), default=0)
+
+    def state_fields(self) -> tuple[StateField, ...]:
+        """Return the fields of a state row in order, `bars` first."""
+        return (BARS, *(state_field for indicator in self for state_field in indicator.state_fields))
+
+    def state_width(self) -> int:
+        """Return S, the number of float64 in a state row."""
+        return len(self.state_fields())
+
+    def state_units(self) -> tuple[str, ...]:
+        """Return the unit of each field of a state row."""
+        return tuple(state_field.unit for state_field in self.state_fields())
+
+
+REGISTRY = Registry(INDICATORS, COLUMNS)
+
+
+def load_plugins(registry: Registry = REGISTRY) -> tuple[str, ...]:
+    """Add the indicators of installed packages (entry points of group "marketlake.indicators") and return their names.
+
+    An entry point names an `Indicator` or an iterable of them. One that is registered already is left alone, so that calling
+    this twice is harmless. Raises TypeError if the object is something else, ValueError if a name is taken.
+    """
+    added = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
+        loaded = entry.load()
+        for indicator in (loaded,) if isinstance(loaded, Indicator) else loaded:
+            if not isinstance(indicator, Indicator):
+                raise TypeError(
+                    f"entry point {entry.name!r} ({entry.value}) gives a {type(indicator).__name__}; "
+                    "it must name an Indicator or an iterable of Indicators"
+                )
+            if indicator in tuple(registry):
+                continue
+            registry.add(indicator)
+            added.append(indicator.name)
+    return tuple(added)
