@@ -1,0 +1,125 @@
+"""Understanding the header of a delimited file.
+
+Lives here: the spellings vendors use for the columns of a bar, the choice of the delimiter, and the layout both lead to.
+Does not live here: the rows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pipelines.sources.protocol import RawFile, SourceError
+from pipelines.sources.text import split_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Field → its usual spellings, compared without case, blanks and punctuation; earlier ones win where a file has several.
+SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
+    "moment": (
+        "datetime",
+        "timestamp",
+        "ts",
+        "date",
+        "tradedate",
+        "tradingdate",
+        "sessiondate",
+        "day",
+        "date1",
+        "traddt",
+        "bardate",
+        "dt",
+        "begins",
+    ),
+    "clock": ("time", "bartime", "tradetime", "hour"),
+    "symbol": ("symbol", "ticker", "tradingsymbol", "tckrsymb", "code", "instrument", "scrip", "stock", "sym", "name"),
+    "series": ("series", "sctysrs"),
+    "open": ("open", "openprice", "opnpric", "o", "first", "openingprice"),
+    "high": ("high", "highprice", "hghpric", "h", "max", "dayhigh"),
+    "low": ("low", "lowprice", "lwpric", "l", "min", "daylow"),
+    "close": ("close", "closeprice", "clspric", "c", "closelast", "closingprice", "last", "lastprice"),
+    "volume": ("volume", "vol", "v", "totaltradedquantity", "tottrdqty", "ttltrdqnty", "ttltradgvol", "shares", "quantity", "qty"),
+    "turnover": ("turnover", "tottrdval", "ttltrfval", "tradedvalue", "value", "amount"),
+    "trades": ("trades", "totaltrades", "nooftrades", "numberoftrades", "numtrades", "transactions", "ttlnboftxsexctd"),
+    "prev_close": ("prevclose", "previousclose", "prvsclsgpric", "prevcloseprice"),
+    "delivery_qty": ("deliveryqty", "delivqty", "deliverablequantity", "deliverableqty"),
+}
+PRICES: Final = ("open", "high", "low", "close")
+_SEPARATORS: Final = (",", ";", "\t", "|")
+#: A first column without a name is the date: what pandas writes for an index.
+_UNNAMED: Final = ("", "index", "unnamed0")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the fields of a bar stand: `names[i]` is the field of column i, None for a column that is not used."""
+
+    separator: str
+    names: list[str | None]
+
+    def has(self, field: str) -> bool:
+        """Whether the file has a column for `field`."""
+        return field in self.names
+
+
+def read_header(raw: RawFile, line: str) -> Layout:
+    """The layout a header line describes. Raises SourceError when it names no bar, or two columns claim one field."""
+    separator = max(_SEPARATORS, key=lambda mark: sum(_is_known(part) for part in split_line(line, mark)))
+    header = [part.strip() for part in split_line(line, separator)]
+    while len(header) > 1 and not header[-1]:
+        header.pop()
+    plain = [_plain(part) for part in header]
+    names: list[str | None] = [None] * len(header)
+    for field, spellings in SPELLINGS.items():
+        position = _first_position(raw, header, plain, spellings)
+        if position is not None and names[position] is None:
+            names[position] = field
+    if "moment" not in names and plain[0] in _UNNAMED:
+        names[0] = "moment"
+    _require_bar(raw, header, names)
+    return Layout(separator, names)
+
+
+def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], spellings: Sequence[str]) -> int | None:
+    for spelling in spellings:
+        positions = [i for i, name in enumerate(plain) if name == spelling]
+        if len(positions) > 1:
+            raise SourceError(f"{raw.name}, row 1: column {header[positions[0]]!r} is there twice; rename or remove one")
+        if positions:
+            return positions[0]
+    return None
+
+
+def _require_bar(raw: RawFile, header: Sequence[str], names: Sequence[str | None]) -> None:
+    missing = [field for field in PRICES if field not in names]
+    if "moment" not in names and "clock" not in names:
+        missing.insert(0, "date")
+    if not missing:
+        return
+    if len(missing) == len(PRICES) + 1:
+        raise SourceError(
+            f"{raw.name}, row 1: no column names ({', '.join(header)[:120]!r}); add a header line, "
+            "or name the columns with the option columns=date,open,high,low,close,volume"
+        )
+    hints = [_hint(field, header, names) for field in missing]
+    raise SourceError(
+        f"{raw.name}, row 1: no column for {', '.join(missing)} among {', '.join(header)[:200]!r}{''.join(hints)}; "
+        "rename the column, or name all columns with the option columns=…"
+    )
+
+
+def _hint(field: str, header: Sequence[str], names: Sequence[str | None]) -> str:
+    free = [column for column, used in zip(header, names, strict=True) if used is None and column]
+    close = difflib.get_close_matches(field, [column.lower() for column in free], n=1, cutoff=0.7)
+    return f"; is {close[0]!r} the {field}?" if close else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _is_known(name: str) -> bool:
+    return any(_plain(name) in spellings for spellings in SPELLINGS.values())

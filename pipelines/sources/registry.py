@@ -1,0 +1,86 @@
+"""Finding sources by name: the built-in ones and those other packages add.
+
+Lives here: reading the entry-point group `marketlake.sources` and answering a wrong name helpfully.
+Does not live here: any format.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from pipelines.sources.protocol import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+GROUP: Final = "marketlake.sources"
+
+#: Known without an installed distribution too, so that a plain checkout works. The project file lists the same ones.
+BUILT_IN: Final = MappingProxyType(
+    {
+        "csv": "pipelines.sources.csv:CsvSource",
+        "lean": "pipelines.sources.lean:LeanSource",
+    }
+)
+
+
+class UnknownSourceError(ValueError):
+    """No source of that name; the message lists the known ones."""
+
+
+class SourcePluginError(TypeError):
+    """An entry point of the group `marketlake.sources` does not lead to a usable source."""
+
+
+@cache
+def load_sources() -> Mapping[str, Source]:
+    """All sources by name, sorted. A plug-in may not take a built-in name.
+
+    Raises SourcePluginError naming the entry point when one cannot be imported or lacks a part of the protocol.
+    """
+    sources = {name: _instantiate(name, target) for name, target in BUILT_IN.items()}
+    for entry in _plugins(entry_points(group=GROUP)):
+        if entry.name in sources:
+            raise SourcePluginError(
+                f"entry point {entry.name} = {entry.value} of group {GROUP}: the name is taken; rename the plug-in's source"
+            )
+        sources[entry.name] = _instantiate(entry.name, entry.value)
+    return MappingProxyType(dict(sorted(sources.items())))
+
+
+def source(name: str) -> Source:
+    """The source called `name`; UnknownSourceError lists the known ones and the nearest spelling."""
+    known = load_sources()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name.lower(), list(known), n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UnknownSourceError(f"unknown source {name!r}{hint} Known sources: {', '.join(known)}")
+
+
+def _plugins(found: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Entry points of other packages, in an order that does not depend on installation."""
+    others = {(e.name, e.value): e for e in found if BUILT_IN.get(e.name) != e.value}
+    return [others[key] for key in sorted(others)]
+
+
+def _instantiate(name: str, target: str) -> Source:
+    """Import `module:Class`, make one, and check that it has every part of the protocol."""
+    module, _, attribute = target.partition(":")
+    try:
+        candidate = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise SourcePluginError(
+            f"source {name} = {target} cannot be loaded: {error}. Fix or uninstall the package that provides it"
+        ) from error
+    if not isinstance(candidate, Source):
+        parts = sorted(Source.__protocol_attrs__)  # type: ignore[attr-defined]
+        missing = [part for part in parts if not hasattr(candidate, part)]
+    if candidate.name != name:
+        raise SourcePluginError(f"source {name} = {target} calls itself {candidate.name!r}; both names must be equal")
+    return candidate

@@ -1,0 +1,178 @@
+"""From bytes to lines to fields: what every delimited text format shares.
+
+Lives here: transparent decompression, decoding, splitting into lines and fields without losing any, reading numbers, and
+collecting what could not be read.
+Does not live here: what a column means (the formats) and how dates are written (`moments.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipelines.sources.protocol import RawFile, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ARCHIVE_OR_TEXT: Final = (".gz", ".zip", ".csv", ".txt", ".tsv")
+#: How vendors write "nothing here". Compared without case.
+_MISSING: Final = ("", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
+
+
+def stem(name: str) -> str:
+    """The file name without folders and without archive and text suffixes: "x/BRK.B.csv.gz" → "BRK.B"."""
+    bare = PurePosixPath(name).name
+    while bare.lower().endswith(_ARCHIVE_OR_TEXT):
+        bare = bare[: bare.rindex(".")]
+    return bare
+
+
+def read_text(raw: RawFile) -> str:
+    """The file's text: plain, .gz, or a .zip holding one file; UTF-8 with or without a byte order mark.
+
+    Recognises archives by content, because the local copy may carry another name. Raises SourceError for an empty, damaged,
+    encrypted or binary file, or an archive of several files.
+    """
+    try:
+        content = _decompressed(raw, raw.path.read_bytes())
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+        raise SourceError(f"{raw.name}: cannot be unpacked ({error}); it is damaged or cut off, fetch it again") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SourceError(f"{raw.name}, row {line}: byte {error.start} is no UTF-8; convert the file to UTF-8 text") from error
+    if "\x00" in text:
+        line = text.count("\n", 0, text.index("\x00")) + 1
+        raise SourceError(
+            f"{raw.name}, row {line}: holds NUL bytes; it is binary, UTF-16 or damaged, convert it to UTF-8 or fetch it again"
+        )
+    if not text.strip():
+        raise SourceError(f"{raw.name}: the file is empty; fetch it again")
+    return text
+
+
+def _decompressed(raw: RawFile, content: bytes) -> bytes:
+    if content[:2] == b"\x1f\x8b":
+        return gzip.decompress(content)
+    if content[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
+        if len(members) != 1:
+            raise SourceError(f"{raw.name}: the zip holds {len(members)} files, one is expected; unpack it and ingest the folder")
+        return archive.read(members[0])
+
+
+def lines(text: str) -> pl.DataFrame:
+    """Columns `row_number` (1-based line of the file) and `line`; blank lines are left out, a line of separators is not blank."""
+    split = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    frame = pl.DataFrame({"line": split}, schema={"line": pl.String}).with_row_index("row_number", offset=1)
+    return frame.filter(pl.col("line").str.strip_chars() != "").with_columns(pl.col("row_number").cast(pl.Int64))
+
+
+def fields(frame: pl.DataFrame, names: list[str | None], separator: str) -> pl.DataFrame:
+    """Split `line` into text columns called `names` (None: not wanted), adding `raw_text` and `parse_problem`.
+
+    Fields are stripped of blanks and quotes. A line with another number of fields than `names` has all fields null and a problem:
+    which field is missing cannot be known. Surplus fields that are empty do no harm.
+    """
+    width = len(names)
+    quoted = frame["line"].str.contains('"', literal=True).any()
+    if quoted:
+        rows = [split_line(line, separator) for line in frame["line"]]
+        parts = frame.with_columns(pl.Series("parts", rows, dtype=pl.List(pl.String)))
+    else:
+        parts = frame.with_columns(pl.col("line").str.split(separator).alias("parts"))
+    count = pl.col("parts").list.len()
+    surplus_empty = pl.col("parts").list.slice(width).list.eval(pl.element().str.strip_chars() == "").list.all()
+    fits = (count == width) | ((count > width) & surplus_empty)
+    wanted = [
+        pl.when(fits).then(pl.col("parts").list.get(index, null_on_oob=True).str.strip_chars()).alias(name)
+        for index, name in enumerate(names)
+        if name is not None
+    ]
+    problem = pl.when(~fits).then(pl.format(f"line: {{}} fields where {width} are expected", count)).alias("parse_problem")
+    return parts.select("row_number", pl.col("line").alias("raw_text"), problem, *wanted)
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """The fields of one line; quotes are honoured and removed, blanks after a separator skipped."""
+    return next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+
+
+def refuse_cut_off(raw: RawFile, text: str, frame: pl.DataFrame, *, width: int, separator: str) -> None:
+    """SourceError when the last line stops in mid-row: too few fields, or an empty last one, and no line end after it.
+
+    `frame` is the result of `lines` without the header. A complete last row that merely lacks its line end is fine.
+    """
+    if frame.is_empty() or text.endswith(("\n", "\r")):
+        return
+    last = frame.row(-1, named=True)
+    parts = split_line(last["line"], separator)
+    ends_empty = len(parts) == width and width > 1 and parts[-1].strip() == ""
+    if ends_empty and frame.height > 1:
+        ends_empty = not frame["line"][-2].rstrip().endswith(separator)
+    if len(parts) < width or ends_empty:
+        raise SourceError(
+            f"{raw.name}, row {last['row_number']}: the file stops in the middle of the row ({last['line'][:80]!r}); fetch it again"
+        )
+
+
+def is_missing(column: str) -> pl.Expr:
+    """Whether a text field is absent or one of the usual ways to write nothing."""
+    return pl.col(column).is_null() | pl.col(column).str.to_lowercase().is_in(_MISSING)
+
+
+def numbers(
+    columns: Iterable[str], *, required: Iterable[str] = (), decimal_comma: bool = False
+) -> tuple[list[pl.Expr], list[pl.Expr]]:
+    """Expressions for (the float values, the problems) of text columns.
+
+    Understands 1234.5, 1e6, a leading currency sign, and groups of digits as in 1,234,567.00 or 12,34,567.00. Everything else,
+    infinities included, is null with a problem. An empty field is a problem only where `required`. `decimal_comma` reads 1.234,5
+    as 1234.5.
+    """
+    required = set(required)
+    values: list[pl.Expr] = []
+    problems: list[pl.Expr] = []
+    for name in columns:
+        value = _number(name, decimal_comma=decimal_comma)
+        values.append(value.alias(name))
+        unread = pl.when(~is_missing(name) & value.is_null()).then(pl.format(name + ": '{}' is not a number", pl.col(name)))
+        empty = pl.lit(name in required) & is_missing(name) & pl.col("parse_problem").is_null()
+        problems.append(unread.when(empty).then(pl.lit(f"{name}: empty")))
+    return values, problems
+
+
+def _number(name: str, *, decimal_comma: bool) -> pl.Expr:
+    text = pl.col(name).str.strip_chars("$€£₹ ")
+    if decimal_comma:
+        text = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    else:
+        grouped = text.str.contains(r"^[+-]?\d{1,3}(,\d{2,3})*,\d{3}(\.\d*)?$")
+        text = pl.when(grouped).then(text.str.replace_all(",", "", literal=True)).otherwise(text)
+    value = text.cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite() & ~is_missing(name)).then(value)
+
+
+def unscaled(frame: pl.DataFrame, columns: Iterable[str], scale: float) -> pl.DataFrame:
+    """`frame` with `columns` divided by `scale`, each quotient the double nearest to the exact one: 948500 / 10000 is 94.85.
+
+    Polars divides by a constant through its reciprocal, which is off in the last bit (94.85000000000001), so numpy does it here.
+    """
+    return frame.with_columns(pl.Series(name, frame[name].to_numpy() / scale, nan_to_null=True) for name in columns)
+
+
+def with_problems(frame: pl.DataFrame, problems: Iterable[pl.Expr]) -> pl.DataFrame:
+    """`frame` with more entries in `parse_problem`, joined by "; "; null stays null where there are none."""
+    joined = pl.concat_str(pl.col("parse_problem"), *problems, separator="; ", ignore_nulls=True)
+    return frame.with_columns(pl.when(joined != "").then(joined).alias("parse_problem"))
