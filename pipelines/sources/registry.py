@@ -27,6 +27,7 @@ BUILT_IN: Final = MappingProxyType(
         "lean": "pipelines.sources.lean:LeanSource",
     }
 )
+_PARTS: Final = ("name", "description", "whole_market", "priority", "publication_lag", "parse", "claims")
 
 
 class UnknownSourceError(ValueError):
@@ -78,9 +79,10 @@ def _instantiate(name: str, target: str) -> Source:
         raise SourcePluginError(
             f"source {name} = {target} cannot be loaded: {error}. Fix or uninstall the package that provides it"
         ) from error
-    if not isinstance(candidate, Source):
-        parts = sorted(Source.__protocol_attrs__)  # type: ignore[attr-defined]
-        missing = [part for part in parts if not hasattr(candidate, part)]
-    if candidate.name != name:
-        raise SourcePluginError(f"source {name} = {target} calls itself {candidate.name!r}; both names must be equal")
-    return candidate
+    missing = [part for part in _PARTS if not hasattr(candidate, part)]
+    if missing:
+        raise SourcePluginError(f"source {name} = {target} lacks {', '.join(missing)}; see docs/how-to-add-a-source.md")
+    found: Source = candidate
+    if found.name != name:
+        raise SourcePluginError(f"source {name} = {target} calls itself {found.name!r}; both names must be equal")
+    return found
