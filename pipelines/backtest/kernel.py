@@ -1,0 +1,380 @@
+"""The step kernel: what happens to a portfolio at one bar. Compiled once, used bar by bar (live) and in batch (backtest) alike.
+
+Lives here: the order of events, fills, stops, marks and sizing. Does not live here: frames, statistics, or where costs come from.
+
+Order of events at a bar
+1. corporate events: a split multiplies units and divides stop and target, so that the value held stays; fractions are paid in cash;
+2. fills at the open of what was ordered at the previous bar: exits first, so that they free slots, then entries;
+3. exits within the bar: the stop before the target. A bar that touches both counts as the stop; a gap through a level fills at
+   the open;
+4. mark at the close, a halted instrument at its last one;
+5. kill switch on the marked equity: it cancels every entry order and orders every position out;
+6. new orders, decided and sized at this close: exits by time, exits by signal, then entries.
+
+An instrument without a bar (NaN) fills nothing; its orders wait for its next bar. Units are fixed at the decision: the fill's price
+never changes them, so cash may dip below zero by an overnight gap (`lowest_cash` records it) and nothing more is ordered from it.
+Instruments are taken in order of their number, orders in the order given: the result depends on nothing else. No fast-math: a
+reordered sum would break the identity of batch and live.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pipelines.backtest.layout import (
+    BUY,
+    CASH_OUT,
+    END,
+    ENTRY,
+    KILL_SWITCH,
+    SELL,
+    SIGNAL,
+    STOP,
+    TARGET,
+    TIME,
+    Bar,
+)
+
+
+@njit(cache=True)
+def step(account, book, rules, now, session, bar, costs, events, orders, fills, trades):  # type: ignore[no-untyped-def]
+    """Advance `account` and `book` in place by one bar.
+
+    account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades.
+    rules: `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: one row of
+    `COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close).
+    """
+    a = account[0]
+    for event in events:
+        _apply_event(a, book, now, event, fills, trades)
+    _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades)
+    a.gross = 0.0
+    a.equity = a.cash
+    if a.open > 0:
+        _stops_and_targets(a, book, now, bar, costs, fills, trades)
+        _mark(a, book, bar)
+    a.peak = max(a.peak, a.equity)
+    a.lowest_cash = min(a.lowest_cash, a.cash)
+    if a.killed == 0 and a.equity <= a.peak * (1.0 - rules.kill_drawdown):
+        a.killed = 1
+        _cancel_entries(a, book)
+    if a.open > 0:
+        _order_exits(a, book, rules, session)
+    if orders.size > 0 and a.killed == 0:
+        _take_orders(a, book, rules, bar, costs, orders)
+
+
+@njit(cache=True)
+def run(account, book, rules, sessions, bars, costs, events, event_offsets, orders, order_offsets, fills, trades, curve):  # type: ignore[no-untyped-def]
+    """Every step in turn, then close what is left at its last price with reason 'end'.
+
+    sessions: int64[T]. bars: `Bar` of float64[T, N]. costs: float64[T, 8]. What belongs to step t of events and orders lies
+    between their offsets t and t + 1.
+    curve: float64[T, 3] receives equity, gross value of positions, and cash after each step (the last one after the closing fills).
+    """
+    steps = sessions.size
+    for t in range(steps):
+        row = Bar(bars.open[t], bars.high[t], bars.low[t], bars.close[t], bars.sizing[t])
+        due = events[event_offsets[t] : event_offsets[t + 1]]
+        decided = orders[order_offsets[t] : order_offsets[t + 1]]
+        step(account, book, rules, t, sessions[t], row, costs[t], due, decided, fills, trades)
+        curve[t, 0] = account[0].equity
+        curve[t, 1] = account[0].gross
+        curve[t, 2] = account[0].cash
+    if steps > 0:
+        finish(account, book, steps - 1, costs[steps - 1], fills, trades)
+        curve[steps - 1, 0] = account[0].equity
+        curve[steps - 1, 2] = account[0].cash
+
+
+@njit(cache=True)
+def finish(account, book, now, costs, fills, trades):  # type: ignore[no-untyped-def]
+    """Cancel what waits and close what is open at its last close. Gross value in `account` stays that of the last mark."""
+    a = account[0]
+    _cancel_entries(a, book)
+    for i in range(book.size):
+        if book[i].quantity != 0:
+            _exit(a, book[i], i, now, book[i].last, END, 0, costs, fills, trades)
+    a.equity = a.cash
+    a.lowest_cash = min(a.lowest_cash, a.cash)
+
+
+@njit(cache=True)
+def _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades):  # type: ignore[no-untyped-def]
+    if a.leaving > 0:
+        for i in range(book.size):
+            if book[i].leave > 0 and not math.isnan(bar.open[i]):
+                _exit(a, book[i], i, now, bar.open[i], book[i].leave, 1, costs, fills, trades)
+    if a.waiting > 0:
+        for i in range(book.size):
+            if book[i].order != 0 and not math.isnan(bar.open[i]):
+                _enter(a, book[i], i, now, session, bar.open[i], rules, costs, fills)
+
+
+@njit(cache=True)
+def _order_exits(a, book, rules, session):  # type: ignore[no-untyped-def]
+    if a.killed == 0 and rules.max_sessions == 0:
+        return
+    for i in range(book.size):
+        if a.killed == 1:
+            _order_exit(a, book[i], KILL_SWITCH)
+        elif session - book[i].entry_session + 1 >= rules.max_sessions:
+            _order_exit(a, book[i], TIME)
+
+
+@njit(cache=True)
+def _fee(quantity, price, costs):  # type: ignore[no-untyped-def]
+    value = abs(quantity) * price
+    side = 0 if quantity > 0 else 1
+    return value * costs[side] + min(max(value * costs[2 + side], costs[4]), costs[5]) + costs[6 + side]
+
+
+@njit(cache=True)
+def _log_fill(a, now, i, quantity, price, fee, reason, signal, fills):  # type: ignore[no-untyped-def]
+    fill = fills[a.fills]
+    fill.step = now
+    fill.instrument = i
+    fill.quantity = quantity
+    fill.price = price
+    fill.fee = fee
+    fill.reason = reason
+    fill.signal = signal
+    a.fills += 1
+    a.traded += abs(quantity) * price
+    a.fees += fee
+
+
+@njit(cache=True)
+def _exit(a, p, i, now, price, reason, at_open, costs, fills, trades):  # type: ignore[no-untyped-def]
+    fee = _fee(-p.quantity, price, costs)
+    inflow = p.quantity * price - fee
+    a.cash += inflow
+    _log_fill(a, now, i, -p.quantity, price, fee, reason, p.entry_signal, fills)
+    trade = trades[a.trades]
+    trade.instrument = i
+    trade.signal = p.entry_signal
+    trade.entry_step = p.entry_step
+    trade.exit_step = now
+    trade.quantity = p.quantity
+    trade.entry_price = p.entry_price
+    trade.exit_price = price
+    trade.fees = p.fees + fee
+    trade.pnl = p.flow + inflow
+    trade.reason = reason
+    trade.at_open = at_open
+    a.trades += 1
+    if p.leave > 0:
+        a.leaving -= 1
+    a.open -= 1
+    p.quantity = 0
+    p.leave = 0
+    p.stop = np.nan
+    p.target = np.nan
+    p.flow = 0.0
+    p.fees = 0.0
+
+
+@njit(cache=True)
+def _enter(a, p, i, now, session, price, rules, costs, fills):  # type: ignore[no-untyped-def]
+    quantity = p.order
+    p.order = 0
+    a.waiting -= 1
+    # An exit ordered for the same open may still wait in a halted instrument and hold its slot.
+    if a.open >= rules.max_positions:
+        a.refused_slots += 1
+        return
+    fee = _fee(quantity, price, costs)
+    flow = -quantity * price - fee
+    a.cash += flow
+    _log_fill(a, now, i, quantity, price, fee, ENTRY, p.order_signal, fills)
+    a.open += 1
+    p.quantity = quantity
+    p.entry_price = price
+    p.entry_step = now
+    p.entry_session = session
+    p.entry_signal = p.order_signal
+    p.stop = p.order_stop
+    p.target = p.order_target
+    p.last = price
+    p.flow = flow
+    p.fees = fee
+
+
+@njit(cache=True)
+def _apply_event(a, book, now, event, fills, trades):  # type: ignore[no-untyped-def]
+    i = event.instrument
+    p = book[i]
+    held = p.quantity != 0
+    ordered = p.order != 0
+    if event.ratio != 1.0:
+        _split(a, p, event.ratio)
+    if event.price_factor != 1.0:
+        # What was split off is credited at its share of the last close, so that a holding keeps its value.
+        _credit(a, p, p.quantity * p.last * (1.0 - event.price_factor))
+        _divide_levels(p, 1.0 / event.price_factor)
+    _credit(a, p, p.quantity * event.dividend)
+    price = event.cash_out
+    if not math.isnan(price):
+        p.order = 0
+    elif held and p.quantity == 0:
+        price = p.last
+    if ordered and p.order == 0:
+        a.waiting -= 1
+    if held and not math.isnan(price):
+        _exit(a, p, i, now, price, CASH_OUT, 1, np.zeros(8), fills, trades)
+
+
+@njit(cache=True)
+def _split(a, p, ratio):  # type: ignore[no-untyped-def]
+    _divide_levels(p, ratio)
+    # A whole number times a ratio such as 1.1 can land a hair below the whole number it stands for.
+    held = abs(p.quantity) * ratio
+    whole = math.floor(held + 1e-9)
+    sign = 1 if p.quantity > 0 else -1
+    if held > whole:
+        _credit(a, p, sign * (held - whole) * p.last)
+    p.quantity = sign * whole
+    ordered = math.floor(abs(p.order) * ratio + 1e-9)
+    p.order = ordered if p.order > 0 else -ordered
+
+
+@njit(cache=True)
+def _divide_levels(p, divisor):  # type: ignore[no-untyped-def]
+    p.stop /= divisor
+    p.target /= divisor
+    p.order_stop /= divisor
+    p.order_target /= divisor
+    p.last /= divisor
+
+
+@njit(cache=True)
+def _credit(a, p, cash):  # type: ignore[no-untyped-def]
+    # An instrument never held has no last close: its NaN must not reach the account.
+    if p.quantity != 0:
+        a.cash += cash
+        p.flow += cash
+
+
+@njit(cache=True)
+def _stops_and_targets(a, book, now, bar, costs, fills, trades):  # type: ignore[no-untyped-def]
+    for i in range(book.size):
+        p = book[i]
+        if p.quantity == 0 or math.isnan(bar.open[i]):
+            continue
+        first = bar.open[i]
+        if p.quantity > 0:
+            stopped, through = bar.low[i] <= p.stop, first <= p.stop
+            reached, beyond = bar.high[i] >= p.target, first >= p.target
+        else:
+            stopped, through = bar.high[i] >= p.stop, first >= p.stop
+            reached, beyond = bar.low[i] <= p.target, first <= p.target
+        if stopped:
+            _exit(a, p, i, now, first if through else p.stop, STOP, int(through), costs, fills, trades)
+        elif reached:
+            _exit(a, p, i, now, first if beyond else p.target, TARGET, int(beyond), costs, fills, trades)
+
+
+@njit(cache=True)
+def _mark(a, book, bar):  # type: ignore[no-untyped-def]
+    value = 0.0
+    for i in range(book.size):
+        p = book[i]
+        if p.quantity == 0:
+            continue
+        if not math.isnan(bar.close[i]):
+            p.last = bar.close[i]
+        value += p.quantity * p.last
+        a.gross += abs(p.quantity) * p.last
+    a.equity = a.cash + value
+
+
+@njit(cache=True)
+def _order_exit(a, p, reason):  # type: ignore[no-untyped-def]
+    if p.quantity != 0 and p.leave == 0:
+        p.leave = reason
+        a.leaving += 1
+
+
+@njit(cache=True)
+def _cancel_entries(a, book):  # type: ignore[no-untyped-def]
+    for i in range(book.size):
+        book[i].order = 0
+    a.waiting = 0
+
+
+@njit(cache=True)
+def _take_orders(a, book, rules, bar, costs, orders):  # type: ignore[no-untyped-def]
+    openings = 0
+    for order in orders:
+        p = book[order.instrument]
+        if p.quantity * order.side < 0:
+            _order_exit(a, p, SIGNAL)
+        if p.order * order.side < 0:
+            p.order = 0
+            a.waiting -= 1
+        if order.side == BUY or rules.allow_short:
+            openings += 1
+    if openings == 0:
+        return
+    equity, free = _purchasing_power(a, book, bar, costs)
+    for order in orders:
+        i = order.instrument
+        p = book[i]
+        # A position on the same side, even one about to be left, takes no second entry.
+        if (order.side == SELL and not rules.allow_short) or p.quantity * order.side > 0 or p.order != 0:
+            continue
+        price = bar.sizing[i]
+        if math.isnan(price):
+            continue
+        if a.open - a.leaving + a.waiting >= rules.max_positions:
+            a.refused_slots += 1
+            continue
+        quantity = _affordable(min(rules.fraction * equity, free), price, order.side, costs)
+        if quantity == 0:
+            a.refused_cash += 1
+            continue
+        free -= quantity * price + _fee(quantity * order.side, price, costs)
+        p.order = quantity * order.side
+        p.order_stop = price * (1.0 - order.side * rules.stop_fraction) if math.isnan(order.stop) else order.stop
+        p.order_target = price * (1.0 + order.side * rules.target_fraction) if math.isnan(order.target) else order.target
+        p.order_signal = order.signal
+        p.last = price if p.quantity == 0 else p.last
+        a.waiting += 1
+
+
+@njit(cache=True)
+def _purchasing_power(a, book, bar, costs):  # type: ignore[no-untyped-def]
+    # Equity as it will stand once what is leaving has left, and the part of it that nothing staying or ordered ties up. A short
+    # position ties up its full value.
+    equity = a.cash
+    tied = 0.0
+    for i in range(book.size):
+        p = book[i]
+        if p.quantity == 0 and p.order == 0:
+            continue
+        price = p.last if math.isnan(bar.sizing[i]) else bar.sizing[i]
+        equity += p.quantity * price
+        if p.leave > 0:
+            equity -= _fee(-p.quantity, price, costs)
+        else:
+            tied += abs(p.quantity) * price
+        if p.order != 0:
+            tied += abs(p.order) * price + _fee(p.order, price, costs)
+    return equity, equity - tied
+
+
+@njit(cache=True)
+def _affordable(budget, price, side, costs):  # type: ignore[no-untyped-def]
+    if not (budget > 0.0 and price > 0.0):
+        return 0
+    s = 0 if side == BUY else 1
+    quantity = math.floor(budget / (price * (1.0 + costs[s])) + 1e-9)
+    while quantity > 0:
+        excess = quantity * price + _fee(quantity * side, price, costs) - budget
+        if excess <= 1e-9 * budget:
+            break
+        quantity -= max(1, math.floor(excess / (price * (1.0 + costs[s] + costs[2 + s]))))
+    return max(quantity, 0)

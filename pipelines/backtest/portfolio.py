@@ -1,0 +1,259 @@
+"""One backtest run: bars and signals in, `BacktestResult` out.
+
+Lives here: the run around the kernel, the identity of a run, and its frames as `market/tables/research.py` declares them.
+Does not live here: reading the lake, timing, publishing (`orchestration/`), or the order of events (`kernel`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines.backtest import statistics
+from pipelines.backtest.costs import Costs, CostsError, FlatCosts
+from pipelines.backtest.grid import Grid, InputError, Orders, build_grid, place_actions, place_signals
+from pipelines.backtest.layout import REASONS, Rules, new_account, new_book, new_logs
+from pipelines.market.tables.research import BACKTEST_EQUITY, BACKTEST_TRADES
+
+_EQUITY, _GROSS = 0, 1
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What is tested, and what makes its run unique.
+
+    name: of the algorithm. scanner: whose signals it trades. parameters: everything that shaped the signals (JSON values).
+    input_fingerprint: identifies the bars, signals and actions handed in. code_version: of the project. trials: how many parameter
+    sets of this strategy were ever tried, this one included (for the deflated Sharpe ratio).
+    """
+
+    name: str
+    scanner: str
+    input_fingerprint: str
+    code_version: str
+    parameters: Mapping[str, Any]
+    trials: int = 1
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """A run: the row of `backtest_runs` (without release_id), frames of `backtest_trades` and `backtest_equity`, and its counts.
+
+    counts: signals that led to nothing, by cause: `late` (known too late to act on), `no_slot`, `no_cash`; also `fills`, `killed`.
+    lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
+    win_rate, profit_factor: over the trades, after costs.
+    """
+
+    run: dict[str, Any]
+    trades: pl.DataFrame
+    equity: pl.DataFrame
+    counts: dict[str, int]
+    lowest_cash: float
+    win_rate: float | None
+    profit_factor: float | None
+
+    @property
+    def run_id(self) -> str:
+        """The run's identity."""
+        return str(self.run["run_id"])
+
+    def returns(self) -> pl.DataFrame:
+        """Session returns of the run: session_date, ret (simple; the first one against the initial cash)."""
+        initial = float(json.loads(self.run["config_snapshot"])["rules"]["initial_cash"])
+        values = statistics.session_returns(self.equity["equity"].to_numpy(), initial)
+        return pl.DataFrame({"session_date": self.equity["session_date"], "ret": values})
+
+    def timed(self, seconds: float) -> BacktestResult:
+        """The same result with its observed wall time in `execution_time_seconds`."""
+        return replace(self, run={**self.run, "execution_time_seconds": float(seconds)})
+
+
+def run_id_of(name: str, parameters: Mapping[str, Any], input_fingerprint: str, code_version: str) -> str:
+    """Identity of a run: 32 hex digits of the SHA-256 over its canonical JSON.
+
+    Raises TypeError for a parameter that JSON cannot hold.
+    """
+    identity = {"strategy": name, "parameters": parameters, "input": input_fingerprint, "code": code_version}
+    return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:32]
+
+
+def run_backtest(
+    bars: pl.DataFrame,
+    signals: pl.DataFrame,
+    strategy: Strategy,
+    rules: Rules | None = None,
+    costs: Costs | None = None,
+    actions: pl.DataFrame | None = None,
+) -> BacktestResult:
+    """Trade `signals` on `bars`.
+
+    bars, signals, actions: see `grid.build_grid`, `grid.place_signals` and `grid.place_actions`; prices as traded, times UTC, one
+    exchange, one currency. rules: `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their
+    last close with reason 'end'. `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
+
+    Raises InputError for frames that cannot be used, CostsError for a signal before the first date of a dated cost table.
+    """
+    rules, costs = rules or Rules(), costs or FlatCosts()
+    config = _config(strategy, rules, costs)
+    run_id = run_id_of(strategy.name, config, strategy.input_fingerprint, strategy.code_version)
+    grid = build_grid(bars)
+    orders = place_signals(grid, signals, rules.signal_sessions)
+    cost_rows = _cost_rows(grid, orders, costs)
+    account, trades, curve = simulate(grid, orders, rules, cost_rows, actions)
+    equity = _equity_frame(run_id, grid, curve, rules.initial_cash)
+    trade_frame = _trades_frame(run_id, grid, orders, trades)
+    returns = statistics.session_returns(equity["equity"].to_numpy(), rules.initial_cash)
+    low, high = statistics.sharpe_interval(returns, statistics.seed_of(run_id))
+    pnl = trade_frame["pnl"].to_numpy()
+    run = {
+        "run_id": run_id,
+        "exchange": _exchange(grid),
+        "algorithm_name": strategy.name,
+        "scanner_used": strategy.scanner,
+        "start_date": grid.session_dates[0],
+        "end_date": grid.session_dates[-1],
+        "symbols_tested": len(grid.instruments),
+        "total_signals": signals.height,
+        "trades": trade_frame.height,
+        "total_return": statistics.total_return(returns),
+        "cagr": statistics.cagr(returns),
+        "max_drawdown": statistics.max_drawdown(returns),
+        "sharpe_ratio": statistics.sharpe(returns),
+        "sortino_ratio": statistics.sortino(returns),
+        "sharpe_ci_low": low,
+        "sharpe_ci_high": high,
+        "deflated_sharpe": statistics.deflated_sharpe(returns, strategy.trials),
+        "turnover": statistics.turnover(float(account["traded"]), equity["equity"].to_numpy()),
+        "costs": float(account["fees"]),
+        "execution_time_seconds": 0.0,
+        "config_snapshot": _canonical(config),
+    }
+    return BacktestResult(
+        run=run,
+        trades=trade_frame,
+        equity=equity,
+        counts={
+            "late": orders.late,
+            "no_slot": int(account["refused_slots"]),
+            "no_cash": int(account["refused_cash"]),
+            "fills": int(account["fills"]),
+            "killed": int(account["killed"]),
+        },
+        lowest_cash=float(account["lowest_cash"]),
+        win_rate=statistics.win_rate(pnl),
+        profit_factor=statistics.profit_factor(pnl),
+    )
+
+
+def simulate(
+    grid: Grid, orders: Orders, rules: Rules, cost_rows: np.ndarray, actions: pl.DataFrame | None = None
+) -> tuple[np.void, np.ndarray, np.ndarray]:
+    """The kernel over a whole grid: (account record, `TRADE` rows, float64[T, 3] of equity, gross value and cash per step)."""
+    from pipelines.backtest.kernel import run
+
+    events, event_offsets = place_actions(grid, actions)
+    account, book = new_account(rules.initial_cash), new_book(len(grid.instruments))
+    fills, trades = new_logs(2 * orders.orders.size, orders.orders.size)
+    curve = np.zeros((grid.steps, 3))
+    run(
+        account,
+        book,
+        rules.compiled(),
+        grid.session,
+        grid.bars,
+        cost_rows,
+        events,
+        event_offsets,
+        orders.orders,
+        orders.offsets,
+        fills,
+        trades,
+        curve,
+    )
+    return account[0], trades[: int(account[0]["trades"])], curve
+
+
+def _config(strategy: Strategy, rules: Rules, costs: Costs) -> dict[str, Any]:
+    return {
+        "scanner": strategy.scanner,
+        "parameters": dict(strategy.parameters),
+        "rules": rules.as_parameters(),
+        "costs": costs.as_parameters(),
+        "trials": strategy.trials,
+        "input_fingerprint": strategy.input_fingerprint,
+        "code_version": strategy.code_version,
+    }
+
+
+def _cost_rows(grid: Grid, orders: Orders, costs: Costs) -> np.ndarray:
+    dates = [grid.session_dates[k] for k in grid.session]
+    rows = np.ascontiguousarray(costs.rates(dates))
+    decided = np.repeat(np.arange(grid.steps), np.diff(orders.offsets))
+    uncovered = decided[np.isnan(rows[decided]).any(axis=1)]
+    if uncovered.size:
+        day: date = dates[int(uncovered[0])]
+        raise CostsError(
+            f"costs: no rates in force at {day}, where a signal would be traded ({costs.as_parameters()}). Start later, add dated "
+            "lines for that time to the table, or use FlatCosts."
+        )
+    # Dates without rates hold no orders; zeros keep NaN out of the arithmetic there.
+    return np.nan_to_num(rows, nan=0.0, posinf=np.inf)
+
+
+def _equity_frame(run_id: str, grid: Grid, curve: np.ndarray, initial_cash: float) -> pl.DataFrame:
+    last = np.searchsorted(grid.session, np.arange(len(grid.session_dates)), side="right") - 1
+    equity = curve[last, _EQUITY]
+    peak = np.maximum.accumulate(np.maximum(equity, initial_cash))
+    exposure = np.divide(curve[last, _GROSS], equity, out=np.zeros(last.size), where=equity > 0)
+    return pl.DataFrame(
+        {
+            "run_id": [run_id] * last.size,
+            "session_date": list(grid.session_dates),
+            "ts": pl.Series(grid.ts_close[last]).dt.replace_time_zone("UTC"),
+            "equity": equity,
+            "drawdown": equity / peak - 1.0,
+            "exposure": exposure,
+        }
+    ).select(BACKTEST_EQUITY.names)
+
+
+def _trades_frame(run_id: str, grid: Grid, orders: Orders, trades: np.ndarray) -> pl.DataFrame:
+    trades = trades[np.lexsort((trades["signal"], trades["entry_step"]))]
+    exit_ts = np.where(trades["at_open"] == 1, grid.ts_open[trades["exit_step"]], grid.ts_close[trades["exit_step"]])
+    instrument = trades["instrument"]
+    return pl.DataFrame(
+        {
+            "run_id": pl.Series([run_id] * trades.size, dtype=pl.String),
+            "trade_number": np.arange(1, trades.size + 1, dtype=np.int64),
+            "instrument_id": pl.Series([grid.instruments[i] for i in instrument], dtype=pl.String),
+            "symbol": pl.Series([grid.symbols[i] for i in instrument], dtype=pl.String),
+            "signal_id": orders.signals["signal_id"].gather(trades["signal"]) if trades.size else pl.Series([], dtype=pl.String),
+            "side": pl.Series(["LONG" if units >= 0 else "SHORT" for units in trades["quantity"]], dtype=pl.String),
+            "entry_ts": pl.Series(grid.ts_open[trades["entry_step"]]).dt.replace_time_zone("UTC"),
+            "exit_ts": pl.Series(exit_ts).dt.replace_time_zone("UTC"),
+            "quantity": np.abs(trades["quantity"]).astype(np.float64),
+            "entry_price": trades["entry_price"].copy(),
+            "exit_price": trades["exit_price"].copy(),
+            "exit_reason": pl.Series([REASONS[code] for code in trades["reason"]], dtype=pl.String),
+            "fees": trades["fees"].copy(),
+            "pnl": trades["pnl"].copy(),
+        }
+    ).select(BACKTEST_TRADES.names)
+
+
+def _exchange(grid: Grid) -> str:
+    exchanges = {instrument.split(":", 1)[0] for instrument in grid.instruments}
+    if len(exchanges) != 1:
+        raise InputError(f"bars: instruments of several exchanges ({', '.join(sorted(exchanges))}); backtest them one at a time.")
+    return exchanges.pop()
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,334 @@
+"""Scenarios of the step kernel on hand-made bars, and the identity of batch and step by step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.backtest import kernel
+from pipelines.backtest.layout import BUY, EVENT, ORDER, REASONS, SELL, Bar, Rules, new_account, new_book, new_logs
+
+NAN = math.nan
+FREE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0])
+
+
+@dataclass
+class Market:
+    """Bars of one or more instruments as (open, high, low, close) rows, and what happens at each step."""
+
+    bars: list[list[tuple[float, float, float, float]]]  # [instrument][step]
+    orders: dict[int, list[tuple]] = field(default_factory=dict)
+    events: dict[int, list[tuple]] = field(default_factory=dict)
+    costs: np.ndarray = field(default_factory=lambda: FREE)
+    sessions: list[int] | None = None
+
+    def arrays(self):
+        cube = np.array(self.bars, dtype=float)
+        o, h, low, c = (np.ascontiguousarray(cube[:, :, k].T) for k in range(4))
+        steps = o.shape[0]
+        orders = np.array([row for t in range(steps) for row in self.orders.get(t, [])], dtype=ORDER)
+        events = np.array([row for t in range(steps) for row in self.events.get(t, [])], dtype=EVENT)
+        order_offsets = np.cumsum([0] + [len(self.orders.get(t, [])) for t in range(steps)])
+        event_offsets = np.cumsum([0] + [len(self.events.get(t, [])) for t in range(steps)])
+        sessions = np.array(self.sessions if self.sessions is not None else range(steps))
+        return Bar(o, h, low, c, c), sessions, np.tile(self.costs, (steps, 1)), events, event_offsets, orders, order_offsets
+
+    def play(self, rules: Rules):
+        bars, sessions, costs, events, event_offsets, orders, order_offsets = self.arrays()
+        account, book = new_account(rules.initial_cash), new_book(len(self.bars))
+        fills, trades = new_logs(2 * len(orders), len(orders))
+        curve = np.zeros((len(sessions), 3))
+        kernel.run(
+            account,
+            book,
+            rules.compiled(),
+            sessions,
+            bars,
+            costs,
+            events,
+            event_offsets,
+            orders,
+            order_offsets,
+            fills,
+            trades,
+            curve,
+        )
+        return account[0], fills[: account[0]["fills"]], trades[: account[0]["trades"]], curve
+
+
+def buy(signal: int = 0, stop: float = NAN, target: float = NAN, instrument: int = 0) -> tuple:
+    return (instrument, BUY, stop, target, signal)
+
+
+def sell(signal: int = 0, stop: float = NAN, target: float = NAN, instrument: int = 0) -> tuple:
+    return (instrument, SELL, stop, target, signal)
+
+
+def flat(price: float) -> tuple[float, float, float, float]:
+    return (price, price, price, price)
+
+
+def all_in(**changes) -> Rules:
+    return Rules(**{"initial_cash": 1000.0, "fraction": 1.0, "max_positions": 1} | changes)
+
+
+def reason(trade) -> str:
+    return REASONS[trade["reason"]]
+
+
+def test_a_decision_at_the_close_fills_at_the_next_open_and_is_sized_at_the_decisions_close():
+    market = Market([[flat(100), (104, 106, 103, 105), flat(105)]], {0: [buy()]})
+    account, fills, trades, _ = market.play(all_in(fraction=0.5))
+    assert (fills[0]["step"], fills[0]["price"], fills[0]["quantity"]) == (1, 104.0, 5)
+    assert reason(trades[0]) == "end"
+    assert trades[0]["pnl"] == pytest.approx(5 * (105 - 104))
+    assert account["cash"] == 1005.0
+
+
+def test_a_gap_never_changes_the_units_and_the_dip_of_cash_is_recorded():
+    account, fills, _, _ = Market([[flat(100), flat(120), flat(120)]], {0: [buy()]}).play(all_in())
+    assert fills[0]["quantity"] == 10
+    assert account["lowest_cash"] == -200.0
+
+
+def test_a_bar_that_touches_stop_and_target_counts_as_the_stop():
+    market = Market([[flat(100), (100, 111, 94, 100)]], {0: [buy(stop=95, target=110)]})
+    _, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_price"]) == ("stop", 95.0)
+
+
+@pytest.mark.parametrize(
+    ("bar", "why", "price", "at_open"),
+    [
+        ((90, 92, 88, 91), "stop", 90.0, 1),
+        ((99, 100, 95, 97), "stop", 95.0, 0),
+        ((112, 113, 111, 112), "target", 112.0, 1),
+        ((105, 110, 104, 108), "target", 110.0, 0),
+    ],
+)
+def test_a_gap_through_a_level_fills_at_the_open_else_at_the_level(bar, why, price, at_open):
+    market = Market([[flat(100), flat(100), bar]], {0: [buy(stop=95, target=110)]})
+    _, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_price"], trades[0]["at_open"]) == (why, price, at_open)
+
+
+@pytest.mark.parametrize(("bar", "why", "price"), [((101, 106, 100, 103), "stop", 105.0), ((92, 93, 89, 90), "target", 90.0)])
+def test_a_short_position_is_stopped_above_and_takes_profit_below(bar, why, price):
+    market = Market([[flat(100), flat(100), bar]], {0: [sell(stop=105, target=90)]})
+    _, _, trades, _ = market.play(all_in(allow_short=True))
+    assert (reason(trades[0]), trades[0]["exit_price"], trades[0]["quantity"]) == (why, price, -10)
+    assert trades[0]["pnl"] == pytest.approx(-10 * (price - 100))
+
+
+def test_a_sell_without_a_position_does_nothing_in_the_cash_market():
+    account, fills, _, _ = Market([[flat(100), flat(90), flat(80)]], {0: [sell()]}).play(all_in())
+    assert fills.size == 0
+    assert account["cash"] == 1000.0
+
+
+def test_a_sell_signal_closes_at_the_next_open_before_that_bars_stop():
+    market = Market([[flat(100), flat(100), (99, 99, 50, 60)]], {0: [buy(stop=95)], 1: [sell(1)]})
+    _, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_price"]) == ("signal", 99.0)
+
+
+def test_a_reversal_closes_and_opens_at_one_open():
+    market = Market([[flat(100), flat(100), flat(110), flat(100)]], {0: [buy()], 1: [sell(1)]})
+    account, fills, _, _ = market.play(all_in(allow_short=True))
+    assert [(f["step"], f["quantity"]) for f in fills] == [(1, 10), (2, -10), (2, -10), (3, 10)]
+    assert account["cash"] == 1000 + 100 + 100
+
+
+def test_an_instrument_without_bars_fills_at_its_next_one_and_is_marked_at_its_last_close():
+    halted = (NAN, NAN, NAN, NAN)
+    market = Market([[flat(100), halted, flat(101), halted, flat(95)]], {0: [buy()], 2: [sell(1)]})
+    _, fills, trades, curve = market.play(all_in())
+    assert [f["step"] for f in fills] == [2, 4]
+    assert curve[3, 0] == 990.0 + 10
+    assert trades[0]["exit_price"] == 95.0
+
+
+def test_a_position_leaves_after_its_last_allowed_session():
+    market = Market([[flat(100)] * 6], {0: [buy()]})
+    _, fills, trades, _ = market.play(all_in(max_sessions=2))
+    # Held in sessions 1 and 2, decided at the close of 2, out at the open of 3.
+    assert ([f["step"] for f in fills], reason(trades[0])) == ([1, 3], "time")
+
+
+def test_sessions_not_bars_count_towards_the_holding_limit():
+    market = Market([[flat(100)] * 8], {0: [buy()]}, sessions=[0, 0, 0, 0, 1, 1, 1, 1])
+    _, fills, _, _ = market.play(all_in(max_sessions=2))
+    assert [f["step"] for f in fills] == [1, 5]
+
+
+def test_the_kill_switch_sells_everything_cancels_entries_and_ends_buying():
+    falling = [flat(100), flat(100), flat(75), flat(70), flat(70)]
+    other = [flat(10)] * 5
+    market = Market([falling, other], {0: [buy()], 2: [buy(1, instrument=1)], 3: [buy(2, instrument=1)]})
+    account, fills, trades, _ = market.play(all_in(fraction=0.5, max_positions=2, kill_drawdown=0.1))
+    assert account["killed"] == 1
+    assert (reason(trades[0]), trades[0]["exit_step"]) == ("kill_switch", 3)
+    assert fills.size == 2
+
+
+def test_slots_are_limited_and_refusals_counted():
+    market = Market([[flat(10)] * 3] * 3, {0: [buy(k, instrument=k) for k in range(3)]})
+    account, fills, _, _ = market.play(Rules(initial_cash=900, fraction=0.2, max_positions=2))
+    assert (account["refused_slots"], sorted({f["instrument"] for f in fills})) == (1, [0, 1])
+
+
+def test_orders_of_one_bar_share_the_cash_there_is():
+    market = Market([[flat(10)] * 3] * 2, {0: [buy(0), buy(1, instrument=1)]})
+    account, fills, _, _ = market.play(Rules(initial_cash=1000, fraction=0.7, max_positions=5))
+    assert [f["quantity"] for f in fills[:2]] == [70, 30]
+    assert account["lowest_cash"] == 0.0
+
+
+def test_costs_count_in_sizing_on_both_sides_and_with_a_minimum():
+    costs = np.array([0.001, 0.002, 0.0, 0.0, 5.0, np.inf, 0.0, 0.0])
+    account, fills, trades, _ = Market([[flat(100)] * 3], {0: [buy()]}, costs=costs).play(all_in())
+    # 10 units would cost 1000 + 1 + 5; 9 cost 905.9.
+    assert fills[0]["quantity"] == 9
+    assert fills["fee"] == pytest.approx([0.9 + 5, 1.8 + 5])
+    assert trades[0]["pnl"] == pytest.approx(-12.7)
+    assert account["cash"] == pytest.approx(1000 - 12.7)
+
+
+def test_a_split_keeps_the_value_and_moves_the_levels():
+    market = Market([[flat(100), flat(100), flat(50), (50, 50, 47, 48)]], {0: [buy(stop=96)]}, {2: [(0, 2.0, 0.0, 1.0, NAN)]})
+    _, _, trades, curve = market.play(all_in())
+    assert curve[2, 0] == 1000.0
+    assert (trades[0]["quantity"], trades[0]["exit_price"], reason(trades[0])) == (20, 48.0, "stop")
+
+
+def test_fractions_of_a_split_are_paid_in_cash():
+    market = Market([[flat(100), flat(100), flat(100 / 1.5)]], {0: [buy()]}, {2: [(0, 1.5, 0.0, 1.0, NAN)]})
+    account, _, trades, curve = market.play(Rules(initial_cash=1000, fraction=0.5, max_positions=1))
+    assert trades[0]["quantity"] == 7
+    assert curve[2, 0] == pytest.approx(1000.0)
+    assert account["cash"] == pytest.approx(1000.0)
+
+
+def test_a_consolidation_below_one_unit_pays_the_holding_out():
+    market = Market([[flat(100), flat(100), flat(2000)]], {0: [buy()]}, {2: [(0, 0.05, 0.0, 1.0, NAN)]})
+    account, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), account["open"], account["cash"]) == ("cash_out", 0, pytest.approx(1000.0))
+
+
+def test_a_waiting_order_is_split_with_its_instrument():
+    market = Market([[flat(100), flat(50), flat(50)]], {0: [buy(stop=90)]}, {1: [(0, 2.0, 0.0, 1.0, NAN)]})
+    account, fills, _, _ = market.play(all_in())
+    assert fills[0]["quantity"] == 20
+    assert account["lowest_cash"] == 0.0
+
+
+def test_dividends_reach_cash_and_the_trade():
+    market = Market([[flat(100), flat(100), flat(97)]], {0: [buy()]}, {2: [(0, 1.0, 3.0, 1.0, NAN)]})
+    account, _, trades, _ = market.play(all_in())
+    assert (trades[0]["pnl"], account["cash"]) == (0.0, 1000.0)
+
+
+def test_a_demerger_credits_what_was_split_off():
+    market = Market([[flat(100), flat(100), flat(80)]], {0: [buy(stop=90)]}, {2: [(0, 1.0, 0.0, 0.8, NAN)]})
+    account, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), account["cash"]) == ("end", pytest.approx(1000.0))
+
+
+def test_an_instrument_that_ceases_pays_its_last_price_and_loses_its_orders():
+    gone = (NAN, NAN, NAN, NAN)
+    market = Market([[flat(100), flat(100), gone, gone]], {0: [buy()]}, {2: [(0, 1.0, 0.0, 1.0, 98.0)]})
+    account, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), account["cash"], account["open"]) == ("cash_out", 980.0, 0)
+
+
+def test_an_event_for_an_instrument_never_held_leaves_the_account_alone():
+    events = {1: [(0, 3.0, 0.0, 1.0, NAN), (0, 1.0, 2.0, 0.9, NAN)], 2: [(0, 1.0, 0.0, 1.0, 5.0)]}
+    account, _, _, curve = Market([[flat(100)] * 3], {}, events).play(all_in())
+    assert account["cash"] == 1000.0
+    assert (curve[:, 0] == 1000.0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    steps=st.integers(2, 60),
+    instruments=st.integers(1, 6),
+    short=st.booleans(),
+    kill=st.sampled_from([None, 0.05, 0.3]),
+    holding=st.sampled_from([None, 1, 4]),
+)
+def test_batch_and_step_by_step_are_bit_identical_and_cash_balances(seed, steps, instruments, short, kill, holding):
+    market, rules = (
+        _random_market(seed, steps, instruments),
+        Rules(
+            initial_cash=50_000,
+            fraction=0.3,
+            max_positions=3,
+            allow_short=short,
+            kill_drawdown=kill,
+            max_sessions=holding,
+            stop_fraction=0.04,
+        ),
+    )
+    account, fills, trades, curve = market.play(rules)
+    bars, sessions, costs, events, event_offsets, orders, order_offsets = market.arrays()
+    live, book = new_account(rules.initial_cash), new_book(instruments)
+    day_fills, day_trades = new_logs(4 * instruments, 2 * instruments)
+    seen_fills, seen_trades, levels = [], [], []
+    for t in range(steps):
+        row = Bar(*(matrix[t].copy() for matrix in bars))
+        due, decided = events[event_offsets[t] : event_offsets[t + 1]], orders[order_offsets[t] : order_offsets[t + 1]]
+        kernel.step(live, book, rules.compiled(), t, sessions[t], row, costs[t], due, decided, day_fills, day_trades)
+        seen_fills.append(day_fills[: live[0]["fills"]].copy())
+        seen_trades.append(day_trades[: live[0]["trades"]].copy())
+        live["fills"] = live["trades"] = 0
+        levels.append(live[0]["equity"])
+    kernel.finish(live, book, steps - 1, costs[-1], day_fills, day_trades)
+    seen_fills.append(day_fills[: live[0]["fills"]].copy())
+    seen_trades.append(day_trades[: live[0]["trades"]].copy())
+    levels[-1] = live[0]["equity"]
+    assert np.concatenate(seen_fills).tobytes() == fills.tobytes()
+    assert np.concatenate(seen_trades).tobytes() == trades.tobytes()
+    assert np.array(levels).tobytes() == curve[:, 0].tobytes()
+    assert live[0]["cash"] == account["cash"]
+    assert account["cash"] == pytest.approx(rules.initial_cash + trades["pnl"].sum(), abs=1e-6)
+    assert account["open"] == account["waiting"] == account["leaving"] == 0
+    assert trades["fees"].sum() == pytest.approx(account["fees"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), cut=st.integers(5, 30))
+def test_what_happens_after_a_bar_changes_nothing_up_to_it(seed, cut):
+    market = _random_market(seed, 40, 4)
+    rules = Rules(initial_cash=50_000, fraction=0.3, max_positions=3)
+    _, fills, _, curve = market.play(rules)
+    shaken = Market(
+        [[bar if t <= cut else flat(7.0) for t, bar in enumerate(row)] for row in market.bars], market.orders, market.events
+    )
+    shaken.costs = market.costs
+    _, other_fills, _, other_curve = shaken.play(rules)
+    assert (curve[: cut + 1] == other_curve[: cut + 1]).all()
+    assert fills[fills["step"] <= cut].tobytes() == other_fills[other_fills["step"] <= cut].tobytes()
+
+
+def _random_market(seed: int, steps: int, instruments: int) -> Market:
+    rng = np.random.default_rng(seed)
+    bars, orders, events = [], {}, {}
+    for _ in range(instruments):
+        close = 100 * np.exp(np.cumsum(rng.normal(0, 0.03, steps)))
+        start = close * np.exp(rng.normal(0, 0.01, steps))
+        row = [(o, max(o, c) * 1.01, min(o, c) * 0.99, c) for o, c in zip(start, close, strict=True)]
+        bars.append([flat(NAN) if rng.random() < 0.05 else bar for bar in row])
+    for t in range(steps):
+        orders[t] = [
+            (i, int(rng.choice([BUY, SELL])), NAN, NAN, t * instruments + i) for i in range(instruments) if rng.random() < 0.3
+        ]
+        if t and rng.random() < 0.1:
+            events[t] = [(int(rng.integers(instruments)), float(rng.choice([2.0, 1.5, 0.1])), 0.5, 0.97, NAN)]
+    costs = np.array([0.0005, 0.001, 0.0003, 0.0003, 1.0, 20.0, 0.0, 15.0])
+    return Market(bars, orders, events, costs)

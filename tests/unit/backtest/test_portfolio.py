@@ -1,0 +1,192 @@
+"""A run on frames: when signals act, what the frames carry, and what makes a run the same run."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipelines.backtest.costs import CostsError, DatedCosts, FlatCosts
+from pipelines.backtest.grid import InputError
+from pipelines.backtest.layout import Rules
+from pipelines.backtest.portfolio import Strategy, run_backtest, run_id_of
+from pipelines.market.tables.research import BACKTEST_EQUITY, BACKTEST_RUNS, BACKTEST_TRADES
+
+STRATEGY = Strategy("sma_cross", "sma_cross", input_fingerprint="f", code_version="c", parameters={"fast": 20})
+MONDAY = date(2024, 10, 7)
+
+
+def day(number: int) -> date:
+    return MONDAY + timedelta(days=number + 2 * (number // 5))
+
+
+def opens(number: int) -> datetime:
+    return datetime(day(number).year, day(number).month, day(number).day, 3, 45, tzinfo=UTC)
+
+
+def closes(number: int) -> datetime:
+    return opens(number) + timedelta(hours=6, minutes=15)
+
+
+def daily(prices: list[float], instrument: str = "XNSE:ABC") -> pl.DataFrame:
+    rows = [
+        {
+            "instrument_id": instrument,
+            "session_date": day(k),
+            "ts_open": opens(k),
+            "ts_close": closes(k),
+            "open": price,
+            "high": price,
+            "low": price,
+            "close": price,
+        }
+        for k, price in enumerate(prices)
+    ]
+    return pl.DataFrame(rows)
+
+
+def signal(number: int, kind: str = "BUY", instrument: str = "XNSE:ABC", known_at: datetime | None = None, **levels) -> dict:
+    return {
+        "signal_id": f"{instrument}-{number}-{kind}",
+        "instrument_id": instrument,
+        "session_date": day(number),
+        "known_at": known_at or closes(number) + timedelta(hours=3),
+        "signal_type": kind,
+        "entry_price": None,
+        "target_price": levels.get("target"),
+        "stop_loss": levels.get("stop"),
+    }
+
+
+def test_a_signal_known_in_the_evening_fills_at_the_next_sessions_open():
+    result = run_backtest(daily([100, 101, 102, 103]), pl.DataFrame([signal(0), signal(1, "SELL")]), STRATEGY)
+    trade = result.trades.row(0, named=True)
+    assert (trade["entry_ts"], trade["entry_price"]) == (opens(1), 101.0)
+    assert (trade["exit_ts"], trade["exit_price"], trade["exit_reason"]) == (opens(2), 102.0, "signal")
+    assert (trade["symbol"], trade["side"], trade["quantity"]) == ("ABC", "LONG", 1000.0)
+
+
+def test_a_signal_never_fills_before_it_was_known():
+    just_after_the_open = opens(1) + timedelta(seconds=1)
+    rules = Rules(signal_sessions=2)
+    result = run_backtest(daily([100, 101, 102, 103]), pl.DataFrame([signal(0, known_at=just_after_the_open)]), STRATEGY, rules)
+    assert result.trades["entry_ts"].to_list() == [opens(2)]
+
+
+def test_a_signal_learned_of_much_later_is_dropped_and_counted():
+    late = signal(0, known_at=closes(2))
+    result = run_backtest(daily([100, 101, 102, 103, 104]), pl.DataFrame([late]), STRATEGY)
+    assert (result.trades.height, result.counts["late"], result.run["total_signals"]) == (0, 1, 1)
+
+
+def test_minute_signals_act_at_the_next_minute():
+    start = opens(0)
+    minutes = pl.DataFrame(
+        [
+            {
+                "instrument_id": "XNSE:ABC",
+                "session_date": day(0),
+                "ts_open": start + timedelta(minutes=k),
+                "ts_close": start + timedelta(minutes=k + 1),
+                "open": 100.0 + k,
+                "high": 101.0 + k,
+                "low": 99.0 + k,
+                "close": 100.5 + k,
+            }
+            for k in range(5)
+        ]
+    )
+    result = run_backtest(minutes, pl.DataFrame([signal(0, known_at=start + timedelta(minutes=2))]), STRATEGY)
+    assert result.trades["entry_ts"].to_list() == [start + timedelta(minutes=2)]
+    assert result.equity.height == 1
+
+
+def test_frames_and_run_carry_the_published_columns():
+    result = run_backtest(daily([100, 101, 102]), pl.DataFrame([signal(0)]), STRATEGY)
+    assert result.trades.columns == BACKTEST_TRADES.names
+    assert result.equity.columns == BACKTEST_EQUITY.names
+    assert set(result.run) == set(BACKTEST_RUNS.names) - {"release_id"}
+    assert result.trades.to_arrow().cast(BACKTEST_TRADES.arrow()).num_rows == 1
+    assert result.equity.to_arrow().cast(BACKTEST_EQUITY.arrow()).num_rows == 3
+    assert result.timed(1.5).run["execution_time_seconds"] == 1.5
+
+
+def test_a_run_without_signals_keeps_its_cash():
+    empty = pl.DataFrame([signal(0)]).clear()
+    result = run_backtest(daily([100, 101, 102]), empty, STRATEGY)
+    assert result.equity["equity"].to_list() == [1_000_000.0] * 3
+    assert (result.run["total_return"], result.run["sharpe_ratio"], result.run["trades"]) == (0.0, None, 0)
+    assert result.trades.to_arrow().cast(BACKTEST_TRADES.arrow()).num_rows == 0
+
+
+def test_hold_signals_and_unknown_instruments_trade_nothing():
+    signals = pl.DataFrame([signal(0, "HOLD"), signal(0, instrument="XNSE:NONE")])
+    assert run_backtest(daily([100, 101, 102]), signals, STRATEGY).trades.is_empty()
+
+
+def test_a_bonus_on_its_ex_date_keeps_the_holdings_value():
+    actions = pl.DataFrame(
+        {"instrument_id": ["XNSE:ABC"], "ex_date": [day(2)], "action": ["bonus"], "ratio": [2.0], "amount": [None]},
+        schema_overrides={"amount": pl.Float64},
+    )
+    result = run_backtest(daily([100, 100, 50, 50]), pl.DataFrame([signal(0, stop=90.0)]), STRATEGY, actions=actions)
+    assert result.equity["equity"].to_list() == [1_000_000.0] * 4
+    assert result.trades.row(0, named=True)["quantity"] == 2000.0
+
+
+def test_equity_drawdown_and_exposure_follow_the_position():
+    result = run_backtest(daily([100, 100, 90, 110]), pl.DataFrame([signal(0)]), STRATEGY)
+    assert result.equity["equity"].to_list() == [1_000_000.0, 1_000_000.0, 990_000.0, 1_010_000.0]
+    assert result.equity["drawdown"].to_list() == pytest.approx([0, 0, -0.01, 0])
+    assert result.equity["exposure"].to_list() == pytest.approx([0, 0.1, 90 / 990, 110 / 1010])
+    assert result.returns()["ret"].to_list() == pytest.approx([0, 0, -0.01, 1010 / 990 - 1])
+
+
+def test_the_higher_confidence_takes_the_last_slot():
+    bars = pl.concat([daily([100] * 3, "XNSE:AAA"), daily([100] * 3, "XNSE:BBB")])
+    signals = pl.DataFrame([signal(0, instrument="XNSE:AAA"), signal(0, instrument="XNSE:BBB")])
+    signals = signals.with_columns(confidence_score=pl.Series([0.2, 0.9]))
+    result = run_backtest(bars, signals, STRATEGY, Rules(max_positions=1))
+    assert result.trades["symbol"].to_list() == ["BBB"]
+    assert result.counts["no_slot"] == 1
+
+
+def test_the_order_of_rows_changes_nothing():
+    bars = pl.concat([daily([100, 104, 99, 101], "XNSE:AAA"), daily([50, 49, 52, 55], "XNSE:BBB")])
+    signals = pl.DataFrame([signal(0, instrument="XNSE:BBB"), signal(0, instrument="XNSE:AAA"), signal(1, "SELL", "XNSE:AAA")])
+    one = run_backtest(bars, signals, STRATEGY)
+    other = run_backtest(bars.reverse(), signals.reverse(), STRATEGY)
+    assert one.run == other.run
+    assert one.trades.equals(other.trades)
+
+
+def test_the_run_id_depends_on_parameters_inputs_and_code_and_on_nothing_else():
+    base = run_id_of("s", {"a": 1, "b": 2}, "f", "c")
+    assert base == run_id_of("s", {"b": 2, "a": 1}, "f", "c")
+    others = [("t", {"a": 1, "b": 2}, "f", "c"), ("s", {"a": 2, "b": 2}, "f", "c"), ("s", {"a": 1, "b": 2}, "g", "c")]
+    assert base not in {run_id_of(*other) for other in others}
+
+
+def test_the_configuration_is_canonical_json():
+    result = run_backtest(daily([100, 101]), pl.DataFrame([signal(0)]), STRATEGY, Rules(max_sessions=3), FlatCosts(buy_bps=1))
+    config = json.loads(result.run["config_snapshot"])
+    assert result.run["config_snapshot"] == json.dumps(config, sort_keys=True, separators=(",", ":"))
+    assert (config["rules"]["max_sessions"], config["costs"]["buy_bps"], config["parameters"]) == (3, 1, {"fast": 20})
+
+
+def test_a_signal_before_the_first_dated_cost_fails_loudly():
+    bars = daily([100, 101, 102]).with_columns(
+        pl.col("session_date").dt.offset_by("-2y"), pl.col("ts_open", "ts_close").dt.offset_by("-2y")
+    )
+    early = pl.DataFrame([signal(0)]).with_columns(
+        pl.col("session_date").dt.offset_by("-2y"), pl.col("known_at").dt.offset_by("-2y")
+    )
+    with pytest.raises(CostsError, match=r"no rates in force at 2022-10-07.*nse_equity_delivery"):
+        run_backtest(bars, early, STRATEGY, costs=DatedCosts("nse_equity_delivery"))
+
+
+def test_instruments_of_two_exchanges_are_refused():
+    with pytest.raises(InputError, match="several exchanges"):
+        run_backtest(pl.concat([daily([1.0], "XNSE:A"), daily([1.0], "XNYS:A")]), pl.DataFrame([signal(0)]), STRATEGY)
