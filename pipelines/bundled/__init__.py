@@ -1,7 +1,7 @@
 """Real market data shipped with the package: what `marketlake demo` runs on.
 
-Lives here: byte copies of openly licensed files, in their vendors' own folder layout, and where they stand. `NOTICE.md` names the origin
-and licence of each folder.
+Lives here: byte copies of openly licensed files, in their vendors' own folder layout, and where they stand. `NOTICE.md` names the
+origin and licence of each folder.
 Does not live here: anything made by this project, and any code that reads the files (`sources/`).
 """
 

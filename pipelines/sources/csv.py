@@ -59,14 +59,13 @@ class CsvSource:
         extra = _checked(raw, options.extra)
         text = read_text(raw)
         frame = lines(text)
-        header = extra.get("columns") or frame["line"][0]
-        layout = read_header(raw, header)
-        if "columns" not in extra:
-            frame = frame.slice(1)
+        columns = extra.get("columns")
+        layout = read_header(raw, frame["line"][0] if columns is None else columns)
+        frame = frame.slice(1) if columns is None else frame
         if frame.is_empty():
             raise SourceError(f"{raw.name}: only a header line and no rows; fetch it again")
         refuse_cut_off(raw, text, frame, width=len(layout.names), separator=layout.separator)
-        bars = _values(fields(frame, layout.names, layout.separator), layout, extra)
+        bars = _values(raw, fields(frame, layout.names, layout.separator), layout, extra)
         bars = _with_symbol(raw, bars, layout, options)
         bars = _with_moments(raw, bars, layout, options, extra)
         if is_daily(raw, bars, options.timezone, extra.get("interval")):
@@ -97,14 +96,28 @@ def _price_scale(raw_scale: str) -> float:
     return scale
 
 
-def _values(rows: pl.DataFrame, layout: Layout, extra: Mapping[str, str]) -> pl.DataFrame:
+def _values(raw: RawFile, rows: pl.DataFrame, layout: Layout, extra: Mapping[str, str]) -> pl.DataFrame:
     """Numbers read, problems collected. Prices are divided by the scale."""
     numeric = [name for name in (*PRICES, "volume", "turnover", "trades", "prev_close", "delivery_qty") if layout.has(name)]
+    _require_decimal_mark(raw, rows, numeric, layout, extra)
     values, problems = numbers(numeric, required=PRICES, decimal_comma=extra.get("decimal") == ",")
     rows = with_problems(rows, problems).with_columns(values)
     scale = _price_scale(extra.get("price_scale", "1"))
     scaled = [name for name in (*PRICES, "prev_close") if layout.has(name)]
     return unscaled(rows, scaled, scale)
+
+
+def _require_decimal_mark(raw: RawFile, rows: pl.DataFrame, numeric: list[str], layout: Layout, extra: Mapping[str, str]) -> None:
+    """SourceError where commas inside numbers may be decimal: fields parted by something else, and no option says."""
+    if layout.separator == "," or "decimal" in extra:
+        return
+    for name in numeric:
+        found = rows.filter(pl.col(name).str.contains(",", literal=True))
+        if found.height:
+            raise SourceError(
+                f"{raw.name}, row {found['row_number'][0]}, column {name}: the comma of {found[name][0]!r} may be a decimal "
+                "comma or part thousands; say which with the option decimal=, or decimal=."
+            )
 
 
 def _with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: ParseOptions) -> pl.DataFrame:
@@ -127,7 +140,7 @@ def _with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: Pars
 def _with_moments(
     raw: RawFile, bars: pl.DataFrame, layout: Layout, options: ParseOptions, extra: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Add `wall`, `has_time`, `offset` and `epoch` (see `read_moments`) and the problems of dates."""
+    """Add `wall` and `offset` (see `read_moments`) and the problems of dates."""
     if layout.has("moment") and layout.has("clock"):
         both = pl.concat_str(pl.col("moment"), clock_text("clock"), separator=" ")
         written = bars.select(pl.when(~is_missing("clock")).then(both).otherwise(pl.col("moment")).alias("written"))
@@ -136,7 +149,7 @@ def _with_moments(
     else:
         written = bars.select(_session_and_clock(raw, bars, options).alias("written"))
     moments = read_moments(raw, written["written"], date_order=extra.get("date_order"))
-    if moments["wall"].is_null().all() and bars["parse_problem"].is_null().any():
+    if moments["wall"].is_null().all():
         raise SourceError(
             f"{raw.name}, row {bars['row_number'][0]}: no row has a readable date; the first is {written['written'][0]!r}. "
             "Known are 2024-12-31, 12/31/2024, 31-Dec-2024, 20241231 and epochs, each with a time or without"
@@ -166,13 +179,13 @@ def _session_and_clock(raw: RawFile, bars: pl.DataFrame, options: ParseOptions) 
 
 
 def _session_dates(options: ParseOptions) -> pl.Expr:
-    """The written date of a daily row; an epoch that is no midnight in UTC is one in the exchange's zone."""
+    """The written date of a daily row; an instant of UTC that is not midnight there is midnight in the exchange's zone."""
     wall = pl.col("wall")
     if options.timezone is None:
         return wall.dt.date()
     local = wall.dt.replace_time_zone("UTC").dt.convert_time_zone(options.timezone).dt.date()
-    midnight_utc = wall.dt.time() == pl.time(0, 0)
-    return pl.when(pl.col("epoch") & ~midnight_utc).then(local).otherwise(wall.dt.date())
+    in_utc = (pl.col("offset") == 0) & (wall.dt.time() != pl.time(0, 0))
+    return pl.when(in_utc).then(local).otherwise(wall.dt.date())
 
 
 def _zone(raw: RawFile, options: ParseOptions) -> str:

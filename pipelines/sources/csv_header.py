@@ -34,7 +34,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
         "dt",
         "begins",
     ),
-    "clock": ("time", "bartime", "tradetime", "hour"),
+    "clock": ("time", "bartime", "tradetime"),
     "symbol": ("symbol", "ticker", "tradingsymbol", "tckrsymb", "code", "instrument", "scrip", "stock", "sym", "name"),
     "series": ("series", "sctysrs"),
     "open": ("open", "openprice", "opnpric", "o", "first", "openingprice"),

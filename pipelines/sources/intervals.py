@@ -25,9 +25,9 @@ _MIDNIGHT: Final = time(0, 0)
 
 
 def is_daily(raw: RawFile, bars: pl.DataFrame, zone: str | None, interval: str | None) -> bool:
-    """Whether every readable row of `bars` (columns `wall`, `has_time`, `epoch`) stands for a whole day.
+    """Whether every readable row of `bars` (columns `wall`, `offset`) stands for a whole day.
 
-    True when no row has a time of day other than midnight (for epochs: midnight of UTC or of the exchange's `zone`), or when
+    True when no row has a time of day other than midnight, as written or, for instants of UTC, in the exchange's `zone`; or when
     `interval` says 1d. A file with one timed row per symbol and date over several dates could be either: SourceError asks for
     `interval`.
     """
@@ -46,7 +46,7 @@ def is_daily(raw: RawFile, bars: pl.DataFrame, zone: str | None, interval: str |
 
 
 def _all_local_midnights(read: pl.DataFrame, zone: str | None) -> bool:
-    if zone is None or not read["epoch"].all():
+    if zone is None or not (read["offset"] == 0).fill_null(value=False).all():
         return False
     local = read["wall"].dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     return bool((local.dt.time() == _MIDNIGHT).all())

@@ -39,6 +39,9 @@ _PATH: Final = re.compile(
 _OTHER_ASSETS: Final = re.compile(r"(?:^|/)(crypto|cryptofuture|forex|cfd|future|futureoption|option|indexoption|index)/")
 _BAR: Final[list[str | None]] = ["moment", "open", "high", "low", "close", "volume"]
 _TICK: Final[list[str | None]] = ["moment", "price", "volume", None, None, "suspicious"]
+_SUSPICION_UNREAD: Final = pl.when(~pl.col("suspicious").is_in(["0", "1"])).then(
+    pl.format("suspicious: '{}' is neither 0 nor 1", pl.col("suspicious"))
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class LeanSource:
         zone = options.timezone or _ZONES.get(path.market or "", "")
         if path.day is None or not zone:
             raise SourceError(f"{raw.name}: the time zone of the exchange is not known; set it with --timezone")
+        if path.kind == "tick":
+            rows = with_problems(rows, [_SUSPICION_UNREAD])
         return [conform("bars_1m", _minutes(_instants(rows, path.day, zone), path.kind))]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
@@ -93,6 +94,16 @@ class ParseOptions:
     symbol: str | None = None
     session: date | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.timezone is None:
+            return
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise SourceError(
+                f"time zone {self.timezone!r} is not known; use an IANA name such as Asia/Kolkata or America/New_York"
+            ) from error
 
     def canonical_json(self) -> str:
         """The options as JSON text that is equal for equal options: for hashing a delivery's identity."""

@@ -93,8 +93,8 @@ def fields(frame: pl.DataFrame, names: list[str | None], separator: str) -> pl.D
     else:
         parts = frame.with_columns(pl.col("line").str.split(separator).alias("parts"))
     count = pl.col("parts").list.len()
-    surplus_empty = pl.col("parts").list.slice(width).list.eval(pl.element().str.strip_chars() == "").list.all()
-    fits = (count == width) | ((count > width) & surplus_empty)
+    surplus = pl.col("parts").list.slice(width).list.join("").str.strip_chars()
+    fits = (count == width) | ((count > width) & (surplus == ""))
     wanted = [
         pl.when(fits).then(pl.col("parts").list.get(index, null_on_oob=True).str.strip_chars()).alias(name)
         for index, name in enumerate(names)
@@ -106,7 +106,10 @@ def fields(frame: pl.DataFrame, names: list[str | None], separator: str) -> pl.D
 
 def split_line(line: str, separator: str) -> list[str]:
     """The fields of one line; quotes are honoured and removed, blanks after a separator skipped."""
-    return next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])
+    except csv.Error:
+        return line.split(separator)
 
 
 def refuse_cut_off(raw: RawFile, text: str, frame: pl.DataFrame, *, width: int, separator: str) -> None:
