@@ -10,7 +10,7 @@ Not here: formulas (`kernels`), tables, or the look-up of corporate actions.
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ def compute(
     registry: Registry = REGISTRY,
     dtype: npt.DTypeLike = np.float64,
     keep_state: KeepState = "sessions",
+    buffer: npt.NDArray[np.floating] | None = None,
 ) -> Result:
     """Compute all registered indicators for the bars from `begin` on.
 
@@ -46,6 +47,8 @@ def compute(
     instrument's state after the bar before `begin`; a row of NaN (or no state) is a cold start, which must begin at the
     instrument's first bar. `intraday`: one-minute bars, with OBV and VWAP anew each session. `dtype` of the columns is cast
     once, at the end; state stays float64. `keep_state="last"` returns only the state after each instrument's last bar.
+    `buffer`: an array of that type, at least (columns, new bars), to hold the columns: fresh memory costs more than the
+    arithmetic, so a caller of many batches hands in the same one and is done with a result before asking for the next.
 
     Raises ValueError for a tail that is too short, a cold start in the middle, or a price that is not finite.
     """
@@ -56,7 +59,7 @@ def compute(
     marked = _marked_bars(bars, first_bars, keep_state)
     names = [output.name for indicator in registry for output in indicator.outputs]
 
-    columns = np.empty((len(names), int(rows[-1])), dtype=dtype)
+    columns = _columns(buffer, len(names), int(rows[-1]), np.dtype(dtype))
     bars_seen = np.empty(int(rows[-1]), dtype=np.int32)
     snapshots = np.empty((marked.size, registry.state_width()))
     worker = _Worker(bars, registry.lookback(), plan, marked, columns, bars_seen, snapshots, rescales, intraday)
@@ -170,6 +173,14 @@ class _Worker:
             self._shots[:wanted, 0] = self._marks[:wanted] - first + count + 1
             self._snapshots[low:high] = self._shots[:wanted]
         working.store(self._scratch, self._columns, self._bars_seen, row, size, count, BARS_SEEN_LIMIT)
+
+
+def _columns(buffer: npt.NDArray[np.floating] | None, width: int, rows: int, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:
+    if buffer is None:
+        return np.empty((width, rows), dtype=dtype)
+    if buffer.dtype != dtype or buffer.ndim != 2 or buffer.shape[0] < width or buffer.shape[1] < rows:
+        raise ValueError(f"buffer is {buffer.dtype}{buffer.shape}, needed are {dtype}{(width, rows)} or more bars")
+    return buffer[:width, :rows]
 
 
 def _checked(bars: BarArrays, begin: Ints, state: Floats | None, registry: Registry) -> Floats:

@@ -87,14 +87,14 @@ def assert_same_bits(bars, cuts, rescales=None, intraday=False):
 lengths = st.lists(st.integers(0, 400), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lengths, st.integers(0, 2**32), st.lists(st.integers(0, 400), max_size=6), st.data())
 def test_daily_runs_cut_anywhere_give_the_same_bits(lengths, seed, cuts, data):
     bars = market(lengths, seed)
     assert_same_bits(bars, cuts, draw_rescales(data, bars))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lengths, st.integers(0, 2**32), st.lists(st.integers(0, 60), max_size=6), st.data())
 def test_one_minute_runs_cut_between_sessions_give_the_same_bits(lengths, seed, cuts, data):
     bars = market(lengths, seed, bars_per_session=12)

@@ -1,0 +1,231 @@
+"""Indicators of a build's window: reads bars, carried state and actions from the build database, streams the rows to write.
+
+Lives here: which bars a window needs (tail, carried state, or a cold start) and the walk through its sessions in bounded memory.
+Does not live here: arithmetic (`engine`), the window itself (`storage/plan.py`), committing rows (`storage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipelines.indicators.arrays import BarArrays, Rescales, Result
+from pipelines.indicators.engine import compute
+from pipelines.indicators.frame import Floats, Ints
+from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.tables import INDICATORS_1M, INDICATORS_DAILY, STATE_TYPE
+from pipelines.market.schema import TableSchema
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: New bars worked at once: about 0.6 GB at the peak, with 44 columns of DOUBLE and the state of daily bars.
+BARS_PER_CHUNK = 500_000
+
+_BEGINNING = date(1, 1, 1)
+
+
+@dataclass(frozen=True)
+class _Timeframe:
+    """Where bars of one size come from, as dbt and storage name the relations, and how they are computed."""
+
+    table: TableSchema
+    bars: str
+    window: str
+    state: str
+    order: str
+    turnover: str
+    intraday: bool
+
+
+_TIMEFRAMES = {
+    "daily": _Timeframe(
+        INDICATORS_DAILY,
+        "staging.stg_bars_daily",
+        "lake.window_daily",
+        "lake.indicator_state_daily",
+        "session_date",
+        "turnover",
+        intraday=False,
+    ),
+    "1m": _Timeframe(
+        INDICATORS_1M,
+        "staging.stg_bars_1m",
+        "lake.window_1m",
+        "lake.indicator_state_1m",
+        "ts",
+        "cast(null as double)",
+        intraday=True,
+    ),
+}
+
+
+def build_window(
+    connection: duckdb.DuckDBPyConnection, timeframe: Literal["daily", "1m"], bars_per_chunk: int = BARS_PER_CHUNK
+) -> pa.RecordBatchReader:
+    """Stream the indicators of every bar in the window of the build database behind `connection`.
+
+    Columns: those of the table (`INDICATORS_DAILY` or `INDICATORS_1M`, without session_year), then `state`, filled on the last
+    bar of each session. An instrument continues from its state after the last bar before the window; where that is missing or
+    was made by another set of indicators, it starts at its first bar, which gives the same bits and costs its history.
+    The connection must stay open, and unused by others, until the stream is read.
+    """
+    kind = _TIMEFRAMES[timeframe]
+    return pa.RecordBatchReader.from_batches(_schema(kind), _Window(connection, kind).batches(bars_per_chunk))
+
+
+def _schema(kind: _Timeframe) -> pa.Schema:
+    fields = [field.with_nullable(True) for field in kind.table.arrow() if field.name != "session_year"]
+    return pa.schema([*fields, pa.field("state", STATE_TYPE)])
+
+
+class _Window:
+    """The walk through one window: per instrument the raw tail and the state that the next chunk continues from."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, kind: _Timeframe) -> None:
+        self._connection, self._kind = connection, kind
+        self._lookback = max(REGISTRY.lookback(), 1)
+        self._states: dict[str, Floats] = {}
+        sessions = self._query("select session_date, bars_expected from staging.stg_sessions order by session_date")
+        self._sessions: list[date] = sessions["session_date"].to_list()
+        self._per_session = int(sessions["bars_expected"].max() or 1) if kind.intraday else 1  # type: ignore[arg-type]
+        self._actions = self._query(
+            "select instrument_id, ex_date, price_factor, volume_divisor from intermediate.int_price_actions "
+            "where price_factor is not null order by instrument_id, ex_date, action"
+        )
+        self._tails = self._bars(pl.DataFrame(schema=_BOUNDS), _BEGINNING, _BEGINNING)
+
+    def batches(self, bars_per_chunk: int) -> Iterator[pa.RecordBatch]:
+        """Yield the rows to write: chunk of sessions by chunk of sessions, instruments in order within each."""
+        window = self._query(f"select instrument_id, from_session, to_session from {self._kind.window} order by instrument_id")
+        if window.is_empty():
+            return
+        starts = self._prepare(window)
+        size = max(1, bars_per_chunk // (window.height * self._per_session))
+        first, last = _least(starts, "start"), _greatest(starts, "to_session")
+        edges = [first, *[day for day in self._sessions if first < day <= last][size - 1 :: size], last + timedelta(days=1)]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            bars = self._bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
+            if bars.height:
+                yield from self._work(bars, starts)
+
+    def _prepare(self, window: pl.DataFrame) -> pl.DataFrame:
+        """Load tails and states, and add `start`: the session that each instrument is computed from."""
+        usual = self._lookback // self._per_session + 3 if self._kind.intraday else self._lookback + self._lookback // 4 + 10
+        floors = [self._sessions_before(day, usual) for day in window["from_session"].to_list()]
+        cold = self._load(window.with_columns(pl.Series("floor", floors, dtype=pl.Date)))
+        firsts = self._first_bars(cold)
+        # Rarely traded instruments: their tail reaches further back than the usual number of sessions.
+        begun = cold.filter(pl.col("instrument_id").is_in(firsts["instrument_id"].to_list()))
+        cold = self._load(begun.with_columns(floor=pl.lit(_BEGINNING, dtype=pl.Date))) if begun.height else begun
+        restarted = firsts.join(cold, on="instrument_id", how="semi")
+        return window.join(restarted, on="instrument_id", how="left").with_columns(
+            start=pl.coalesce("first_session", "from_session")
+        )
+
+    def _load(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """Keep tail and state of the instruments that can continue; return the others."""
+        bounds = wanted.select("instrument_id", first="floor", last=pl.col("from_session") - pl.duration(days=1))
+        first, last = _least(bounds, "first"), _greatest(bounds, "last")
+        grouped = self._bars(bounds, first, last).group_by("instrument_id", maintain_order=True)
+        tails = grouped.tail(self._lookback)
+        with _registered(self._connection, bounds):
+            states = self._query(
+                f"select instrument_id, max(session_date) as session_date, arg_max(state, session_date) as state "
+                f"from {self._kind.state} inner join bounds using (instrument_id) "
+                "where session_date between ? and ? and session_date between bounds.first and bounds.last group by instrument_id",
+                [first, last],
+            )
+        found = tails.group_by("instrument_id").agg(pl.len().alias("held"), pl.col("session_date").max())
+        warm: list[str] = []
+        for name, state, held in (
+            states.join(found, on=["instrument_id", "session_date"]).select("instrument_id", "state", "held").iter_rows()
+        ):
+            if len(state) == REGISTRY.state_width() and 0 < min(state[0], self._lookback) <= held:
+                warm.append(name)
+                self._states[name] = np.array(state, dtype=np.float64)
+        self._tails = pl.concat([self._tails, tails.filter(pl.col("instrument_id").is_in(warm))])
+        return wanted.filter(~pl.col("instrument_id").is_in(warm)).drop("floor")
+
+    def _first_bars(self, cold: pl.DataFrame) -> pl.DataFrame:
+        with _registered(self._connection, cold.select("instrument_id", "from_session")):
+            return self._query(
+                f"select instrument_id, min(session_date) as first_session from {self._kind.bars} "
+                "inner join bounds using (instrument_id) where session_date < bounds.from_session group by instrument_id"
+            )
+
+    def _work(self, bars: pl.DataFrame, starts: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+        new = bars.with_columns(is_new=pl.lit(True))
+        tail = self._tails.join(bars, on="instrument_id", how="semi").with_columns(is_new=pl.lit(False))
+        frame = pl.concat([tail, new]).sort("instrument_id", self._kind.order)
+        groups = frame.group_by("instrument_id", maintain_order=True).agg(pl.len(), (~pl.col("is_new")).sum().alias("held"))
+        names: list[str] = groups["instrument_id"].to_list()
+        offsets = np.concatenate(([0], np.cumsum(groups["len"].to_numpy()))).astype(np.int64)
+        arrays = _arrays(frame, offsets)
+        begin = offsets[:-1] + groups["held"].to_numpy().astype(np.int64)
+        unknown = np.full(REGISTRY.state_width(), np.nan)
+        state = np.stack([self._states.get(name, unknown) for name in names])
+        dtype = np.float32 if self._kind.intraday else np.float64
+        rescales = self._rescales(names, arrays)
+        result = compute(arrays, begin, state, rescales, intraday=self._kind.intraday, dtype=dtype)
+
+        counts = np.cumsum(offsets[1:] - begin)
+        for name, row in zip(names, np.searchsorted(result.state_row, counts) - 1, strict=True):
+            self._states[name] = result.state[row]
+        kept = frame.drop("is_new").group_by("instrument_id", maintain_order=True).tail(self._lookback)
+        self._tails = pl.concat([self._tails.join(bars, on="instrument_id", how="anti"), kept])
+        batch = self._batch(frame.filter("is_new"), result)
+        asked = frame.filter("is_new").join(starts, on="instrument_id", how="left", maintain_order="left")
+        wanted = (asked["session_date"] >= asked["from_session"]).to_arrow()
+        yield batch.filter(wanted)
+
+    def _rescales(self, names: list[str], arrays: BarArrays) -> Rescales | None:
+        """Actions between two bars at hand, each at the first bar of the new basis."""
+        position = {name: i for i, name in enumerate(names)}
+        found: list[tuple[int, float, float]] = []
+        for name, ex_date, price_factor, volume_divisor in self._actions.iter_rows():
+            if (i := position.get(name)) is None:
+                continue
+            low, high = arrays.offsets[i], arrays.offsets[i + 1]
+            bar = low + int(np.searchsorted(arrays.session[low:high], _day_number(ex_date)))
+            if low < bar < high:
+                found.append((bar, price_factor, volume_divisor))
+        if not found:
+            return None
+        bars, prices, volumes = zip(*sorted(found, key=lambda event: event[0]), strict=True)
+        return Rescales(np.array(bars), np.array(prices), np.array(volumes))
+
+    def _batch(self, bars: pl.DataFrame, result: Result) -> pa.RecordBatch:
+        """The rows of the new bars; NaN becomes NULL."""
+        computed = {name: pa.array(values, from_pandas=True) for name, values in result.columns.items()}
+        computed["bars_seen"] = pa.array(result.bars_seen.astype(np.int64))
+        computed["state"] = _state_lists(bars.height, result.state_row, result.state)
+        given = bars.to_arrow().combine_chunks()
+        schema = _schema(self._kind)
+        columns = [computed[f.name] if f.name in computed else given[f.name].cast(f.type).combine_chunks() for f in schema]
+        return pa.RecordBatch.from_arrays([_plain(column) for column in columns], schema=schema)
+
+    def _bars(self, bounds: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
+        """Bars from `first` to `last` of the instruments of `bounds`, each within its own first … last, in order."""
+        with _registered(self._connection, bounds):
+            return self._query(
+                f"select bars.* exclude (turnover), bars.turnover from "
+                f"(select * replace (cast(volume as double) as volume), {self._kind.turnover} as turnover from {self._kind.bars}) "
+                "as bars inner join bounds using (instrument_id) "
+                "where bars.session_date between ? and ? and bars.session_date between bounds.first and bounds.last "
+                f"order by instrument_id, {self._kind.order}",
+                [first, last],
+            )
+
+    def _sessions_before(self, day: date, count: int) -> date:
+        position = int(np.searchsorted(np.array(self._sessions, dtype="datetime64[D]"), np.datetime64(day)))
+        return self._sessions[max(0, position - count)] if self._sessions else _BEGINNING
+
+    def _query(self, sql: str, parameters: list[date] | None = None) -> pl.DataFrame:
+        return self._connection.sql(sql, params=parameters or []).pl()
