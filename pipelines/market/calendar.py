@@ -1,6 +1,7 @@
 """Sessions of an exchange: which days trade, between which times, and how many minute bars they should bring.
 
-Lives here: `calendar(mic)`, built from exchange_calendars between fixed bounds plus the sourced overlay in `market/calendars/<MIC>.csv`.
+Lives here: `calendar(mic)`, built from exchange_calendars between fixed bounds
+plus the sourced overlay in `market/calendars/<MIC>.csv`.
 Does not live here: partition definitions and schedules (`orchestration/`), which ask this module.
 """
 
@@ -113,7 +114,7 @@ class ExchangeCalendar:
         """One row per window: session_date, opens_at, closes_at (UTC, end exclusive)."""
         rows = [(s.session_date, start, end) for s in self.sessions for start, end in s.windows]
         times = pl.Datetime("us", "UTC")
-        schema = {"session_date": pl.Date, "opens_at": times, "closes_at": times}
+        schema: dict[str, pl.DataType] = {"session_date": pl.Date(), "opens_at": times, "closes_at": times}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -152,7 +153,7 @@ def _regular_windows(venue: Exchange) -> dict[date, Windows]:
         table.index, table["open"], table["close"], table["break_start"], table["break_end"], strict=True
     ):
         start, end = opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC)
-        if isinstance(pause, datetime) and pause is not pd.NaT:
+        if not pd.isna(pause):
             middle = (pause.to_pydatetime().astimezone(UTC), resume.to_pydatetime().astimezone(UTC))
             out[day.date()] = ((start, middle[0]), (middle[1], end))
         else:

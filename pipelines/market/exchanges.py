@@ -90,7 +90,7 @@ class UnknownExchangeError(ValueError):
 
 @cache
 def exchange(mic: str) -> Exchange:
-    """The exchange with this MIC: declared above, or taken from exchange_calendars with defaults (tick 0.01, no extended windows)."""
+    """The exchange with this MIC: declared above, or of exchange_calendars with defaults (tick 0.01, no extended windows)."""
     if mic in _BY_MIC:
         return _BY_MIC[mic]
     import exchange_calendars

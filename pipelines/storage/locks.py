@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _POLL_SECONDS = 0.1
+#: Locks that this process holds: a command that launches a run in its own process holds the lock once.
+_held: set[Path] = set()
 
 
 class LockHeldError(RuntimeError):
@@ -29,15 +31,20 @@ def home_lock(state_dir: Path, purpose: str, wait: timedelta = timedelta(0)) -> 
     Waits up to `wait`; then raises LockHeldError that names the holder (process, purpose, since when).
     """
     state_dir.mkdir(parents=True, exist_ok=True)
-    path = state_dir / "writer.lock"
+    path = (state_dir / "writer.lock").resolve()
+    if path in _held:
+        yield
+        return
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _acquire(handle, path, wait)
         holder = {"pid": os.getpid(), "purpose": purpose, "since": datetime.now(UTC).isoformat(timespec="seconds")}
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(holder).encode(), 0)
+        _held.add(path)
         yield
     finally:
+        _held.discard(path)
         os.close(handle)
 
 

@@ -96,7 +96,7 @@ def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collectio
     if version is None or not sessions:
         return empty
     by_year = table.schema.partition_by == "session_year"
-    partitions: list[PartitionValue] = sorted({d.year for d in sessions}) if by_year else sorted(sessions)  # type: ignore[assignment]
+    partitions: list[PartitionValue] = sorted({d.year for d in sessions}) if by_year else sorted(sessions)
     rows = table.read(version, partitions, ["instrument_id", "session_date"])
     rows = rows.filter(pl.col("session_date").is_in(list(sessions))).unique(maintain_order=True)
     return rows.select("instrument_id", pl.col("session_date").alias("session"))

@@ -1,0 +1,5 @@
+"""Dagster, and nothing but Dagster: assets, checks, partitions, resources, jobs, schedules, sensors.
+
+Lives here: the thin skin that lets Dagster call the pure functions of the other packages.
+Does not live here: any rule about bars, signals or files. Only this package and `definitions.py` import dagster.
+"""

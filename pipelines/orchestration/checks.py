@@ -1,0 +1,58 @@
+"""Blocking gate checks: a table's GX suite on the staged batch, before anything is published.
+
+Lives here: one asset check per ingested table of an exchange.
+Does not live here: the suites (`expectations/`) and running them (`quality/gate.py`); tests of derived tables (dbt).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from pipelines.orchestration.describe import preview
+from pipelines.orchestration.keys import INGESTED, staged_key
+from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.quality.batches import current_folder
+from pipelines.quality.gate import Verdict
+from pipelines.quality.ingest import run_gate
+
+
+def gate_checks(mic: str) -> list[dg.AssetChecksDefinition]:
+    """A blocking check `gate_<table>` on each staged table."""
+    return [_gate(mic, table) for table in INGESTED]
+
+
+def _gate(mic: str, table: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=staged_key(mic, table),
+        name=f"gate_{table}",
+        blocking=True,
+        description=f"Great Expectations suite expectations/{table}.json on the batch's profile. "
+        "A critical failure refuses the session; a warning publishes and shows.",
+    )
+    def gate(marketlake: MarketlakeResource, lock: WriterLock) -> dg.AssetCheckResult:
+        folder = current_folder(marketlake.state_dir, mic)
+        return _result(run_gate(marketlake.lake, mic, table, folder, marketlake.state_dir))
+
+    return gate
+
+
+def _result(verdict: Verdict) -> dg.AssetCheckResult:
+    failed = [j for j in verdict.judgements if not j.success]
+    why = pl.DataFrame(
+        [{"expectation": j.name, "severity": j.severity, "unexpected": j.unexpected, "sample": j.sample} for j in failed],
+        schema={"expectation": pl.String, "severity": pl.String, "unexpected": pl.Int64, "sample": pl.String},
+    )
+    refused = ", ".join(f"{day}: {' and '.join(names)}" for day, names in list(verdict.refused.items())[:20])
+    return dg.AssetCheckResult(
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if verdict.refused else dg.AssetCheckSeverity.WARN,
+        description=f"refused: {refused}" if refused else ("warnings only" if failed else "all expectations hold"),
+        metadata={
+            "sessions": len(verdict.sessions),
+            "sessions_refused": len(verdict.refused),
+            "expectations": len(verdict.judgements),
+            "failed": preview(why, rows=20),
+            "suite_hash": verdict.suite_hash[:16],
+        },
+    )

@@ -1,0 +1,59 @@
+"""What people see of a materialisation: previews, versions, figures.
+
+Lives here: turning frames into Dagster metadata.
+Does not live here: the figures (the packages that compute them).
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from pipelines.market.schema import TableSchema
+
+_PREVIEW_ROWS = 8
+_PREVIEW_COLUMNS = 14
+
+
+def preview(frame: pl.DataFrame, rows: int = _PREVIEW_ROWS) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """The last rows as a Markdown table."""
+    shown = frame.tail(rows).select(frame.columns[:_PREVIEW_COLUMNS])
+    lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(shown.columns)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in shown.iter_rows()]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def schema_metadata(schema: TableSchema) -> dg.TableSchema:
+    """The columns of a table, for the asset's definition."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                c.name,
+                type=str(c.type),
+                description=c.description + (f" [{c.unit}]" if c.unit else ""),
+                constraints=dg.TableColumnConstraints(nullable=c.nullable),
+            )
+            for c in schema.columns
+        ]
+    )
+
+
+def picture(png: bytes, title: str) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """A small PNG shown inline."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def link(path: Path) -> dg.MetadataValue:  # type: ignore[type-arg]
+    """A file of this machine."""
+    return dg.MetadataValue.path(path)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:60]

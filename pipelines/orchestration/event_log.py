@@ -1,0 +1,71 @@
+"""Dagster's event log with fast batches: a history load records thousands of sessions in one transaction.
+
+Lives here: `SessionEventLog`, a SQLite event log, and `record_sessions`.
+Does not live here: which sessions were touched (the assets know).
+
+One materialisation event costs SQLite 5 to 15 ms when stored alone (two databases, two commits); 5,800 sessions of a history file
+would take a minute an asset. In one transaction they take about a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._serdes import ConfigurableClassData
+
+
+class SessionEventLog(SqliteEventLogStorage):
+    """SQLite event log whose batches of asset events go to the cross-run index in one transaction."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:  # type: ignore[override]
+        """Made from dagster.yaml; the inherited method would make its own class."""
+        return cls(inst_data=inst_data, **config_value)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store asset materialisations in the index that the asset pages read. Other events take the ordinary way."""
+        batch = [e for e in events if e.dagster_event and e.dagster_event.is_step_materialization]
+        for event in events:
+            if event not in batch:
+                self.store_event(event)
+        if not batch:
+            return
+        with self.index_transaction() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in batch[:-1]])
+            last = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key[0]
+            self._store_asset_event(connection, batch[-1], last)
+
+
+def record_sessions(context: dg.AssetExecutionContext, key: dg.AssetKey, sessions: Mapping[date, Mapping[str, Any]]) -> None:
+    """Record one materialisation of `key` per session, with that session's metadata, besides those that the run itself records."""
+    if not sessions:
+        return
+    instance, run = context.instance, context.run
+    events = [
+        EventLogEntry(
+            error_info=None,
+            level="debug",
+            user_message="",
+            run_id=run.run_id,
+            timestamp=time.time(),
+            job_name=run.job_name,
+            dagster_event=DagsterEvent(
+                event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+                job_name=run.job_name,
+                message=f"{key.to_user_string()} of {session}",
+                event_specific_data=StepMaterializationData(
+                    dg.AssetMaterialization(key, partition=session.isoformat(), metadata=dict(metadata))
+                ),
+            ),
+        )
+        for session, metadata in sessions.items()
+    ]
+    instance.event_log_storage.store_event_batch(events)

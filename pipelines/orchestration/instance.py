@@ -1,0 +1,87 @@
+"""The Dagster instance of a marketlake home.
+
+Lives here: `dagster.yaml`, opening the instance, and clearing up after runs whose process is gone.
+Does not live here: definitions (`definitions.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.settings import Settings
+
+#: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work.
+PID_TAG = "marketlake/pid"
+STARTED_TAG = "marketlake/pid_started"
+
+_CONFIG = """\
+# Written by marketlake when the home is set up; edit as you like.
+telemetry:
+  enabled: false
+event_log_storage:
+  module: pipelines.orchestration.event_log
+  class: SessionEventLog
+  config:
+    base_dir: {home}/history
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 1
+retention:
+  sensor:
+    purge_after_days: {{skipped: 7, failure: 30, success: -1}}
+"""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make the home's DAGSTER_HOME, with its dagster.yaml, and point this process and its children to it."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(_CONFIG.format(home=home), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["MARKETLAKE_HOME"] = str(settings.home)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance of a home; runs that died without a word are marked as failed first."""
+    prepare_home(settings)
+    instance = dg.DagsterInstance.get()
+    fail_dead_runs(instance)
+    return instance
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that name this process."""
+    return {PID_TAG: str(os.getpid()), STARTED_TAG: _started(os.getpid()) or ""}
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process no longer exists, and free what they held. Returns their ids."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING])
+    dead = []
+    for record in instance.get_run_records(unfinished):
+        run = record.dagster_run
+        pid, started = run.tags.get(PID_TAG), run.tags.get(STARTED_TAG)
+        if not pid or _started(int(pid)) == started:
+            continue
+        instance.report_run_failed(run, message=f"process {pid} is gone: it was killed or the machine stopped")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        dead.append(run.run_id)
+    return dead
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a process in clock ticks since boot, which tells it from a later one with the same id; None when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    return None if fields[0] == "Z" else fields[19]

@@ -1,0 +1,36 @@
+"""Asset keys and groups, each named once.
+
+Lives here: how a table of an exchange is called in Dagster, and the stages that group assets.
+Does not live here: the assets (`assets/`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dagster as dg
+
+#: Stages of the road, in order; asset groups bear these names.
+SOURCES: Final = "sources"
+LAKE: Final = "lake"
+INDICATORS: Final = "indicators"
+SCANNERS: Final = "scanners"
+RESEARCH: Final = "research"
+LIVE: Final = "live"
+RELEASE: Final = "release"
+
+#: Lake tables that ingest stages, gates and publishes, in this order.
+INGESTED: Final = ("instruments", "instrument_aliases", "corporate_actions", "bars_daily", "bars_1m", "bars_1m_extended")
+
+#: Assets that are made outside Dagster and may be named as dependencies. A test holds the graph to this list.
+EXTERNAL: Final = ("vendor_files", "live_inbox")
+
+
+def table_key(mic: str, table: str) -> dg.AssetKey:
+    """Key of an exchange's table: the exchange's MIC, then the table."""
+    return dg.AssetKey([mic, table])
+
+
+def staged_key(mic: str, table: str) -> dg.AssetKey:
+    """Key of a staged table."""
+    return table_key(mic, f"staged_{table}")

@@ -1,0 +1,41 @@
+"""Partitions: one per trading session of an exchange.
+
+Lives here: the partition definition of each exchange, and which sessions a run is about.
+Does not live here: calendars (`market/calendar.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from functools import cache
+
+import dagster as dg
+
+from pipelines.market.calendar import calendar
+
+
+@cache
+def session_partitions(mic: str) -> dg.DailyPartitionsDefinition:
+    """Daily partitions in the exchange's time zone, without the days on which it is closed.
+
+    `end_offset=1` makes today's session a partition before midnight, when the nightly run wants it.
+    """
+    days = calendar(mic)
+    first, last = days.exchange.calendar_start, days.exchange.calendar_end
+    open_days = {s.session_date for s in days.sessions}
+    start = min(open_days)
+    closed = [
+        datetime.combine(start + timedelta(days=n), time(), tzinfo=days.exchange.zone)
+        for n in range((last - start).days + 1)
+        if start + timedelta(days=n) not in open_days
+    ]
+    return dg.DailyPartitionsDefinition(
+        start_date=max(start, first).isoformat(), timezone=days.exchange.timezone, end_offset=1, exclusions=closed
+    )
+
+
+def run_sessions(context: dg.AssetExecutionContext) -> list[date]:
+    """Sessions of the partitions that the run was launched for; empty for a run without partitions."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return []
+    return [date.fromisoformat(key) for key in context.partition_keys]

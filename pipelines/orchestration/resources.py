@@ -1,0 +1,69 @@
+"""Resources: the typed settings of a home and the writer's lock.
+
+Lives here: `MarketlakeResource` and `WriterLock`.
+Does not live here: reading the environment (`settings.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from pipelines.settings import Settings
+from pipelines.storage.location import Lake
+from pipelines.storage.locks import home_lock
+
+
+class MarketlakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where things are, for assets. Values come from `Settings` when the code location loads."""
+
+    home: str = Field(description="Holds lake/, marketlake.duckdb and .state/.")
+    lake_uri: str = Field(description="Root of the lake: a path or a URI.")
+    inbox: str = Field(description="Drop folder of live bar files.")
+    backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
+    keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> MarketlakeResource:
+        """The resource of a home."""
+        return cls(
+            home=str(settings.home),
+            lake_uri=settings.lake_root,
+            inbox=str(settings.inbox_dir),
+            backtest_cash=settings.backtest_cash,
+            keep_catalogues_days=settings.keep_catalogues_days,
+        )
+
+    @property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake(self.lake_uri)
+
+    @property
+    def state_dir(self) -> Path:
+        """Derived state of the home."""
+        return Path(self.home) / ".state"
+
+    @property
+    def catalogue_link(self) -> Path:
+        """The published catalogue."""
+        return Path(self.home) / "marketlake.duckdb"
+
+
+class WriterLock(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Mutual exclusion of everything that writes: held from a run's start to its end, in daemon and command-line runs alike."""
+
+    home: str = Field(description="Home whose writers exclude each other.")
+    wait_seconds: float = Field(default=0.0, ge=0, description="How long to wait for another writer.")
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WriterLock]:
+        """Hold the lock while the run's steps execute."""
+        purpose = f"run {context.run_id[:8]} of {context.run.job_name}" if context.run else "a step outside any run"
+        with home_lock(Path(self.home) / ".state", purpose, timedelta(seconds=self.wait_seconds)):
+            yield self

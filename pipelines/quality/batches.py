@@ -1,0 +1,161 @@
+"""Staged batches on disk: an order's tables between staging and the lake, and what happened to it.
+
+Lives here: writing and reading staged tables, the content hash that a gate's pass is keyed by, the order's outcome file.
+Does not live here: staging itself (`staging.py`), the verdict (`gate.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.market.tables import TABLES
+from pipelines.quality.orders import Order
+from pipelines.quality.quarantine import refused_before, store_quarantine
+from pipelines.quality.staging import Staged, stage
+from pipelines.sources.protocol import Source
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.location import Lake
+from pipelines.storage.publish import append_new
+
+
+def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
+    """Stage an order: set bad rows aside in quarantine, register its files, write its tables. Returns the order's folder.
+
+    Rows that a gate refused before, and nobody released, stay out. The folder appears whole or not at all.
+    """
+    staged = stage(lake, order, sources)
+    store_quarantine(lake, order.exchange, staged.quarantine)
+    register_files(lake, order, staged)
+    folder = order.folder(state_dir)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    held: dict[str, int] = {}
+    for table, rows in staged.tables.items():
+        kept = rows.join(
+            refused_before(lake, order.exchange, table), on=["batch_id", "row_number"], how="anti", maintain_order="left"
+        )
+        held[table] = rows.height - kept.height
+        kept.write_parquet(temporary / f"{table}.parquet")
+    outcome = {
+        "files": [
+            {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
+            for f in staged.files
+        ],
+        "tables": {t: {**vars(c), "held": held.get(t, 0)} for t, c in staged.counts.items()},
+    }
+    (temporary / "staged.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+    _point_to(folder)
+    crash_point("staged.written")
+    return folder
+
+
+def staged_folder(order: Order, state_dir: Path) -> Path:
+    """Folder of an order that was staged. FileNotFoundError when it was not, or the state folder was deleted since."""
+    folder = order.folder(state_dir)
+    if not (folder / "staged.json").is_file():
+        raise FileNotFoundError(f"order {order.order_id} is not staged in {folder}: ingest its files again")
+    _point_to(folder)
+    return folder
+
+
+def current_folder(state_dir: Path, exchange: str) -> Path:
+    """Folder of the order that was staged last. FileNotFoundError when there is none."""
+    pointer = state_dir / "staged" / exchange / "current"
+    if not pointer.is_file():
+        raise FileNotFoundError(f"nothing is staged for {exchange}: materialise {exchange}/raw_files first")
+    return pointer.parent / pointer.read_text(encoding="utf-8")
+
+
+def register_files(lake: Lake, order: Order, staged: Staged) -> None:
+    """Record the deliveries in `raw_files`; one that is on record already is not recorded twice."""
+    rows = [
+        {
+            **vars(f.delivery),
+            "status": f.status,
+            "reason": f.reason,
+            "rows_read": f.rows_read,
+            "first_session": f.first_session,
+            "last_session": f.last_session,
+        }
+        for f in staged.files
+    ]
+    schema = TABLES["raw_files"]
+    times = {"received_at": pl.Datetime("us", "UTC"), "first_session": pl.Date, "last_session": pl.Date, "reason": pl.String}
+    types: dict[str, Any] = {
+        c.name: times.get(c.name, pl.Int64 if c.unit in {"bytes", "rows"} else pl.String) for c in schema.columns
+    }
+    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=types), {"order": order.order_id})
+    crash_point("raw.registered")
+
+
+def read_batch(folder: Path, table: str) -> pl.DataFrame:
+    """A staged table. FileNotFoundError when the order was not staged."""
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: materialise staged_{table} first")
+    return pl.read_parquet(path)
+
+
+def note_outcome(folder: Path, table: str, figures: Mapping[str, Any]) -> None:
+    """Add a published table's figures to the order's outcome."""
+    (folder / f"{table}.published.json").write_text(json.dumps(dict(figures)), encoding="utf-8")
+
+
+def content_hash(rows: pl.DataFrame) -> str:
+    """SHA-256 of a staged table's rows in order."""
+    sink = io.BytesIO()
+    rows.drop("received_at", strict=False).write_ipc(sink, compression="uncompressed")
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What became of an order: files, and per table read = accepted + unchanged + restated + duplicates + quarantined.
+
+    RuntimeError when the figures do not add up: a row would be unaccounted for.
+    """
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    tables = {}
+    for table, counts in staged["tables"].items():
+        path = folder / f"{table}.published.json"
+        published = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        refused = published.get("refused", 0) + counts["held"] + _refused_rows(folder, table)
+        row = {
+            "read": counts["read"],
+            "accepted": published.get("accepted", 0),
+            "unchanged": published.get("unchanged", 0),
+            "restated": published.get("restated", 0),
+            "duplicates": counts["duplicates"],
+            "quarantined": counts["quarantined"] + refused,
+        }
+        if path.is_file() and row["read"] != sum(v for k, v in row.items() if k != "read"):
+            raise RuntimeError(f"{table}: rows are unaccounted for: {row}; see {folder}")
+        tables[table] = row
+    return {"files": staged["files"], "tables": tables}
+
+
+def note_refused(folder: Path, table: str, rows: int) -> None:
+    """Record how many staged rows the gate refused."""
+    (folder / f"{table}.refused.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+
+
+def _point_to(folder: Path) -> None:
+    temporary = folder.parent / f".current.{os.getpid()}"
+    temporary.write_text(folder.name, encoding="utf-8")
+    os.replace(temporary, folder.parent / "current")
+
+
+def _refused_rows(folder: Path, table: str) -> int:
+    path = folder / f"{table}.refused.json"
+    return int(json.loads(path.read_text(encoding="utf-8"))["rows"]) if path.is_file() else 0

@@ -1,0 +1,127 @@
+"""Columns that staging adds to parsed rows: sessions, segments, known_at, and the rows of reference tables.
+
+Lives here: small pure steps from a source's frame to the lake's columns.
+Does not live here: their order and the rules between them (`staging.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.schema import TableSchema
+from pipelines.storage.delta import empty_frame
+
+_UTC = pl.Datetime("us", "UTC")
+
+
+def known_by_close(rows: pl.DataFrame, days: ExchangeCalendar, lags: Mapping[str, timedelta]) -> pl.DataFrame:
+    """Daily rows with `closes_at` (null when the exchange was closed), `within_calendar`, `known_at` = close + source's lag."""
+    closes = days.frame().select("session_date", "closes_at")
+    lag = pl.col("source").replace_strict(dict(lags), default=timedelta(0), return_dtype=pl.Duration("us"))
+    return rows.join(closes, on="session_date", how="left", maintain_order="left").with_columns(
+        _within(days, pl.col("session_date")),
+        (pl.col("closes_at") + lag).cast(_UTC).alias("known_at"),
+        pl.col("session_date").dt.year().cast(pl.Int64).alias("session_year"),
+    )
+
+
+def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """One-minute rows with `session_date` (exchange date), `within_calendar`, `known_at` = end of the minute, and `segment`.
+
+    The segment is `regular` inside a window of the session, the name of the extended window around it, or null.
+    """
+    venue = days.exchange
+    local = pl.col("ts").dt.convert_time_zone(venue.timezone)
+    dated = rows.with_columns(local.dt.date().alias("session_date"), local.dt.time().alias("__time")).with_row_index("__row")
+    windows = days.windows_frame()
+    regular = (
+        dated.select("__row", "session_date", "ts")
+        .join(windows, on="session_date")
+        .filter((pl.col("ts") >= pl.col("opens_at")) & (pl.col("ts") < pl.col("closes_at")))
+        .select("__row")
+        .unique()
+        .with_columns(segment=pl.lit("regular"))
+    )
+    placed = dated.join(regular, on="__row", how="left", maintain_order="left")
+    placed = placed.join(_hours(days), on="session_date", how="left", maintain_order="left")
+    segment = pl.col("segment")
+    for window in venue.extended:
+        inside = pl.col("__time").is_between(window.starts, window.ends, closed="left") & pl.col("opens_at").is_not_null()
+        segment = pl.when(segment.is_null() & inside).then(pl.lit(window.segment)).otherwise(segment)
+    after_early_close = segment.is_null() & (pl.col("ts") >= pl.col("closes_at")) & (pl.col("__time") < _latest_extended(days))
+    segment = pl.when(after_early_close & (len(venue.extended) > 0)).then(pl.lit("post")).otherwise(segment)
+    return placed.with_columns(
+        segment.alias("segment"),
+        _within(days, pl.col("session_date")),
+        (pl.col("ts") + pl.duration(minutes=1)).cast(_UTC).alias("known_at"),
+    ).drop("__row", "__time", "opens_at", "closes_at")
+
+
+def stage_columns(schema: TableSchema, rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with exactly the lake's columns, typed, plus `received_at`; columns the source does not have are null."""
+    types = empty_frame(schema).schema
+    columns = [(pl.col(n) if n in rows.columns else pl.lit(None)).cast(t).alias(n) for n, t in types.items()]
+    return rows.select(*columns, pl.col("received_at").cast(_UTC))
+
+
+def reference_rows(
+    exchange: str,
+    seen: pl.DataFrame,
+    history: pl.DataFrame,
+    known: pl.DataFrame,
+    known_aliases: pl.DataFrame,
+    received: Mapping[str, datetime],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows for `instruments` and `instrument_aliases`: what ticker histories say, and what was seen trading for the first time."""
+    from pipelines.market.exchanges import exchange as venue_of
+
+    venue = venue_of(exchange)
+    fresh = seen.join(known, on="instrument_id", how="anti", maintain_order="left")
+    instruments = fresh.with_columns(
+        exchange=pl.lit(exchange),
+        tick_size=pl.lit(venue.tick_size),
+        lot_size=pl.lit(1),
+        is_active=pl.lit(value=True),
+    )
+    midnight = pl.col("valid_from").cast(pl.Datetime("us")).dt.replace_time_zone(venue.timezone).dt.convert_time_zone("UTC")
+    told = history.with_columns(
+        kind=pl.lit("symbol"),
+        exchange=pl.lit(exchange),
+        known_at=midnight,
+        received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),
+    )
+    named = pl.concat([known_aliases.select("instrument_id", "value"), history.select("instrument_id", "value")]).unique()
+    minted = seen.rename({"symbol": "value"}).join(named, on=["instrument_id", "value"], how="anti", maintain_order="left")
+    minted = minted.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange), valid_to=pl.lit(None, pl.Date))
+    columns = [
+        "instrument_id",
+        "kind",
+        "value",
+        "valid_from",
+        "valid_to",
+        "exchange",
+        "source",
+        "known_at",
+        "batch_id",
+        "row_number",
+    ]
+    aliases = pl.concat([frame.select(*columns, "received_at") for frame in (told, minted)], how="vertical_relaxed")
+    key = ["instrument_id", "kind", "value", "valid_from"]
+    return instruments, aliases.unique(key, keep="first", maintain_order=True)
+
+
+def _within(days: ExchangeCalendar, day: pl.Expr) -> pl.Expr:
+    return day.is_between(days.exchange.calendar_start, days.exchange.calendar_end).alias("within_calendar")
+
+
+def _hours(days: ExchangeCalendar) -> pl.DataFrame:
+    return days.frame().select("session_date", "opens_at", "closes_at")
+
+
+def _latest_extended(days: ExchangeCalendar) -> pl.Expr:
+    ends = [w.ends for w in days.exchange.extended]
+    return pl.lit(max(ends)) if ends else pl.lit(None, pl.Time)

@@ -1,0 +1,169 @@
+"""The gate: a table's GX suite on the profile of a staged batch, and the record of what passed.
+
+Lives here: running a suite, telling which sessions it refuses, recording the pass and demanding it before publication.
+Does not live here: row rules (`rules.py`); the Dagster check that calls this (`orchestration/checks.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.market.calendar import calendar
+from pipelines.quality.batches import content_hash
+from pipelines.quality.profile import profile
+from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.resources import shipped
+from pipelines.storage.crashpoints import crash_point
+
+_SAMPLES = 5
+
+
+class NoPassError(RuntimeError):
+    """A batch was about to be published without a recorded pass of its suite."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One expectation's result. `sessions` are those with unexpected rows; empty on success."""
+
+    name: str
+    expectation: str
+    severity: str
+    success: bool
+    unexpected: int
+    sessions: tuple[date, ...]
+    sample: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the suite says of a staged batch. `refused` maps a session to the critical expectations that it breaks."""
+
+    table: str
+    batch_hash: str
+    suite_hash: str
+    judgements: tuple[Judgement, ...]
+    sessions: tuple[date, ...]
+    refused: dict[date, tuple[str, ...]]
+
+    @property
+    def passed(self) -> tuple[date, ...]:
+        """Sessions that may be published."""
+        return tuple(s for s in self.sessions if s not in self.refused)
+
+    @property
+    def warnings(self) -> tuple[Judgement, ...]:
+        """Expectations that failed without refusing anything."""
+        return tuple(j for j in self.judgements if not j.success and j.severity != "critical")
+
+
+def suite_path(table: str) -> Path:
+    """The suite of a table."""
+    return shipped("expectations") / f"{table}.json"
+
+
+def suite_hash(table: str) -> str:
+    """SHA-256 of the suite's file."""
+    return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
+
+
+def judge_batch(exchange: str, table: str, rows: pl.DataFrame) -> Verdict:
+    """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else."""
+    figures = profile(table, rows, calendar(exchange))
+    sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
+    judgements = _validate(table, figures) if rows.height else ()
+    refused: dict[date, tuple[str, ...]] = {}
+    for judgement in judgements:
+        if not judgement.success and judgement.severity == "critical":
+            for session in judgement.sessions or sessions:
+                refused[session] = (*refused.get(session, ()), judgement.name)
+    return Verdict(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+
+
+def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`."""
+    column = SESSION_COLUMN[verdict.table]
+    names = {session: names[0] for session, names in verdict.refused.items()}
+    if not names:
+        return rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
+    wording = {j.name: f"{j.expectation} failed for the session: {j.sample}" for j in verdict.judgements if not j.success}
+    hit = rows.filter(pl.col(column).is_in(list(names)))
+    expectation = pl.col(column).replace_strict(names, return_dtype=pl.String)
+    return hit.with_columns(
+        rule=pl.format("session_refused:{}", expectation), reason=expectation.replace_strict(wording, return_dtype=pl.String)
+    )
+
+
+def record_pass(verdict: Verdict, state_dir: Path) -> Path:
+    """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
+    path = _pass_path(state_dir, verdict.batch_hash, verdict.suite_hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"table": verdict.table, "passed": [str(s) for s in verdict.passed]}), encoding="utf-8")
+    os.replace(temporary, path)
+    crash_point("gate.recorded")
+    return path
+
+
+def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> pl.DataFrame:
+    """The rows of sessions with a recorded pass of the current suite.
+
+    Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
+    """
+    path = _pass_path(state_dir, content_hash(rows), suite_hash(table))
+    if not path.is_file():
+        raise NoPassError(
+            f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
+        )
+    passed = [date.fromisoformat(s) for s in json.loads(path.read_text(encoding="utf-8"))["passed"]]
+    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed))
+
+
+def _pass_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
+    return state_dir / "gate" / f"{batch_hash[:32]}-{suite[:16]}.json"
+
+
+def _validate(table: str, figures: pl.DataFrame) -> tuple[Judgement, ...]:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.core.expectation_suite import ExpectationSuite
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
+    asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)
+    batch = asset.add_batch_definition_whole_dataframe("profile").get_batch(
+        batch_parameters={"dataframe": figures.with_columns(pl.col("session").cast(pl.String)).to_pandas()}
+    )
+    result = batch.validate(
+        suite,
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session", "instrument_id"]},
+    )
+    return tuple(_judgement(r) for r in result.results)
+
+
+def _judgement(result: Any) -> Judgement:
+    config = result.expectation_config
+    rows = result.result.get("unexpected_index_list") or []
+    severity = getattr(config.severity, "value", str(config.severity or "critical"))
+    error = (result.exception_info or {}).get("exception_message")
+    shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
+    observed = result.result.get("observed_value")
+    return Judgement(
+        name=(config.meta or {}).get("name", config.type),
+        expectation=config.type,
+        severity=severity,
+        success=bool(result.success),
+        unexpected=int(result.result.get("unexpected_count") or len(rows)),
+        sessions=tuple(sorted({date.fromisoformat(str(row["session"])[:10]) for row in rows})),
+        sample=error or shown or (f"observed {observed}" if observed is not None else ""),
+    )

@@ -1,0 +1,69 @@
+"""Publishing a staged table: only what passed the gate, merged by key.
+
+Lives here: `publish_staged`, the step between a staged batch and the lake.
+Does not live here: the merge (`storage/publish.py`), the gate (`gate.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.market.tables import TABLES
+from pipelines.quality.batches import note_outcome, note_refused, read_batch
+from pipelines.quality.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
+from pipelines.quality.quarantine import quarantine_rows, store_quarantine
+from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.storage.location import Lake
+from pipelines.storage.publish import publish
+
+
+@dataclass(frozen=True)
+class TablePublication:
+    """Figures of one published table. `sessions` are those with new or restated rows and how many."""
+
+    table: str
+    version: int | None
+    accepted: int
+    unchanged: int
+    restated: int
+    refused: int
+    sessions: dict[date, int]
+
+
+def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
+    """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others."""
+    rows = read_batch(folder, table)
+    verdict = judge_batch(exchange, table, rows)
+    held = refused_rows(verdict, rows)
+    if held.height:
+        store_quarantine(lake, exchange, quarantine_rows(exchange, table, held))
+    note_refused(folder, table, held.height)
+    record_pass(verdict, state_dir)
+    return verdict
+
+
+def publish_staged(
+    lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, priorities: Mapping[str, int]
+) -> TablePublication:
+    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them."""
+    rows = passed_rows(table, read_batch(folder, table), state_dir)
+    batches = rows.get_column("batch_id").unique().sort().to_list()
+    done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches)
+    if done.refused.height:
+        evidence = done.refused.join(rows.select("batch_id", "received_at").unique(), on="batch_id", how="left")
+        store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
+    figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
+    note_outcome(folder, table, figures)
+    return TablePublication(table, done.version, sessions=_by_session(table, done.changed), **figures)
+
+
+def _by_session(table: str, changed: pl.DataFrame) -> dict[date, int]:
+    if changed.is_empty():
+        return {}
+    counted = changed.group_by(SESSION_COLUMN[table]).len().sort(SESSION_COLUMN[table])
+    return dict(counted.iter_rows())

@@ -1,0 +1,56 @@
+"""The profile of a staged table: a row per session and instrument, which the GX suite of the table judges.
+
+Lives here: `profile`, one aggregation per table.
+Does not live here: the expectations (`expectations/*.json`) and running them (`gate.py`).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pipelines.market.calendar import ExchangeCalendar
+
+#: Bars are profiled per session and instrument; reference rows one by one.
+_BARS = {"bars_daily", "bars_1m", "bars_1m_extended"}
+
+
+def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """What the suite of `table` is asked about: columns `session` (date) and `instrument_id`, and the figures of that pair.
+
+    Bars: rows, distinct_rows, expected_rows, lowest_low, highest_high, range_ratio (high over low), volume, mislabelled rows.
+    """
+    if table in _BARS:
+        return _profile_bars(table, rows, days)
+    day = {"corporate_actions": "ex_date", "instruments": "valid_from", "instrument_aliases": "valid_from"}[table]
+    key = {
+        "corporate_actions": ["instrument_id", "ex_date", "action"],
+        "instruments": ["instrument_id", "valid_from"],
+        "instrument_aliases": ["instrument_id", "kind", "value", "valid_from"],
+    }[table]
+    return rows.with_columns(pl.col(day).alias("session"), pl.len().over(key).alias("copies")).drop("received_at")
+
+
+def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    expected = days.frame().select(
+        pl.col("session_date"),
+        (pl.lit(1) if table == "bars_daily" else pl.col("bars_expected")).cast(pl.Int64).alias("expected_rows"),
+    )
+    moment = "session_date" if table == "bars_daily" else "ts"
+    grouped = rows.group_by("session_date", "instrument_id").agg(
+        pl.len().cast(pl.Int64).alias("rows"),
+        pl.col(moment).n_unique().cast(pl.Int64).alias("distinct_rows"),
+        pl.col("low").min().alias("lowest_low"),
+        pl.col("high").max().alias("highest_high"),
+        (pl.col("high") / pl.col("low")).max().alias("widest_bar_ratio"),
+        pl.col("volume").sum().alias("volume"),
+        (pl.col("exchange") != days.exchange.mic).sum().cast(pl.Int64).alias("foreign_rows"),
+    )
+    return (
+        grouped.join(expected, on="session_date", how="left")
+        .with_columns(
+            (pl.col("highest_high") / pl.col("lowest_low")).alias("range_ratio"),
+            (pl.col("rows") / pl.col("expected_rows")).alias("completeness"),
+        )
+        .rename({"session_date": "session"})
+        .sort("session", "instrument_id")
+    )

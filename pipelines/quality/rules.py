@@ -1,0 +1,137 @@
+"""Row rules: what a single delivered row must satisfy.
+
+Lives here: the rules of each table, run by pandera; a row that breaks one goes to quarantine under the rule's name.
+Does not live here: rules about a whole session (`gate.py`), duplicates (`duplicates.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import polars as pl
+
+#: A bar wider than this holds a stub quote or a decimal slip; real bars of listed shares stay far below.
+_MOST_RANGE = 20
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row rule. `holds` is true for a good row; null counts as good, so that each rule speaks only of what it names."""
+
+    name: str
+    holds: pl.Expr
+    reason: str
+
+
+def _col(name: str) -> pl.Expr:
+    return pl.col(name)
+
+
+_READABLE = (
+    Rule("unreadable_field", _col("parse_problem").is_null(), "a field could not be read"),
+    Rule("missing_symbol", _col("symbol").is_not_null() & (_col("symbol") != ""), "no symbol"),
+)
+
+_VALUES = (
+    Rule("missing_price", pl.all_horizontal(_col(p).is_not_null() for p in _PRICES), "open, high, low or close is missing"),
+    Rule("non_positive_price", pl.all_horizontal(_col(p) > 0 for p in _PRICES), "a price is zero or negative"),
+    Rule("infinite_price", pl.all_horizontal(_col(p).is_finite() for p in _PRICES), "a price is not a finite number"),
+    Rule("high_below_low", _col("high") >= _col("low"), "high is below low"),
+    Rule(
+        "open_or_close_outside_range",
+        pl.all_horizontal(_col(p).is_between(_col("low"), _col("high")) for p in ("open", "close")) | (_col("high") < _col("low")),
+        "open or close lies outside low to high",
+    ),
+    Rule(
+        "implausible_range",
+        _col("high") <= _MOST_RANGE * _col("low"),
+        f"high is more than {_MOST_RANGE} times low: a scaling error or a stub quote",
+    ),
+    Rule("missing_volume", _col("volume").is_not_null(), "volume is missing"),
+    Rule("negative_volume", _col("volume") >= 0, "volume is negative"),
+    Rule("fractional_volume", _col("volume") == _col("volume").floor(), "volume is not a whole number"),
+    Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),
+)
+
+_DAILY = (
+    Rule("missing_date", _col("session_date").is_not_null(), "no date"),
+    Rule("beyond_calendar", _col("within_calendar"), "the date lies outside the exchange's known calendar"),
+    Rule("not_a_session", _col("closes_at").is_not_null() | ~_col("within_calendar"), "the exchange was closed on that date"),
+)
+
+_MINUTE = (
+    Rule("missing_time", _col("ts").is_not_null(), "no time"),
+    Rule("beyond_calendar", _col("within_calendar"), "the time lies outside the exchange's known calendar"),
+    Rule("off_the_minute", _col("ts") == _col("ts").dt.truncate("1m"), "the time is not at a full minute"),
+    Rule(
+        "outside_session",
+        _col("segment").is_not_null() | ~_col("within_calendar"),
+        "the time lies outside the regular session and the extended windows",
+    ),
+)
+
+_ACTIONS = (
+    Rule("missing_symbol", _col("symbol").is_not_null(), "no symbol"),
+    Rule("missing_date", _col("ex_date").is_not_null(), "no ex-date"),
+    Rule("no_terms", _col("ratio").is_not_null() | _col("amount").is_not_null(), "neither a ratio nor an amount is given"),
+    Rule("non_positive_ratio", _col("ratio") > 0, "the ratio is zero or negative"),
+    Rule("non_positive_amount", _col("amount") > 0, "the amount is zero or negative"),
+    Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),
+)
+
+#: Rules by table, in the order in which a row's first fault names it.
+ROW_RULES: dict[str, tuple[Rule, ...]] = {
+    "bars_daily": (*_READABLE, *_DAILY, *_VALUES),
+    "bars_1m": (*_READABLE, *_MINUTE, *_VALUES),
+    "corporate_actions": _ACTIONS,
+}
+
+
+def judge(table: str, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split rows into good ones and bad ones.
+
+    `rows` has the columns that the table's rules name. Bad rows come with `rule` (the first one broken) and `reason` (all of them).
+    """
+    faults = _faults(table, rows)
+    if faults.is_empty():
+        return rows, rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
+    order = {rule.name: position for position, rule in enumerate(ROW_RULES[table])}
+    words = {rule.name: rule.reason for rule in ROW_RULES[table]}
+    named = (
+        faults.with_columns(
+            pl.col("check").replace_strict(order, return_dtype=pl.Int64).alias("__order"),
+            pl.col("check").replace_strict(words, return_dtype=pl.String).alias("__words"),
+        )
+        .sort("index", "__order")
+        .group_by("index", maintain_order=True)
+        .agg(pl.col("check").first().alias("rule"), pl.col("__words").str.join("; ").alias("reason"))
+    )
+    indexed = rows.with_row_index("index").with_columns(pl.col("index").cast(pl.Int64))
+    bad = indexed.join(named, on="index", how="inner", maintain_order="left").drop("index")
+    if "parse_problem" in bad.columns:
+        bad = bad.with_columns(pl.when(pl.col("parse_problem").is_null()).then("reason").otherwise("parse_problem").alias("reason"))
+    return indexed.join(named, on="index", how="anti", maintain_order="left").drop("index"), bad
+
+
+def _faults(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Broken rules by row: columns `index` (position in `rows`) and `check`."""
+    import pandera.polars as pa
+
+    try:
+        _contract(table).validate(rows, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        return error.failure_cases.select(pl.col("index").cast(pl.Int64), pl.col("check"))
+    return pl.DataFrame(schema={"index": pl.Int64, "check": pl.String})
+
+
+@cache
+def _contract(table: str):  # type: ignore[no-untyped-def]  # pandera is imported only where rows are judged
+    import pandera.polars as pa
+
+    checks = [
+        pa.Check(lambda data, holds=rule.holds: data.lazyframe.select(holds.fill_null(value=True)), name=rule.name)
+        for rule in ROW_RULES[table]
+    ]
+    return pa.DataFrameSchema(checks=checks)

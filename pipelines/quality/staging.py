@@ -1,0 +1,183 @@
+"""Staging: from raw files to rows that fit the lake's tables, with every bad row set aside.
+
+Lives here: parsing an order's deliveries, attaching sessions, identity and known_at, running row rules, counting.
+Does not live here: judging sessions (`gate.py`), writing staged files (`batches.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import polars as pl
+
+from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.tables import TABLES
+from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
+from pipelines.quality.duplicates import resolve_duplicates
+from pipelines.quality.identity import ALIAS, aliases_from_history, first_seen, resolve
+from pipelines.quality.orders import Order
+from pipelines.quality.quarantine import quarantine_rows
+from pipelines.quality.rules import judge
+from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
+from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.merge import PROVENANCE_COLUMNS
+from pipelines.storage.raw import Delivery, local_copy
+
+#: The column that says to which session (or day) a row of a table belongs.
+SESSION_COLUMN = {
+    "bars_daily": "session_date",
+    "bars_1m": "session_date",
+    "bars_1m_extended": "session_date",
+    "corporate_actions": "ex_date",
+    "instruments": "valid_from",
+    "instrument_aliases": "valid_from",
+}
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one delivery: `status` accepted or refused (with `reason`)."""
+
+    delivery: Delivery
+    status: str
+    reason: str | None
+    rows_read: int
+    first_session: date | None = None
+    last_session: date | None = None
+
+
+@dataclass
+class Counts:
+    """Rows of one table on their way: read = staged + duplicates + quarantined."""
+
+    read: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An order, staged. `tables` hold the lake's columns and `received_at`; `quarantine` the rows set aside."""
+
+    tables: dict[str, pl.DataFrame]
+    quarantine: pl.DataFrame
+    files: list[FileOutcome]
+    counts: dict[str, Counts] = field(default_factory=dict)
+
+
+def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
+    """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on."""
+    parsed, files = _parse(lake, order, sources)
+    days = calendar(order.exchange)
+    priorities = {name: source.priority for name, source in sources.items()}
+    lags = {name: source.publication_lag for name, source in sources.items()}
+    known_aliases = LakeTable(lake.table_uri(order.exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
+    history = aliases_from_history(order.exchange, parsed["symbol_history"])
+    aliases = pl.concat([known_aliases.filter(pl.col("kind") == "symbol").select(*ALIAS), history.select(*ALIAS)]).unique()
+
+    prepared = _prepare(order, parsed, days, aliases, lags)
+    staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
+    bad: list[pl.DataFrame] = []
+    for table, rows in prepared.items():
+        good, faulty = judge("bars_1m" if table == "bars_1m_extended" else table, rows)
+        schema = TABLES[table]
+        values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
+        kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities)
+        bad += [quarantine_rows(order.exchange, table, frame) for frame in (faulty, refused)]
+        staged.tables[table] = stage_columns(schema, kept)
+        staged.counts[table] = Counts(rows.height, dropped, faulty.height + refused.height)
+    _stage_reference(lake, order, staged, history, known_aliases)
+    return Staged(staged.tables, pl.concat(bad), files, staged.counts)
+
+
+def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
+    from pipelines.sources.protocol import FRAME_SCHEMAS
+
+    provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
+    frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
+    files = []
+    for delivery in order.deliveries:
+        try:
+            with local_copy(lake, order.exchange, delivery.content_hash) as path:
+                raw = RawFile(path, delivery.name, delivery.content_hash)
+                tables = sources[delivery.source].parse(raw, options_from_json(delivery.options))
+        except SourceError as error:
+            files.append(FileOutcome(delivery, "refused", str(error), 0))
+            continue
+        for table in tables:
+            frames[table.table].append(
+                table.frame.with_columns(
+                    source=pl.lit(delivery.source),
+                    batch_id=pl.lit(delivery.batch_id),
+                    received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
+                )
+            )
+        files.append(_accepted(delivery, tables))
+    return {table: pl.concat(parts) for table, parts in frames.items()}, files
+
+
+def options_from_json(text: str) -> ParseOptions:
+    """Reading options from their canonical JSON."""
+    import json
+
+    content = json.loads(text)
+    session = content.pop("session", None)
+    return ParseOptions(**content, session=date.fromisoformat(session) if session else None)
+
+
+def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
+    days: list[date] = []
+    for table in tables:
+        column = next((c for c in ("session_date", "ts", "ex_date") if c in table.frame.columns), None)
+        if column:
+            days += table.frame.select(pl.col(column).cast(pl.Date)).to_series().drop_nulls().unique().to_list()
+    # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
+    first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
+    return FileOutcome(delivery, "accepted", None, sum(t.frame.height for t in tables), first, last)
+
+
+def _prepare(
+    order: Order,
+    parsed: Mapping[str, pl.DataFrame],
+    days: ExchangeCalendar,
+    aliases: pl.DataFrame,
+    lags: Mapping[str, timedelta],
+) -> dict[str, pl.DataFrame]:
+    """Rows with everything that rules and lake columns need, by lake table."""
+    venue = order.exchange
+    upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
+    daily = known_by_close(parsed["bars_daily"].with_columns(upper), days, lags)
+    minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
+    actions = parsed["corporate_actions"].with_columns(upper)
+    if order.sessions is not None:
+        wanted = list(order.sessions)
+        daily = daily.filter(pl.col("session_date").is_in(wanted))
+        minute = minute.filter(pl.col("session_date").is_in(wanted))
+        actions = actions.filter(pl.col("ex_date").is_in(wanted))
+    midnight = pl.coalesce("announced", "ex_date").cast(pl.Datetime("us")).dt.replace_time_zone(days.exchange.timezone)
+    actions = actions.with_columns(midnight.dt.convert_time_zone("UTC").alias("known_at"))
+    regular = pl.col("segment").fill_null("regular") == "regular"
+    resolved = {
+        "bars_daily": resolve(venue, daily, aliases, "session_date"),
+        "bars_1m": resolve(venue, minute.filter(regular), aliases, "session_date"),
+        "bars_1m_extended": resolve(venue, minute.filter(~regular), aliases, "session_date"),
+        "corporate_actions": resolve(venue, actions, aliases, "ex_date"),
+    }
+    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
+
+
+def _stage_reference(lake: Lake, order: Order, staged: Staged, history: pl.DataFrame, known_aliases: pl.DataFrame) -> None:
+    """Instruments and aliases: from ticker histories, and minted for what these bars show for the first time."""
+    bars = [staged.tables[t] for t in ("bars_daily", "bars_1m", "bars_1m_extended")]
+    columns = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
+    seen = first_seen(pl.concat([b.select(columns) for b in bars]))
+    known = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read(columns=["instrument_id"])
+    received = {d.batch_id: d.received_at for d in order.deliveries}
+    instruments, aliases = reference_rows(order.exchange, seen, history, known, known_aliases, received)
+    staged.tables["instruments"] = stage_columns(TABLES["instruments"], instruments)
+    staged.tables["instrument_aliases"] = stage_columns(TABLES["instrument_aliases"], aliases)
+    staged.counts["instruments"] = Counts(instruments.height)
+    staged.counts["instrument_aliases"] = Counts(aliases.height)
