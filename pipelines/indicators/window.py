@@ -7,6 +7,7 @@ Does not live here: arithmetic (`engine`), the window itself (`storage/plan.py`)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from pipelines.indicators.arrays import BarArrays, Rescales, Result
 from pipelines.indicators.engine import compute
-from pipelines.indicators.frame import Floats, Ints
+from pipelines.indicators.frame import INPUT_NAMES, Floats, Ints
 from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.tables import INDICATORS_1M, INDICATORS_DAILY, STATE_TYPE
 from pipelines.market.schema import TableSchema
@@ -40,9 +41,11 @@ class _Timeframe:
     window: str
     state: str
     order: str
-    turnover: str
+    columns: str
     intraday: bool
 
+
+_PRICES = "symbol, open, high, low, close, cast(volume as double) as volume"
 
 _TIMEFRAMES = {
     "daily": _Timeframe(
@@ -51,7 +54,7 @@ _TIMEFRAMES = {
         "lake.window_daily",
         "lake.indicator_state_daily",
         "session_date",
-        "turnover",
+        f"exchange, instrument_id, session_date, {_PRICES}, turnover, known_at",
         intraday=False,
     ),
     "1m": _Timeframe(
@@ -60,7 +63,7 @@ _TIMEFRAMES = {
         "lake.window_1m",
         "lake.indicator_state_1m",
         "ts",
-        "cast(null as double)",
+        f"exchange, instrument_id, session_date, ts, {_PRICES}, cast(null as double) as turnover, known_at",
         intraday=True,
     ),
 }
@@ -133,8 +136,7 @@ class _Window:
         """Keep tail and state of the instruments that can continue; return the others."""
         bounds = wanted.select("instrument_id", first="floor", last=pl.col("from_session") - pl.duration(days=1))
         first, last = _least(bounds, "first"), _greatest(bounds, "last")
-        grouped = self._bars(bounds, first, last).group_by("instrument_id", maintain_order=True)
-        tails = grouped.tail(self._lookback)
+        tails = self._newest(self._bars(bounds, first, last))
         with _registered(self._connection, bounds):
             states = self._query(
                 f"select instrument_id, max(session_date) as session_date, arg_max(state, session_date) as state "
@@ -178,7 +180,7 @@ class _Window:
         counts = np.cumsum(offsets[1:] - begin)
         for name, row in zip(names, np.searchsorted(result.state_row, counts) - 1, strict=True):
             self._states[name] = result.state[row]
-        kept = frame.drop("is_new").group_by("instrument_id", maintain_order=True).tail(self._lookback)
+        kept = self._newest(frame.drop("is_new"))
         self._tails = pl.concat([self._tails.join(bars, on="instrument_id", how="anti"), kept])
         batch = self._batch(frame.filter("is_new"), result)
         asked = frame.filter("is_new").join(starts, on="instrument_id", how="left", maintain_order="left")
@@ -208,20 +210,22 @@ class _Window:
         computed["state"] = _state_lists(bars.height, result.state_row, result.state)
         given = bars.to_arrow().combine_chunks()
         schema = _schema(self._kind)
-        columns = [computed[f.name] if f.name in computed else given[f.name].cast(f.type).combine_chunks() for f in schema]
-        return pa.RecordBatch.from_arrays([_plain(column) for column in columns], schema=schema)
+        columns = [computed[f.name] if f.name in computed else _plain(given[f.name].cast(f.type)) for f in schema]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _bars(self, bounds: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
         """Bars from `first` to `last` of the instruments of `bounds`, each within its own first … last, in order."""
         with _registered(self._connection, bounds):
             return self._query(
-                f"select bars.* exclude (turnover), bars.turnover from "
-                f"(select * replace (cast(volume as double) as volume), {self._kind.turnover} as turnover from {self._kind.bars}) "
-                "as bars inner join bounds using (instrument_id) "
-                "where bars.session_date between ? and ? and bars.session_date between bounds.first and bounds.last "
+                f"select {self._kind.columns} from {self._kind.bars} as bars inner join bounds using (instrument_id) "
+                "where session_date between ? and ? and session_date between bounds.first and bounds.last "
                 f"order by instrument_id, {self._kind.order}",
                 [first, last],
             )
+
+    def _newest(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Each instrument's last bars, as many as the kernels look back."""
+        return bars.group_by("instrument_id", maintain_order=True).tail(self._lookback).select(bars.columns)
 
     def _sessions_before(self, day: date, count: int) -> date:
         position = int(np.searchsorted(np.array(self._sessions, dtype="datetime64[D]"), np.datetime64(day)))
@@ -229,3 +233,50 @@ class _Window:
 
     def _query(self, sql: str, parameters: list[date] | None = None) -> pl.DataFrame:
         return self._connection.sql(sql, params=parameters or []).pl()
+
+
+_BOUNDS = {"instrument_id": pl.String, "first": pl.Date, "last": pl.Date}
+
+
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, bounds: pl.DataFrame) -> Iterator[None]:
+    """Let queries join `bounds` for a while."""
+    connection.register("bounds", bounds.to_arrow())
+    try:
+        yield
+    finally:
+        connection.unregister("bounds")
+
+
+def _arrays(frame: pl.DataFrame, offsets: Ints) -> BarArrays:
+    def floats(name: str) -> Floats:
+        return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    session = frame["session_date"].to_physical().to_numpy()
+    return BarArrays(offsets, *(floats(name) for name in INPUT_NAMES), session=session)
+
+
+def _state_lists(rows: int, marked: Ints, states: Floats) -> pa.Array:
+    """One list per row: the state where `marked`, else NULL."""
+    lengths = np.zeros(rows, dtype=np.int32)
+    lengths[marked] = states.shape[1]
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(states.ravel()), type=STATE_TYPE, mask=pa.array(lengths == 0)
+    )
+
+
+def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _day_number(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
+
+
+def _least(frame: pl.DataFrame, column: str) -> date:
+    return frame[column].min()  # type: ignore[return-value]  # a column of dates
+
+
+def _greatest(frame: pl.DataFrame, column: str) -> date:
+    return frame[column].max()  # type: ignore[return-value]  # a column of dates

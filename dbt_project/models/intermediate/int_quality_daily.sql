@@ -1,0 +1,108 @@
+with
+
+window_daily as (
+
+    select * from {{ source('lake', 'window_daily') }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_window_sessions') }}
+
+),
+
+instruments as (
+
+    select * from {{ ref('stg_instruments') }}
+
+),
+
+bars as (
+
+    select * from {{ ref('int_bars_daily_scope') }}
+
+),
+
+spans as (
+
+    select * from {{ ref('int_basis_spans') }}
+
+),
+
+actions as (
+
+    select * from {{ ref('int_price_actions') }}
+
+),
+
+-- One row per session in which the instrument should have traded: it has a bar, or it was listed and has none.
+listed as (
+
+    select
+        window_daily.instrument_id,
+        sessions.exchange,
+        sessions.session_date,
+        sessions.session_number,
+        sessions.closes_at,
+        max(instruments.symbol) as symbol
+    from window_daily
+    inner join sessions on sessions.session_date between window_daily.from_session and window_daily.to_session
+    left join instruments
+        on
+            window_daily.instrument_id = instruments.instrument_id
+            and sessions.session_date between instruments.valid_from and instruments.valid_to
+            and instruments.is_active
+    group by all
+
+),
+
+measured as (
+
+    select
+        listed.*,
+        bars.symbol as traded_symbol,
+        bars.known_at,
+        abs(bars.close / nullif(previous.close * coalesce(spans.price_factor, 1.0), 0) - 1) > 0.5
+        and not exists (
+            select 1
+            from actions
+            where
+                actions.instrument_id = listed.instrument_id
+                and actions.price_factor is null
+                and actions.ex_date > previous.session_date
+                and actions.ex_date <= listed.session_date
+        ) as is_outlier
+    from listed
+    left join bars
+        on listed.instrument_id = bars.instrument_id and listed.session_number = bars.session_number
+    left join bars as previous
+        on listed.instrument_id = previous.instrument_id and listed.session_number - 1 = previous.session_number
+    left join spans
+        on
+            listed.instrument_id = spans.instrument_id
+            and previous.session_date >= spans.bar_from
+            and previous.session_date < spans.bar_before
+            and listed.session_date >= spans.moment_from
+            and listed.session_date < spans.moment_before
+    where bars.instrument_id is not null or listed.symbol is not null
+
+),
+
+final as (
+
+    select
+        'bars_daily' as table_name,
+        exchange,
+        coalesce(traded_symbol, symbol) as symbol,
+        session_date,
+        count(traded_symbol) as records,
+        cast(1 as bigint) as expected_records,
+        count(*) filter (where is_outlier) as outlier_count,
+        coalesce(max(known_at), max(closes_at)) as last_updated
+    from measured
+    group by exchange, coalesce(traded_symbol, symbol), session_date
+
+)
+
+select * from final

@@ -1,0 +1,27 @@
+with
+
+source as (
+
+    select * from {{ source('lake', 'bars_daily') }}
+
+),
+
+renamed as (
+
+    select
+        exchange,
+        instrument_id,
+        session_date,
+        symbol,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        turnover,
+        known_at
+    from source
+
+)
+
+select * from renamed

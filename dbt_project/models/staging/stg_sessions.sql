@@ -1,0 +1,23 @@
+with
+
+source as (
+
+    select * from {{ source('lake', 'sessions') }}
+
+),
+
+renamed as (
+
+    select
+        exchange,
+        session_date,
+        session_number,
+        opens_at,
+        closes_at,
+        bars_expected,
+        kind
+    from source
+
+)
+
+select * from renamed

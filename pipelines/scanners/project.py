@@ -1,0 +1,114 @@
+"""The dbt project as a resource: where it is, and running dbt on it in this process.
+
+Lives here: `run_dbt`, `compile_project` and the empty build database that compiling needs.
+Does not live here: the nightly build (orchestration runs dbt through dagster-dbt), filling a build database (`storage/build.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.resources import shipped
+from pipelines.storage.plan import INPUTS
+from pipelines.storage.relations import quoted, select_files
+
+#: Derived tables whose last built rows the models read.
+DERIVED = (*INDICATOR_TABLES, "scanner_signals", "scanner_runs")
+
+
+class DbtError(RuntimeError):
+    """dbt failed; the message names the models and tests that did, with their errors."""
+
+
+def dbt_project_dir() -> Path:
+    """The folder of the dbt project, in a checkout or a wheel; treat it as read-only."""
+    return shipped("dbt_project")
+
+
+def lake_schemas() -> dict[str, TableSchema]:
+    """Schemas of everything in schema `lake` of a build database, apart from its windows."""
+    tables = {**TABLES, **INDICATOR_TABLES}
+    return {name: tables[name] for name in (*INPUTS, *DERIVED, "sessions")}
+
+
+def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make schema `lake` with every table empty, the windows too."""
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("create schema lake")
+    for name, schema in lake_schemas().items():
+        connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
+    for name in ("window_daily", "window_1m"):
+        connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date)")
+
+
+def run_dbt(
+    arguments: Sequence[str], *, build_db: Path, target_dir: Path, variables: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Run one dbt command in this process; return a row per node: unique_id, status, seconds, message.
+
+    `variables` are dbt vars, for example `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into
+    `target_dir`. Raises DbtError when a node fails or dbt does not get that far.
+    """
+    import json
+
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    project = str(dbt_project_dir())
+    command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--quiet"]
+    if variables:
+        command += ["--vars", json.dumps(variables, sort_keys=True)]
+    places = {
+        "MARKETLAKE_BUILD_DB": str(build_db),
+        "DBT_TARGET_PATH": str(target_dir),
+        "DBT_LOG_PATH": str(target_dir / "logs"),
+    }
+    with _environment(places):
+        try:
+            outcome = dbtRunner().invoke(command)
+        finally:
+            # dbt-duckdb keeps the database open for the next run of the process; others could then not open it read-only.
+            DuckDBConnectionManager.close_all_connections()
+    results = [
+        {"unique_id": r.node.unique_id, "status": str(r.status), "seconds": r.execution_time, "message": r.message}
+        for r in getattr(outcome.result, "results", [])
+    ]
+    if not outcome.success:
+        failed = [f"{r['unique_id']}: {r['message']}" for r in results if r["status"] in {"error", "fail", "runtime error"}]
+        raise DbtError(f"dbt {arguments[0]} failed. " + ("\n".join(failed) or str(outcome.exception)))
+    return results
+
+
+def compile_project(target_dir: Path) -> Path:
+    """Compile all models against an empty build database; return the manifest. What the live scan runs."""
+    target_dir.mkdir(parents=True, exist_ok=True)
+    build_db = target_dir / "empty.duckdb"
+    build_db.unlink(missing_ok=True)
+    with duckdb.connect(str(build_db)) as connection:
+        create_lake_schema(connection)
+    run_dbt(["compile"], build_db=build_db, target_dir=target_dir)
+    return target_dir / "manifest.json"
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while: profiles.yml and dbt's own paths are read from there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
