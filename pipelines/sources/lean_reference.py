@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
+from math import isfinite
 from typing import Final
 
 import polars as pl
@@ -134,9 +135,9 @@ def _factor_row(raw: RawFile, number: int, parts: list[str]) -> _FactorRow:
         price_factor, split_factor, reference = (float(part) for part in parts[1:4])
     except ValueError as error:
         raise SourceError(f"{raw.name}, row {number}: {error}; a factor file holds date, two factors and a price") from error
-    if not (price_factor > 0 and split_factor > 0):
+    if not (price_factor > 0 and split_factor > 0 and isfinite(price_factor * split_factor * reference)):
         raise SourceError(
-            f"{raw.name}, row {number}: factors must be above zero, found {parts[1]} and {parts[2]}; fetch the file again"
+            f"{raw.name}, row {number}: factors must be finite and above zero, found {','.join(parts[1:4])}; fetch the file again"
         )
     return _FactorRow(number, _day(raw, number, parts[0]), price_factor, split_factor, reference)
 

@@ -41,7 +41,11 @@ _MONTHS: Final = {
     for number, name in enumerate(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)
 }
 #: Digits of an epoch → its units per second.
-_EPOCHS: Final = ((r"^\d{9,10}(?:\.\d+)?$", 1), (r"^\d{12,13}$", 10**3), (r"^\d{15,16}$", 10**6), (r"^\d{18,19}$", 10**9))
+_EPOCHS: Final = ((r"^\d{9,10}(?:\.\d+)?$", 1), (r"^\d{12,13}(?:\.0+)?$", 10**3), (r"^\d{15,16}$", 10**6), (r"^\d{18,19}$", 10**9))
+#: Years a market's data can be of. Others are placeholders (0001-01-01, 9999-12-31) or overflows.
+_YEARS: Final = (1800, 2199)
+#: The widest offset in use is UTC+14.
+_WIDEST_OFFSET: Final = 14 * 3600
 
 
 def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None) -> pl.DataFrame:
@@ -62,7 +66,8 @@ def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None
         wall=pl.when(pl.col("readable")).then(pl.col("date").cast(pl.Datetime("us")) + pl.col("since_midnight")),
         offset=pl.col("offset"),
     )
-    return _with_epochs(frame["text"], local)
+    moments = _with_epochs(frame["text"], local)
+    return moments.with_columns(pl.when(pl.col("wall").dt.year().is_between(*_YEARS)).then(pl.col("wall")))
 
 
 def to_utc(wall: pl.Expr, offset: pl.Expr, zone: str) -> pl.Expr:
@@ -144,7 +149,8 @@ def _clock(rest: pl.Series) -> pl.DataFrame:
     hour = pl.when(half_day).then(whole["hour"] % 12 + afternoon.cast(pl.Int64) * 12).otherwise(whole["hour"])
     hour_valid = pl.when(half_day).then(whole["hour"].is_between(1, 12)).otherwise(whole["hour"] <= 23)
     second = whole["second"].fill_null(0)
-    valid = hour_valid & (whole["minute"] <= 59) & (second <= 59)
+    offset_valid = _offset_seconds().abs().fill_null(0) <= _WIDEST_OFFSET
+    valid = hour_valid & (whole["minute"] <= 59) & (second <= 59) & offset_valid
     micros = pl.col("fraction").str.pad_end(9, "0").str.slice(0, 6).cast(pl.Int64).fill_null(0)
     has_time = pl.col("rest").str.strip_chars() != ""
     return groups.select(
@@ -177,9 +183,9 @@ def _with_epochs(text: pl.Series, local: pl.DataFrame) -> pl.DataFrame:
         if units == 1:
             micros = (pl.col("text").cast(pl.Float64) * 1e6).round().cast(pl.Int64)
         elif units <= 10**6:
-            micros = pl.col("text").cast(pl.Int64) * (10**6 // units)
+            micros = pl.col("text").str.replace(r"\.0+$", "").cast(pl.Int64, strict=False) * (10**6 // units)
         else:
-            micros = pl.col("text").cast(pl.Int64) // (units // 10**6)
+            micros = pl.col("text").cast(pl.Int64, strict=False) // (units // 10**6)
         instant = digits.select(micros.cast(pl.Datetime("us")).alias("instant"))["instant"]
         local = local.with_columns(
             wall=pl.when(matches).then(instant).otherwise(pl.col("wall")),

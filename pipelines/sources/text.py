@@ -20,7 +20,7 @@ import polars as pl
 from pipelines.sources.protocol import RawFile, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _ARCHIVE_OR_TEXT: Final = (".gz", ".zip", ".csv", ".txt", ".tsv")
 #: How vendors write "nothing here". Compared without case.
@@ -79,7 +79,7 @@ def lines(text: str) -> pl.DataFrame:
     return frame.filter(pl.col("line").str.strip_chars() != "").with_columns(pl.col("row_number").cast(pl.Int64))
 
 
-def fields(frame: pl.DataFrame, names: list[str | None], separator: str) -> pl.DataFrame:
+def fields(frame: pl.DataFrame, names: Sequence[str | None], separator: str) -> pl.DataFrame:
     """Split `line` into text columns called `names` (None: not wanted), adding `raw_text` and `parse_problem`.
 
     Fields are stripped of blanks and quotes. A line with another number of fields than `names` has all fields null and a problem:
@@ -107,7 +107,7 @@ def fields(frame: pl.DataFrame, names: list[str | None], separator: str) -> pl.D
 def split_line(line: str, separator: str) -> list[str]:
     """The fields of one line; quotes are honoured and removed, blanks after a separator skipped."""
     try:
-        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [line])
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), []) or [line]
     except csv.Error:
         return line.split(separator)
 
