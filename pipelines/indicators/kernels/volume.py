@@ -30,11 +30,9 @@ def obv(frame: Floats, span: Span, state: Floats, marks: Ints, snapshots: Floats
         known = not np.isnan(volume[i])
         if count + i - first == 0 or (intraday and session[i] != session[i - 1]):
             total = volume[i] if known else 0.0
-        elif known:
-            if close[i] > close[i - 1]:
-                total += volume[i]
-            elif close[i] < close[i - 1]:
-                total -= volume[i]
+        else:
+            side = 1.0 * (close[i] > close[i - 1]) - 1.0 * (close[i] < close[i - 1])
+            total += side * (volume[i] if known else 0.0)
         out[0, i - first] = total if known else np.nan
         if i == marks[mark]:
             snapshots[mark, 0] = total

@@ -1,4 +1,4 @@
-"""Filling the working frame: loading bars, moving the tail, changing the price basis, shared features, storing outputs.
+"""Filling the working frame: loading bars, moving the tail, changing the price basis, shared features.
 
 Not here: indicators.
 """
@@ -130,18 +130,6 @@ def fill_features(frame: Floats, first: int, stop: int, count: int) -> None:
     widen_min(other, frame[LOW_26], 10, stop)
     widen_min(other, one, 16, stop)
     widen_min(one, frame[LOW_52], 20, stop)
-
-
-@kernel
-def store(
-    scratch: Floats, columns: npt.NDArray[np.floating], seen: npt.NDArray[np.int32], row: int, n: int, count: int, limit: int
-) -> None:
-    """Copy n bars of every scratch column to columns[:, row …], casting to its type, and count the bars seen."""
-    for column in range(scratch.shape[0]):
-        for i in range(n):
-            columns[column, row + i] = scratch[column, i]
-    for i in range(n):
-        seen[row + i] = min(count + i + 1, limit)
 
 
 @kernel
