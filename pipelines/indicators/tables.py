@@ -38,7 +38,7 @@ INDICATORS_DAILY = TableSchema(
 
 INDICATORS_1M = TableSchema(
     name="indicators_1m",
-    description="Indicators of one-minute bars, running on across sessions (VWAP and OBV begin anew), each row in its session's price basis.",
+    description="Indicators of one-minute bars, running across sessions (VWAP and OBV begin anew), in the session's price basis.",
     key=("exchange", "instrument_id", "ts"),
     columns=(
         EXCHANGE,

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipelines.indicators.arrays import BarArrays, Rescales, Result
+from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
-from pipelines.indicators.frame import INPUT_NAMES, Floats, Ints
+from pipelines.indicators.frame import Floats
 from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.rows import bar_arrays, result_batch
 from pipelines.indicators.tables import INDICATORS_1M, INDICATORS_DAILY, STATE_TYPE
 from pipelines.market.schema import TableSchema
 
@@ -113,7 +115,7 @@ class _Window:
         size = max(1, bars_per_chunk // (window.height * self._per_session))
         first, last = _least(starts, "start"), _greatest(starts, "to_session")
         edges = [first, *[day for day in self._sessions if first < day <= last][size - 1 :: size], last + timedelta(days=1)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             bars = self._bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
             if bars.height:
                 yield from self._work(bars, starts)
@@ -169,7 +171,7 @@ class _Window:
         groups = frame.group_by("instrument_id", maintain_order=True).agg(pl.len(), (~pl.col("is_new")).sum().alias("held"))
         names: list[str] = groups["instrument_id"].to_list()
         offsets = np.concatenate(([0], np.cumsum(groups["len"].to_numpy()))).astype(np.int64)
-        arrays = _arrays(frame, offsets)
+        arrays = bar_arrays(frame, offsets)
         begin = offsets[:-1] + groups["held"].to_numpy().astype(np.int64)
         unknown = np.full(REGISTRY.state_width(), np.nan)
         state = np.stack([self._states.get(name, unknown) for name in names])
@@ -182,8 +184,9 @@ class _Window:
             self._states[name] = result.state[row]
         kept = self._newest(frame.drop("is_new"))
         self._tails = pl.concat([self._tails.join(bars, on="instrument_id", how="anti"), kept])
-        batch = self._batch(frame.filter("is_new"), result)
-        asked = frame.filter("is_new").join(starts, on="instrument_id", how="left", maintain_order="left")
+        written = frame.filter("is_new")
+        batch = result_batch(_schema(self._kind), written, result)
+        asked = written.join(starts, on="instrument_id", how="left", maintain_order="left")
         wanted = (asked["session_date"] >= asked["from_session"]).to_arrow()
         yield batch.filter(wanted)
 
@@ -202,16 +205,6 @@ class _Window:
             return None
         bars, prices, volumes = zip(*sorted(found, key=lambda event: event[0]), strict=True)
         return Rescales(np.array(bars), np.array(prices), np.array(volumes))
-
-    def _batch(self, bars: pl.DataFrame, result: Result) -> pa.RecordBatch:
-        """The rows of the new bars; NaN becomes NULL."""
-        computed = {name: pa.array(values, from_pandas=True) for name, values in result.columns.items()}
-        computed["bars_seen"] = pa.array(result.bars_seen.astype(np.int64))
-        computed["state"] = _state_lists(bars.height, result.state_row, result.state)
-        given = bars.to_arrow().combine_chunks()
-        schema = _schema(self._kind)
-        columns = [computed[f.name] if f.name in computed else _plain(given[f.name].cast(f.type)) for f in schema]
-        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _bars(self, bounds: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
         """Bars from `first` to `last` of the instruments of `bounds`, each within its own first … last, in order."""
@@ -246,28 +239,6 @@ def _registered(connection: duckdb.DuckDBPyConnection, bounds: pl.DataFrame) -> 
         yield
     finally:
         connection.unregister("bounds")
-
-
-def _arrays(frame: pl.DataFrame, offsets: Ints) -> BarArrays:
-    def floats(name: str) -> Floats:
-        return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-    session = frame["session_date"].to_physical().to_numpy()
-    return BarArrays(offsets, *(floats(name) for name in INPUT_NAMES), session=session)
-
-
-def _state_lists(rows: int, marked: Ints, states: Floats) -> pa.Array:
-    """One list per row: the state where `marked`, else NULL."""
-    lengths = np.zeros(rows, dtype=np.int32)
-    lengths[marked] = states.shape[1]
-    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int32)))
-    return pa.ListArray.from_arrays(
-        pa.array(offsets, pa.int32()), pa.array(states.ravel()), type=STATE_TYPE, mask=pa.array(lengths == 0)
-    )
-
-
-def _plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _day_number(day: date) -> int:

@@ -10,6 +10,6 @@ def model(dbt, session):
     dbt.source("lake", "window_1m")
     dbt.source("lake", "indicator_state_1m")
 
-    from pipelines.indicators.window import build_window  # noqa: PLC0415  dbt only parses this file; it must not load numba then
+    from pipelines.indicators.window import build_window  # dbt only parses this file; it must not load numba then
 
     return build_window(session.cursor(), "1m")

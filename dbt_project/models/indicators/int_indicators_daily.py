@@ -10,6 +10,6 @@ def model(dbt, session):
     dbt.source("lake", "window_daily")
     dbt.source("lake", "indicator_state_daily")
 
-    from pipelines.indicators.window import build_window  # noqa: PLC0415  dbt only parses this file; it must not load numba then
+    from pipelines.indicators.window import build_window  # dbt only parses this file; it must not load numba then
 
     return build_window(session.cursor(), "daily")

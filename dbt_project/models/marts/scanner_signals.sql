@@ -7,24 +7,6 @@ evaluations as (
 
 ),
 
--- Every active instrument is evaluated, so that coverage is whole; only the window's own rows are replaced in the lake.
-window_daily as (
-
-    select * from {{ source('lake', 'window_daily') }}
-
-),
-
-in_window as (
-
-    select evaluations.*
-    from evaluations
-    inner join window_daily
-        on
-            evaluations.instrument_id = window_daily.instrument_id
-            and evaluations.session_date between window_daily.from_session and window_daily.to_session
-
-),
-
 parameter_sets as (
 
     select
@@ -41,34 +23,34 @@ identified as (
         sha256(
             concat_ws(
                 '|',
-                in_window.scanner_name,
-                in_window.scanner_version,
+                evaluations.scanner_name,
+                evaluations.scanner_version,
                 coalesce(parameter_sets.parameters_hash, ''),
-                in_window.instrument_id,
-                in_window.session_date,
-                strftime(make_timestamp(epoch_us(in_window.ts)), '%Y-%m-%dT%H:%M:%SZ'),
-                in_window.signal_type
+                evaluations.instrument_id,
+                evaluations.session_date,
+                strftime(make_timestamp(epoch_us(evaluations.ts)), '%Y-%m-%dT%H:%M:%SZ'),
+                evaluations.signal_type
             )
         ) as signal_id,
-        in_window.scanner_name,
-        in_window.scanner_version,
-        in_window.exchange,
-        in_window.instrument_id,
-        in_window.symbol,
-        in_window.session_date,
-        in_window.ts,
-        in_window.timeframe,
-        in_window.signal_type,
-        in_window.entry_price,
-        in_window.target_price,
-        in_window.stop_loss,
-        in_window.confidence_score,
-        in_window.details,
+        evaluations.scanner_name,
+        evaluations.scanner_version,
+        evaluations.exchange,
+        evaluations.instrument_id,
+        evaluations.symbol,
+        evaluations.session_date,
+        evaluations.ts,
+        evaluations.timeframe,
+        evaluations.signal_type,
+        evaluations.entry_price,
+        evaluations.target_price,
+        evaluations.stop_loss,
+        evaluations.confidence_score,
+        evaluations.details,
         cast(null as varchar) as superseded_by,
-        greatest(in_window.known_at, in_window.ts) as known_at,
-        cast(year(in_window.session_date) as bigint) as session_year
-    from in_window
-    left join parameter_sets on in_window.scanner_name = parameter_sets.scanner_name
+        greatest(evaluations.known_at, evaluations.ts) as known_at,
+        cast(year(evaluations.session_date) as bigint) as session_year
+    from evaluations
+    left join parameter_sets on evaluations.scanner_name = parameter_sets.scanner_name
 
 )
 
