@@ -25,7 +25,18 @@ from pipelines.sources.csv_header import PRICES, Layout, read_header
 from pipelines.sources.intervals import is_daily, minute_starts
 from pipelines.sources.moments import DATE_ORDERS, clock_text, read_moments
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
-from pipelines.sources.text import fields, is_missing, lines, numbers, read_text, refuse_cut_off, stem, unscaled, with_problems
+from pipelines.sources.text import (
+    fields,
+    is_missing,
+    line_read,
+    lines,
+    numbers,
+    read_text,
+    refuse_cut_off,
+    stem,
+    unscaled,
+    with_problems,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,13 +97,13 @@ def _checked(raw: RawFile, extra: Mapping[str, str]) -> Mapping[str, str]:
     return extra
 
 
-def _price_scale(raw_scale: str) -> float:
+def _price_scale(raw: RawFile, text: str) -> float:
     try:
-        scale = float(raw_scale)
+        scale = float(text)
     except ValueError:
         scale = 0.0
-    if not scale > 0:
-        raise SourceError(f"option price_scale={raw_scale!r} must be a number above zero, such as 100 or 10000")
+    if not 0 < scale < float("inf"):
+        raise SourceError(f"{raw.name}: option price_scale={text!r} must be a number above zero, such as 100 or 10000")
     return scale
 
 
@@ -102,7 +113,7 @@ def _values(raw: RawFile, rows: pl.DataFrame, layout: Layout, extra: Mapping[str
     _require_decimal_mark(raw, rows, numeric, layout, extra)
     values, problems = numbers(numeric, required=PRICES, decimal_comma=extra.get("decimal") == ",")
     rows = with_problems(rows, problems).with_columns(values)
-    scale = _price_scale(extra.get("price_scale", "1"))
+    scale = _price_scale(raw, extra.get("price_scale", "1"))
     scaled = [name for name in (*PRICES, "prev_close") if layout.has(name)]
     return unscaled(rows, scaled, scale)
 
@@ -124,9 +135,10 @@ def _with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: Pars
     """Upper-cased symbol: the option, else the column, else the file's stem."""
     if not layout.has("symbol"):
         return bars.with_columns(symbol=pl.lit((options.symbol or stem(raw.name)).upper()))
-    symbol = pl.when(~is_missing("symbol")).then(pl.col("symbol").str.to_uppercase())
-    empty = pl.when(is_missing("symbol") & pl.col("parse_problem").is_null()).then(pl.lit("symbol: empty"))
-    bars = with_problems(bars, [empty]).with_columns(symbol=symbol)
+    # NA, NAN and NULL are tickers of listed companies: only an empty field is a missing symbol.
+    written_symbol = pl.col("symbol") != ""
+    empty = pl.when(~written_symbol & line_read()).then(pl.lit("symbol: empty"))
+    bars = with_problems(bars, [empty]).with_columns(symbol=pl.when(written_symbol).then(pl.col("symbol").str.to_uppercase()))
     if options.symbol is None:
         return bars
     written = bars["symbol"].drop_nulls().unique()
@@ -142,8 +154,7 @@ def _with_moments(
 ) -> pl.DataFrame:
     """Add `wall` and `offset` (see `read_moments`) and the problems of dates."""
     if layout.has("moment") and layout.has("clock"):
-        both = pl.concat_str(pl.col("moment"), clock_text("clock"), separator=" ")
-        written = bars.select(pl.when(~is_missing("clock")).then(both).otherwise(pl.col("moment")).alias("written"))
+        written = bars.select(_date_and_clock(bars).alias("written"))
     elif layout.has("moment"):
         written = bars.select(written="moment")
     else:
@@ -155,17 +166,22 @@ def _with_moments(
             "Known are 2024-12-31, 12/31/2024, 31-Dec-2024, 20241231 and epochs, each with a time or without"
         )
     bars = pl.concat([bars, written, moments], how="horizontal")
-    unread = pl.col("wall").is_null() & ~pl.col("parse_problem").str.starts_with("line:").fill_null(value=False)
+    unread = pl.col("wall").is_null() & line_read()
     problem = (
         pl.when(unread & is_missing("written"))
-        .then(pl.lit("date: empty"))
+        .then(pl.lit("date or time: empty" if layout.has("clock") else "date: empty"))
         .when(unread)
         .then(pl.format("date: '{}' is not a date or time", pl.col("written")))
     )
-    if layout.has("clock") and layout.has("moment"):
-        no_time = is_missing("clock") & ~is_missing("moment") & pl.col("parse_problem").is_null()
-        problem = problem.when(no_time).then(pl.lit("time: empty"))
     return with_problems(bars, [problem])
+
+
+def _date_and_clock(bars: pl.DataFrame) -> pl.Expr:
+    """Both columns as one text; null where only one is filled, because a minute row without its time is no midnight bar."""
+    if bars.select((~is_missing("clock")).any()).item():
+        both = pl.concat_str(pl.col("moment"), clock_text("clock"), separator=" ")
+        return pl.when(~is_missing("clock") & ~is_missing("moment")).then(both)
+    return pl.col("moment")
 
 
 def _session_and_clock(raw: RawFile, bars: pl.DataFrame, options: ParseOptions) -> pl.Expr:

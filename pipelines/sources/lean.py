@@ -22,7 +22,7 @@ from pipelines.market.aggregation import bars_to_minutes, ticks_to_minutes
 from pipelines.sources.lean_reference import corporate_actions, symbol_history
 from pipelines.sources.moments import to_utc
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
-from pipelines.sources.text import fields, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
+from pipelines.sources.text import fields, line_read, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
 
 _PRICE_SCALE: Final = 10_000
 _ZONES: Final = {"usa": "America/New_York", "india": "Asia/Kolkata"}
@@ -161,8 +161,7 @@ def _instants(rows: pl.DataFrame, day: date, zone: str) -> pl.DataFrame:
 
 
 def _moment_problem(unread: pl.Expr, why: str) -> pl.Expr:
-    short_line = pl.col("parse_problem").str.starts_with("line:").fill_null(value=False)
-    return pl.when(unread & ~short_line).then(pl.format("date: '{}' {}", pl.col("moment"), pl.lit(why)))
+    return pl.when(unread & line_read()).then(pl.format("date: '{}' {}", pl.col("moment"), pl.lit(why)))
 
 
 def _minutes(rows: pl.DataFrame, kind: str) -> pl.DataFrame:

@@ -130,6 +130,11 @@ def refuse_cut_off(raw: RawFile, text: str, frame: pl.DataFrame, *, width: int, 
         )
 
 
+def line_read() -> pl.Expr:
+    """Whether the line had its number of fields, so that an absent field is a problem of its own."""
+    return ~pl.col("parse_problem").str.starts_with("line:").fill_null(value=False)
+
+
 def is_missing(column: str) -> pl.Expr:
     """Whether a text field is absent or one of the usual ways to write nothing."""
     return pl.col(column).is_null() | pl.col(column).str.to_lowercase().is_in(_MISSING)
@@ -151,7 +156,7 @@ def numbers(
         value = _number(name, decimal_comma=decimal_comma)
         values.append(value.alias(name))
         unread = pl.when(~is_missing(name) & value.is_null()).then(pl.format(name + ": '{}' is not a number", pl.col(name)))
-        empty = pl.lit(name in required) & is_missing(name) & pl.col("parse_problem").is_null()
+        empty = pl.lit(name in required) & is_missing(name) & line_read()
         problems.append(unread.when(empty).then(pl.lit(f"{name}: empty")))
     return values, problems
 

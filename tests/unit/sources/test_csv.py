@@ -280,6 +280,15 @@ def test_a_stray_second_in_a_minute_file_is_a_problem_of_its_row(tmp_path: Path)
     assert frame["parse_problem"].to_list() == [None, None, "date: '2024-01-02 09:17:20' is not a whole minute"]
 
 
+def test_a_row_without_its_time_is_no_bar_of_midnight(tmp_path: Path) -> None:
+    content = "date,time,open,high,low,close\n2024-01-02,09:30,1,1,1,1\n2024-01-02,,1,1,1,1\n2024-01-02,09:31,1,1,1,1\n"
+    frame = parse(tmp_path, content).frame
+    assert frame["ts"].null_count() == 1
+    assert frame["parse_problem"].to_list() == [None, "date or time: empty", None]
+    daily = parse(tmp_path, "date,time,open,high,low,close\n2024-01-02,,1,1,1,1\n")
+    assert (daily.table, daily.frame["parse_problem"].to_list()) == ("bars_daily", [None])
+
+
 def test_times_without_dates_need_the_session(tmp_path: Path) -> None:
     content = "time,open,high,low,close\n09:15,1,1,1,1\n09:16,1,1,1,1\n"
     with pytest.raises(SourceError, match="--session"):
@@ -296,6 +305,13 @@ def test_symbols_come_from_the_column_the_option_or_the_file_name(tmp_path: Path
     assert parse(tmp_path, without, symbol="spy").frame["symbol"].to_list() == ["SPY"]
     with pytest.raises(SourceError, match="holds 2 symbols"):
         parse(tmp_path, with_column, symbol="SPY")
+
+
+def test_tickers_that_look_like_nothing_are_tickers(tmp_path: Path) -> None:
+    rows = "".join(f"{symbol},2024-01-02,1,1,1,1\n" for symbol in ("NA", "NULL", "NaN", ""))
+    frame = parse(tmp_path, "symbol,date,open,high,low,close\n" + rows).frame
+    assert frame["symbol"].to_list() == ["NA", "NULL", "NAN", None]
+    assert frame["parse_problem"].to_list() == [None, None, None, "symbol: empty"]
 
 
 def test_a_file_without_a_header_can_be_given_one(tmp_path: Path) -> None:
