@@ -152,7 +152,7 @@ def _with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: Pars
 def _with_moments(
     raw: RawFile, bars: pl.DataFrame, layout: Layout, options: ParseOptions, extra: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Add `wall` and `offset` (see `read_moments`) and the problems of dates."""
+    """Add `wall`, `has_time` and `offset` (see `read_moments`) and the problems of dates."""
     if layout.has("moment") and layout.has("clock"):
         written = bars.select(_date_and_clock(bars).alias("written"))
     elif layout.has("moment"):

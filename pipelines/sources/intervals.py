@@ -68,12 +68,14 @@ def minute_starts(raw: RawFile, bars: pl.DataFrame, zone: str, extra: Mapping[st
             f"{raw.name}: times are not whole minutes ({bars['wall'].drop_nulls()[0]}); these look like ticks or seconds, "
             "aggregate them to one-minute bars first"
         )
+    timeless = pl.format("date: '{}' has no time of day", pl.col("written"))
     skipped = pl.format("date: '{}' has no single instant in {} (clocks change); write the offset", pl.col("written"), pl.lit(zone))
     uneven = pl.format("date: '{}' is not a whole minute", pl.col("written"))
     instant = to_utc(pl.col("wall"), pl.col("offset"), zone)
-    bars = bars.with_columns(ts=pl.when(whole).then(instant.dt.truncate("1m")))
+    bars = bars.with_columns(ts=pl.when(whole & pl.col("has_time")).then(instant.dt.truncate("1m")))
     unread = pl.col("wall").is_not_null() & pl.col("ts").is_null()
-    bars = with_problems(bars, [pl.when(unread & ~whole).then(uneven).when(unread).then(skipped)])
+    problem = pl.when(unread & ~pl.col("has_time")).then(timeless).when(unread & ~whole).then(uneven).when(unread).then(skipped)
+    bars = with_problems(bars, [problem])
     if extra.get("interval") != "1m":
         _refuse_other_intervals(raw, bars)
     return bars.with_columns(ts=pl.col("ts") - _MINUTE) if extra.get("label") == "end" and not last_second else bars

@@ -51,9 +51,9 @@ _WIDEST_OFFSET: Final = 14 * 3600
 def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None) -> pl.DataFrame:
     """Parse moments written in any of the known ways.
 
-    Returns one row per text: `wall` (naive Datetime[us], as written; midnight without a time) and `offset` (Int64 seconds east
-    of UTC; null when not written, 0 for an epoch). An unreadable text has a null `wall`. Raises SourceError when day and month
-    cannot be told apart.
+    Returns one row per text: `wall` (naive Datetime[us], as written; midnight without a time), `has_time`, and `offset` (Int64
+    seconds east of UTC; null when not written, 0 for an epoch). An unreadable text has a null `wall`. Raises SourceError when day
+    and month cannot be told apart.
     """
     frame = pl.DataFrame({"text": text.str.strip_chars()})
     dates = [_family(frame, pattern) for pattern in _FAMILIES if frame["text"].str.contains(pattern).any()]
@@ -64,6 +64,7 @@ def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None
     clock = _clock(parts["rest"])
     local = pl.concat([parts, clock], how="horizontal").select(
         wall=pl.when(pl.col("readable")).then(pl.col("date").cast(pl.Datetime("us")) + pl.col("since_midnight")),
+        has_time=pl.col("has_time"),
         offset=pl.col("offset"),
     )
     moments = _with_epochs(frame["text"], local)
@@ -137,7 +138,7 @@ def _first_of(dates: list[pl.DataFrame], height: int) -> pl.DataFrame:
 
 
 def _clock(rest: pl.Series) -> pl.DataFrame:
-    """`since_midnight`, `offset` and `readable` of the text after a date."""
+    """`since_midnight`, `has_time`, `offset` and `readable` of the text after a date."""
     expanded = (
         pl.Series("rest", rest)
         .str.replace(r"^[T ]*(\d{2})(\d{2})(\d{2})$", "$1:$2:$3")
@@ -157,6 +158,7 @@ def _clock(rest: pl.Series) -> pl.DataFrame:
         since_midnight=pl.when(has_time)
         .then(pl.duration(hours=hour, minutes=whole["minute"], seconds=second, microseconds=micros))
         .otherwise(pl.duration(seconds=0)),
+        has_time=has_time,
         offset=_offset_seconds(),
         readable=(~has_time | valid.fill_null(value=False)).fill_null(value=False),
     )
@@ -189,6 +191,7 @@ def _with_epochs(text: pl.Series, local: pl.DataFrame) -> pl.DataFrame:
         instant = digits.select(micros.cast(pl.Datetime("us")).alias("instant"))["instant"]
         local = local.with_columns(
             wall=pl.when(matches).then(instant).otherwise(pl.col("wall")),
+            has_time=pl.when(matches).then(pl.lit(value=True)).otherwise(pl.col("has_time")),
             offset=pl.when(matches).then(pl.lit(0, dtype=pl.Int64)).otherwise(pl.col("offset")),
         )
     return local

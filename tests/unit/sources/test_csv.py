@@ -285,6 +285,9 @@ def test_a_row_without_its_time_is_no_bar_of_midnight(tmp_path: Path) -> None:
     frame = parse(tmp_path, content).frame
     assert frame["ts"].null_count() == 1
     assert frame["parse_problem"].to_list() == [None, "date or time: empty", None]
+    one_column = parse(tmp_path, content.replace("date,time", "date").replace("02,,", "02,").replace("02,09", "02 09")).frame
+    assert one_column["ts"].null_count() == 1
+    assert one_column["parse_problem"][1] == "date: '2024-01-02' has no time of day"
     daily = parse(tmp_path, "date,time,open,high,low,close\n2024-01-02,,1,1,1,1\n")
     assert (daily.table, daily.frame["parse_problem"].to_list()) == ("bars_daily", [None])
 
