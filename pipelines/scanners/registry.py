@@ -72,7 +72,7 @@ class Scanner:
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """One SQL model: its relation (schema.name), text, and the relations it reads."""
+    """One SQL model: its relation (schema.name), text, and the models it reads (schema `lake` is always there)."""
 
     relation: str
     materialized: str
@@ -119,13 +119,11 @@ def load_scanners(manifest: Path) -> CompiledScanners:
         raise ManifestError(
             f"{manifest} does not exist; compile the dbt project first (scanners.project.compile_project)"
         ) from None
-    nodes = {**content["nodes"], **content["sources"]}
-    relations = {key: f"{node['schema']}.{node.get('alias') or node['identifier']}" for key, node in nodes.items()}
+    models_of = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
+    relations = {key: f"{node['schema']}.{node['alias']}" for key, node in models_of.items()}
     models = {}
     scanners = {}
-    for key, node in content["nodes"].items():
-        if node["resource_type"] != "model":
-            continue
+    for key, node in models_of.items():
         if node["language"] == "sql":
             models[relations[key]] = _model(node, relations, manifest)
         if "scanners" in node["fqn"][1:-1]:
@@ -142,7 +140,7 @@ def _model(node: Mapping[str, Any], relations: Mapping[str, str], manifest: Path
     sql = node.get("compiled_code")
     if not sql:
         raise ManifestError(f"{manifest}: model {node['name']} is parsed but not compiled; run dbt compile or dbt build")
-    reads = frozenset(relations[key] for key in node["depends_on"]["nodes"])
+    reads = frozenset(relations[key] for key in node["depends_on"]["nodes"] if key in relations)
     return CompiledModel(f"{node['schema']}.{node['alias']}", node["config"]["materialized"], sql, reads)
 
 
