@@ -1,6 +1,7 @@
 """The step kernel: what happens to a portfolio at one bar. Compiled once, used bar by bar (live) and in batch (backtest) alike.
 
 Lives here: the order of events, fills, stops, marks and sizing. Does not live here: frames, statistics, or where costs come from.
+One file on purpose: numba's cache notices a change of the compiled function's own file only.
 
 Order of events at a bar
 1. corporate events: a split multiplies units and divides stop and target, so that the value held stays; fractions are paid in cash;
@@ -63,6 +64,7 @@ def step(account, book, rules, now, session, bar, costs, events, orders, fills, 
         _cancel_entries(a, book)
     if a.open > 0:
         _order_exits(a, book, rules, session)
+    _tidy_list(a, book)
     if orders.size > 0 and a.killed == 0:
         _take_orders(a, book, rules, bar, costs, orders)
 
@@ -95,7 +97,8 @@ def finish(account, book, now, costs, fills, trades):  # type: ignore[no-untyped
     """Cancel what waits and close what is open at its last close. Gross value in `account` stays that of the last mark."""
     a = account[0]
     _cancel_entries(a, book)
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         if book[i].quantity != 0:
             _exit(a, book[i], i, now, book[i].last, END, 0, costs, fills, trades)
     a.equity = a.cash
@@ -105,11 +108,13 @@ def finish(account, book, now, costs, fills, trades):  # type: ignore[no-untyped
 @njit(cache=True)
 def _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades):  # type: ignore[no-untyped-def]
     if a.leaving > 0:
-        for i in range(book.size):
+        for k in range(a.listed):
+            i = book[k].listed
             if book[i].leave > 0 and not math.isnan(bar.open[i]):
                 _exit(a, book[i], i, now, bar.open[i], book[i].leave, 1, costs, fills, trades)
     if a.waiting > 0:
-        for i in range(book.size):
+        for k in range(a.listed):
+            i = book[k].listed
             if book[i].order != 0 and not math.isnan(bar.open[i]):
                 _enter(a, book[i], i, now, session, bar.open[i], rules, costs, fills)
 
@@ -118,7 +123,8 @@ def _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades):  # t
 def _order_exits(a, book, rules, session):  # type: ignore[no-untyped-def]
     if a.killed == 0 and rules.max_sessions == 0:
         return
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         if a.killed == 1:
             _order_exit(a, book[i], KILL_SWITCH)
         elif session - book[i].entry_session + 1 >= rules.max_sessions:
@@ -260,7 +266,8 @@ def _credit(a, p, cash):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _stops_and_targets(a, book, now, bar, costs, fills, trades):  # type: ignore[no-untyped-def]
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         p = book[i]
         if p.quantity == 0 or math.isnan(bar.open[i]):
             continue
@@ -280,7 +287,8 @@ def _stops_and_targets(a, book, now, bar, costs, fills, trades):  # type: ignore
 @njit(cache=True)
 def _mark(a, book, bar):  # type: ignore[no-untyped-def]
     value = 0.0
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         p = book[i]
         if p.quantity == 0:
             continue
@@ -300,9 +308,35 @@ def _order_exit(a, p, reason):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _cancel_entries(a, book):  # type: ignore[no-untyped-def]
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         book[i].order = 0
     a.waiting = 0
+
+
+@njit(cache=True)
+def _list(a, book, i):  # type: ignore[no-untyped-def]
+    # A step costs what is held and ordered, not what the market has: only listed instruments are looked at, in ascending order.
+    k = a.listed
+    while k > 0 and book[k - 1].listed > i:
+        k -= 1
+    if k > 0 and book[k - 1].listed == i:
+        return
+    for j in range(a.listed, k, -1):
+        book[j].listed = book[j - 1].listed
+    book[k].listed = i
+    a.listed += 1
+
+
+@njit(cache=True)
+def _tidy_list(a, book):  # type: ignore[no-untyped-def]
+    kept = 0
+    for k in range(a.listed):
+        i = book[k].listed
+        if book[i].quantity != 0 or book[i].order != 0:
+            book[kept].listed = i
+            kept += 1
+    a.listed = kept
 
 
 @njit(cache=True)
@@ -343,6 +377,7 @@ def _take_orders(a, book, rules, bar, costs, orders):  # type: ignore[no-untyped
         p.order_signal = order.signal
         p.last = price if p.quantity == 0 else p.last
         a.waiting += 1
+        _list(a, book, i)
 
 
 @njit(cache=True)
@@ -351,7 +386,8 @@ def _purchasing_power(a, book, bar, costs):  # type: ignore[no-untyped-def]
     # position ties up its full value.
     equity = a.cash
     tied = 0.0
-    for i in range(book.size):
+    for k in range(a.listed):
+        i = book[k].listed
         p = book[i]
         if p.quantity == 0 and p.order == 0:
             continue

@@ -34,6 +34,7 @@ ACCOUNT = np.dtype(
         ("open", "i8"),  # positions held
         ("waiting", "i8"),  # entry orders not yet filled
         ("leaving", "i8"),  # exit orders not yet filled
+        ("listed", "i8"),  # instruments with a position or an order: the length of the list in the book
         ("killed", "i8"),  # 1 once the drawdown limit was hit; never reset within a run
         ("refused_slots", "i8"),  # entries not ordered or not filled because every slot was taken
         ("refused_cash", "i8"),  # entries not ordered because not even one unit was affordable
@@ -59,6 +60,7 @@ BOOK = np.dtype(
         ("order_stop", "f8"),
         ("order_target", "f8"),
         ("order_signal", "i8"),
+        ("listed", "i8"),  # not of this row's instrument: row k holds the number of the k-th instrument to look at, ascending
     ]
 )
 

@@ -1,7 +1,7 @@
 """One backtest run: bars and signals in, `BacktestResult` out.
 
-Lives here: the run around the kernel, the identity of a run, and its frames as `market/tables/research.py` declares them.
-Does not live here: reading the lake, timing, publishing (`orchestration/`), or the order of events (`kernel`).
+Lives here: the run around the kernel, its row of `backtest_runs`, and the identity of a run.
+Does not live here: the frames of trades and equity (`frames`), the order of events (`kernel`), reading the lake, or timing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import polars as pl
 
 from pipelines.backtest import statistics
 from pipelines.backtest.costs import Costs, CostsError, FlatCosts
+from pipelines.backtest.frames import equity_frame, trades_frame
 from pipelines.backtest.grid import Grid, InputError, Orders, build_grid, place_actions, place_signals
-from pipelines.backtest.layout import REASONS, Rules, new_account, new_book, new_logs
-from pipelines.market.tables.research import BACKTEST_EQUITY, BACKTEST_TRADES
-
-_EQUITY, _GROSS = 0, 1
+from pipelines.backtest.layout import Rules, new_account, new_book, new_logs
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,10 @@ def run_backtest(
     run_id = run_id_of(strategy.name, config, strategy.input_fingerprint, strategy.code_version)
     grid = build_grid(bars)
     orders = place_signals(grid, signals, rules.signal_sessions)
-    cost_rows = _cost_rows(grid, orders, costs)
+    cost_rows = cost_rows_of(grid, orders, costs)
     account, trades, curve = simulate(grid, orders, rules, cost_rows, actions)
-    equity = _equity_frame(run_id, grid, curve, rules.initial_cash)
-    trade_frame = _trades_frame(run_id, grid, orders, trades)
+    equity = equity_frame(run_id, grid, curve, rules.initial_cash)
+    trade_frame = trades_frame(run_id, grid, orders, trades)
     returns = statistics.session_returns(equity["equity"].to_numpy(), rules.initial_cash)
     low, high = statistics.sharpe_interval(returns, statistics.seed_of(run_id))
     pnl = trade_frame["pnl"].to_numpy()
@@ -180,19 +178,11 @@ def simulate(
     return account[0], trades[: int(account[0]["trades"])], curve
 
 
-def _config(strategy: Strategy, rules: Rules, costs: Costs) -> dict[str, Any]:
-    return {
-        "scanner": strategy.scanner,
-        "parameters": dict(strategy.parameters),
-        "rules": rules.as_parameters(),
-        "costs": costs.as_parameters(),
-        "trials": strategy.trials,
-        "input_fingerprint": strategy.input_fingerprint,
-        "code_version": strategy.code_version,
-    }
+def cost_rows_of(grid: Grid, orders: Orders, costs: Costs) -> np.ndarray:
+    """The kernel's costs of every step: float64[T, 8].
 
-
-def _cost_rows(grid: Grid, orders: Orders, costs: Costs) -> np.ndarray:
+    Raises CostsError, naming the date, where a signal would be traded at a date that the schedule does not cover.
+    """
     dates = [grid.session_dates[k] for k in grid.session]
     rows = np.ascontiguousarray(costs.rates(dates))
     decided = np.repeat(np.arange(grid.steps), np.diff(orders.offsets))
@@ -207,45 +197,16 @@ def _cost_rows(grid: Grid, orders: Orders, costs: Costs) -> np.ndarray:
     return np.nan_to_num(rows, nan=0.0, posinf=np.inf)
 
 
-def _equity_frame(run_id: str, grid: Grid, curve: np.ndarray, initial_cash: float) -> pl.DataFrame:
-    last = np.searchsorted(grid.session, np.arange(len(grid.session_dates)), side="right") - 1
-    equity = curve[last, _EQUITY]
-    peak = np.maximum.accumulate(np.maximum(equity, initial_cash))
-    exposure = np.divide(curve[last, _GROSS], equity, out=np.zeros(last.size), where=equity > 0)
-    return pl.DataFrame(
-        {
-            "run_id": [run_id] * last.size,
-            "session_date": list(grid.session_dates),
-            "ts": pl.Series(grid.ts_close[last]).dt.replace_time_zone("UTC"),
-            "equity": equity,
-            "drawdown": equity / peak - 1.0,
-            "exposure": exposure,
-        }
-    ).select(BACKTEST_EQUITY.names)
-
-
-def _trades_frame(run_id: str, grid: Grid, orders: Orders, trades: np.ndarray) -> pl.DataFrame:
-    trades = trades[np.lexsort((trades["signal"], trades["entry_step"]))]
-    exit_ts = np.where(trades["at_open"] == 1, grid.ts_open[trades["exit_step"]], grid.ts_close[trades["exit_step"]])
-    instrument = trades["instrument"]
-    return pl.DataFrame(
-        {
-            "run_id": pl.Series([run_id] * trades.size, dtype=pl.String),
-            "trade_number": np.arange(1, trades.size + 1, dtype=np.int64),
-            "instrument_id": pl.Series([grid.instruments[i] for i in instrument], dtype=pl.String),
-            "symbol": pl.Series([grid.symbols[i] for i in instrument], dtype=pl.String),
-            "signal_id": orders.signals["signal_id"].gather(trades["signal"]) if trades.size else pl.Series([], dtype=pl.String),
-            "side": pl.Series(["LONG" if units >= 0 else "SHORT" for units in trades["quantity"]], dtype=pl.String),
-            "entry_ts": pl.Series(grid.ts_open[trades["entry_step"]]).dt.replace_time_zone("UTC"),
-            "exit_ts": pl.Series(exit_ts).dt.replace_time_zone("UTC"),
-            "quantity": np.abs(trades["quantity"]).astype(np.float64),
-            "entry_price": trades["entry_price"].copy(),
-            "exit_price": trades["exit_price"].copy(),
-            "exit_reason": pl.Series([REASONS[code] for code in trades["reason"]], dtype=pl.String),
-            "fees": trades["fees"].copy(),
-            "pnl": trades["pnl"].copy(),
-        }
-    ).select(BACKTEST_TRADES.names)
+def _config(strategy: Strategy, rules: Rules, costs: Costs) -> dict[str, Any]:
+    return {
+        "scanner": strategy.scanner,
+        "parameters": dict(strategy.parameters),
+        "rules": rules.as_parameters(),
+        "costs": costs.as_parameters(),
+        "trials": strategy.trials,
+        "input_fingerprint": strategy.input_fingerprint,
+        "code_version": strategy.code_version,
+    }
 
 
 def _exchange(grid: Grid) -> str:

@@ -1,0 +1,93 @@
+"""Many parameter sets on the same bars: which would have done best, and whether the best is more than luck.
+
+Lives here: the sweep and its table. Does not live here: making the signals of each set (`scanners/`), or a full run (`portfolio`).
+
+The bars are laid out once; a case then costs one pass of the kernel. A sweep chooses, and a choice among many looks better than it
+is: every row carries the Sharpe ratio deflated by the number of cases and by how much their Sharpe ratios differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pipelines.backtest import statistics
+from pipelines.backtest.costs import Costs, FlatCosts
+from pipelines.backtest.frames import session_equity
+from pipelines.backtest.grid import build_grid, place_signals
+from pipelines.backtest.layout import Rules
+from pipelines.backtest.portfolio import cost_rows_of, simulate
+
+SWEEP_SCHEMA = pl.Schema(
+    {
+        "case": pl.Int64,
+        "parameters": pl.String,
+        "trades": pl.Int64,
+        "total_return": pl.Float64,
+        "cagr": pl.Float64,
+        "max_drawdown": pl.Float64,
+        "sharpe_ratio": pl.Float64,
+        "sortino_ratio": pl.Float64,
+        "deflated_sharpe": pl.Float64,
+        "turnover": pl.Float64,
+        "costs": pl.Float64,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One parameter set: what it is called (JSON values), the signals it makes, and the rules they are traded by."""
+
+    parameters: Mapping[str, Any]
+    signals: pl.DataFrame
+    rules: Rules = field(default_factory=Rules)
+
+
+def run_sweep(
+    bars: pl.DataFrame, cases: Sequence[Case], costs: Costs | None = None, actions: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
+
+    bars, costs, actions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe ratios, so a row
+    says how likely its strategy is to be better than the best of that many worthless ones. Raises what `run_backtest` raises.
+    """
+    grid = build_grid(bars)
+    schedule = costs or FlatCosts()
+    rows: list[dict[str, Any]] = []
+    returns: list[np.ndarray] = []
+    for number, case in enumerate(cases, start=1):
+        orders = place_signals(grid, case.signals, case.rules.signal_sessions)
+        account, trades, curve = simulate(grid, orders, case.rules, cost_rows_of(grid, orders, schedule), actions)
+        equity = session_equity(grid, curve)
+        series = statistics.session_returns(equity, case.rules.initial_cash)
+        returns.append(series)
+        rows.append(
+            {
+                "case": number,
+                "parameters": json.dumps(case.parameters, sort_keys=True, separators=(",", ":")),
+                "trades": trades.size,
+                "total_return": statistics.total_return(series),
+                "cagr": statistics.cagr(series),
+                "max_drawdown": statistics.max_drawdown(series),
+                "sharpe_ratio": statistics.sharpe(series),
+                "sortino_ratio": statistics.sortino(series),
+                "turnover": statistics.turnover(float(account["traded"]), equity),
+                "costs": float(account["fees"]),
+            }
+        )
+    variance = _variance_between([row["sharpe_ratio"] for row in rows])
+    for row, series in zip(rows, returns, strict=True):
+        row["deflated_sharpe"] = statistics.deflated_sharpe(series, len(rows), variance)
+    return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
+
+
+def _variance_between(ratios: Sequence[float | None]) -> float | None:
+    """Variance of Sharpe ratios per session, from annual ones; None for fewer than two."""
+    known = np.array([ratio for ratio in ratios if ratio is not None]) / np.sqrt(statistics.SESSIONS_PER_YEAR)
+    return float(known.var(ddof=1)) if known.size > 1 else None
