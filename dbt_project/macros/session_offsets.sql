@@ -1,8 +1,4 @@
-{#- 1 … 252: how many sessions back `scan` relations reach, about a year. -#}
+{#- One row per session that `scan` relations reach back to: 1 is the previous session. -#}
 {% macro session_offsets() -%}
     select unnest(generate_series(1, {{ scan_reach() }})) as sessions_ago
 {%- endmacro %}
-
-{% macro scan_reach() %}
-  {{ return(252) }}
-{% endmacro %}

@@ -1,0 +1,61 @@
+"""Rules that the dbt project keeps: one yml per model, scanners read only schema scan, compiled text runs in any database."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.scanners.project import compile_project, dbt_project_dir
+
+MODELS = dbt_project_dir() / "models"
+MODEL_FILES = sorted(p for p in MODELS.rglob("*") if p.suffix in {".sql", ".py"})
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    manifest = compile_project(tmp_path_factory.mktemp("compiled"))
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    return {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"}
+
+
+@pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
+def test_every_model_has_one_yml_of_its_own_with_a_description(path: Path) -> None:
+    content = yaml.safe_load(path.with_suffix(".yml").read_text(encoding="utf-8"))
+
+    assert [model["name"] for model in content["models"]] == [path.stem]
+    assert len(content["models"][0]["description"].split()) >= 4
+
+
+def test_scanners_read_nothing_but_schema_scan(nodes: dict[str, dict[str, Any]]) -> None:
+    schemas = {node["name"]: node["schema"] for node in nodes.values()}
+    for node in nodes.values():
+        if node["schema"] == "scanners":
+            read = {key.split(".")[-1] for key in node["depends_on"]["nodes"]}
+            assert {schemas.get(name) for name in read} == {"scan"}, node["name"]
+            assert "scan" in node["compiled_code"]
+
+
+def test_compiled_text_names_no_database_and_no_clock(nodes: dict[str, dict[str, Any]]) -> None:
+    for node in nodes.values():
+        if node["language"] != "sql":
+            continue
+        text = re.sub(r"--[^\n]*", "", node["compiled_code"])
+        assert '"empty"' not in text, node["name"]
+        assert not re.search(r"\b(now|today|current_date|current_timestamp|random|uuid)\b\s*\(", text, re.IGNORECASE), node["name"]
+        assert not re.search(r"\b(current_date|current_timestamp)\b", text, re.IGNORECASE), node["name"]
+
+
+def test_macros_and_tests_stand_one_to_a_file_named_after_them() -> None:
+    for path in sorted([*(dbt_project_dir() / "macros").glob("*.sql"), *(dbt_project_dir() / "tests").rglob("*.sql")]):
+        names = re.findall(r"{%-?\s*(?:macro|test)\s+(\w+)", path.read_text(encoding="utf-8"))
+        assert names == [path.stem], path.name
+
+
+def test_the_project_makes_no_call_home_and_needs_no_packages() -> None:
+    project = yaml.safe_load((dbt_project_dir() / "dbt_project.yml").read_text(encoding="utf-8"))
+
+    assert project["flags"]["send_anonymous_usage_stats"] is False
+    assert not (dbt_project_dir() / "packages.yml").exists()

@@ -1,0 +1,131 @@
+"""One small lake, built by dbt once: six instruments, 60 daily sessions, a split, and minutes of the last two sessions.
+
+RISE breaks out upwards on volume in the last session, FALL downwards, TIE equals the highest high, QUIET breaks out without
+volume, SPLIT halves its price in the last session and does nothing else, YOUNG was listed ten sessions ago.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.project import create_lake_schema, run_dbt
+from pipelines.scanners.registry import CompiledScanners, load_scanners
+from pipelines.scanners.runner import ScanInputs
+
+SESSIONS = 60
+LAST = date(2024, 6, 28)
+MINUTES = 30
+
+
+@dataclass(frozen=True)
+class Build:
+    """What dbt made: the database, the manifest, the results by node, and the inputs as frames."""
+
+    path: Path
+    manifest: Path
+    statuses: dict[str, str]
+    inputs: ScanInputs
+    sessions: list[Session]
+
+    def rows(self, query: str) -> pl.DataFrame:
+        """Rows of a query on the build database."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.sql(query).pl()
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("build")
+    path = folder / "XNSE.duckdb"
+    sessions = [s for s in calendar("XNSE").sessions if s.session_date <= LAST][-SESSIONS:]
+    frames = {
+        "sessions": calendar("XNSE").frame(),
+        "instruments": _instruments(sessions),
+        "bars_daily": _daily(sessions),
+        "bars_1m": _minutes(sessions[-2:]),
+        "corporate_actions": _actions(sessions),
+    }
+    with duckdb.connect(str(path)) as connection:
+        create_lake_schema(connection)
+        for name, frame in frames.items():
+            connection.register("incoming", frame.to_arrow())
+            connection.execute(f"insert into lake.{name} by name select * from incoming")
+            connection.unregister("incoming")
+        for window, bars in (("window_daily", "bars_daily"), ("window_1m", "bars_1m")):
+            connection.execute(
+                f"insert into lake.{window} "
+                f"select instrument_id, min(session_date), max(session_date) from lake.{bars} group by all"
+            )
+    results = run_dbt(["build"], build_db=path, target_dir=folder / "target")
+    made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)
+    indicators = made.rows("from indicators.indicators_daily")
+    return Build(made.path, made.manifest, made.statuses, ScanInputs(**frames, indicators_daily=indicators), sessions)
+
+
+@pytest.fixture(scope="session")
+def compiled(build: Build) -> CompiledScanners:
+    return load_scanners(build.manifest)
+
+
+_NOTHING = ScanInputs(pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
+_NAMES = ("FALL", "QUIET", "RISE", "SPLIT", "TIE", "YOUNG")
+
+
+def _daily(sessions: list[Session]) -> pl.DataFrame:
+    """Prices swing between 98 and 102 in steps that never repeat a high, until the last session."""
+    rows = []
+    for name in _NAMES:
+        for i, session in enumerate(sessions):
+            last = i == len(sessions) - 1
+            if name == "YOUNG" and i < len(sessions) - 10:
+                continue
+            close = 100 + ((i * 7) % 5) * 0.25
+            high, low, volume = close + 1, close - 1, 1000 + i
+            if last:
+                close, volume = {"RISE": (104.0, 9000), "FALL": (96.0, 9000), "QUIET": (104.0, 1100), "TIE": (102.0, 9000)}.get(
+                    name, (100.0, 2500)
+                )
+                high, low = max(close, 101.0), min(close, 99.0)
+            if last and name == "SPLIT":
+                close, high, low, volume = 50.0, 50.5, 49.5, 5000
+            rows.append((f"XNSE:{name}", session.session_date, name, close, high, low, close, volume, session.closes_at))
+    columns = ["instrument_id", "session_date", "symbol", "open", "high", "low", "close", "volume", "known_at"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    return frame.with_columns(
+        exchange=pl.lit("XNSE"), known_at=pl.col("known_at") + timedelta(hours=3), session_year=pl.col("session_date").dt.year()
+    )
+
+
+def _minutes(sessions: list[Session]) -> pl.DataFrame:
+    """RISE crosses its 20-day high in the eleventh minute of the last session; volume has passed the bar by then."""
+    rows = []
+    for name in _NAMES:
+        for session in sessions:
+            for minute in range(MINUTES):
+                ts = session.opens_at + timedelta(minutes=minute)
+                price = 100.0
+                if session is sessions[-1]:
+                    price = {"SPLIT": 50.0, "RISE": 104.0 if minute >= 10 else 100.0}.get(name, price)
+                rows.append((f"XNSE:{name}", session.session_date, ts, name, price, price, price, price, 300))
+    columns = ["instrument_id", "session_date", "ts", "symbol", "open", "high", "low", "close", "volume"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    return frame.with_columns(exchange=pl.lit("XNSE"), known_at=pl.col("ts") + timedelta(minutes=1))
+
+
+def _instruments(sessions: list[Session]) -> pl.DataFrame:
+    listed = {name: sessions[-10 if name == "YOUNG" else 0].session_date for name in _NAMES}
+    rows = [(f"XNSE:{name}", day, "XNSE", name, 0.05, 1, True) for name, day in listed.items()]
+    columns = ["instrument_id", "valid_from", "exchange", "symbol", "tick_size", "lot_size", "is_active"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _actions(sessions: list[Session]) -> pl.DataFrame:
+    last = sessions[-1]
+    row = ("XNSE:SPLIT", last.session_date, "split", "XNSE", 2.0, last.opens_at - timedelta(days=20))
+    return pl.DataFrame([row], schema=["instrument_id", "ex_date", "action", "exchange", "ratio", "known_at"], orient="row")
