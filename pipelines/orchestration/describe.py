@@ -19,7 +19,7 @@ _PREVIEW_ROWS = 8
 _PREVIEW_COLUMNS = 14
 
 
-def preview(frame: pl.DataFrame, rows: int = _PREVIEW_ROWS) -> dg.MetadataValue:  # type: ignore[type-arg]
+def preview(frame: pl.DataFrame, rows: int = _PREVIEW_ROWS) -> dg.MetadataValue:
     """The last rows as a Markdown table."""
     shown = frame.tail(rows).select(frame.columns[:_PREVIEW_COLUMNS])
     lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(shown.columns)]
@@ -42,12 +42,12 @@ def schema_metadata(schema: TableSchema) -> dg.TableSchema:
     )
 
 
-def picture(png: bytes, title: str) -> dg.MetadataValue:  # type: ignore[type-arg]
+def picture(png: bytes, title: str) -> dg.MetadataValue:
     """A small PNG shown inline."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
-def link(path: Path) -> dg.MetadataValue:  # type: ignore[type-arg]
+def link(path: Path) -> dg.MetadataValue:
     """A file of this machine."""
     return dg.MetadataValue.path(path)
 

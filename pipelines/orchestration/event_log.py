@@ -26,7 +26,7 @@ class SessionEventLog(SqliteEventLogStorage):
     """SQLite event log whose batches of asset events go to the cross-run index in one transaction."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:  # type: ignore[override]
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:
         """Made from dagster.yaml; the inherited method would make its own class."""
         return cls(inst_data=inst_data, **config_value)
 
@@ -40,8 +40,9 @@ class SessionEventLog(SqliteEventLogStorage):
             return
         with self.index_transaction() as connection:
             connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in batch[:-1]])
-            last = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key[0]
-            self._store_asset_event(connection, batch[-1], last)
+            inserted = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key
+            assert inserted is not None
+            self._store_asset_event(connection, batch[-1], inserted[0])
 
 
 def record_sessions(context: dg.AssetExecutionContext, key: dg.AssetKey, sessions: Mapping[date, Mapping[str, Any]]) -> None:

@@ -19,13 +19,14 @@ from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 
 
-class MarketlakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class MarketlakeResource(dg.ConfigurableResource):
     """Where things are, for assets. Values come from `Settings` when the code location loads."""
 
     home: str = Field(description="Holds lake/, marketlake.duckdb and .state/.")
     lake_uri: str = Field(description="Root of the lake: a path or a URI.")
     inbox: str = Field(description="Drop folder of live bar files.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
+    backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
 
     @classmethod
@@ -36,6 +37,7 @@ class MarketlakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             lake_uri=settings.lake_root,
             inbox=str(settings.inbox_dir),
             backtest_cash=settings.backtest_cash,
+            backtest_cost_bps=settings.backtest_cost_bps,
             keep_catalogues_days=settings.keep_catalogues_days,
         )
 
@@ -50,12 +52,21 @@ class MarketlakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return Path(self.home) / ".state"
 
     @property
+    def reports_dir(self) -> Path:
+        """Reports that people open."""
+        return Path(self.home) / "reports"
+
+    def shaping_config(self) -> dict[str, float]:
+        """The settings that shape results; part of every release."""
+        return {"backtest_cash": self.backtest_cash, "backtest_cost_bps": self.backtest_cost_bps}
+
+    @property
     def catalogue_link(self) -> Path:
         """The published catalogue."""
         return Path(self.home) / "marketlake.duckdb"
 
 
-class WriterLock(dg.ConfigurableResource):  # type: ignore[type-arg]
+class WriterLock(dg.ConfigurableResource):
     """Mutual exclusion of everything that writes: held from a run's start to its end, in daemon and command-line runs alike."""
 
     home: str = Field(description="Home whose writers exclude each other.")
@@ -64,6 +75,6 @@ class WriterLock(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WriterLock]:
         """Hold the lock while the run's steps execute."""
-        purpose = f"run {context.run_id[:8]} of {context.run.job_name}" if context.run else "a step outside any run"
+        purpose = f"run {context.run.run_id[:8]} of {context.run.job_name}" if context.run else "a step outside any run"
         with home_lock(Path(self.home) / ".state", purpose, timedelta(seconds=self.wait_seconds)):
             yield self

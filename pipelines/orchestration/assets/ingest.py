@@ -4,7 +4,6 @@ Lives here: the assets of both stages for one exchange.
 Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks.py`).
 """
 
-from __future__ import annotations
 
 from datetime import date
 from typing import Any
@@ -16,7 +15,7 @@ from pipelines.market.tables import TABLES
 from pipelines.orchestration.describe import preview, schema_metadata
 from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
-from pipelines.orchestration.partitions import run_sessions, session_partitions
+from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.quality.batches import current_folder, outcome, read_batch, stage_order, staged_folder
 from pipelines.quality.ingest import publish_staged
@@ -139,9 +138,8 @@ def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
 
 def _record(context: dg.AssetExecutionContext, mic: str, key: dg.AssetKey, counts: dict[date, int]) -> None:
     """A materialisation for each touched session that the run's own partitions do not cover."""
-    own = set(run_sessions(context))
-    partitions = session_partitions(mic)
+    others = partition_sessions(mic).difference(run_sessions(context))
     touched: dict[date, dict[str, Any]] = {
-        day: {"rows": rows} for day, rows in counts.items() if day not in own and partitions.has_partition_key(day.isoformat())
+        day: {"rows": rows} for day, rows in counts.items() if day in others
     }
     record_sessions(context, key, touched)

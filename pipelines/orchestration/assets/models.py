@@ -1,0 +1,122 @@
+"""Stages `indicators` and `scanners`: the dbt models, run once per exchange and run, and their windows committed to the lake.
+
+Lives here: the dbt assets of an exchange and how dbt's nodes are called in Dagster.
+Does not live here: the models (`dbt_project/`), what is committed and how (`scanners/derive.py`).
+"""
+
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+
+from pipelines.orchestration.event_log import record_sessions
+from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
+from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
+from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
+from pipelines.scanners.project import compile_project, dbt_project_dir
+from pipelines.storage.build import build_path
+from pipelines.storage.plan import INPUTS
+
+
+class BuildScope(dg.Config):
+    """What to build: besides everything new or restated also the run's own sessions, or all of history."""
+
+    full: bool = False
+    rebuild_sessions: bool = False
+
+
+class ExchangeTranslator(DagsterDbtTranslator):
+    """Names dbt's nodes for one exchange: lake tables and published models bear the exchange's MIC, helpers a folder besides."""
+
+    def __init__(self, mic: str) -> None:
+        # Source tests must not become checks on lake assets: the dbt step would own the key and disarm the blocking gate.
+        super().__init__(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
+        self.mic = mic
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """`{MIC}/{table}` for lake tables and published models, `{MIC}/{folder}/{model}` for the models between.
+
+        What a build prepares beside the lake tables (its windows, rows carried over from the last build) is `{MIC}/build/{name}`.
+        """
+        name = dbt_resource_props["name"]
+        if dbt_resource_props["resource_type"] == "source":
+            return table_key(self.mic, name) if name in INPUTS else dg.AssetKey([self.mic, "build", name])
+        if name in DERIVED:
+            return table_key(self.mic, name)
+        return dg.AssetKey([self.mic, dbt_resource_props["fqn"][1], name])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Indicator models and what leads to them; scanners, marts and what leads to them."""
+        folder = dbt_resource_props["fqn"][1]
+        return INDICATORS if folder in {"staging", "indicators"} else SCANNERS
+
+
+@cache
+def manifest_path(target: Path) -> Path:
+    """The dbt manifest in `target`, made when it is missing or older than the project."""
+    manifest = target / "manifest.json"
+    newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and "target" not in p.parts)
+    if not manifest.exists() or manifest.stat().st_mtime < newest:
+        compile_project(target)
+    return manifest
+
+
+def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
+    """The dbt assets of one exchange. `target` holds the manifest that every exchange shares."""
+    project = DbtProject(project_dir=dbt_project_dir(), profiles_dir=dbt_project_dir(), target_path=target)
+
+    @dbt_assets(
+        manifest=manifest_path(target),
+        name=f"{mic}__models",
+        dagster_dbt_translator=ExchangeTranslator(mic),
+        project=project,
+        partitions_def=session_partitions(mic),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def models(
+        context: dg.AssetExecutionContext, config: BuildScope, marketlake: MarketlakeResource, lock: WriterLock
+    ) -> Iterator[Any]:
+        state = marketlake.state_dir
+        sessions = run_sessions(context) if config.rebuild_sessions else []
+        plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
+        context.log.info("build of %s: %s", mic, plan.describe())
+        os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
+        dbt = DbtCliResource(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+        outputs = []
+        for event in dbt.cli(["build"], context=context, target_path=state / "dbt" / f"{mic}_build").stream():
+            if isinstance(event, dg.Output | dg.AssetMaterialization):
+                outputs.append(event)
+            else:
+                yield event
+        committed = commit_build(marketlake.lake, plan, state)
+        for event in outputs:
+            yield _with_commit(context, mic, event, committed)
+
+    return models
+
+
+def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:
+    """dbt's output with the figures of the commit behind it, and a materialisation for each other session of the window."""
+    if not isinstance(event, dg.Output):
+        return event
+    key = context.asset_key_for_output(event.output_name)
+    done = committed.get(key.path[-1]) if len(key.path) == 2 else None
+    if done is None:
+        return event
+    others = partition_sessions(mic).difference(run_sessions(context))
+    built: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in done.sessions.items() if day in others}
+    record_sessions(context, table_key(mic, done.table), built)
+    figures = {
+        "rows_built": done.rows,
+        "sessions_built": len(done.sessions),
+        "delta_version": -1 if done.version is None else done.version,
+    }
+    return event.with_metadata({**event.metadata, **figures})

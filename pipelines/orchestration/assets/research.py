@@ -1,0 +1,132 @@
+"""Stages `research` and `release`: backtest and risk report of a scanner, and the release that publishes everything.
+
+Lives here: the last assets of an exchange's nightly road.
+Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
+"""
+
+
+import dagster as dg
+
+from pipelines.backtest.nightly import read_inputs, run_nightly, store_result
+from pipelines.market.tables import TABLES
+from pipelines.orchestration.describe import link, picture, preview, schema_metadata
+from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
+from pipelines.orchestration.published import publish_release, release_tables
+from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.scanners.derive import current_plan, versions_of
+
+#: The scanner whose signals are backtested every night.
+SCANNER = "breakout_20d"
+
+
+def research_assets(mic: str) -> list[dg.AssetsDefinition]:
+    """Backtest, risk report and release of one exchange."""
+    return [_backtest(mic), _risk(mic), _release(mic)]
+
+
+def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
+    """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed."""
+    heads = versions_of(marketlake.lake, mic, release_tables())
+    return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
+
+
+def _backtest(mic: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=table_key(mic, "backtest_runs"),
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions")],
+        group_name=RESEARCH,
+        kinds={"delta", "numba"},
+        description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, costs on both sides. "
+        "Writes backtest_runs, backtest_trades and backtest_equity.",
+        metadata={"dagster/column_schema": schema_metadata(TABLES["backtest_runs"])},
+    )
+    def backtest_runs(
+        context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
+    ) -> dg.MaterializeResult[None]:
+        inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
+        result = run_nightly(mic, inputs, SCANNER, cash=marketlake.backtest_cash, cost_bps=marketlake.backtest_cost_bps)
+        if result is None:
+            return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
+        versions = store_result(marketlake.lake, mic, result)
+        figures = ("total_signals", "trades", "total_return", "cagr", "max_drawdown", "sharpe_ratio", "costs")
+        return dg.MaterializeResult(
+            metadata={
+                "run_id": result.run_id,
+                **{name: result.run[name] for name in figures if result.run[name] is not None},
+                "delta_version": -1 if versions["backtest_runs"] is None else versions["backtest_runs"],
+                "last_trades": preview(result.trades.drop("run_id", "signal_id")),
+            }
+        )
+
+    return backtest_runs
+
+
+def _risk(mic: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=table_key(mic, "risk_report"),
+        deps=[table_key(mic, "backtest_runs")],
+        group_name=RESEARCH,
+        kinds={"html", "delta"},
+        description="Value at risk of the backtest's returns (risk_var) and the report as one self-contained HTML file.",
+        metadata={"dagster/column_schema": schema_metadata(TABLES["risk_var"])},
+    )
+    def risk_report(
+        context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
+    ) -> dg.MaterializeResult[None]:
+        from pipelines.backtest.nightly import initial_cash
+        from pipelines.reports.nightly import write_risk_report
+        from pipelines.reports.picture import equity_picture
+
+        pinned = _pinned(marketlake, mic)
+        inputs = read_inputs(marketlake.lake, mic, pinned, SCANNER)
+        report = write_risk_report(marketlake.lake, mic, SCANNER, inputs, pinned, marketlake.reports_dir)
+        if report is None:
+            return dg.MaterializeResult(metadata={"note": "no backtest to report on"})
+        return dg.MaterializeResult(
+            metadata={
+                "report": link(report.path),
+                "equity": picture(
+                    equity_picture(report.equity, initial_cash(report.run), f"{mic} {SCANNER}"), "equity and drawdown"
+                ),
+                "var_rows": report.var.height,
+                "newest": preview(report.var),
+            }
+        )
+
+    return risk_report
+
+
+def _release(mic: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=table_key(mic, "release"),
+        deps=[
+            table_key(mic, t)
+            for t in (
+                "risk_report",
+                "scanner_signals",
+                "scanner_runs",
+                "data_quality_metrics",
+                "indicators_daily",
+                "indicators_1m",
+                "instruments",
+                "instrument_aliases",
+                "bars_1m_extended",
+            )
+        ],
+        group_name=RELEASE,
+        kinds={"duckdb"},
+        description="One consistent set of table versions, published as the catalogue that analysts open.",
+    )
+    def release(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
+        done = publish_release(marketlake, mic, _pinned(marketlake, mic), current_plan(marketlake.state_dir, mic)["sessions"])
+        return dg.MaterializeResult(
+            metadata={
+                "release_id": done.release.release_id,
+                "new": done.is_new,
+                "catalogue": link(done.catalogue),
+                "code_version": done.release.code_version,
+                "table_versions": dg.MetadataValue.json(done.release.table_versions),
+            }
+        )
+
+    return release

@@ -1,0 +1,63 @@
+"""Jobs of an exchange: ingest, nightly, live scan.
+
+Lives here: which assets each job runs, and how (in one process).
+Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`launch.py`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pipelines.orchestration.keys import INGESTED, LIVE, staged_key, table_key
+from pipelines.orchestration.partitions import session_partitions
+
+#: Tags of every run that writes, so that a person can filter them.
+_WRITER = {"marketlake/writer": "true"}
+
+
+def ingest_job_name(mic: str) -> str:
+    """Name of the job that takes deliveries through the gate."""
+    return f"{mic}_ingest"
+
+
+def nightly_job_name(mic: str) -> str:
+    """Name of the job that builds, tests and releases everything derived."""
+    return f"{mic}_nightly"
+
+
+def live_scan_job_name(mic: str) -> str:
+    """Name of the job that scans a batch of live bars."""
+    return f"{mic}_live_scan"
+
+
+def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
+    """The jobs of one exchange. All run in one process: a step of its own would cost three seconds."""
+    ingested = [table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key))]
+    ingest = dg.AssetSelection.assets(*ingested)
+    everything = dg.AssetSelection.key_prefixes([mic])
+    live = dg.AssetSelection.groups(LIVE) & everything
+    return [
+        dg.define_asset_job(
+            ingest_job_name(mic),
+            ingest,
+            description=f"Vendor files of {mic} through row rules and gate into the lake.",
+            partitions_def=session_partitions(mic),
+            tags={**_WRITER, "marketlake/exchange": mic},
+            executor_def=dg.in_process_executor,
+        ),
+        dg.define_asset_job(
+            nightly_job_name(mic),
+            everything - ingest - live,
+            description=f"Everything derived from the lake of {mic}: indicators, signals, backtest, risk report, release.",
+            partitions_def=session_partitions(mic),
+            tags={**_WRITER, "marketlake/exchange": mic},
+            executor_def=dg.in_process_executor,
+        ),
+        dg.define_asset_job(
+            live_scan_job_name(mic),
+            live,
+            description=f"Scan one batch of closed one-minute bars of {mic} with the published scanners.",
+            tags={"marketlake/exchange": mic},
+            executor_def=dg.in_process_executor,
+        ),
+    ]

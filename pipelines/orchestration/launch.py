@@ -1,0 +1,175 @@
+"""Running jobs in this process, on the home's Dagster instance, so that the UI shows them.
+
+Lives here: `run_job`, `ingest` and `nightly`, as the command line calls them.
+Does not live here: parsing arguments and printing (`cli.py`); what the jobs do (`assets/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from pipelines.market.calendar import calendar
+from pipelines.market.tables import TABLES
+from pipelines.orchestration.instance import open_instance, process_tags
+from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
+from pipelines.orchestration.keys import INGESTED, staged_key
+from pipelines.orchestration.partitions import partition_sessions
+from pipelines.quality.batches import outcome, read_batch, stage_order
+from pipelines.quality.orders import Order, save_order
+from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.settings import Settings
+from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+from pipelines.storage.locks import home_lock
+
+#: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
+_RANGE_LIMIT = 30
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class JobFailedError(RuntimeError):
+    """A run failed. The message says which step, why, and where to look."""
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Figures of an ingest: `files` and `tables` as the contract's JSON, and the sessions that a gate refused, by table."""
+
+    files: list[dict[str, Any]]
+    tables: dict[str, dict[str, int]]
+    refused: dict[str, list[str]]
+    run_id: str
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a file or a session was refused."""
+        return int(bool(self.refused) or any(f["status"] == "refused" for f in self.files))
+
+
+def ingest(settings: Settings, order: Order) -> IngestReport:
+    """Take an order through gate and lake.
+
+    A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second run
+    publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is at work.
+    """
+    lake = Lake(settings.lake_root)
+    save_order(order, settings.state_dir)
+    with (
+        home_lock(settings.state_dir, f"ingest of {len(order.deliveries)} files", settings.lock_wait),
+        open_instance(settings) as instance,
+    ):
+        attempts: list[dict[str, Any]] = []
+        refused: dict[str, list[str]] = {}
+        for _ in range(2):
+            folder = stage_order(lake, order, load_sources(), settings.state_dir)
+            days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
+            config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
+            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
+            attempts.append(outcome(folder))
+            blocked = _refused_sessions(result, order.exchange)
+            refused.update(blocked)
+            if result.success:
+                break
+            if not blocked:
+                raise failure(result)
+        else:
+            raise JobFailedError(f"the gate refused sessions twice in a row: {refused}; see the run in `marketlake ui`")
+        files, tables = _combine(attempts)
+        return IngestReport(files, tables, refused, result.run_id)
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    job: str,
+    mic: str,
+    sessions: Sequence[date],
+    run_config: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Execute a job of the home in this process, for the partitions of these sessions (none: the last session that closed)."""
+    from pipelines.definitions import build_definitions
+
+    definitions = build_definitions(settings)
+    tags = {**process_tags(), **_partition_tags(mic, sessions)}
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
+    )
+
+
+def _op(mic: str) -> str:
+    return f"{mic}__raw_files"
+
+
+def _partition_tags(mic: str, sessions: Sequence[date]) -> dict[str, str]:
+    known = partition_sessions(mic)
+    keys = [d.isoformat() for d in sorted(known.intersection(sessions))] or [max(known).isoformat()]
+    covered = calendar(mic).between(date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
+    if len(keys) > 1 and len(keys) <= _RANGE_LIMIT and len(covered) == len(keys):
+        return {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    return {"dagster/partition": keys[-1]}
+
+
+def _refused_sessions(result: dg.ExecuteInProcessResult, mic: str) -> dict[str, list[str]]:
+    found = {}
+    by_key = {staged_key(mic, table): table for table in INGESTED}
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            found[by_key[evaluation.asset_key]] = [evaluation.description or ""]
+    return found
+
+
+def failure(result: dg.ExecuteInProcessResult) -> JobFailedError:
+    """The first failed step of a run as an error for people."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            reason = error.message.strip() if error else "no reason recorded"
+            return JobFailedError(f"step {event.step_key} failed: {reason} (run {result.run_id[:8]}; `marketlake ui` shows it)")
+        if event.is_failure and event.job_failure_data.error:
+            error = event.job_failure_data.error
+            while error.cause:
+                error = error.cause
+            return JobFailedError(f"{error.message.strip()} (run {result.run_id[:8]})")
+    return JobFailedError(f"run {result.run_id} failed; `marketlake ui` shows why")
+
+
+def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]]]:
+    """Figures of one ingest from its runs: what the first run published counts as unchanged in the second."""
+    last = attempts[-1]
+    tables = {name: dict(row) for name, row in last["tables"].items()}
+    for earlier in attempts[:-1]:
+        for name, row in earlier["tables"].items():
+            for verb in ("accepted", "restated"):
+                tables[name][verb] += row[verb]
+                tables[name]["unchanged"] -= row[verb]
+    return list(last["files"]), tables
+
+
+def nightly(
+    settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False
+) -> dg.ExecuteInProcessResult:
+    """Run the nightly job of an exchange: everything new or restated, these sessions besides, or all of history (`full`).
+
+    Raises JobFailedError when a step fails, LockHeldError when another writer is at work.
+    """
+    config = {"ops": {f"{mic}__models": {"config": {"full": full, "rebuild_sessions": bool(sessions)}}}}
+    with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait), open_instance(settings) as instance:
+        result = run_job(instance, settings, nightly_job_name(mic), mic, sessions or _newest_session(settings, mic), config)
+        if not result.success:
+            raise failure(result)
+        return result
+
+
+def _newest_session(settings: Settings, mic: str) -> list[date]:
+    """The last session in the lake: the partition that a run without dates is shown under."""
+    tables = [LakeTable(Lake(settings.lake_root).table_uri(mic, t), TABLES[t]) for t in ("bars_daily", "bars_1m")]
+    days = [t.read(columns=["session_date"]).get_column("session_date").max() for t in tables]
+    return [max(d for d in days if isinstance(d, date))] if any(days) else []

@@ -1,0 +1,60 @@
+"""Publishing a release from a run.
+
+Lives here: which tables a release holds, and recording and publishing one with the resource's settings.
+Does not live here: what a release and a catalogue are (`storage/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.resources import code_version
+from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.publish import replace_rows
+from pipelines.storage.releases import Release, record_release, releases
+
+
+@dataclass(frozen=True)
+class PublishedRelease:
+    """A release and the catalogue file that shows it. `is_new` is false when nothing had changed."""
+
+    release: Release
+    catalogue: Path
+    is_new: bool
+
+
+def release_tables() -> dict[str, TableSchema]:
+    """Every table of an exchange that a release pins."""
+    return {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
+
+
+def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[str, int], sessions: list[Any]) -> PublishedRelease:
+    """Record the release of an exchange's versions and swap the catalogue to it."""
+    sessions_version = replace_rows(
+        marketlake.lake,
+        mic,
+        TABLES["sessions"],
+        calendar(mic).frame(),
+        lambda stored: stored.get_column("exchange") == mic,
+        None,
+        {"calendar": mic},
+    )
+    pinned = {**versions, **({"sessions": sessions_version} if sessions_version is not None else {})}
+    release, is_new = record_release(
+        marketlake.lake, mic, pinned, code_version=code_version(), config=marketlake.shaping_config(), sessions=sessions
+    )
+    crash_point("release.recorded")
+    path = publish_catalogue(
+        marketlake.lake, release, release_tables(), releases(marketlake.lake), marketlake.state_dir, marketlake.catalogue_link
+    )
+    delete_old_catalogues(marketlake.state_dir, marketlake.catalogue_link, marketlake.keep_catalogues_days)
+    return PublishedRelease(release, path, is_new)

@@ -1,0 +1,45 @@
+"""Schedules: the nightly run of each exchange, after its close.
+
+Lives here: when a nightly run starts and for which session.
+Does not live here: what it runs (`jobs.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import dagster as dg
+
+from pipelines.market.calendar import calendar
+from pipelines.market.exchanges import exchange
+from pipelines.orchestration.jobs import nightly_job_name
+
+
+def nightly_schedule(mic: str) -> dg.ScheduleDefinition:
+    """Every day at the exchange's hour and in its time zone; days without a session are skipped with their reason."""
+    venue = exchange(mic)
+
+    @dg.schedule(
+        name=f"{mic}_nightly_schedule",
+        job_name=nightly_job_name(mic),
+        cron_schedule=f"{venue.nightly_at.minute} {venue.nightly_at.hour} * * *",
+        execution_timezone=venue.timezone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Nightly run of {mic} at {venue.nightly_at:%H:%M} {venue.timezone}, for the session that closed last.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        return request_nightly(mic, context.scheduled_execution_time)
+
+    return nightly
+
+
+def request_nightly(mic: str, now: datetime) -> dg.RunRequest | dg.SkipReason:
+    """A run for the session that closed on `now`'s date, or why there is none. The calendar decides, never the last partition."""
+    local = now.astimezone(exchange(mic).zone).date()
+    session = calendar(mic).get(local)
+    if session is None:
+        return dg.SkipReason(f"{local} ({local:%A}) is no session of {mic}")
+    if session.closes_at > now:
+        return dg.SkipReason(f"the session of {local} closes at {session.closes_at}, after this tick")
+    day = session.session_date.isoformat()
+    return dg.RunRequest(run_key=f"{mic}-nightly-{day}", partition_key=day)

@@ -1,0 +1,185 @@
+"""From a build to the lake: what dbt made of a window becomes the new rows of the derived tables.
+
+Lives here: planning a build against the last release, preparing its database, committing its windows.
+Does not live here: the models (`dbt_project/`), running dbt (`project.py`, orchestration), releases (`storage/releases.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.resources import code_version
+from pipelines.storage.build import build_path, prepare_build, read_built
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import LakeTable, PartitionValue
+from pipelines.storage.location import Lake
+from pipelines.storage.plan import INPUTS, BuildPlan, plan_build
+from pipelines.storage.publish import append_new, replace_rows
+from pipelines.storage.releases import latest_release
+
+#: Tables that dbt builds and the lake keeps, with the relation of the build database each comes from.
+DERIVED: dict[str, tuple[TableSchema, str]] = {
+    **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
+    **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "data_quality_metrics")},
+}
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A derived table after its window was committed. `sessions` are those built, with their rows."""
+
+    table: str
+    version: int | None
+    rows: int
+    sessions: dict[date, int]
+
+
+def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
+    """Plan a build and prepare its database.
+
+    Everything is rebuilt when asked, when nothing was released yet, and when the code changed since: rows of two code versions never
+    stand side by side.
+    """
+    last = latest_release(lake)
+    versions = last.versions(exchange) if last and last.code_version == code_version() else None
+    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions)
+    prepare_build(
+        lake,
+        plan,
+        build_path(state_dir, exchange),
+        inputs={name: TABLES[name] for name in INPUTS},
+        derived={name: schema for name, (schema, _) in DERIVED.items()},
+        derived_versions=versions or {},
+        sessions=calendar(exchange).frame(),
+    )
+    _remember(plan, state_dir)
+    return plan
+
+
+def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Committed]:
+    """Replace each derived table's window by what dbt built: one commit a table, none where nothing differs."""
+    path = build_path(state_dir, plan.exchange)
+    crash_point("build.finished")
+    touched = _touched_sessions(plan)
+    committed = {}
+    for name, (schema, relation) in DERIVED.items():
+        rows = read_built(path, relation)
+        window = plan.minute if name.endswith("_1m") else plan.daily
+        if name in INDICATOR_TABLES:
+            outdated, days = _in_window(window), _sessions(plan.exchange, window)
+        elif name == "data_quality_metrics":
+            outdated, days = _same_keys(schema, rows), rows.get_column("date").unique().to_list()
+        else:
+            outdated, days = _of_sessions(touched), touched
+        if name == "scanner_signals":
+            _keep_replaced_signals(lake, plan, rows, days, outdated)
+        version = replace_rows(
+            lake, plan.exchange, schema, rows, outdated, _partition_values(schema, days), {"build": plan.fingerprint()[:16]}
+        )
+        crash_point("derived.committed")
+        committed[name] = Committed(name, version, rows.height, _by_session(rows))
+    return committed
+
+
+def current_plan(state_dir: Path, exchange: str) -> dict[str, Any]:
+    """What the last opened build stands on: `inputs`, `full`, `description`. FileNotFoundError when none was opened."""
+    path = _plan_path(state_dir, exchange)
+    if not path.is_file():
+        raise FileNotFoundError(f"no build of {exchange} was opened: run `marketlake nightly --exchange {exchange}` first")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _remember(plan: BuildPlan, state_dir: Path) -> None:
+    touched = _touched_sessions(plan)
+    content = {
+        "inputs": plan.inputs,
+        "full": plan.full,
+        "description": plan.describe(),
+        "sessions": [str(touched[0]), str(touched[-1]), len(touched)] if touched else [],
+    }
+    path = _plan_path(state_dir, plan.exchange)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _plan_path(state_dir: Path, exchange: str) -> Path:
+    return state_dir / "build" / f"{exchange}.plan.json"
+
+
+def _sessions(exchange: str, window: pl.DataFrame) -> list[date]:
+    """Sessions between the window's first and last."""
+    if window.is_empty():
+        return []
+    first, last = window.select(pl.col("from_session").min(), pl.col("to_session").max()).row(0)
+    return [s.session_date for s in calendar(exchange).between(first, last)]
+
+
+def _touched_sessions(plan: BuildPlan) -> list[date]:
+    """Sessions that lie in any instrument's daily window: scanners look at all instruments of these."""
+    ranges = plan.daily.select("from_session", "to_session").unique().rows()
+    return [d for d in _sessions(plan.exchange, plan.daily) if any(first <= d <= last for first, last in ranges)]
+
+
+def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
+    def outdated(stored: pl.DataFrame) -> pl.Series:
+        spans = stored.select("instrument_id", "session_date").join(window, on="instrument_id", how="left", maintain_order="left")
+        inside = pl.col("session_date").is_between(pl.col("from_session"), pl.col("to_session"))
+        return spans.select(inside.fill_null(value=False)).to_series()
+
+    return outdated
+
+
+def _of_sessions(sessions: Collection[date]) -> Callable[[pl.DataFrame], pl.Series]:
+    return lambda stored: stored.get_column("session_date").is_in(list(sessions))
+
+
+def _same_keys(schema: TableSchema, rows: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
+    key = list(schema.key)
+    made = rows.select(key).unique().with_columns(__made=pl.lit(value=True))
+    return lambda stored: (
+        stored.select(key).join(made, on=key, how="left", maintain_order="left").get_column("__made").fill_null(value=False)
+    )
+
+
+def _partition_values(schema: TableSchema, days: Collection[date]) -> list[PartitionValue]:
+    return sorted({d.year for d in days}) if schema.partition_by == "session_year" else sorted(days)
+
+
+def _by_session(rows: pl.DataFrame) -> dict[date, int]:
+    column = "session_date" if "session_date" in rows.columns else "date"
+    return dict(rows.group_by(column).len().sort(column).iter_rows())
+
+
+def _keep_replaced_signals(
+    lake: Lake, plan: BuildPlan, rows: pl.DataFrame, days: Collection[date], outdated: Callable[[pl.DataFrame], pl.Series]
+) -> None:
+    """Signals that this build withdraws or changes stay readable in `scanner_signals_superseded`."""
+    schema, _ = DERIVED["scanner_signals"]
+    stored = LakeTable(lake.table_uri(plan.exchange, schema.name), schema).read(partitions=_partition_values(schema, days))
+    if stored.is_empty():
+        return
+    old = stored.filter(outdated(stored))
+    same = old.join(rows.select(schema.names), on=schema.names, how="anti", nulls_equal=True)
+    newest = rows.select(pl.col("known_at").max()).item() if rows.height else old.select(pl.col("known_at").max()).item()
+    replaced = same.with_columns(superseded_at=pl.lit(newest), superseded_by_batch=pl.lit(f"build:{plan.fingerprint()[:16]}"))
+    append_new(lake, plan.exchange, TABLES["scanner_signals_superseded"], replaced, {"build": plan.fingerprint()[:16]})
+
+
+def versions_of(lake: Lake, exchange: str, schemas: Mapping[str, TableSchema]) -> dict[str, int]:
+    """Latest version of each of an exchange's tables that exists."""
+    found = {name: LakeTable(lake.table_uri(exchange, name), schema).version() for name, schema in schemas.items()}
+    return {name: version for name, version in found.items() if version is not None}
