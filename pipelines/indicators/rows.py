@@ -41,8 +41,9 @@ def result_batch(schema: pa.Schema, bars: pl.DataFrame, result: Result) -> pa.Re
 
     `state` is NULL but on the last bar of each session.
     """
-    computed = {name: pa.array(values, from_pandas=True) for name, values in result.columns.items()}
-    computed["bars_seen"] = pa.array(result.bars_seen.astype(np.int64))
+    # Through polars: pyarrow's own conversion of numpy arrays would import pandas first, which takes a second.
+    computed = {name: pl.Series(values, nan_to_null=True).to_arrow() for name, values in result.columns.items()}
+    computed["bars_seen"] = pl.Series(result.bars_seen, dtype=pl.Int64).to_arrow()
     computed["state"] = _state_lists(bars.height, result.state_row, result.state)
     given = bars.to_arrow()
     columns = [computed[f.name] if f.name in computed else _plain(given[f.name].cast(f.type)) for f in schema]
@@ -52,8 +53,9 @@ def result_batch(schema: pa.Schema, bars: pl.DataFrame, result: Result) -> pa.Re
 def _state_lists(rows: int, marked: Ints, states: Floats) -> pa.Array:
     lengths = np.zeros(rows, dtype=np.int32)
     lengths[marked] = states.shape[1]
-    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.array(states.ravel()), type=STATE_TYPE, mask=pa.array(lengths == 0))
+    offsets = pl.Series(np.concatenate(([0], np.cumsum(lengths))), dtype=pl.Int32).to_arrow()
+    values, mask = pl.Series(states.ravel()).to_arrow(), pl.Series(lengths == 0).to_arrow()
+    return pa.ListArray.from_arrays(offsets, values, type=STATE_TYPE, mask=mask)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:

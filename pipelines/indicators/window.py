@@ -6,6 +6,7 @@ Does not live here: arithmetic (`engine`), the window itself (`storage/plan.py`)
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,10 +128,12 @@ class _Window:
         cold = self._load(window.with_columns(pl.Series("floor", floors, dtype=pl.Date)))
         firsts = self._first_bars(cold)
         # Rarely traded instruments: their tail reaches further back than the usual number of sessions.
-        begun = cold.filter(pl.col("instrument_id").is_in(firsts["instrument_id"].to_list()))
-        cold = self._load(begun.with_columns(floor=pl.lit(_BEGINNING, dtype=pl.Date))) if begun.height else begun
-        restarted = firsts.join(cold, on="instrument_id", how="semi")
-        return window.join(restarted, on="instrument_id", how="left").with_columns(
+        begun = cold.join(firsts.filter(pl.col("first_session") < pl.col("from_session")), on="instrument_id", how="semi")
+        waiting = self._load(begun.with_columns(floor=pl.lit(_BEGINNING, dtype=pl.Date))) if begun.height else begun
+        new = cold.join(begun, on="instrument_id", how="anti")
+        # An action may open a window years before an instrument's first bar; there is nothing to walk through until then.
+        starting = firsts.join(pl.concat([waiting, new]), on="instrument_id", how="semi").select("instrument_id", "first_session")
+        return window.join(starting, on="instrument_id", how="left").with_columns(
             start=pl.coalesce("first_session", "from_session")
         )
 
@@ -160,8 +163,8 @@ class _Window:
     def _first_bars(self, cold: pl.DataFrame) -> pl.DataFrame:
         with _registered(self._connection, cold.select("instrument_id", "from_session")):
             return self._query(
-                f"select instrument_id, min(session_date) as first_session from {self._kind.bars} "
-                "inner join bounds using (instrument_id) where session_date < bounds.from_session group by instrument_id"
+                f"select instrument_id, from_session, min(session_date) as first_session from {self._kind.bars} "
+                "inner join bounds using (instrument_id) group by instrument_id, from_session"
             )
 
     def _work(self, bars: pl.DataFrame, starts: pl.DataFrame) -> Iterator[pa.RecordBatch]:
@@ -187,8 +190,8 @@ class _Window:
         written = frame.filter("is_new")
         batch = result_batch(_schema(self._kind), written, result)
         asked = written.join(starts, on="instrument_id", how="left", maintain_order="left")
-        wanted = (asked["session_date"] >= asked["from_session"]).to_arrow()
-        yield batch.filter(wanted)
+        wanted = asked["session_date"] >= asked["from_session"]
+        yield batch if wanted.all() else batch.filter(wanted.to_arrow())
 
     def _rescales(self, names: list[str], arrays: BarArrays) -> Rescales | None:
         """Actions between two bars at hand, each at the first bar of the new basis."""
@@ -221,8 +224,7 @@ class _Window:
         return bars.group_by("instrument_id", maintain_order=True).tail(self._lookback).select(bars.columns)
 
     def _sessions_before(self, day: date, count: int) -> date:
-        position = int(np.searchsorted(np.array(self._sessions, dtype="datetime64[D]"), np.datetime64(day)))
-        return self._sessions[max(0, position - count)] if self._sessions else _BEGINNING
+        return self._sessions[max(0, bisect_left(self._sessions, day) - count)] if self._sessions else _BEGINNING
 
     def _query(self, sql: str, parameters: list[date] | None = None) -> pl.DataFrame:
         return self._connection.sql(sql, params=parameters or []).pl()

@@ -105,6 +105,10 @@ def test_a_window_without_instruments_gives_no_rows(database: duckdb.DuckDBPyCon
     assert build_window(database, "daily").read_all().num_rows == 0
 
 
+def test_a_window_that_opens_before_the_first_bar_starts_there(database: duckdb.DuckDBPyConnection) -> None:
+    assert _run(database, "1m", date(2003, 1, 1)).equals(_run(database, "1m", FIRST + timedelta(days=300)))
+
+
 def test_state_stands_on_the_last_bar_of_each_session_only(database: duckdb.DuckDBPyConnection) -> None:
     rows = _run(database, "1m", FIRST)
 
