@@ -56,7 +56,7 @@ def run_dbt(
     """Run one dbt command in this process; return a row per node: unique_id, status, seconds, message.
 
     `variables` are dbt vars, for example `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into
-    `target_dir`. Raises DbtError when a node fails or dbt does not get that far.
+    `target_dir`, its log too, and prints nothing. Raises DbtError when a node fails or dbt does not get that far.
     """
     import json
 
@@ -64,7 +64,7 @@ def run_dbt(
     from dbt.cli.main import dbtRunner
 
     project = str(dbt_project_dir())
-    command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--quiet"]
+    command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
     places = {

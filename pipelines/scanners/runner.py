@@ -190,6 +190,6 @@ _REQUIRED: Mapping[str, set[str]] = {
     "instruments": {"exchange", "instrument_id", "symbol", "valid_from", "is_active"},
     "bars_daily": _BAR,
     "bars_1m": {*_BAR, "ts"},
-    "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "known_at"},
+    "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
     "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
 }

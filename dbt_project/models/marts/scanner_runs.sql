@@ -16,11 +16,11 @@ moments as (
 
 ),
 
-scanners(scanner_name) as (
+scanners(scanner_name, at_close) as (
 
     values
         {%- for scanner in scanner_models() %}
-        ('{{ scanner }}'){{ ',' if not loop.last }}
+        ('{{ scanner }}', {{ 'close' in scanner_meta(scanner).moments }}){{ ',' if not loop.last }}
         {%- endfor %}
 
 ),
@@ -52,7 +52,7 @@ counted as (
         cast(null as double) as duration_ms,
         cast(year(moments.session_date) as bigint) as session_year
     from moments
-    cross join scanners
+    inner join scanners on scanners.at_close or moments.as_of_ts < moments.closes_at
     left join universe on moments.as_of_ts = universe.as_of_ts
     left join evaluated
         on moments.as_of_ts = evaluated.as_of_ts and scanners.scanner_name = evaluated.scanner_name
