@@ -7,29 +7,32 @@ from functools import cache
 import dagster as dg
 
 from pipelines.orchestration.assets.ingest import ingest_assets
+from pipelines.orchestration.assets.live import live_assets
 from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
 from pipelines.orchestration.checks import gate_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.schedules import nightly_schedule
+from pipelines.orchestration.sensors import live_sensor
 from pipelines.settings import Settings
 
 
 @cache
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Definitions for the exchanges of these settings."""
-    target = settings.state_dir / "dbt" / "manifest"
+    target = settings.manifest_dir
     mics = settings.exchanges
     return dg.Definitions(
         assets=[
             asset
             for mic in mics
-            for asset in (*ingest_assets(mic), model_assets(mic, target), *research_assets(mic))
+            for asset in (*ingest_assets(mic), model_assets(mic, target), *research_assets(mic), *live_assets(mic))
         ],
         asset_checks=[check for mic in mics for check in gate_checks(mic)],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],
+        sensors=[live_sensor(mic, settings.inbox_dir) for mic in mics],
         resources={
             "marketlake": MarketlakeResource.from_settings(settings),
             "lock": WriterLock(home=str(settings.home), wait_seconds=settings.wait_seconds),

@@ -1,7 +1,7 @@
-"""Files that ship with the code: dbt project, GX suites; and the version of all of it.
+"""Files that ship with the code: dbt project, GX suites, lock; and the version of all of it.
 
 Lives here: finding them in a checkout and in an installed wheel, and `code_version()`.
-Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`).
+Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`), copying them into a wheel (`setup.py`).
 """
 
 from __future__ import annotations
@@ -14,35 +14,43 @@ from pipelines import __version__
 
 _PACKAGE = Path(__file__).parent
 _SHIPPED = _PACKAGE / "_shipped"
+_COUNTED = {".py", ".sql", ".yml", ".json", ".csv", ".j2"}
+_NOT_COUNTED = {"__pycache__", "target", "logs", "bundled", "_shipped"}
 
 
 def shipped(name: str) -> Path:
-    """Folder `name` (dbt_project, expectations): beside the package in a checkout, inside it in a wheel.
+    """Folder or file `name` (dbt_project, expectations, requirements.lock): inside the package in a wheel, beside it in a checkout.
 
     Raises FileNotFoundError when the installation is incomplete.
     """
-    for candidate in (_PACKAGE.parent / name, _SHIPPED / name):
-        if candidate.is_dir():
-            return candidate
-    raise FileNotFoundError(f"the installation lacks {name}/: reinstall marketlake")
+    # A wheel looks only inside itself: another distribution may have put a folder of that name beside the package.
+    found = (_SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent) / name
+    if not found.exists():
+        raise FileNotFoundError(f"the installation lacks {name} (looked for {found}): reinstall marketlake")
+    return found
 
 
 @cache
 def code_version() -> str:
-    """Distribution version plus a hash of the code, the dbt project, the suites and the lock: what a result depends on."""
+    """Distribution version plus a hash of the code, the dbt project, the suites and the lock: what a result depends on.
+
+    The same in a checkout and in the wheel built from it: names are hashed relative to their root, never where the root lies.
+    """
     digest = hashlib.sha256()
-    roots = [_PACKAGE, shipped("dbt_project"), shipped("expectations")]
-    for root in roots:
-        for path in sorted(p for p in root.rglob("*") if p.is_file() and _counts(p, root)):
-            digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(path.read_bytes())
-    lock = _PACKAGE.parent / "requirements.lock"
-    if lock.is_file():
-        digest.update(lock.read_bytes())
+    for name, root in (("pipelines", _PACKAGE), *((name, shipped(name)) for name in ("dbt_project", "expectations"))):
+        counted = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+        for path in sorted(path.as_posix() for path in counted if _counts(path)):
+            _add(digest, f"{name}/{path}", root / path)
+    _add(digest, "requirements.lock", shipped("requirements.lock"))
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
-def _counts(path: Path, root: Path) -> bool:
-    relative = path.relative_to(root).parts
-    made_by_runs = {"__pycache__", "target", "logs", "bundled", "_shipped"}
-    return not made_by_runs.intersection(relative) and path.suffix in {".py", ".sql", ".yml", ".json", ".csv", ".j2"}
+def _counts(path: Path) -> bool:
+    made_or_hidden = any(part in _NOT_COUNTED or part.startswith(".") for part in path.parts)
+    return not made_or_hidden and path.suffix in _COUNTED
+
+
+def _add(digest: hashlib._Hash, name: str, file: Path) -> None:
+    content = file.read_bytes()
+    digest.update(f"{name}\0{len(content)}\0".encode())
+    digest.update(content)

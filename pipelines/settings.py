@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         return self.home / "marketlake.duckdb"
 
     @property
+    def manifest_dir(self) -> Path:
+        """Where the dbt project is compiled to."""
+        return self.state_dir / "dbt" / "manifest"
+
+    @property
     def dagster_home(self) -> Path:
         """DAGSTER_HOME of this marketlake home."""
         return self.state_dir / "dagster"

@@ -4,7 +4,6 @@ Lives here: one asset check per ingested table of an exchange.
 Does not live here: the suites (`expectations/`) and running them (`quality/gate.py`); tests of derived tables (dbt).
 """
 
-
 import dagster as dg
 import polars as pl
 

@@ -30,7 +30,9 @@ run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
   config:
-    max_concurrent_runs: 1
+    max_concurrent_runs: 4
+    tag_concurrency_limits:
+      - {{key: marketlake/writer, limit: 1}}
 retention:
   sensor:
     purge_after_days: {{skipped: 7, failure: 30, success: -1}}

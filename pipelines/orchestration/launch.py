@@ -17,7 +17,7 @@ from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
-from pipelines.orchestration.keys import INGESTED, staged_key
+from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.quality.batches import outcome, read_batch, stage_order
 from pipelines.quality.orders import Order, save_order
@@ -153,9 +153,7 @@ def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]
     return list(last["files"]), tables
 
 
-def nightly(
-    settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False
-) -> dg.ExecuteInProcessResult:
+def nightly(settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False) -> dg.ExecuteInProcessResult:
     """Run the nightly job of an exchange: everything new or restated, these sessions besides, or all of history (`full`).
 
     Raises JobFailedError when a step fails, LockHeldError when another writer is at work.
@@ -173,3 +171,26 @@ def _newest_session(settings: Settings, mic: str) -> list[date]:
     tables = [LakeTable(Lake(settings.lake_root).table_uri(mic, t), TABLES[t]) for t in ("bars_daily", "bars_1m")]
     days = [t.read(columns=["session_date"]).get_column("session_date").max() for t in tables]
     return [max(d for d in days if isinstance(d, date))] if any(days) else []
+
+
+def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """What a nightly run made, for people: plan, signals, backtest, report, release."""
+    notes = {
+        event.asset_key: {name: value.value for name, value in event.materialization.metadata.items()}
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+    backtest, risk, release = (notes.get(table_key(mic, t), {}) for t in ("backtest_runs", "risk_report", "release"))
+    report = risk.get("report")
+    return {
+        "run": result.run_id,
+        "release_id": release.get("release_id"),
+        "new_release": release.get("new"),
+        "catalogue": str(settings.catalogue_link),
+        "signals": backtest.get("total_signals"),
+        "trades": backtest.get("trades"),
+        "total_return": backtest.get("total_return"),
+        "max_drawdown": backtest.get("max_drawdown"),
+        "sharpe_ratio": backtest.get("sharpe_ratio"),
+        "report": str(report) if report else None,
+    }

@@ -52,6 +52,11 @@ class MarketlakeResource(dg.ConfigurableResource):
         return Path(self.home) / ".state"
 
     @property
+    def manifest_dir(self) -> Path:
+        """Where the dbt project is compiled to."""
+        return self.state_dir / "dbt" / "manifest"
+
+    @property
     def reports_dir(self) -> Path:
         """Reports that people open."""
         return Path(self.home) / "reports"

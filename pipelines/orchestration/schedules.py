@@ -24,7 +24,7 @@ def nightly_schedule(mic: str) -> dg.ScheduleDefinition:
         job_name=nightly_job_name(mic),
         cron_schedule=f"{venue.nightly_at.minute} {venue.nightly_at.hour} * * *",
         execution_timezone=venue.timezone,
-        default_status=dg.DefaultScheduleStatus.STOPPED,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Nightly run of {mic} at {venue.nightly_at:%H:%M} {venue.timezone}, for the session that closed last.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -83,6 +83,8 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
             outdated, days = _same_keys(schema, rows), rows.get_column("date").unique().to_list()
         else:
             outdated, days = _of_sessions(touched), touched
+        if name == "scanner_runs":
+            outdated = _nightly_of(outdated)
         if name == "scanner_signals":
             _keep_replaced_signals(lake, plan, rows, days, outdated)
         version = replace_rows(
@@ -145,6 +147,11 @@ def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
 
 def _of_sessions(sessions: Collection[date]) -> Callable[[pl.DataFrame], pl.Series]:
     return lambda stored: stored.get_column("session_date").is_in(list(sessions))
+
+
+def _nightly_of(outdated: Callable[[pl.DataFrame], pl.Series]) -> Callable[[pl.DataFrame], pl.Series]:
+    """Live scans stay on record whatever the nightly run finds."""
+    return lambda stored: outdated(stored) & (stored.get_column("mode") == "nightly")
 
 
 def _same_keys(schema: TableSchema, rows: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:

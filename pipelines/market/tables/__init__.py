@@ -26,6 +26,7 @@ TABLES: dict[str, TableSchema] = {
         *(operations.superseded(table) for table in (bars.BARS_DAILY, bars.BARS_1M, bars.BARS_1M_EXTENDED)),
         *(operations.superseded(table) for table in (reference.CORPORATE_ACTIONS, reference.INSTRUMENTS)),
         operations.superseded(scanning.SCANNER_SIGNALS),
+        bars.BARS_1M_LIVE,
         reference.SESSIONS,
         scanning.SCANNER_SIGNALS,
         scanning.SIGNALS_LIVE,

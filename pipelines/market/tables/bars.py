@@ -69,6 +69,13 @@ BARS_1M = TableSchema(
     sort_by=("instrument_id", "ts"),
 )
 
+BARS_1M_LIVE = BARS_1M.derive(
+    "bars_1m_live",
+    "One-minute bars as a live feed delivered them; the journal that live scans look at. The nightly delivery replaces nothing here.",
+    key=BARS_1M.key,
+    add=(),
+)
+
 BARS_1M_EXTENDED = BARS_1M.derive(
     "bars_1m_extended",
     "One-minute bars inside the exchange's extended windows (pre-open, post-close, closing auction).",

@@ -4,7 +4,6 @@ Lives here: the assets of both stages for one exchange.
 Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks.py`).
 """
 
-
 from datetime import date
 from typing import Any
 
@@ -139,7 +138,5 @@ def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
 def _record(context: dg.AssetExecutionContext, mic: str, key: dg.AssetKey, counts: dict[date, int]) -> None:
     """A materialisation for each touched session that the run's own partitions do not cover."""
     others = partition_sessions(mic).difference(run_sessions(context))
-    touched: dict[date, dict[str, Any]] = {
-        day: {"rows": rows} for day, rows in counts.items() if day in others
-    }
+    touched: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in counts.items() if day in others}
     record_sessions(context, key, touched)

@@ -4,7 +4,6 @@ Lives here: the dbt assets of an exchange and how dbt's nodes are called in Dags
 Does not live here: the models (`dbt_project/`), what is committed and how (`scanners/derive.py`).
 """
 
-
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -88,6 +87,9 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         sessions = run_sessions(context) if config.rebuild_sessions else []
         plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
         context.log.info("build of %s: %s", mic, plan.describe())
+        if plan.is_empty and not config.full:
+            yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
+            return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
         dbt = DbtCliResource(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
         outputs = []
@@ -101,6 +103,11 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield _with_commit(context, mic, event, committed)
 
     return models
+
+
+def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
+    """Names of the run's selected model outputs, in a fixed order (checks have outputs of their own)."""
+    return sorted(name for name in context.op_execution_context.selected_output_names if "__check__" not in name)
 
 
 def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:

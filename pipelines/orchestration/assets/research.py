@@ -4,7 +4,6 @@ Lives here: the last assets of an exchange's nightly road.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 
-
 import dagster as dg
 
 from pipelines.backtest.nightly import read_inputs, run_nightly, store_result

@@ -1,0 +1,319 @@
+"""The `marketlake` command: parses, calls, prints.
+
+Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
+Does not live here: anything a command does (the packages), how it prints (`console.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.console import USAGE, count_table, fail, progress, say, say_json, table
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+app = typer.Typer(
+    name="marketlake",
+    help="Market-data pipelines over a versioned lake: ingest, gate, indicators, scanners, backtests, releases.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Exchange = Annotated[
+    str | None, typer.Option("--exchange", help="Exchange as a MIC; default: the first configured.", metavar="MIC")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for another writer.", min=0)]
+
+
+@app.command()
+def demo(as_json: Json = False) -> None:
+    """Run the main job on the bundled real bars: ingest, gate, indicators, scanners, backtest, risk report, release.
+
+    Example: marketlake demo
+    """
+    from pipelines.demo import run_demo
+
+    run_demo(_settings(), as_json=as_json)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Vendor files or folders.", metavar="PATH…")],
+    source: Annotated[str, typer.Option("--source", help="Source that reads them; see `marketlake sources`.")],
+    exchange: Exchange = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of a one-symbol file; default: its stem.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times without one; default: the exchange's.", metavar="TZ")] = None,
+    session: Annotated[str | None, typer.Option(help="Date of a file whose rows carry only times.", metavar="DATE")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Reading option of the source, as name=value.", metavar="K=V")] = None,
+    received_at: Annotated[str | None, typer.Option(help="When the files arrived (ISO 8601 with offset); default: now.")] = None,
+    wait: Wait = None,
+    as_json: Json = False,
+) -> None:
+    """Take vendor files through the gate into the lake. The same files again change nothing.
+
+    Example: marketlake ingest data/lean/equity/usa --source lean --exchange XNYS
+    """
+    from pipelines.deliveries import NoFilesError, make_order
+    from pipelines.sources.protocol import SourceError
+    from pipelines.sources.registry import UnknownSourceError
+    from pipelines.sources.registry import source as find_source
+    from pipelines.storage.location import Lake
+
+    settings = _settings(wait)
+    mic = _exchange(settings, exchange)
+    try:
+        reader = find_source(source)
+        extra = dict(_pair(text) for text in option or [])
+        order = make_order(
+            Lake(settings.lake_root),
+            mic,
+            paths,
+            reader,
+            received_at=_moment(received_at, "--received-at") if received_at else datetime.now(UTC),
+            timezone=timezone,
+            symbol=symbol,
+            session=_day(session, "--session") if session else None,
+            extra=extra,
+        )
+    except (UnknownSourceError, NoFilesError, SourceError, FileNotFoundError) as error:
+        fail(str(error), USAGE)
+    except OSError as error:
+        fail(f"cannot read {error.filename}: {error.strerror}")
+    report = _ingest(settings, order, f"ingesting {len(order.deliveries)} files into {mic}", quiet=as_json)
+    if as_json:
+        say_json({"files": report.files, "tables": report.tables, "refused": report.refused, "exit_code": report.exit_code})
+    else:
+        for file in report.files:
+            if file["status"] == "refused":
+                say(f"refused: {file['path']}: {file['reason']}")
+        for name, reasons in report.refused.items():
+            say(f"refused by the gate of {name}: {'; '.join(reasons)}")
+        count_table(report.tables)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def sources(as_json: Json = False) -> None:
+    """List the known sources, plug-ins included.
+
+    Example: marketlake sources --json
+    """
+    from pipelines.sources.registry import load_sources
+
+    rows = [[s.name, s.priority, s.whole_market, s.description] for s in load_sources().values()]
+    columns = ["name", "priority", "whole_market", "description"]
+    if as_json:
+        say_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        table(columns, rows)
+
+
+@app.command()
+def nightly(
+    exchange: Exchange = None,
+    session: Annotated[str | None, typer.Option(help="Rebuild this session besides what is new.", metavar="DATE")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First session to rebuild besides what is new.", metavar="DATE")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last session to rebuild besides what is new.", metavar="DATE")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Rebuild everything from the lake.")] = False,
+    wait: Wait = None,
+    as_json: Json = False,
+) -> None:
+    """Run the nightly job in this process: build what is new or restated, backtest, report, publish a release.
+
+    Example: marketlake nightly --exchange XNYS
+    """
+    from pipelines.market.calendar import CalendarError, calendar
+
+    settings = _settings(wait)
+    mic = _exchange(settings, exchange)
+    if session and (first or last):
+        fail("give either --session or --from and --to, not both", USAGE)
+    if bool(first) != bool(last):
+        fail("--from and --to go together", USAGE)
+    try:
+        days = [calendar(mic).session(_day(session, "--session")).session_date] if session else []
+        if first and last:
+            days = [s.session_date for s in calendar(mic).between(_day(first, "--from"), _day(last, "--to"))]
+            if not days:
+                fail(f"no session of {mic} lies between {first} and {last}", USAGE)
+    except CalendarError as error:
+        fail(str(error), USAGE)
+    summary = _nightly(settings, mic, days, full=full, quiet=as_json)
+    if as_json:
+        say_json(summary)
+    else:
+        table(["what", "value"], [[k, v] for k, v in summary.items()])
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One statement, read-only.")],
+    release: Annotated[str | None, typer.Option(help="Query this release instead of the published one.", metavar="ID")] = None,
+    output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet (to standard output).")] = "table",
+) -> None:
+    """Query the published catalogue.
+
+    Example: marketlake sql "select symbol, close, rsi_14 from indicators_daily join bars_daily using (instrument_id, session_date) limit 5"
+    """
+    from pipelines.query import FORMATS, QueryError, run_query
+
+    if output not in FORMATS:
+        fail(f"unknown format {output!r}; choose one of {', '.join(FORMATS)}", USAGE)
+    try:
+        run_query(_settings(), query, release, output, sys.stdout)
+    except QueryError as error:
+        fail(str(error))
+
+
+@app.command()
+def releases(as_json: Json = False) -> None:
+    """List releases, newest first.
+
+    Example: marketlake releases
+    """
+    from pipelines.storage.location import Lake
+    from pipelines.storage.releases import releases as all_releases
+
+    found = list(reversed(all_releases(Lake(_settings().lake_root))))
+    if as_json:
+        say_json([vars(r) for r in found])
+        return
+    if not found:
+        say("no release yet; run `marketlake nightly` or `marketlake demo`")
+        return
+    rows = [
+        [
+            r.release_id,
+            f"{r.created_at:%Y-%m-%d %H:%M:%S} UTC",
+            r.code_version,
+            " ".join(f"{m} {s[:2]}" for m, s in r.sessions.items() if s),
+        ]
+        for r in found
+    ]
+    table(["release_id", "created_at", "code_version", "sessions built"], rows)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check installation, lake, catalogue, freshness, clock and calendar, and say what is wrong.
+
+    Example: marketlake doctor
+    """
+    from pipelines.doctor import examine
+
+    findings = examine(_settings())
+    if as_json:
+        say_json([vars(f) for f in findings])
+    else:
+        table(["", "check", "finding", "what to do"], [["ok" if f.ok else "!!", f.check, f.finding, f.advice] for f in findings])
+    raise typer.Exit(0 if all(f.ok for f in findings) else 1)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the web page.", min=1, max=65535)] = 3000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but the loopback shows the lake to the network.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open Dagster's UI and run its daemon on this home (until interrupted).
+
+    Example: marketlake ui --port 3000
+    """
+    from pipelines.dagster_process import run_ui
+
+    run_ui(_settings(), host, port)
+
+
+def main() -> None:
+    """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage; never with a bare traceback."""
+    from pydantic import ValidationError
+
+    try:
+        app()
+    except ValidationError as error:
+        problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
+        sys.exit(USAGE)
+
+
+def _settings(wait: float | None = None) -> Settings:
+    from pipelines.settings import Settings
+
+    settings = Settings()
+    return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
+
+
+def _exchange(settings: Settings, asked: str | None) -> str:
+    from pipelines.market.exchanges import UnknownExchangeError
+    from pipelines.market.exchanges import exchange as venue_of
+
+    mic = asked or settings.exchanges[0]
+    try:
+        venue_of(mic)
+    except UnknownExchangeError as error:
+        fail(str(error), USAGE)
+    if mic not in settings.exchanges:
+        fail(f"{mic} is not configured: add it to MARKETLAKE_EXCHANGES (now {','.join(settings.exchanges)})", USAGE)
+    return mic
+
+
+def _day(text: str | None, option: str) -> date:
+    try:
+        return date.fromisoformat(text or "")
+    except ValueError:
+        fail(f"{option}: {text!r} is no date; write it as YYYY-MM-DD", USAGE)
+
+
+def _moment(text: str, option: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option}: {text!r} is no moment; write it as 2024-01-31T18:30:00+05:30", USAGE)
+    if moment.tzinfo is None:
+        fail(f"{option}: {text!r} has no offset; write it as 2024-01-31T18:30:00+05:30", USAGE)
+    return moment.astimezone(UTC)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        fail(f"--option: {text!r} is not name=value", USAGE)
+    return name, value
+
+
+def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
+    """Run the ingest job; JobFailedError and LockHeldError become one line."""
+    from pipelines.orchestration.launch import JobFailedError
+    from pipelines.orchestration.launch import ingest as run_ingest
+    from pipelines.storage.locks import LockHeldError
+
+    try:
+        with progress(task, quiet=quiet):
+            return run_ingest(settings, order)
+    except (JobFailedError, LockHeldError) as error:
+        fail(str(error))
+
+
+def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:
+    """Run the nightly job and tell what it published."""
+    from pipelines.orchestration.launch import JobFailedError, nightly_summary
+    from pipelines.orchestration.launch import nightly as run_nightly
+    from pipelines.storage.locks import LockHeldError
+
+    try:
+        with progress(f"nightly run of {mic}", quiet=quiet):
+            return nightly_summary(settings, mic, run_nightly(settings, mic, sessions=days, full=full))
+    except (JobFailedError, LockHeldError) as error:
+        fail(str(error))

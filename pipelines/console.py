@@ -1,0 +1,81 @@
+"""What commands print: tables, lines of progress, errors; and JSON for machines.
+
+Lives here: formatting for terminals and pipes.
+Does not live here: what is printed (`cli.py` and the modules beside it).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+REFUSED, USAGE = 1, 2
+
+
+def fail(message: str, code: int = REFUSED) -> NoReturn:
+    """End the command with one clear line on standard error."""
+    import typer
+
+    line = " ".join(message.split())
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(code)
+
+
+def say(line: str = "") -> None:
+    """One line on standard output."""
+    print(line)  # noqa: T201
+
+
+def say_json(value: Any) -> None:
+    """A JSON document on standard output, keys in order."""
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))  # noqa: T201
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """A table; numbers are set to the right. Plain enough to be read in a log."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    numeric = [all(isinstance(row[i], int | float) for row in rows) and bool(rows) for i in range(len(columns))]
+    for name, is_number in zip(columns, numeric, strict=True):
+        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(_cell(value) for value in row))
+    Console(width=None if sys.stdout.isatty() else 140).print(shown)
+
+
+@contextmanager
+def progress(task: str, *, quiet: bool = False) -> Iterator[None]:
+    """A moving line while something long runs, on a terminal only; elsewhere one line when it starts."""
+    if quiet:
+        yield
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{task} …", highlight=False)
+        yield
+        return
+    with console.status(f"{task} …"):
+        yield
+
+
+def count_table(figures: Mapping[str, Mapping[str, int]]) -> None:
+    """Rows of an ingest by table: read = accepted + unchanged + restated + duplicates + quarantined."""
+    columns = ["read", "accepted", "unchanged", "restated", "duplicates", "quarantined"]
+    table(["table", *columns], [[name, *(row[c] for c in columns)] for name, row in figures.items()])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,120 @@
+"""`marketlake doctor`: what is wrong with this home, and what to do about it.
+
+Lives here: the checks, each small and independent.
+Does not live here: mending anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from pipelines.market.calendar import calendar
+from pipelines.resources import code_version, shipped
+from pipelines.settings import Settings
+from pipelines.storage.location import Lake
+from pipelines.storage.releases import Release, latest_release
+
+_CALENDAR_WARNING = timedelta(days=60)
+_LEAST_FREE_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's result. `advice` is empty when all is well."""
+
+    check: str
+    ok: bool
+    finding: str
+    advice: str = ""
+
+
+def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
+    """All checks, in a fixed order. `now` (aware) stands for the clock."""
+    now = now or datetime.now(UTC)
+    lake = Lake(settings.lake_root)
+    last = latest_release(lake)
+    return [
+        _installation(),
+        _disk(settings),
+        _release(last),
+        _catalogue(settings, last),
+        _code(last),
+        *(_freshness(mic, last, now) for mic in settings.exchanges),
+        *(_calendar(mic, now) for mic in settings.exchanges),
+        _clock(now),
+    ]
+
+
+def _installation() -> Finding:
+    try:
+        found = [f"{name} {version(name)}" for name in ("dagster", "dbt-duckdb", "duckdb", "deltalake", "great-expectations")]
+        shipped("dbt_project")
+        shipped("expectations")
+    except (PackageNotFoundError, FileNotFoundError) as error:
+        return Finding("installation", False, str(error), "install marketlake again from its lock file")
+    return Finding("installation", True, ", ".join(found))
+
+
+def _disk(settings: Settings) -> Finding:
+    home = settings.home if settings.home.exists() else settings.home.parent
+    free = shutil.disk_usage(home).free
+    enough = free >= _LEAST_FREE_BYTES
+    return Finding("disk", enough, f"{free / 1024**3:.1f} GiB free in {home}", "" if enough else "free at least 2 GiB")
+
+
+def _release(last: Release | None) -> Finding:
+    if last is None:
+        return Finding(
+            "release", False, "nothing is released yet", "run `marketlake demo`, or ingest files and run `marketlake nightly`"
+        )
+    return Finding("release", True, f"{last.release_id} of {last.created_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _catalogue(settings: Settings, last: Release | None) -> Finding:
+    link = settings.catalogue_link
+    if last is None:
+        return Finding("catalogue", True, "none needed yet")
+    if not link.exists():
+        return Finding("catalogue", False, f"{link} leads nowhere", "run any `marketlake sql` query, which publishes it again")
+    if link.resolve().stem != last.release_id:
+        return Finding("catalogue", False, f"{link} shows {link.resolve().stem}, not {last.release_id}", "run `marketlake nightly`")
+    return Finding("catalogue", True, f"{link} shows {last.release_id}")
+
+
+def _code(last: Release | None) -> Finding:
+    if last is None or last.code_version == code_version():
+        return Finding("code", True, code_version())
+    return Finding(
+        "code", False, f"the release was built by {last.code_version}, this is {code_version()}", "run `marketlake nightly`"
+    )
+
+
+def _freshness(mic: str, last: Release | None, now: datetime) -> Finding:
+    check = f"freshness {mic}"
+    built = (last.sessions.get(mic) if last else None) or []
+    if not built:
+        return Finding(check, True, "no bars of this exchange are released")
+    newest, closed = date.fromisoformat(str(built[1])), calendar(mic).latest_closed(now).session_date
+    behind = len(calendar(mic).between(newest, closed)) - 1
+    finding = f"released up to {newest}" + (f", {behind} sessions behind {closed}" if behind > 0 else "")
+    return Finding(check, True, finding, "ingest newer files" if behind > 0 else "")
+
+
+def _calendar(mic: str, now: datetime) -> Finding:
+    end = calendar(mic).exchange.calendar_end
+    left = end - now.date()
+    if left < _CALENDAR_WARNING:
+        return Finding(
+            f"calendar {mic}", False, f"sessions are known until {end} only", "install a newer exchange_calendars and release"
+        )
+    return Finding(f"calendar {mic}", True, f"sessions are known until {end}")
+
+
+def _clock(now: datetime) -> Finding:
+    known = datetime(2026, 1, 1, tzinfo=UTC)
+    if now < known:
+        return Finding("clock", False, f"the clock says {now:%Y-%m-%d}", "set the clock: this version was made later")
+    return Finding("clock", True, f"{now:%Y-%m-%d %H:%M} UTC")

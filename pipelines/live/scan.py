@@ -1,0 +1,128 @@
+"""The live scan: a batch of closed minutes, the published history, and the same compiled scanner SQL.
+
+Lives here: `scan_batch`.
+Does not live here: the SQL and its runner (`scanners/`), the inbox (`inbox.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
+from pipelines.market.exchanges import exchange as venue_of
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.quality.orders import Order
+from pipelines.quality.quarantine import store_quarantine
+from pipelines.quality.staging import stage
+from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.runner import ScanEngine, ScanInputs
+from pipelines.sources.protocol import ParseOptions
+from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.publish import append_new
+from pipelines.storage.raw import store_raw
+from pipelines.storage.releases import Release, latest_release
+
+#: Years of daily history that are read: scanners look back 252 sessions at most.
+_YEARS_BACK = 2
+
+
+class LiveScanError(RuntimeError):
+    """A batch cannot be scanned; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LiveScan:
+    """What a live scan did. `as_of` is the end of the newest bar in the batch, None when the batch held no good bar."""
+
+    batch_id: str
+    as_of: datetime | None
+    bars: int
+    quarantined: int
+    signals: pl.DataFrame
+    runs: pl.DataFrame
+    release_id: str
+
+
+def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key: str, mode: str = "live") -> LiveScan:
+    """Journal a file of closed one-minute bars and scan as of the end of its newest bar.
+
+    The file is read like any csv of the exchange and goes through the row rules; bad rows go to quarantine. History comes from the
+    latest release. Signals are appended to `signals_live`, the scan to `scanner_runs`; the same batch again adds nothing.
+    Raises LiveScanError without a release of the exchange or for an unreadable file.
+    """
+    release = latest_release(lake)
+    if release is None or not release.versions(exchange):
+        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+    bars, batch_id, quarantined = _journal(lake, exchange, path)
+    if bars.is_empty():
+        nothing = empty_frame(TABLES["signals_live"])
+        return LiveScan(batch_id, None, 0, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
+    as_of = bars.select(pl.col("ts").max()).item() + timedelta(minutes=1)
+    session = bars.select(pl.col("session_date").max()).item()
+    with ScanEngine(load_scanners(manifest), _inputs(lake, exchange, release, session)) as engine:
+        found = engine.run(as_of, mode=mode)
+    signals = found.signals.with_columns(
+        mode=pl.lit(mode), run_key=pl.lit(run_key), session_year=pl.col("session_date").dt.year().cast(pl.Int64)
+    )
+    stored = {"signals_live": signals, "scanner_runs": found.runs}
+    for name, rows in stored.items():
+        frame = rows.with_columns(pl.lit(None).alias(c) for c in TABLES[name].names if c not in rows.columns)
+        append_new(lake, exchange, TABLES[name], _typed(frame, TABLES[name]), {"run_key": run_key})
+    return LiveScan(batch_id, as_of, bars.height, quarantined, signals, found.runs, release.release_id)
+
+
+def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, int]:
+    """Store the file, stage its rows, append the good ones to `bars_1m_live`. Returns them, the batch's id, and the bad rows' number."""
+    if not path.is_file():
+        raise LiveScanError(f"{path} does not exist: the batch was moved or deleted before it was scanned")
+    venue = venue_of(exchange)
+    options = json.loads(ParseOptions(exchange=exchange, timezone=venue.timezone, extra={"interval": "1m"}).canonical_json())
+    received = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    delivery = store_raw(lake, exchange, path, name=f"live/{path.name}", source="csv", options=options, received_at=received)
+    staged = stage(lake, Order(exchange, (delivery,)), load_sources())
+    refused = [f for f in staged.files if f.status == "refused"]
+    if refused:
+        raise LiveScanError(f"{path.name}: {refused[0].reason}")
+    if staged.quarantine.height:
+        store_quarantine(lake, exchange, staged.quarantine)
+    bars = staged.tables["bars_1m"].drop("received_at")
+    append_new(lake, exchange, TABLES["bars_1m_live"], bars, {"batch": delivery.batch_id})
+    return bars, delivery.batch_id, staged.quarantine.height
+
+
+def _inputs(lake: Lake, exchange: str, release: Release, session: date) -> ScanInputs:
+    """History as released, up to the session; minutes of the session as journalled."""
+    versions = release.versions(exchange)
+    years = [session.year - back for back in range(_YEARS_BACK + 1)]
+    before = pl.col("session_date") < session
+    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(date(years[-1], 1, 1), session))
+    return ScanInputs(
+        sessions=days,
+        instruments=_released(lake, exchange, TABLES["instruments"], versions),
+        bars_daily=_released(lake, exchange, TABLES["bars_daily"], versions, years).filter(before),
+        bars_1m=LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session]),
+        corporate_actions=_released(lake, exchange, TABLES["corporate_actions"], versions),
+        indicators_daily=_released(lake, exchange, INDICATOR_TABLES["indicators_daily"], versions, years).filter(before),
+    )
+
+
+def _released(
+    lake: Lake, exchange: str, schema: TableSchema, versions: Mapping[str, int], partitions: list[int] | None = None
+) -> pl.DataFrame:
+    if schema.name not in versions:
+        return empty_frame(schema)
+    return LakeTable(lake.table_uri(exchange, schema.name), schema).read(versions[schema.name], partitions)
+
+
+def _typed(frame: pl.DataFrame, schema: TableSchema) -> pl.DataFrame:
+    return frame.select(schema.names).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
