@@ -56,7 +56,7 @@ def warm_models(settings: Settings) -> Path:
     """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest."""
     from pipelines.orchestration.assets.models import manifest_path
 
-    return manifest_path(settings.state_dir / "dbt" / "manifest")
+    return manifest_path(settings.manifest_dir)
 
 
 def main() -> None:

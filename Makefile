@@ -1,0 +1,88 @@
+# One command each; `make help` lists them. Needs GNU make and Python >= 3.11 with venv, nothing else.
+# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; `python3 -c` because a version manager's shim may exist and still refuse to run.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# xdist: two workers, a file's tests on the same one, so that fixtures of a module are made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# What is compiled ahead.
+COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py dbt_project/models dbt_project/macros -type f \
+	! -path '*/__pycache__/*')
+
+.PHONY: help demo test test-all ui bench lint lock install install-dev clean clean-lake
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.warm ## install, then run the main job on the bundled real bars
+	@$(BIN)/marketlake demo
+
+ui: $(VENV)/.warm ## Dagster's UI and daemon on this home
+	@$(BIN)/marketlake ui
+
+test: $(VENV)/.dev $(VENV)/.warm ## the fast tests
+	@$(PYTEST) -m "not slow and not ui" $(PYTEST_ARGS)
+
+test-all: $(VENV)/.dev $(VENV)/.warm ## every test: slow ones and those in a browser too
+	@$(PYTEST) $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.warm ## side by side with peers, as ratios
+	@test -f benchmarks/__main__.py || { echo "there are no benchmarks in this checkout (benchmarks/__main__.py)" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.dev ## ruff, mypy and the layers of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+# One resolution for every supported Python: `fewest` keeps one version of a package, so results do not depend on the interpreter.
+# Existing pins stay unless a requirement forces them; delete the lock first to take the newest of everything.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock"
+
+lock: $(VENV)/.dev ## remake requirements*.lock from pyproject.toml
+	@$(PIP) uv
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+install: $(VENV)/.warm ## make .venv and compile what can be compiled ahead
+install-dev: $(VENV)/.dev $(VENV)/.warm ## the same with the tools for tests and lint
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "marketlake needs Python >= 3.11, and none was found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "marketlake needs Python >= 3.11, $(PYTHON) is older; name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(VENV)/bin/python
+	@echo "installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (a minute or two)"
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "installing the tools for tests and lint"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
+	@$(BIN)/python -m pipelines.warm
+	@touch $@
+
+clean: ## remove what runs and tools make (.venv, .state, caches, the catalogue); the lake stays
+	rm -rf $(VENV) .state build dist *.egg-info marketlake.duckdb marketlake.duckdb.wal dbt_project/target dbt_project/logs logs
+	rm -rf .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-lake: ## remove the lake of this folder, raw files included: only the vendor can give them again
+	find lake -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
