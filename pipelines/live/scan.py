@@ -82,7 +82,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
 
 
 def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, int]:
-    """Store the file, stage its rows, append the good ones to `bars_1m_live`. Returns them, the batch's id, and the bad rows' number."""
+    """Store the file, stage its rows, append the good ones to `bars_1m_live`. Returns them, the batch's id, how many were bad."""
     if not path.is_file():
         raise LiveScanError(f"{path} does not exist: the batch was moved or deleted before it was scanned")
     venue = venue_of(exchange)

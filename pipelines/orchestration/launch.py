@@ -7,6 +7,7 @@ Does not live here: parsing arguments and printing (`cli.py`); what the jobs do 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -55,8 +56,8 @@ class IngestReport:
 def ingest(settings: Settings, order: Order) -> IngestReport:
     """Take an order through gate and lake.
 
-    A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second run
-    publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is at work.
+    A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
+    run publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is at work.
     """
     lake = Lake(settings.lake_root)
     save_order(order, settings.state_dir)
@@ -97,9 +98,13 @@ def run_job(
 
     definitions = build_definitions(settings)
     tags = {**process_tags(), **_partition_tags(mic, sessions)}
-    return definitions.resolve_job_def(job).execute_in_process(
-        instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
-    )
+    log = settings.state_dir / "logs" / f"{job}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # dbt's own lines belong into a log, not between what the command prints.
+    with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream):
+        return definitions.resolve_job_def(job).execute_in_process(
+            instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
+        )
 
 
 def _op(mic: str) -> str:

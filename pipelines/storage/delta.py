@@ -88,7 +88,11 @@ class LakeTable:
             decided = change(partial(self._read, handle))
             if decided.partitions is not None and not decided.partitions:
                 return None if handle is None else handle.version()
-            handle = handle or self._create()
+            if handle is None:
+                handle = self._create()
+                if handle.version() > 0:
+                    # Another writer made the table meanwhile: what was decided knows nothing of its rows.
+                    continue
             try:
                 self._write(handle, decided, metadata)
             except CommitFailedError:

@@ -7,7 +7,7 @@ Does not live here: the gate (`quality/gate.py`); `publish` only refuses what ha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -44,14 +44,20 @@ def publish(
     """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
 
     `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
-    replaces them; doing so twice for one batch adds nothing.
+    replaces them; doing so twice for one batch adds nothing. A batch that comes again after its correction does not undo it: its
+    replaced rows count as unchanged.
     """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
     outcome: list[Merge] = []
     partitions = _partitions(incoming, schema)
 
     def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
-        merge = merge_by_key(read(partitions), incoming, schema, priorities)
+        stored = read(partitions)
+        merge = merge_by_key(stored, incoming, schema, priorities)
+        if merge.restated.height:
+            current = _without_replaced(lake, exchange, schema, incoming, partitions)
+            merge = merge_by_key(stored, current, schema, priorities)
+            merge = replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
         outcome[:] = [merge]
         if not merge.changes:
             return Change(merge.rows, [])
@@ -145,6 +151,18 @@ def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue
     if schema.partition_by is None:
         return None
     return frame.get_column(schema.partition_by).unique().sort().to_list()
+
+
+def _without_replaced(
+    lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, partitions: Sequence[PartitionValue] | None
+) -> pl.DataFrame:
+    """`incoming` without the rows that a later delivery replaced after the very same batch had brought them."""
+    companion = TABLES.get(f"{schema.name}_superseded")
+    if companion is None:
+        return incoming
+    said = [*schema.key, "batch_id"]
+    replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(partitions=partitions, columns=said)
+    return incoming.join(replaced, on=said, how="anti", maintain_order="left")
 
 
 def _keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:

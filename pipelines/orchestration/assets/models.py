@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+
+from packaging.version import Version
 
 from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
@@ -23,6 +26,18 @@ from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_bui
 from pipelines.scanners.project import compile_project, dbt_project_dir
 from pipelines.storage.build import build_path
 from pipelines.storage.plan import INPUTS
+
+
+#: Unit tests of models belong to the test suite; a nightly run would only repeat them.
+_BUILD = ["build", "--exclude-resource-type", "unit_test"]
+
+
+class InstalledDbt(DbtCliResource):
+    """dbt as installed beside this Python. Asking the program for its version, as dagster-dbt does, costs four seconds a run."""
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
 
 
 class BuildScope(dg.Config):
@@ -91,9 +106,9 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
-        dbt = DbtCliResource(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+        dbt = InstalledDbt(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
         outputs = []
-        for event in dbt.cli(["build"], context=context, target_path=state / "dbt" / f"{mic}_build").stream():
+        for event in dbt.cli(_BUILD, context=context, target_path=state / "dbt" / f"{mic}_build").stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 outputs.append(event)
             else:
