@@ -1,7 +1,7 @@
 """Files that ship with the code: dbt project, GX suites, lock; and the version of all of it.
 
 Lives here: finding them in a checkout and in an installed wheel, and `code_version()`.
-Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`), copying them into a wheel (`setup.py`).
+Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`), building a wheel (`setup.py`).
 """
 
 from __future__ import annotations
