@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-_SAFE_PART = re.compile(r"^[A-Za-z0-9_.=-]+$")
+_SAFE_PART = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Lake:
     def uri(self, *parts: str) -> str:
         """Address of something below the root. ValueError when a part could lead outside it."""
         for part in parts:
-            if not _SAFE_PART.match(part) or part in {".", ".."}:
+            if not _SAFE_PART.fullmatch(part) or part in {".", ".."}:
                 raise ValueError(f"{part!r} cannot be part of a path in the lake")
         return "/".join([self.root.rstrip("/"), *parts])
 
