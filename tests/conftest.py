@@ -1,0 +1,141 @@
+"""What tests of the whole project share: a home of their own, the folder of other people's data, and a road into the lake.
+
+Lives here: `home`, `road`, `shared`, and the dbt manifest that every home copies instead of parsing the project again.
+Does not live here: data of one part's tests (their own conftest or the test itself).
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.exchanges import exchange
+from pipelines.market.tables import TABLES
+from pipelines.quality.orders import Order
+from pipelines.quality.staging import Staged, stage
+from pipelines.settings import Settings
+from pipelines.sources.protocol import ParseOptions
+from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+from pipelines.storage.raw import Delivery, store_raw
+
+#: When deliveries arrive that do not say otherwise: long after every bar in these tests.
+ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of other people's data and figures beside the checkout; the test is skipped where it is absent."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared with other people's data is not here")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of an empty home of this test alone, of the exchange XNYS; the environment names it too."""
+    return make_home(tmp_path / "home", monkeypatch)
+
+
+def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MARKETLAKE_HOME", str(folder))
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS")
+    # Opening an instance writes this variable into the process; naming it here takes it back afterwards.
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / ".state" / "dagster"))
+    return Settings()
+
+
+@dataclass(frozen=True)
+class Road:
+    """The way into one home's lake, step by step and without Dagster."""
+
+    settings: Settings
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.settings.lake_root)
+
+    def table(self, name: str, mic: str = "XNYS") -> LakeTable:
+        return LakeTable(self.lake.table_uri(mic, name), {**TABLES, **INDICATOR_TABLES}[name])
+
+    def rows(self, name: str, mic: str = "XNYS") -> pl.DataFrame:
+        return self.table(name, mic).read()
+
+    def quarantined(self, mic: str = "XNYS") -> list[tuple[str, str]]:
+        """(table, rule) of every row in quarantine, sorted."""
+        return sorted(self.rows("quarantine", mic).select("table_name", "rule").rows())
+
+    def deliver(
+        self,
+        name: str,
+        content: str | bytes,
+        *,
+        source: str = "csv",
+        mic: str = "XNYS",
+        received_at: datetime = ARRIVED,
+        symbol: str | None = None,
+        session: date | None = None,
+    ) -> Delivery:
+        """A vendor's file, kept raw."""
+        path = self.settings.home / "inbound" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        options = ParseOptions(exchange=mic, timezone=exchange(mic).timezone, symbol=symbol, session=session)
+        known = json.loads(options.canonical_json())
+        return store_raw(self.lake, mic, path, name=name, source=source, options=known, received_at=received_at)
+
+    def stage(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Staged:
+        """What staging makes of these deliveries; nothing is written."""
+        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources())
+
+    def order(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Order:
+        return Order(deliveries[0].exchange, deliveries, None if sessions is None else tuple(sessions))
+
+
+@pytest.fixture
+def road(home: Settings) -> Road:
+    return Road(home)
+
+
+@pytest.fixture(scope="session")
+def bars_csv() -> Callable[[Iterable[Sequence[object]]], str]:
+    """Text of a file of bars: rows of (symbol, date or local time, open, high, low, close, volume)."""
+
+    def text(rows: Iterable[Sequence[object]]) -> str:
+        from io import StringIO
+
+        out = StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["symbol", "date", "open", "high", "low", "close", "volume"])
+        writer.writerows(rows)
+        return out.getvalue()
+
+    return text
+
+
+@pytest.fixture(scope="session")
+def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the dbt project's manifest, parsed once."""
+    from pipelines.scanners.project import compile_project
+
+    target = tmp_path_factory.mktemp("manifest")
+    compile_project(target)
+    return target
+
+
+@pytest.fixture
+def dagster_road(road: Road, dbt_manifest: Path) -> Road:
+    """A road whose home can run Dagster jobs at once: the manifest is in place."""
+    shutil.copytree(dbt_manifest, road.settings.state_dir / "dbt" / "manifest")
+    return road
