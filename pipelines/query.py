@@ -17,7 +17,7 @@ from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
 from pipelines.storage.location import Lake
-from pipelines.storage.query import NoCatalogueError, open_catalogue
+from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
 from pipelines.storage.releases import UnknownReleaseError, find_release, latest_release
 from pipelines.storage.releases import releases as all_releases
 
@@ -44,17 +44,14 @@ def run_query(settings: Settings, query: str, release_id: str | None, output: st
             publish_catalogue(lake, last, schemas, all_releases(lake), settings.state_dir, path)
         with open_catalogue(path, lake) as connection:
             _write(connection, query, output, stream)
-    except (NoCatalogueError, UnknownReleaseError) as error:
+    except (NoCatalogueError, NotAQueryError, UnknownReleaseError) as error:
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
         raise QueryError(_first_lines(str(error))) from error
 
 
 def _write(connection: duckdb.DuckDBPyConnection, query: str, output: str, stream: IO[str]) -> None:
-    relation = connection.sql(query)
-    if relation is None:
-        raise QueryError("the statement returns no rows; the catalogue is read-only")
-    frame = relation.pl()
+    frame = ask(connection, query).pl()
     if output == "csv":
         stream.write(frame.write_csv())
     elif output == "json":

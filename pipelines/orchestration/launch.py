@@ -57,7 +57,8 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
     """Take an order through gate and lake.
 
     A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
-    run publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is at work.
+    run publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is
+    at work.
     """
     lake = Lake(settings.lake_root)
     save_order(order, settings.state_dir)

@@ -49,8 +49,8 @@ class Committed:
 def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
     """Plan a build and prepare its database.
 
-    Everything is rebuilt when asked, when nothing was released yet, and when the code changed since: rows of two code versions never
-    stand side by side.
+    Everything is rebuilt when asked, when nothing was released yet, and when the code changed since: rows of two code versions
+    never stand side by side.
     """
     last = latest_release(lake)
     versions = last.versions(exchange) if last and last.code_version == code_version() else None

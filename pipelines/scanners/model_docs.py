@@ -53,7 +53,7 @@ def model_docs() -> Iterator[ModelDoc]:
 
 def render(doc: ModelDoc) -> str:
     """The text of one yml."""
-    import yaml  # type: ignore[import-untyped]  # comes with dbt
+    import yaml  # comes with dbt
 
     model: dict[str, Any] = {"name": doc.model, "description": doc.table.description}
     if doc.enforced:

@@ -71,7 +71,7 @@ BARS_1M = TableSchema(
 
 BARS_1M_LIVE = BARS_1M.derive(
     "bars_1m_live",
-    "One-minute bars as a live feed delivered them; the journal that live scans look at. The nightly delivery replaces nothing here.",
+    "One-minute bars as a live feed delivered them; the journal that live scans read. A nightly delivery replaces nothing here.",
     key=BARS_1M.key,
     add=(),
 )

@@ -15,7 +15,6 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
-
 from packaging.version import Version
 
 from pipelines.orchestration.event_log import record_sessions
@@ -26,7 +25,6 @@ from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_bui
 from pipelines.scanners.project import compile_project, dbt_project_dir
 from pipelines.storage.build import build_path
 from pipelines.storage.plan import INPUTS
-
 
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
@@ -106,7 +104,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
-        dbt = InstalledDbt(project_dir=project, dbt_executable=str(Path(sys.executable).with_name("dbt")))
+        dbt = InstalledDbt(project_dir=str(project), dbt_executable=str(Path(sys.executable).with_name("dbt")))
         outputs = []
         for event in dbt.cli(_BUILD, context=context, target_path=state / "dbt" / f"{mic}_build").stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
