@@ -53,9 +53,16 @@ def warm_indicators() -> None:
 
 
 def warm_models(settings: Settings) -> Path:
-    """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest."""
-    from pipelines.orchestration.assets.models import manifest_path
+    """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest.
 
+    Each exchange's build has a database, and so a parsed project, of its own.
+    """
+    from pipelines.orchestration.assets.models import build_target, manifest_path
+    from pipelines.scanners.project import run_dbt
+    from pipelines.storage.build import build_path
+
+    for mic in settings.exchanges:
+        run_dbt(["parse"], build_db=build_path(settings.state_dir, mic), target_dir=build_target(settings.state_dir, mic))
     return manifest_path(settings.manifest_dir)
 
 

@@ -154,10 +154,11 @@ def place_actions(grid: Grid, actions: pl.DataFrame | None) -> tuple[np.ndarray,
         return np.zeros(0, dtype=EVENT), np.zeros(grid.steps + 1, dtype=np.int64)
     _require_columns(actions, ACTION_COLUMNS, "actions")
     column = {name: i for i, name in enumerate(grid.instruments)}
+    dates = np.array(grid.session_dates, dtype="datetime64[D]")
     first_step = np.searchsorted(grid.session, np.arange(len(grid.session_dates)))
     found: list[tuple[int, int, tuple[float, float, float, float]]] = []
     for row in actions.select(ACTION_COLUMNS).sort(["ex_date", "instrument_id", "action"]).iter_rows(named=True):
-        session = int(np.searchsorted(np.array(grid.session_dates, dtype="datetime64[D]"), np.datetime64(row["ex_date"])))
+        session = int(np.searchsorted(dates, np.datetime64(row["ex_date"])))
         i = column.get(row["instrument_id"])
         if i is None or session >= len(grid.session_dates):
             continue

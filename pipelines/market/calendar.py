@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import csv
 import json
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
+from operator import attrgetter
 from statistics import median
 
 import polars as pl
@@ -53,6 +55,10 @@ class Session:
         return _minutes(self.windows)
 
 
+_session_date = attrgetter("session_date")
+_close = attrgetter("closes_at")
+
+
 @dataclass(frozen=True)
 class ExchangeCalendar:
     """All sessions of an exchange between its calendar's bounds, in order."""
@@ -80,14 +86,15 @@ class ExchangeCalendar:
 
     def between(self, first: date, last: date) -> list[Session]:
         """Sessions from `first` to `last`, both included."""
-        return [s for s in self.sessions if first <= s.session_date <= last]
+        begin = bisect_left(self.sessions, first, key=_session_date)
+        return list(self.sessions[begin : bisect_right(self.sessions, last, lo=begin, key=_session_date)])
 
     def latest_closed(self, now: datetime) -> Session:
         """The last session whose close is not after `now` (aware)."""
-        closed = [s for s in self.sessions if s.closes_at <= now]
+        closed = bisect_right(self.sessions, now, key=_close)
         if not closed:
             raise CalendarError(f"no session of {self.exchange.mic} had closed by {now}")
-        return closed[-1]
+        return self.sessions[closed - 1]
 
     def frame(self) -> pl.DataFrame:
         """The published `sessions` table of this exchange."""

@@ -32,9 +32,11 @@ class SessionEventLog(SqliteEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset materialisations in the index that the asset pages read. Other events take the ordinary way."""
-        batch = [e for e in events if e.dagster_event and e.dagster_event.is_step_materialization]
+        batch: list[EventLogEntry] = []
         for event in events:
-            if event not in batch:
+            if event.dagster_event and event.dagster_event.is_step_materialization:
+                batch.append(event)
+            else:
                 self.store_event(event)
         if not batch:
             return

@@ -128,8 +128,7 @@ def replace_rows(
         if partitions is None:
             return Change(after, [] if same_rows(stored, after, schema) else None)
         column = str(schema.partition_by)
-        before_by, after_by = _by_partition(stored, column), _by_partition(after, column)
-        touched = [p for p in partitions if not same_rows(before_by.get(p, stored.clear()), after_by.get(p, after.clear()), schema)]
+        touched = _changed_partitions(stored, after, schema)
         return Change(after.filter(pl.col(column).is_in(touched)), touched)
 
     return table.update(decide, metadata)
@@ -143,8 +142,23 @@ def same_rows(left: pl.DataFrame, right: pl.DataFrame, schema: TableSchema) -> b
     return left.select(names).sort(key).equals(right.select(names).sort(key), null_equal=True)
 
 
-def _by_partition(frame: pl.DataFrame, column: str) -> dict[PartitionValue, pl.DataFrame]:
-    return {key[0]: part for key, part in frame.partition_by(column, as_dict=True, maintain_order=True).items()}
+def _changed_partitions(before: pl.DataFrame, after: pl.DataFrame, schema: TableSchema) -> list[PartitionValue]:
+    """Values of the partition column whose rows differ, in order. Each frame is sorted once, a partition is then a slice of it."""
+    column, names = str(schema.partition_by), schema.reproducible()
+    left, right = (frame.select({column: None, **dict.fromkeys(names)}).sort(column, *schema.key) for frame in (before, after))
+    if left.equals(right, null_equal=True):
+        return []
+    olds, news = _slices(left, column), _slices(right, column)
+    shared = olds.keys() & news.keys()
+    same = {p for p in shared if left.slice(*olds[p]).equals(right.slice(*news[p]), null_equal=True)}
+    return sorted((olds.keys() | news.keys()) - same)
+
+
+def _slices(rows: pl.DataFrame, column: str) -> dict[PartitionValue, tuple[int, int]]:
+    """Offset and length of each run of equal values in a sorted column."""
+    runs = rows.get_column(column).rle().struct.unnest()
+    starts = (runs["len"].cum_sum() - runs["len"]).to_list()
+    return dict(zip(runs["value"].to_list(), zip(starts, runs["len"].to_list(), strict=True), strict=True))
 
 
 def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue] | None:

@@ -81,6 +81,11 @@ def manifest_path(target: Path) -> Path:
     return manifest
 
 
+def build_target(state_dir: Path, mic: str) -> Path:
+    """dbt's own folder for an exchange's builds: the parsed project, which the next build takes up, and what it logs."""
+    return state_dir / "dbt" / f"{mic}_build"
+
+
 def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
     """The dbt assets of one exchange. `target` holds the manifest that every exchange shares."""
     project = DbtProject(project_dir=dbt_project_dir(), profiles_dir=dbt_project_dir(), target_path=target)
@@ -104,9 +109,9 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
-        dbt = InstalledDbt(project_dir=str(project), dbt_executable=str(Path(sys.executable).with_name("dbt")))
+        dbt = InstalledDbt(project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("dbt")))
         outputs = []
-        for event in dbt.cli(_BUILD, context=context, target_path=state / "dbt" / f"{mic}_build").stream():
+        for event in dbt.cli(_BUILD, context=context, target_path=build_target(state, mic)).stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 outputs.append(event)
             else:
@@ -119,8 +124,12 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
 
 
 def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
-    """Names of the run's selected model outputs, in a fixed order (checks have outputs of their own)."""
-    return sorted(name for name in context.op_execution_context.selected_output_names if "__check__" not in name)
+    """Names of the run's selected model outputs, what is read before what reads it (checks have outputs of their own)."""
+    selected = context.op_execution_context.selected_output_names
+    order = context.job_def.asset_layer.asset_graph.toposorted_asset_keys
+    position = {key: i for i, key in enumerate(order)}
+    models = [name for name in selected if "__check__" not in name]
+    return sorted(models, key=lambda name: position[context.asset_key_for_output(name)])
 
 
 def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:
