@@ -145,7 +145,7 @@ def same_rows(left: pl.DataFrame, right: pl.DataFrame, schema: TableSchema) -> b
 def _changed_partitions(before: pl.DataFrame, after: pl.DataFrame, schema: TableSchema) -> list[PartitionValue]:
     """Values of the partition column whose rows differ, in order. Each frame is sorted once, a partition is then a slice of it."""
     column, names = str(schema.partition_by), schema.reproducible()
-    left, right = (frame.select({column: None, **dict.fromkeys(names)}).sort(column, *schema.key) for frame in (before, after))
+    left, right = (frame.select(list(dict.fromkeys([column, *names]))).sort(column, *schema.key) for frame in (before, after))
     if left.equals(right, null_equal=True):
         return []
     olds, news = _slices(left, column), _slices(right, column)
