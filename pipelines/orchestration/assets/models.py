@@ -125,11 +125,10 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
 
 def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
     """Names of the run's selected model outputs, what is read before what reads it (checks have outputs of their own)."""
-    selected = context.op_execution_context.selected_output_names
-    order = context.job_def.asset_layer.asset_graph.toposorted_asset_keys
-    position = {key: i for i, key in enumerate(order)}
-    models = [name for name in selected if "__check__" not in name]
-    return sorted(models, key=lambda name: position[context.asset_key_for_output(name)])
+    keys = context.assets_def.node_keys_by_output_name
+    position = {key: i for i, key in enumerate(context.job_def.asset_layer.asset_graph.toposorted_asset_keys)}
+    models = [name for name in context.op_execution_context.selected_output_names if name in keys]
+    return sorted(models, key=lambda name: position[keys[name]])
 
 
 def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:
