@@ -18,6 +18,8 @@ import pytest
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
+from pipelines.quality.batches import outcome, stage_order
+from pipelines.quality.ingest import publish_staged, run_gate
 from pipelines.quality.orders import Order
 from pipelines.quality.staging import Staged, stage
 from pipelines.settings import Settings
@@ -98,6 +100,20 @@ class Road:
     def stage(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Staged:
         """What staging makes of these deliveries; nothing is written."""
         return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources())
+
+    def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
+        """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
+
+        A refused session stays out at once here; the job needs a second run for that, because its check blocks the whole table.
+        """
+        order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
+        folder = stage_order(self.lake, order, sources, state)
+        priorities = {name: source.priority for name, source in sources.items()}
+        for table in json.loads((folder / "staged.json").read_text())["tables"]:
+            run_gate(self.lake, order.exchange, table, folder, state)
+            publish_staged(self.lake, order.exchange, table, folder, state, priorities)
+        figures: dict[str, dict[str, int]] = outcome(folder)["tables"]
+        return figures
 
     def order(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Order:
         return Order(deliveries[0].exchange, deliveries, None if sessions is None else tuple(sessions))

@@ -7,12 +7,15 @@ Does not live here: rules about a whole session (`gate.py`), duplicates (`duplic
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
 import polars as pl
 
 #: A bar wider than this holds a stub quote or a decimal slip; real bars of listed shares stay far below.
 _MOST_RANGE = 20
+#: How far the clock that stamped a file's arrival may be behind the exchange's.
+_CLOCK_ERROR = timedelta(minutes=5)
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -27,6 +30,10 @@ class Rule:
 
 def _col(name: str) -> pl.Expr:
     return pl.col(name)
+
+
+def _over_on_arrival(ends: pl.Expr) -> pl.Expr:
+    return ends <= _col("received_at") + _CLOCK_ERROR
 
 
 _READABLE = (
@@ -59,6 +66,7 @@ _DAILY = (
     Rule("missing_date", _col("session_date").is_not_null(), "no date"),
     Rule("beyond_calendar", _col("within_calendar"), "the date lies outside the exchange's known calendar"),
     Rule("not_a_session", _col("closes_at").is_not_null() | ~_col("within_calendar"), "the exchange was closed on that date"),
+    Rule("from_the_future", _over_on_arrival(_col("closes_at")), "the session was not over when the file arrived"),
 )
 
 _MINUTE = (
@@ -70,6 +78,7 @@ _MINUTE = (
         _col("segment").is_not_null() | ~_col("within_calendar"),
         "the time lies outside the regular session and the extended windows",
     ),
+    Rule("from_the_future", _over_on_arrival(_col("ts") + pl.duration(minutes=1)), "the minute was not over when the file arrived"),
 )
 
 _ACTIONS = (
