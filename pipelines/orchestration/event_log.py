@@ -41,7 +41,9 @@ class SessionEventLog(SqliteEventLogStorage):
         if not batch:
             return
         with self.index_transaction() as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in batch[:-1]])
+            # SQLAlchemy reads an empty list as one row of defaults.
+            if len(batch) > 1:
+                connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in batch[:-1]])
             inserted = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key
             assert inserted is not None
             self._store_asset_event(connection, batch[-1], inserted[0])
