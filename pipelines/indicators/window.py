@@ -1,6 +1,7 @@
 """Indicators of a build's window: reads bars, carried state and actions from the build database, streams the rows to write.
 
-Lives here: which bars a window needs (tail, carried state, or a cold start) and the walk through its sessions in bounded memory.
+Lives here: which bars a window needs (tail, carried state, or a cold start), the walk through its sessions in bounded memory, and
+where it may stop.
 Does not live here: arithmetic (`engine`), the window itself (`storage/plan.py`), committing rows (`storage`).
 """
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 #: New bars worked at once: about 0.6 GB at the peak, with 44 columns of DOUBLE and the state of daily bars.
 BARS_PER_CHUNK = 500_000
+
+#: Sessions of the first chunk. Chunks double, so that a restatement whose effect has died away stops early and a long window
+#: is still worked in few pieces.
+_FIRST_CHUNK = 8
 
 _BEGINNING = date(1, 1, 1)
 
@@ -109,17 +114,47 @@ class _Window:
 
     def batches(self, bars_per_chunk: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows to write: chunk of sessions by chunk of sessions, instruments in order within each."""
-        window = self._query(f"select instrument_id, from_session, to_session from {self._kind.window} order by instrument_id")
+        window = self._query(f"select * from {self._kind.window} order by instrument_id")
         if window.is_empty():
             return
         starts = self._prepare(window)
-        size = max(1, bars_per_chunk // (window.height * self._per_session))
-        first, last = _least(starts, "start"), _greatest(starts, "to_session")
-        edges = [first, *[day for day in self._sessions if first < day <= last][size - 1 :: size], last + timedelta(days=1)]
-        for begin, end in pairwise(edges):
+        largest = max(1, bars_per_chunk // (window.height * self._per_session))
+        for begin, end in pairwise(self._edges(_least(starts, "start"), _greatest(starts, "to_session"), largest)):
             bars = self._bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
             if bars.height:
                 yield from self._work(bars, starts)
+                starts = starts.filter(~pl.col("instrument_id").is_in(self._settled(starts)))
+
+    def _edges(self, first: date, last: date, largest: int) -> list[date]:
+        """First days of the chunks from `first` to `last`, and the day after the last one."""
+        days = [day for day in self._sessions if first < day <= last]
+        edges, at, size = [first], 0, min(_FIRST_CHUNK, largest)
+        while at + size - 1 < len(days):
+            edges.append(days[at + size - 1])
+            at, size = at + size, min(2 * size, largest)
+        return [*edges, last + timedelta(days=1)]
+
+    def _settled(self, starts: pl.DataFrame) -> list[str]:
+        """Instruments whose every later row is known: what they carry is what the last build carried, bit for bit, and all that
+        their kernels look back on is unchanged.
+        """
+        ends = self._tails.group_by("instrument_id").agg(
+            pl.len().alias("held"), pl.col("session_date").min().alias("oldest"), pl.col("session_date").max()
+        )
+        ends = ends.join(starts, on="instrument_id").filter(
+            pl.col("held") == self._lookback, pl.col("oldest") > pl.col("changed_to"), pl.col("session_date") < pl.col("to_session")
+        )
+        if ends.is_empty():
+            return []
+        with _registered(self._connection, ends.select("instrument_id", "session_date")):
+            stored = self._query(
+                f"select instrument_id, state from {self._kind.state} inner join bounds using (instrument_id, session_date)"
+            )
+        return [
+            name
+            for name, state in stored.iter_rows()
+            if np.array(state, dtype=np.float64).tobytes() == self._states[name].tobytes()
+        ]
 
     def _prepare(self, window: pl.DataFrame) -> pl.DataFrame:
         """Load tails and states, and add `start`: the session that each instrument is computed from."""

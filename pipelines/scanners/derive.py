@@ -78,6 +78,7 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
         rows = read_built(path, relation)
         window = plan.minute if name.endswith("_1m") else plan.daily
         if name in INDICATOR_TABLES:
+            window = _built(window, rows)
             outdated, days = _in_window(window), _sessions(plan.exchange, window)
         elif name == "data_quality_metrics":
             outdated, days = _same_keys(schema, rows), rows.get_column("date").unique().to_list()
@@ -134,6 +135,13 @@ def _touched_sessions(plan: BuildPlan) -> list[date]:
     """Sessions that lie in any instrument's daily window: scanners look at all instruments of these."""
     ranges = plan.daily.select("from_session", "to_session").unique().rows()
     return [d for d in _sessions(plan.exchange, plan.daily) if any(first <= d <= last for first, last in ranges)]
+
+
+def _built(window: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The window as far as it was built: the walk leaves an instrument once nothing can differ from the last build any more."""
+    ends = rows.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
+    joined = window.join(ends, on="instrument_id", how="left", maintain_order="left")
+    return joined.with_columns(to_session=pl.coalesce("built_to", "to_session"))
 
 
 def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:

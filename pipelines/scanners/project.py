@@ -47,7 +47,7 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
     for name, schema in lake_schemas().items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name in ("window_daily", "window_1m"):
-        connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date)")
+        connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date, changed_to date)")
 
 
 def run_dbt(

@@ -134,8 +134,8 @@ class ScanEngine:
             raise NoSessionError(f"no session had opened by {moment.isoformat()}; check the moment and the calendar given")
         self._connection.execute("delete from lake.window_daily")
         self._connection.execute(
-            "insert into lake.window_daily select distinct instrument_id, ?::date, ?::date from lake.instruments",
-            [found[0][0], found[0][0]],
+            "insert into lake.window_daily select distinct instrument_id, ?::date, ?::date, ?::date from lake.instruments",
+            [found[0][0]] * 3,
         )
 
     def _set_parameters(self, overrides: Mapping[str, Mapping[str, float]]) -> None:

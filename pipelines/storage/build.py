@@ -37,7 +37,7 @@ def prepare_build(
     """Start the build database anew.
 
     Schema `lake` gets a view per input at the plan's version, a view per derived table at the last built version (what is
-    carried forward), the calendar, and the windows `window_daily` and `window_1m` (instrument_id, from_session, to_session).
+    carried forward), the calendar, and the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):

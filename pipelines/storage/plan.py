@@ -22,7 +22,8 @@ from pipelines.storage.location import Lake
 #: Lake tables that derived tables are computed from.
 INPUTS = ("bars_daily", "bars_1m", "corporate_actions", "instruments", "instrument_aliases")
 
-_WINDOW = {"instrument_id": pl.String, "from_session": pl.Date, "to_session": pl.Date}
+#: Shape of a window: rows to rebuild and, from `changed_to` on, rows that only follow from what came before them.
+WINDOW = {"instrument_id": pl.String, "from_session": pl.Date, "to_session": pl.Date, "changed_to": pl.Date}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class BuildPlan:
     """A build of one exchange.
 
     inputs: pinned versions of the lake tables (absent ones left out). daily, minute: frames of (instrument_id, from_session,
-    to_session): rebuild that instrument's rows of those sessions. full: every window starts at the first bar.
+    to_session, changed_to): rebuild that instrument's rows of those sessions; its bars and actions after changed_to are those of
+    the last build. full: every window starts at the first bar.
     """
 
     exchange: str
@@ -105,13 +107,14 @@ def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collectio
 def _window(table: LakeTable, version: int | None, outdated: pl.DataFrame) -> pl.DataFrame:
     """Each outdated instrument from its first outdated session to its last bar."""
     if version is None or outdated.is_empty():
-        return pl.DataFrame(schema=_WINDOW)
-    first = outdated.group_by("instrument_id").agg(pl.col("session").min().alias("from_session"))
+        return pl.DataFrame(schema=WINDOW)
+    session = pl.col("session")
+    first = outdated.group_by("instrument_id").agg(session.min().alias("from_session"), session.max().alias("changed_to"))
     last = _last_sessions(table, version)
     return (
         first.join(last, on="instrument_id")
         .filter(pl.col("from_session") <= pl.col("to_session"))
-        .select(*_WINDOW)
+        .select(*WINDOW)
         .sort("instrument_id")
     )
 

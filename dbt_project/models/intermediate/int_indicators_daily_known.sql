@@ -12,21 +12,33 @@ window_daily as (
 
 ),
 
+built as (
+
+    select * from {{ ref('indicators_daily') }}
+
+),
+
+-- a restatement whose effect has died away stops before its window ends
+built_to as (
+
+    select
+        instrument_id,
+        max(session_date) as last_built
+    from built
+    group by instrument_id
+
+),
+
 carried as (
 
     select stored.*
     from stored
     left join window_daily on stored.instrument_id = window_daily.instrument_id
+    left join built_to on stored.instrument_id = built_to.instrument_id
     where
         window_daily.instrument_id is null
         or stored.session_date < window_daily.from_session
-        or stored.session_date > window_daily.to_session
-
-),
-
-built as (
-
-    select * from {{ ref('indicators_daily') }}
+        or stored.session_date > coalesce(built_to.last_built, window_daily.to_session)
 
 ),
 

@@ -33,7 +33,9 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         )
         _create(connection, "intermediate.int_price_actions", actions)
         for name in ("daily", "1m"):
-            connection.execute(f"create table lake.window_{name} (instrument_id varchar, from_session date, to_session date)")
+            connection.execute(
+                f"create table lake.window_{name} (instrument_id varchar, from_session date, to_session date, changed_to date)"
+            )
             connection.execute(
                 f"create table lake.indicator_state_{name} "
                 "(exchange varchar, instrument_id varchar, session_date date, state double[])"
@@ -101,6 +103,38 @@ def test_carried_state_is_what_an_instrument_continues_from(database: duckdb.Duc
     assert (continued["obv"] - expected["obv"]).to_list() == [1e6] * 70
 
 
+def test_a_restated_minute_is_followed_until_its_effect_has_died_away(database: duckdb.DuckDBPyConnection) -> None:
+    """An average of 50 forgets a price to the last bit within some 700 bars, 23 of these sessions; there the walk stops."""
+    _create(database, "staging.stg_bars_1m", _long_minutes())
+    before = _run(database, "1m", FIRST)
+    _carry(database, "1m", before)
+    day = FIRST + timedelta(days=10)
+    database.execute("update staging.stg_bars_1m set close = close + 0.01 where session_date = ? and symbol = 'X:PLAIN'", [day])
+    after = _run(database, "1m", FIRST)
+    database.execute("delete from lake.window_1m where instrument_id != 'X:PLAIN'")
+
+    followed = _run(database, "1m", day, changed_to=day).filter(pl.col("instrument_id") == "X:PLAIN")
+
+    end = followed["session_date"].max()
+    assert day + timedelta(days=20) < end < day + timedelta(days=60)
+    same = pl.col("session_date").is_between(day, end) & (pl.col("instrument_id") == "X:PLAIN")
+    assert followed.equals(after.filter(same))
+    assert not followed.equals(before.filter(same))
+    rest = pl.col("session_date") > end
+    assert after.filter(rest).equals(before.filter(rest))
+
+
+def test_a_later_change_is_never_stopped_short_of(database: duckdb.DuckDBPyConnection) -> None:
+    _create(database, "staging.stg_bars_1m", _long_minutes())
+    whole = _run(database, "1m", FIRST)
+    _carry(database, "1m", whole)
+    day = FIRST + timedelta(days=10)
+
+    followed = _run(database, "1m", day, changed_to=FIRST + timedelta(days=DAYS - 3))
+
+    assert followed.equals(whole.filter(pl.col("session_date") >= day))
+
+
 def test_a_window_without_instruments_gives_no_rows(database: duckdb.DuckDBPyConnection) -> None:
     assert build_window(database, "daily").read_all().num_rows == 0
 
@@ -126,11 +160,14 @@ def test_what_is_not_defined_yet_is_null_and_never_nan(database: duckdb.DuckDBPy
     assert rows["bars_seen"].to_list() == list(range(1, DAYS + 1))
 
 
-def _run(connection: duckdb.DuckDBPyConnection, name: str, start: date, bars_per_chunk: int = 500_000) -> pl.DataFrame:
+def _run(
+    connection: duckdb.DuckDBPyConnection, name: str, start: date, bars_per_chunk: int = 500_000, changed_to: date | None = None
+) -> pl.DataFrame:
     connection.execute(f"delete from lake.window_{name}")
+    last = FIRST + timedelta(days=DAYS)
     connection.execute(
-        f"insert into lake.window_{name} select distinct instrument_id, ?::date, ?::date from staging.stg_bars_{name}",
-        [start, FIRST + timedelta(days=DAYS)],
+        f"insert into lake.window_{name} select distinct instrument_id, ?::date, ?::date, ?::date from staging.stg_bars_{name}",
+        [start, last, changed_to or last],
     )
     rows = pl.from_arrow(build_window(connection, name, bars_per_chunk).read_all())  # type: ignore[arg-type]
     assert isinstance(rows, pl.DataFrame)
@@ -146,7 +183,7 @@ def _carry(connection: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame)
 
 def _create(connection: duckdb.DuckDBPyConnection, relation: str, rows: pl.DataFrame) -> None:
     connection.register("incoming", rows.to_arrow())
-    connection.execute(f"create table {relation} as select * from incoming")
+    connection.execute(f"create or replace table {relation} as select * from incoming")
     connection.unregister("incoming")
 
 
@@ -174,6 +211,13 @@ def _minute_bars() -> pl.DataFrame:
             times = [datetime(day.year, day.month, day.day, 9, m, tzinfo=UTC) for m in range(30) if rng.random() < kept]
             frames.append(_bars(rng, name, [day] * len(times), times))
     return pl.concat(frames).drop("turnover")
+
+
+def _long_minutes() -> pl.DataFrame:
+    rng = np.random.default_rng(5)
+    days = [FIRST + timedelta(days=i) for i in range(DAYS)]
+    times = [datetime(day.year, day.month, day.day, 9, m, tzinfo=UTC) for day in days for m in range(30)]
+    return pl.concat(_bars(rng, name, [t.date() for t in times], times) for name in ("X:PLAIN", "X:OTHER")).drop("turnover")
 
 
 def _bars(rng: np.random.Generator, name: str, days: list[date], times: list[datetime]) -> pl.DataFrame:

@@ -60,7 +60,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         for window, bars in (("window_daily", "bars_daily"), ("window_1m", "bars_1m")):
             connection.execute(
                 f"insert into lake.{window} "
-                f"select instrument_id, min(session_date), max(session_date) from lake.{bars} group by all"
+                f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
     results = run_dbt(["build"], build_db=path, target_dir=folder / "target")
     made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)

@@ -48,7 +48,7 @@ def test_a_scanner_that_does_not_declare_the_close_is_not_built_there(tmp_path: 
             "insert into lake.sessions by name select 'XNSE' as exchange, date '2024-06-28' as session_date, 1 as session_number, "
             "timestamptz '2024-06-28 03:45:00+00' as opens_at, timestamptz '2024-06-28 10:00:00+00' as closes_at"
         )
-        connection.execute("insert into lake.window_daily values ('a', '2024-06-28', '2024-06-28')")
+        connection.execute("insert into lake.window_daily values ('a', '2024-06-28', '2024-06-28', '2024-06-28')")
         connection.execute("insert into lake.instruments by name select 'a' as instrument_id, date '2020-01-01' as valid_from")
         for model in compiled.needed(["marts.scanner_runs"], frozenset({"indicators.indicators_daily"})):
             connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")

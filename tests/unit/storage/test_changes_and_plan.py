@@ -61,7 +61,9 @@ def action(kind: str, ex_date: date, *, ticker: str = "A", ratio: float | None =
 
 
 def windows(plan: BuildPlan) -> tuple[list[tuple[str, date, date]], list[tuple[str, date, date]]]:
-    return plan.daily.rows(), plan.minute.rows()
+    """(instrument, first session, last session) of both windows."""
+    columns = ["instrument_id", "from_session", "to_session"]
+    return plan.daily.select(columns).rows(), plan.minute.select(columns).rows()
 
 
 def test_a_lake_that_was_never_built_is_built_whole(lake: Lake, history: dict[str, int]) -> None:
@@ -95,6 +97,12 @@ def test_a_restatement_outdates_its_instrument_from_its_session_to_the_last_one(
     put(lake, "bars_daily", daily(("A", LAST_YEAR, 9.0), batch="b2", received_at=LATER))
     put(lake, "bars_1m", minutes(("B", minute(D1, 31), 9.0), batch="b2", received_at=LATER))
     assert windows(plan_build(lake, "XNYS", history)) == ([("XNYS:A", LAST_YEAR, D2)], [("XNYS:B", D1, D2)])
+
+
+def test_a_window_says_up_to_where_its_inputs_changed(lake: Lake, daily: Frame, history: dict[str, int]) -> None:
+    put(lake, "bars_daily", daily(("A", LAST_YEAR, 9.0), ("A", D1, 9.0), ("B", D1, 9.0), batch="b2", received_at=LATER))
+    plan = plan_build(lake, "XNYS", history)
+    assert plan.daily.select("from_session", "changed_to", "to_session").rows() == [(LAST_YEAR, D1, D2), (D1, D1, D2)]
 
 
 def test_the_same_rows_from_another_file_change_nothing(lake: Lake, daily: Frame, history: dict[str, int]) -> None:
