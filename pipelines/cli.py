@@ -240,8 +240,13 @@ def main() -> None:
     """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage; never with a bare traceback."""
     from pydantic import ValidationError
 
+    from pipelines.indicators.chosen.file import IndicatorFileError
+
     try:
         app()
+    except IndicatorFileError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USAGE)
     except ValidationError as error:
         problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201

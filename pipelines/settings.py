@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     exchanges: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("XNSE", "XNYS"), description="Configured exchanges (MICs); the first is the default of --exchange."
     )
+    indicators: Path | None = Field(
+        default=None, description="YAML file of indicators with chosen parameters (relative to home); default none."
+    )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")
@@ -35,6 +38,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("indicators", mode="after")
+    @classmethod
+    def _beside_home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        return None if value is None else info.data.get("home", Path.cwd()) / value.expanduser()
 
     @field_validator("exchanges", mode="before")
     @classmethod

@@ -77,7 +77,7 @@ def compute(
 class _Plan:
     """The compiled kernels with where their outputs and state fields lie, and the unit powers of the whole state row."""
 
-    kernels: tuple[tuple[Callable[..., None], slice, slice], ...]
+    kernels: tuple[tuple[Callable[..., None], tuple[Floats, ...], slice, slice], ...]
     outputs: int
     state_width: int
     powers: Ints
@@ -91,7 +91,8 @@ def _plan(registry: Registry) -> _Plan:
         module, _, function = indicator.kernel.partition(":")
         width, fields = len(indicator.outputs), len(indicator.state_fields)
         compiled: Callable[..., None] = getattr(import_module(module), function)
-        kernels.append((compiled, slice(output, output + width), slice(field, field + fields)))
+        options = (np.array(indicator.options, dtype=np.float64),) if indicator.options else ()
+        kernels.append((compiled, options, slice(output, output + width), slice(field, field + fields)))
         powers.extend(UNIT_POWERS[state_field.unit] for state_field in indicator.state_fields)
         output, field = output + width, field + fields
     return _Plan(tuple(kernels), output, field, np.array(powers, dtype=np.int64))
@@ -122,8 +123,8 @@ class _Worker:
         self._shots = np.empty((SEGMENT, plan.state_width))
         self._marks = np.empty(SEGMENT + 1, dtype=np.int64)
         self._calls = tuple(
-            (kernel, self._state[fields], self._shots[:, fields], self._scratch[outputs])
-            for kernel, outputs, fields in plan.kernels
+            (kernel, options, self._state[fields], self._shots[:, fields], self._scratch[outputs])
+            for kernel, options, outputs, fields in plan.kernels
         )
 
     def run(self, start: int, begin: int, end: int, row: int, state: Floats) -> None:
@@ -166,8 +167,8 @@ class _Worker:
         self._marks[wanted] = -1
         span = (first, first + size, count, self._intraday)
         working.fill_features(self._frame, first, first + size, count)
-        for kernel, state, shots, out in self._calls:
-            kernel(self._frame, span, state, self._marks, shots, out)
+        for kernel, options, state, shots, out in self._calls:
+            kernel(self._frame, span, *options, state, self._marks, shots, out)
         self._state[0] = count + size
         if wanted:
             self._shots[:wanted, 0] = self._marks[:wanted] - first + count + 1

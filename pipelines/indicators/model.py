@@ -50,7 +50,8 @@ class Indicator:
 
     `kernel` is "module:function" (see `pipelines.indicators.kernels` for the signature), imported on first use.
     `lookback`: bars before a bar that the kernel may read. `warm_up`: bars of an instrument until the first output is
-    defined (the first value stands on bar number `warm_up`, counted from 1).
+    defined (the first value stands on bar number `warm_up`, counted from 1). `options`: where there are any, the kernel gets
+    them as a float64 array between `span` and `state`, so that one compiled kernel serves every choice of parameters.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Indicator:
     formula: str
     source: str
     state_fields: tuple[StateField, ...] = field(default=())
+    options: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:
         unknown = set(self.inputs) - set(INPUT_NAMES)

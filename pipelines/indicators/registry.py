@@ -1,14 +1,18 @@
-"""The ordered list of all indicators, built-in and plugged in, and what follows from it: columns, tail length, state layout.
+"""The ordered list of all indicators, built-in, plugged in and chosen, and what follows: columns, tail length, state layout.
 
 State layout: field 0 is `bars`, the instrument's bars since listing (unit count); then each indicator's fields in order.
 
-Not here: running kernels (`engine`). Loads without numba.
+Not here: running kernels (`engine`), reading the file of chosen ones (`chosen`). Loads without numba.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 
 from pipelines.indicators.builtin import COLUMNS, INDICATORS
+from pipelines.indicators.chosen.file import IndicatorFileError, read_indicators
 from pipelines.indicators.model import Indicator, Output, StateField
 
 ENTRY_POINT_GROUP = "marketlake.indicators"
@@ -101,3 +105,48 @@ def load_plugins(registry: Registry = REGISTRY) -> tuple[str, ...]:
             registry.add(indicator)
             added.append(indicator.name)
     return tuple(added)
+
+
+def load_chosen(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, ...]:
+    """Add the indicators of a file of chosen ones (see `chosen.file`; None: nothing) and return their names.
+
+    Doing so twice is harmless. Raises IndicatorFileError with the line if the file is wrong or a column exists already.
+    """
+    added = []
+    for place, indicator in read_indicators(path) if path else ():
+        if indicator in tuple(registry) and indicator.name not in added:
+            continue
+        try:
+            registry.add(indicator)
+        except ValueError as error:
+            raise IndicatorFileError(f"{place}: {error}; remove this entry or choose other parameters") from error
+        added.append(indicator.name)
+    return tuple(added)
+
+
+def added_columns(registry: Registry = REGISTRY) -> frozenset[str]:
+    """Columns beyond the contract's: those of plug-ins and of the file of chosen indicators."""
+    return frozenset(output.name for indicator in _added(registry) for output in indicator.outputs)
+
+
+def additions_fingerprint(registry: Registry = REGISTRY) -> str:
+    """What the tables hold beyond the built-in indicators, as a short hash: "built-in" where that is nothing.
+
+    It covers every declaration and the source of every plugged-in kernel's module; the project's own code is covered by
+    `resources.code_version`. Rows made under two different values must never stand in one table.
+    """
+    added = _added(registry)
+    if not added:
+        return "built-in"
+    digest = hashlib.sha256()
+    for indicator in added:
+        digest.update(repr(indicator).encode())
+        module = indicator.kernel.partition(":")[0]
+        spec = None if module.startswith("pipelines.") else find_spec(module)
+        if spec and spec.origin:
+            digest.update(Path(spec.origin).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _added(registry: Registry) -> list[Indicator]:
+    return [indicator for indicator in registry if indicator not in INDICATORS]

@@ -1,5 +1,7 @@
 """Schemas of the indicator tables, built from the registry, so that a new indicator is declared once.
 
+Importing this module completes the registry: plug-ins, then the indicators of the file that MARKETLAKE_INDICATORS names.
+
 Lives here: `INDICATORS_DAILY`, `INDICATORS_1M` and the tables of carried state beside them.
 Does not live here: what an indicator is (`registry`), computing a window (`window`), other tables (`market/tables`).
 """
@@ -8,12 +10,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipelines.indicators.registry import REGISTRY, load_plugins
+from pipelines.indicators.registry import REGISTRY, load_chosen, load_plugins
 from pipelines.market.schema import FLOAT, REAL, UTC_TIMESTAMP, WHOLE, Column, TableSchema
 from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SESSION_DATE, SYMBOL
 from pipelines.market.tables.scanning import SESSION_YEAR
+from pipelines.settings import Settings
 
 load_plugins()
+load_chosen(Settings().indicators)
 
 STATE_TYPE = pa.list_(pa.float64())
 

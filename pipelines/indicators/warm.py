@@ -10,12 +10,14 @@ import numpy as np
 from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
 from pipelines.indicators.jit import cache_dir
-from pipelines.indicators.registry import load_plugins
+from pipelines.indicators.registry import load_chosen, load_plugins
+from pipelines.settings import Settings
 
 
 def warm() -> None:
     """Compile every kernel for both output types by computing two bars."""
     load_plugins()
+    load_chosen(Settings().indicators)
     one = np.ones(2)
     bars = BarArrays(np.array([0, 2]), one, one, one, one, one, one, np.zeros(2, dtype=np.int32))
     for dtype in (np.float64, np.float32):

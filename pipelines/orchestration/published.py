@@ -17,6 +17,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.resources import code_version
+from pipelines.scanners.derive import built_with
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.publish import replace_rows
@@ -50,7 +51,13 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
     )
     pinned = {**versions, **({"sessions": sessions_version} if sessions_version is not None else {})}
     release, is_new = record_release(
-        marketlake.lake, mic, pinned, code_version=code_version(), config=marketlake.shaping_config(), sessions=sessions
+        marketlake.lake,
+        mic,
+        pinned,
+        code_version=code_version(),
+        config=marketlake.shaping_config(),
+        sessions=sessions,
+        built_with=built_with(),
     )
     crash_point("release.recorded")
     path = publish_catalogue(

@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.indicators.registry import additions_fingerprint
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
@@ -49,11 +50,11 @@ class Committed:
 def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
     """Plan a build and prepare its database.
 
-    Everything is rebuilt when asked, when nothing was released yet, and when the code changed since: rows of two code versions
-    never stand side by side.
+    Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators changed since this
+    exchange was built: rows of two code versions never stand side by side.
     """
     last = latest_release(lake)
-    versions = last.versions(exchange) if last and last.code_version == code_version() else None
+    versions = last.versions(exchange) if last and last.built_with(exchange) == built_with() else None
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions)
     prepare_build(
         lake,
@@ -66,6 +67,11 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     )
     _remember(plan, state_dir)
     return plan
+
+
+def built_with() -> str:
+    """What derived tables made now are made with: the code, and the indicators besides the built-in ones."""
+    return f"{code_version()} indicators:{additions_fingerprint()}"
 
 
 def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Committed]:

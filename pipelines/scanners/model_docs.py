@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.indicators.registry import added_columns
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
@@ -25,8 +26,9 @@ _HEADER = "# Written by `python -m pipelines.scanners.model_docs` from the table
 class ModelDoc:
     """One yml to write: a model, the schema it follows, and what a key does not say.
 
-    enforced: whether dbt refuses other columns. tested: whether key and required columns are tested (staging is not: the gate
-    tested those rows before they were let into the lake). extra: further data tests by column.
+    enforced: whether dbt refuses other columns. follows_lake: plug-ins and chosen indicators widen the table, so a test compares
+    its columns with those of the lake table at hand instead. tested: whether key and required columns are tested (staging is not:
+    the gate tested those rows before they were let into the lake). extra: further data tests by column.
     """
 
     folder: str
@@ -34,6 +36,7 @@ class ModelDoc:
     table: TableSchema
     columns: tuple[str, ...]
     enforced: bool = True
+    follows_lake: bool = False
     tested: bool = True
     extra: Mapping[str, list[Any]] = field(default_factory=dict)
 
@@ -45,8 +48,9 @@ def model_docs() -> Iterator[ModelDoc]:
         columns = tuple(c for c in table.names if c not in left_out)
         yield ModelDoc("staging", f"stg_{name}", table, columns, tested=False)
     for name, table in INDICATOR_TABLES.items():
-        # Installed plug-ins add columns, so the columns are documented but not enforced; the lake's schema refuses wrong types.
-        yield ModelDoc("indicators", name, table, tuple(table.names), enforced=False)
+        # What this installation adds is not written into files that ship with the code.
+        columns = tuple(c for c in table.names if c not in added_columns())
+        yield ModelDoc("indicators", name, table, columns, enforced=False, follows_lake=True)
     for name, extra in _MARTS.items():
         yield ModelDoc("marts", name, TABLES[name], tuple(TABLES[name].names), extra=extra)
 
@@ -64,6 +68,8 @@ def render(doc: ModelDoc) -> str:
             {"unique_combination": {"arguments": {"columns": list(doc.table.key)}}},
             {"no_nulls": {"arguments": {"columns": required}}},
         ]
+    if doc.follows_lake:
+        model["data_tests"].append({"same_columns": {"arguments": {"table_name": doc.model}}})
     model["columns"] = [_column(doc, name) for name in doc.columns]
     return _HEADER + yaml.safe_dump({"models": [model]}, sort_keys=False, width=130, allow_unicode=True)
 

@@ -64,5 +64,7 @@ def read_built(path: Path, relation: str) -> pl.DataFrame:
 
 
 def _view(lake: Lake, exchange: str, name: str, schema: TableSchema, version: int | None) -> str:
-    files = [] if version is None else LakeTable(lake.table_uri(exchange, name), schema).files(version)
-    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, files)}"
+    if version is None:
+        return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, [])}"
+    table = LakeTable(lake.table_uri(exchange, name), schema)
+    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, table.files(version), table.columns(version))}"

@@ -57,6 +57,10 @@ class LakeTable:
             return []
         return sorted(handle.file_uris(file_pruning_predicate=self._predicate(partitions)))
 
+    def columns(self, version: int) -> set[str]:
+        """Names of the columns that a version has: others than the schema's where indicators were chosen since."""
+        return {field.name for field in self._require(version).schema().fields}
+
     def read(
         self,
         version: int | None = None,
@@ -142,6 +146,10 @@ class LakeTable:
         if handle is None or (partitions is not None and not partitions):
             return empty_frame(self.schema).select(names)
         rows = pl.scan_delta(handle)
+        added = [name for name in names if name not in {field.name for field in handle.schema().fields}]
+        if added:
+            types = empty_frame(self.schema).schema
+            rows = rows.with_columns(pl.lit(None, dtype=types[name]).alias(name) for name in added)
         if partitions is not None and self.schema.partition_by:
             rows = rows.filter(pl.col(self.schema.partition_by).is_in(list(partitions)))
         return rows.select(names).collect()
@@ -153,6 +161,8 @@ class LakeTable:
             self._arrow(decided.rows),
             mode="overwrite",
             predicate=predicate,
+            # Indicators that were chosen since widen the table; those no longer chosen stay in it, as NULL.
+            schema_mode="merge" if {field.name for field in handle.schema().fields} != set(self.schema.names) else None,
             writer_properties=_WRITER,
             commit_properties=CommitProperties(custom_metadata=dict(metadata)),
         )

@@ -6,7 +6,7 @@ Does not live here: those two databases (`build.py`, `catalogue.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -30,13 +30,19 @@ def sql_type(arrow: pa.DataType) -> str:
     return _SQL_TYPES[arrow]
 
 
-def select_files(schema: TableSchema, files: Sequence[str]) -> str:
-    """A SELECT of the table's columns from exactly these files; of no rows when there are none."""
+def select_files(schema: TableSchema, files: Sequence[str], present: Collection[str] | None = None) -> str:
+    """A SELECT of the table's columns from exactly these files; of no rows when there are none.
+
+    `present`: the columns that the version has (default: all). The others, indicators added since, are NULL.
+    """
     if not files:
         columns = ", ".join(f"NULL::{sql_type(c.type)} AS {quoted(c.name)}" for c in schema.columns)
         return f"SELECT {columns} WHERE false"
     listed = ", ".join(literal(f) for f in files)
-    columns = ", ".join(quoted(c.name) for c in schema.columns)
+    columns = ", ".join(
+        quoted(c.name) if present is None or c.name in present else f"NULL::{sql_type(c.type)} AS {quoted(c.name)}"
+        for c in schema.columns
+    )
     options = "union_by_name = true"
     if schema.partition_by:
         partition = schema.column(schema.partition_by)

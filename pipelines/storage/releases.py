@@ -40,6 +40,11 @@ class Release:
     sessions: dict[str, list[Any]]
     supersedes: str | None
 
+    def built_with(self, exchange: str) -> str | None:
+        """What made an exchange's derived tables, as recorded; None where that is not known."""
+        found: dict[str, str] = self.config.get("built_with", {})
+        return found.get(exchange)
+
     def versions(self, exchange: str) -> dict[str, int]:
         """Table versions of one exchange; empty when the release has nothing of it."""
         return self.table_versions.get(exchange, {})
@@ -53,8 +58,12 @@ def record_release(
     code_version: str,
     config: Mapping[str, Any],
     sessions: list[Any],
+    built_with: str | None = None,
 ) -> tuple[Release, bool]:
     """Record a release of one exchange's versions, carrying the other exchanges over.
+
+    `built_with` says what made this exchange's derived tables (code, indicators): the release's own code version is that of
+    the exchange built last, while the tables of the others are older.
 
     Returns the release and whether it is new: unchanged versions, code and configuration return the last one.
     """
@@ -62,6 +71,9 @@ def record_release(
     carried = last.table_versions if last else {}
     merged: TableVersions = {**carried, exchange: dict(sorted(versions.items()))}
     merged = dict(sorted(merged.items()))
+    if built_with is not None:
+        made = last.config.get("built_with", {}) if last else {}
+        config = {**config, "built_with": {**made, exchange: built_with}}
     content = json.dumps([merged, code_version, dict(config)], sort_keys=True)
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
     if last and last.fingerprint == fingerprint:

@@ -149,3 +149,29 @@ def widen_min(source: Floats, target: Floats, shift: int, stop: int) -> None:
     joined = target[shift:stop]
     for i in range(older.size):
         joined[i] = newer[i] if newer[i] < older[i] else older[i]
+
+
+@kernel
+def highest(values: Floats, window: int, stop: int) -> Floats:
+    """Return, for each of the first `stop` values, the highest of the last `window`; whole from the window-th value on."""
+    current, other = values[:stop].copy(), np.empty(stop)
+    width = 1
+    while width < window:
+        shift = min(width, window - width)
+        widen_max(current, other, shift, stop)
+        current, other = other, current
+        width += shift
+    return current
+
+
+@kernel
+def lowest(values: Floats, window: int, stop: int) -> Floats:
+    """Return, for each of the first `stop` values, the lowest of the last `window`; whole from the window-th value on."""
+    current, other = values[:stop].copy(), np.empty(stop)
+    width = 1
+    while width < window:
+        shift = min(width, window - width)
+        widen_min(current, other, shift, stop)
+        current, other = other, current
+        width += shift
+    return current

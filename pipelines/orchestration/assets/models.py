@@ -17,6 +17,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
 
+from pipelines.orchestration.describe import schema_metadata
 from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
@@ -64,6 +65,18 @@ class ExchangeTranslator(DagsterDbtTranslator):
         if name in DERIVED:
             return table_key(self.mic, name)
         return dg.AssetKey([self.mic, dbt_resource_props["fqn"][1], name])
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """dbt's own; the columns of lake tables from their schema, which knows plugged-in and chosen indicators too."""
+        metadata = dict(super().get_metadata(dbt_resource_props))
+        if dbt_resource_props["resource_type"] == "model" and dbt_resource_props["name"] in DERIVED:
+            schema, _ = DERIVED[dbt_resource_props["name"]]
+            metadata["dagster/column_schema"] = schema_metadata(schema)
+        return metadata
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The model's description alone; the SQL is a file beside it, and the catalog shows one line."""
+        return str(dbt_resource_props.get("description") or "")
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Indicator models and what leads to them; scanners, marts and what leads to them."""
