@@ -107,6 +107,8 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "data_quality_metrics",
                 "indicators_daily",
                 "indicators_1m",
+                "indicator_state_daily",
+                "indicator_state_1m",
                 "instruments",
                 "instrument_aliases",
                 "bars_1m_extended",
