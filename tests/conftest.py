@@ -7,7 +7,7 @@ Does not live here: data of one part's tests (their own conftest or the test its
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -155,3 +155,12 @@ def dagster_road(road: Road, dbt_manifest: Path) -> Road:
     """A road whose home can run Dagster jobs at once: the manifest is in place."""
     shutil.copytree(dbt_manifest, road.settings.state_dir / "dbt" / "manifest")
     return road
+
+
+@pytest.fixture(scope="module")
+def module_road(tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Path) -> Iterator[Road]:
+    """A road that can run Dagster jobs, shared by the tests of one module: for what takes long to set up and is then only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        settings = make_home(tmp_path_factory.mktemp("module") / "home", patch)
+        shutil.copytree(dbt_manifest, settings.state_dir / "dbt" / "manifest")
+        yield Road(settings)

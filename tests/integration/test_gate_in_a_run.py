@@ -1,0 +1,176 @@
+"""The gate as a blocking check of the ingest job: a refused session changes nothing, the others go in, no way leads around it."""
+
+from datetime import date, datetime, timedelta
+from types import SimpleNamespace
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from pipelines.definitions import build_definitions
+from pipelines.orchestration.instance import open_instance
+from pipelines.orchestration.jobs import ingest_job_name
+from pipelines.orchestration.keys import staged_key, table_key
+from pipelines.orchestration.launch import ingest
+from pipelines.quality.batches import read_batch, stage_order
+from pipelines.quality.ingest import run_gate
+from pipelines.quality.orders import save_order
+from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable
+
+BEFORE, BAD, NEXT = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+CHECK = dg.AssetCheckKey(staged_key("XNYS", "bars_1m"), "gate_bars_1m")
+
+
+def minutes(day: date, *, close: float = 100.0, odd: float | None = None) -> list[tuple[object, ...]]:
+    """A session's first hour; one of its minutes may be at a price of its own."""
+    opened = datetime.fromisoformat(f"{day} 09:30")
+    prices = [odd if odd and n == 30 else close for n in range(60)]
+    return [("ODD", opened + timedelta(minutes=n), p, p, p, p, 100) for n, p in enumerate(prices)]
+
+
+@pytest.fixture(scope="module")
+def case(module_road, bars_csv) -> SimpleNamespace:
+    """Two sessions in the lake, then a delivery that restates both, one with a minute at a hundredfold, and adds a third."""
+    road = module_road
+    first = ingest(road.settings, road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)]))))
+    before = road.rows("bars_1m")
+    rows = [*minutes(BEFORE, close=100.5), *minutes(BAD, odd=10_000.0), *minutes(NEXT)]
+    order = road.order(road.deliver("second.csv", bars_csv(rows)))
+    report = ingest(road.settings, order)
+    with open_instance(road.settings) as instance:
+        # Newest first: the run that published the rest, the run that the gate stopped, the first delivery.
+        runs = instance.get_runs()
+        stopped = instance.all_logs(runs[1].run_id)
+    return SimpleNamespace(road=road, first=first, before=before, order=order, report=report, runs=runs, stopped=stopped)
+
+
+def test_the_refused_session_is_as_it_was_and_the_others_are_published(case: SimpleNamespace) -> None:
+    after = case.road.rows("bars_1m")
+    assert case.first.exit_code == 0
+    assert after.filter(pl.col("session_date") == BAD).equals(case.before.filter(pl.col("session_date") == BAD))
+    closes = dict(after.group_by("session_date").agg(pl.col("close").unique()).rows())
+    assert closes == {BEFORE: [100.5], BAD: [100.0], NEXT: [100.0]}
+    superseded = case.road.rows("bars_1m_superseded")
+    assert superseded["session_date"].unique().to_list() == [BEFORE]
+
+
+def test_the_report_names_session_and_expectation_and_ends_with_one(case: SimpleNamespace) -> None:
+    report = case.report
+    assert report.exit_code == 1
+    assert report.refused == {"bars_1m": [f"refused: {BAD}: range_is_possible"]}
+    assert report.tables["bars_1m"] == {
+        "read": 180,
+        "accepted": 60,
+        "unchanged": 0,
+        "restated": 60,
+        "duplicates": 0,
+        "quarantined": 60,
+    }
+    assert [f["status"] for f in report.files] == ["accepted"]
+
+
+def test_the_first_run_fails_at_the_check_before_anything_of_the_table_is_written(case: SimpleNamespace) -> None:
+    assert [r.status for r in case.runs] == [
+        dg.DagsterRunStatus.SUCCESS,
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.SUCCESS,
+    ]
+    events = [e.dagster_event for e in case.stopped if e.dagster_event]
+    made = {e.asset_key for e in events if e.is_step_materialization}
+    assert staged_key("XNYS", "bars_1m") in made
+    assert table_key("XNYS", "bars_1m") not in made
+    (verdict,) = [
+        e.asset_check_evaluation_data
+        for e in events
+        if e.event_type_value == "ASSET_CHECK_EVALUATION" and not e.event_specific_data.passed
+    ]
+    assert (verdict.asset_check_key, verdict.severity, verdict.blocking) == (CHECK, dg.AssetCheckSeverity.ERROR, True)
+    assert verdict.description == f"refused: {BAD}: range_is_possible"
+    assert "range_is_possible | critical" in verdict.metadata["failed"].value
+    assert str(BAD) in verdict.metadata["failed"].value
+    assert (verdict.metadata["sessions"].value, verdict.metadata["sessions_refused"].value) == (3, 1)
+
+
+def test_rows_of_the_refused_session_lie_in_quarantine_once(case: SimpleNamespace) -> None:
+    held = case.road.rows("quarantine")
+    assert held.group_by("table_name", "rule", "session_date").len().rows() == [
+        ("bars_1m", "session_refused:range_is_possible", BAD, 60)
+    ]
+    assert held["row_number"].n_unique() == 60
+
+
+def test_the_same_delivery_again_is_unchanged_and_still_kept_out(case: SimpleNamespace) -> None:
+    version = case.road.table("bars_1m").version()
+    again = ingest(case.road.settings, case.order)
+    assert again.tables["bars_1m"] == {
+        "read": 180,
+        "accepted": 0,
+        "unchanged": 120,
+        "restated": 0,
+        "duplicates": 0,
+        "quarantined": 60,
+    }
+    assert case.road.table("bars_1m").version() == version
+    assert case.road.rows("quarantine").height == 60
+
+
+def run_without_checks(road, order, *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
+    """Some assets of the ingest job, and none of its checks, on an order that is staged already: as the UI can launch it."""
+    save_order(order, road.settings.state_dir)
+    config = {**QUIET, "ops": {"XNYS__raw_files": {"config": {"order_id": order.order_id, "already_staged": True}}}}
+    job = build_definitions(road.settings).resolve_job_def(ingest_job_name("XNYS"))
+    part = job.get_subset(asset_selection={table_key("XNYS", "raw_files"), *keys}, asset_check_selection=set())
+    with open_instance(road.settings) as instance:
+        return part.execute_in_process(instance=instance, run_config=config, partition_key="2024-01-05", raise_on_error=False)
+
+
+def why(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = [e for e in result.all_events if e.is_step_failure]
+    return f"{event.step_key}: {event.step_failure_data.error.cause.message.strip()}"
+
+
+@pytest.fixture
+def sound(case: SimpleNamespace, bars_csv, request: pytest.FixtureRequest):
+    """An order of a sound session, staged and not judged; different bytes for each test."""
+    road, price = case.road, 100 + len(request.node.name)
+    rows = [("SOUND", "2024-01-05", price, price + 1, price - 1, price, 100)]
+    order = road.order(road.deliver("sound.csv", bars_csv(rows)))
+    return order, stage_order(road.lake, order, load_sources(), road.settings.state_dir)
+
+
+def sound_rows(case: SimpleNamespace) -> int:
+    return LakeTable(case.road.lake.table_uri("XNYS", "bars_daily"), case.road.table("bars_daily").schema).read().height
+
+
+def test_a_run_that_leaves_the_check_out_publishes_nothing(case: SimpleNamespace, sound) -> None:
+    order, _ = sound
+    before = sound_rows(case)
+    result = run_without_checks(case.road, order, staged_key("XNYS", "bars_daily"), table_key("XNYS", "bars_daily"))
+    assert not result.success
+    assert "NoPassError" in why(result)
+    assert "run the check gate_bars_daily on staged_bars_daily first" in why(result)
+    assert not result.get_asset_check_evaluations()
+    assert sound_rows(case) == before
+
+
+def test_rows_changed_after_their_pass_are_not_published(case: SimpleNamespace, sound) -> None:
+    order, folder = sound
+    state, before = case.road.settings.state_dir, sound_rows(case)
+    run_gate(case.road.lake, "XNYS", "bars_daily", folder, state)
+    read_batch(folder, "bars_daily").with_columns(close=pl.col("close") + 0.5).write_parquet(folder / "bars_daily.parquet")
+    result = run_without_checks(case.road, order, table_key("XNYS", "bars_daily"))
+    assert not result.success
+    assert "NoPassError" in why(result)
+    assert sound_rows(case) == before
+
+
+def test_a_pass_counts_for_a_later_run_of_the_same_rows_and_suite(case: SimpleNamespace, sound) -> None:
+    """The other side of the two tests before: it is the missing pass that refuses, not the selection."""
+    order, folder = sound
+    before = sound_rows(case)
+    run_gate(case.road.lake, "XNYS", "bars_daily", folder, case.road.settings.state_dir)
+    result = run_without_checks(case.road, order, table_key("XNYS", "bars_daily"))
+    assert result.success
+    assert sound_rows(case) == before + 1

@@ -1,0 +1,119 @@
+"""The graph of assets: nothing hangs in the air, everything says what it is, and no check disarms the gate."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines.definitions import build_definitions
+from pipelines.orchestration.assets.models import model_assets
+from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
+from pipelines.orchestration.keys import EXTERNAL, INGESTED, staged_key, table_key
+from pipelines.settings import Settings
+
+MICS = ("XNSE", "XNYS")
+
+
+@pytest.fixture(scope="module")
+def settings(module_road) -> Settings:
+    return module_road.settings.model_copy(update={"exchanges": MICS})
+
+
+@pytest.fixture(scope="module")
+def definitions(settings: Settings) -> dg.Definitions:
+    return build_definitions(settings)
+
+
+@pytest.fixture(scope="module")
+def graph(definitions: dg.Definitions):
+    return definitions.resolve_asset_graph()
+
+
+def unknown_externals(graph) -> set[str]:
+    """Keys that no asset makes and that nobody declared: what a mistyped dependency turns into, without any error."""
+    outside = graph.get_all_asset_keys() - graph.executable_asset_keys
+    allowed = {table_key(mic, name) for mic in MICS for name in EXTERNAL}
+    return {k.to_user_string() for k in outside - allowed if not (len(k.path) == 3 and k.path[1] == "build")}
+
+
+def test_every_asset_from_outside_is_on_the_list(graph) -> None:
+    assert unknown_externals(graph) == set()
+
+
+def test_what_a_build_prepares_beside_the_lake_is_what_models_may_read_and_no_more(graph) -> None:
+    """`build/*` are relations that a build makes for its models: the windows of the run, and what the last build left."""
+    prepared = {k.path[2] for k in graph.get_all_asset_keys() - graph.executable_asset_keys if k.path[1] == "build"}
+    windows, carried = (
+        {"window_daily", "window_1m", "sessions"},
+        {"indicator_state_daily", "indicator_state_1m", "indicators_daily"},
+    )
+    assert prepared == windows | carried
+
+
+def test_a_mistyped_dependency_would_be_seen(definitions: dg.Definitions) -> None:
+    @dg.asset(deps=[dg.AssetKey(["XNYS", "bars_dayly"])])
+    def reader() -> None: ...
+
+    seen = unknown_externals(dg.Definitions.merge(definitions, dg.Definitions(assets=[reader])).resolve_asset_graph())
+    assert seen == {"XNYS/bars_dayly"}
+
+
+def test_every_asset_has_a_group_and_says_what_it_is(graph) -> None:
+    nodes = [graph.get(key) for key in graph.executable_asset_keys]
+    assert {node.group_name for node in nodes} == {"sources", "lake", "indicators", "scanners", "research", "live", "release"}
+    assert [node.key.to_user_string() for node in nodes if not (node.description or "").strip()] == []
+
+
+def test_exchanges_have_the_same_assets_under_their_own_names(graph) -> None:
+    by_mic = {mic: {tuple(k.path[1:]) for k in graph.executable_asset_keys if k.path[0] == mic} for mic in MICS}
+    assert by_mic["XNSE"] == by_mic["XNYS"]
+    assert sum(map(len, by_mic.values())) == len(graph.executable_asset_keys)
+    crossing = [(a, b) for a in graph.get_all_asset_keys() for b in graph.get(a).parent_keys if a.path[0] != b.path[0]]
+    assert crossing == []
+
+
+def test_every_gate_check_blocks_and_is_a_step_of_its_own(graph, definitions: dg.Definitions) -> None:
+    """Blocking means: what lies downstream of the staged table does not run. A check inside a step that makes assets cannot."""
+    for mic in MICS:
+        job = definitions.resolve_job_def(ingest_job_name(mic))
+        for table in INGESTED:
+            check = dg.AssetCheckKey(staged_key(mic, table), f"gate_{table}")
+            assert graph.get(check).blocking
+            assert list(graph.get_check_keys_for_assets({staged_key(mic, table)})) == [check]
+            ops = [a for a in graph.assets_defs if check in a.check_keys]
+            assert [list(op.keys) for op in ops] == [[]]
+            assert check in job.asset_layer.asset_graph.asset_check_keys
+            assert staged_key(mic, table) in graph.get(table_key(mic, table)).parent_keys
+
+
+def test_dbt_owns_no_check_on_staged_or_ingested_tables(settings: Settings) -> None:
+    """A dbt test of a source that became a check on the lake asset would silently disarm the gate's block."""
+    for mic in MICS:
+        gated = {key for table in INGESTED for key in (staged_key(mic, table), table_key(mic, table))}
+        owned = {check.asset_key for check in model_assets(mic, settings.manifest_dir).check_keys}
+        assert owned
+        assert owned & gated == set()
+
+
+def test_the_nightly_job_makes_everything_that_ingest_and_live_scan_do_not(graph, definitions: dg.Definitions) -> None:
+    for mic in MICS:
+        ingest = definitions.resolve_job_def(ingest_job_name(mic)).asset_layer.executable_asset_keys
+        nightly = definitions.resolve_job_def(nightly_job_name(mic)).asset_layer.executable_asset_keys
+        assert ingest & nightly == set()
+        rest = {k for k in graph.executable_asset_keys if k.path[0] == mic} - ingest - nightly
+        assert rest == {table_key(mic, "signals_live")}
+        assert table_key(mic, "release") in nightly
+
+
+def test_a_released_table_is_made_before_the_release(graph) -> None:
+    """The release waits for whatever it publishes, directly or through what it waits for."""
+    for mic in MICS:
+        before = graph.get_ancestor_asset_keys(table_key(mic, "release"))
+        made = {k for k in graph.executable_asset_keys if k.path[0] == mic and len(k.path) == 2}
+        after = {table_key(mic, "signals_live"), table_key(mic, "release")}
+        assert {k.to_user_string() for k in made - before - after} == set()
+
+
+def test_the_workspace_file_loads_these_definitions() -> None:
+    root = Path(__file__).parents[3]
+    assert "pipelines.definitions" in (root / "workspace.yaml").read_text()
