@@ -1,0 +1,105 @@
+"""Sessions that arrive one by one, late, restated or with a late split give what one build of everything gives."""
+
+import math
+from datetime import date
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.bundled import bundled_folder
+
+pytestmark = pytest.mark.slow
+
+#: A restated row becomes known when its file arrives, in whatever order it is built; releases are named by their sequence.
+OBSERVED = ("release_id", "superseded_by_batch")
+RESTATED = date(2014, 5, 20)
+
+
+@pytest.fixture(scope="module")
+def delivered(based_home: Any, new_home: Any, tape: Any, market: Any, tmp_path_factory: Any) -> SimpleNamespace:
+    """A home that ran a nightly after every delivery, and one that took in the same deliveries and ran a single one."""
+    folder = tmp_path_factory.mktemp("deliveries")
+    first, late, split, last = market.SESSIONS[:4]
+    restated = [_with_close(line, 187.0) for line in tape.daily(RESTATED, RESTATED, ["IBM"])]
+    factors = bundled_folder() / "lean" / "equity" / "usa" / "factor_files" / "aapl.csv"
+    deliveries = [
+        ("csv", tape.delivery(folder, first)),
+        ("csv", [*tape.delivery(folder, split)]),
+        ("csv", [market.write(folder / "restated.csv", restated), *tape.delivery(folder, late)]),
+        ("lean", [factors]),
+        ("csv", tape.delivery(folder, last)),
+    ]
+    stepwise, at_once = based_home("stepwise"), new_home("at_once")
+    at_once.ingest(*tape.base(folder), received=market.arrival(0))
+    for day, (reader, files) in enumerate(deliveries, start=1):
+        stepwise.ingest(*files, received=market.arrival(day), reader=reader)
+        stepwise.nightly()
+        at_once.ingest(*files, received=market.arrival(day), reader=reader)
+    at_once.nightly(full=True)
+    return SimpleNamespace(stepwise=stepwise, at_once=at_once, deliveries=deliveries)
+
+
+def _with_close(line: str, close: float) -> str:
+    symbol, day, opening, high, low, _, volume = line.split(",")
+    return f"{symbol},{day},{opening},{max(float(high), close)},{min(float(low), close)},{close},{volume}"
+
+
+def test_every_delivery_is_a_release(delivered: Any) -> None:
+    assert len(delivered.stepwise.releases()) == 1 + len(delivered.deliveries)
+    assert len(delivered.at_once.releases()) == 1
+
+
+def test_built_step_by_step_equals_built_at_once(delivered: Any, market: Any) -> None:
+    tables = (*market.INGESTED, *market.DERIVED)
+    stepwise, at_once = (home.fingerprints(tables, OBSERVED) for home in (delivered.stepwise, delivered.at_once))
+    assert {name for name in tables if stepwise[name] != at_once[name]} == set()
+    assert delivered.stepwise.rows("indicators_1m").height > 1000
+    assert delivered.stepwise.rows("bars_daily_superseded").height == 1
+
+
+def test_a_split_learned_late_carries_the_average_into_the_new_basis(delivered: Any) -> None:
+    aapl = pl.col("symbol") == "AAPL"
+    until = pl.col("session_date") <= date(2014, 6, 9)
+    bars = delivered.stepwise.rows("bars_daily").filter(aapl, until).sort("session_date").tail(20)
+    closes = bars["close"].to_list()
+    # Seven new shares for one on 9 June 2014: the nineteen closes before are worth a seventh each.
+    expected = math.fsum([*(close / 7 for close in closes[:-1]), closes[-1]]) / 20
+
+    found = delivered.stepwise.rows("indicators_daily").filter(aapl, pl.col("session_date") == date(2014, 6, 9))
+
+    assert bars["session_date"].to_list()[-1] == date(2014, 6, 9)
+    assert found["sma_20"].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_restated_close_is_what_the_indicators_saw(delivered: Any) -> None:
+    ibm = pl.col("symbol") == "IBM"
+    bars = delivered.stepwise.rows("bars_daily").filter(ibm, pl.col("session_date") <= date(2014, 6, 4))
+    closes = bars.sort("session_date").tail(20)["close"].to_list()
+    found = delivered.stepwise.rows("indicators_daily").filter(ibm, pl.col("session_date") == date(2014, 6, 4))
+    assert 187.0 in closes
+    assert found["sma_20"].item() == pytest.approx(math.fsum(closes) / 20, rel=1e-12)
+
+
+def test_the_same_deliveries_again_change_no_table_and_publish_nothing(delivered: Any, market: Any) -> None:
+    home = delivered.stepwise
+    versions, releases = home.versions(), home.releases()
+
+    for day, (reader, files) in enumerate(delivered.deliveries, start=1):
+        report = home.ingest(*files, received=market.arrival(20 + day), reader=reader)
+        assert all(row["accepted"] == row["restated"] == 0 for row in report.tables.values())
+    home.nightly()
+
+    assert home.versions() == versions
+    assert home.releases() == releases
+
+
+def test_a_full_rebuild_of_the_same_lake_changes_no_table_and_publishes_nothing(delivered: Any) -> None:
+    home = delivered.stepwise
+    versions, releases = home.versions(), home.releases()
+
+    home.nightly(full=True)
+
+    assert {name: (versions[name], now) for name, now in home.versions().items() if versions[name] != now} == {}
+    assert home.releases() == releases

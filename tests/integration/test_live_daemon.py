@@ -1,0 +1,218 @@
+"""Live batches under the real Dagster daemon: each is scanned once, and as the nightly run would."""
+
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from pipelines.dagster_process import command, environment
+from pipelines.live.inbox import run_key
+from pipelines.live.scan import scan_batch
+from pipelines.market.tables import TABLES
+from pipelines.orchestration.instance import open_instance
+from pipelines.orchestration.jobs import live_scan_job_name
+from pipelines.storage.fingerprint import fingerprint
+
+pytestmark = pytest.mark.slow
+
+NOON = "12:00"
+#: What a live signal says, without how it came about.
+SAID = ["signal_id", "symbol", "session_date", "ts", "signal_type", "entry_price", "target_price", "stop_loss", "confidence_score"]
+
+
+class Feed:
+    """A home with its inbox, and the daemon that watches it."""
+
+    def __init__(self, home: Any, market: Any) -> None:
+        self.home, self.market = home, market
+        self.inbox = home.settings.inbox_dir / home.mic
+        self.inbox.mkdir(parents=True)
+        self.log = home.folder / "daemon.log"
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                command("dagster-daemon", "run"),
+                cwd=self.home.folder,
+                env={**environment(self.home.settings), **self.home.environment(DAGSTER_HOME=str(self.home.settings.dagster_home))},
+                stdout=log,
+                stderr=log,
+                # A group of its own: the servers that it starts end with it.
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        if self.daemon is None:
+            return
+        group = self.daemon.pid
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.market.kill(self.daemon)
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        self.daemon = None
+
+    def drop(self, name: str, lines: list[str]) -> Path:
+        """A batch as a feed drops it: written under a hidden name, renamed when complete."""
+        hidden = self.market.write(self.inbox / f".{name}", lines)
+        return hidden.rename(self.inbox / name)
+
+    def runs(self) -> list[tuple[str, str]]:
+        """(batch, status) of every live run, oldest first."""
+        with open_instance(self.home.settings) as instance:
+            found = instance.get_run_records(dg.RunsFilter(job_name=live_scan_job_name(self.home.mic)), ascending=True)
+        return [(r.dagster_run.tags["marketlake/batch"], r.dagster_run.status.value) for r in found]
+
+    def wait_for(self, *expected: tuple[str, str]) -> None:
+        self.market.wait_until(
+            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=120
+        )
+
+    def ticks(self) -> int:
+        """How often the sensor has looked into the inbox."""
+        with open_instance(self.home.settings) as instance:
+            state = next((s for s in instance.all_instigator_state() if s.name.endswith("_live_inbox")), None)
+            return 0 if state is None else len(instance.get_ticks(state.instigator_origin_id, state.selector_id))
+
+    def wait_for_ticks(self, more: int) -> None:
+        before = self.ticks()
+        self.market.wait_until(lambda: self.ticks() >= before + more, f"{more} more ticks of the sensor", seconds=120)
+
+    def failure(self, batch: str) -> str:
+        """Why the run of a batch failed, as the UI shows it."""
+        with open_instance(self.home.settings) as instance:
+            (record,) = instance.get_run_records(
+                dg.RunsFilter(tags={"marketlake/batch": batch}, statuses=[dg.DagsterRunStatus.FAILURE])
+            )
+            events = instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            error = events[0].dagster_event.step_failure_data.error
+            while error.cause:
+                error = error.cause
+            return str(error.message)
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-800:] if self.log.exists() else ""
+
+
+@pytest.fixture(scope="module")
+def batches(tape: Any, market: Any) -> tuple[list[str], list[str]]:
+    """AAPL's minutes of a session until noon and after it, raised from 11:00 on so that they break out on a large volume."""
+    found = []
+    for line in tape.minutes(market.SESSIONS[0]):
+        symbol, moment, *prices, volume = line.split(",")
+        if not "09:30" <= moment[-5:] <= "15:59":
+            continue
+        rise = 1.05 if moment[-5:] >= "11:00" else 1.0
+        found.append(",".join([symbol, moment, *(f"{float(p) * rise:.4f}" for p in prices), str(int(volume) * 12)]))
+    morning = [line for line in found if line.split(",")[1][-5:] < NOON]
+    return morning, found[len(morning) :]
+
+
+@pytest.fixture(scope="module")
+def feed(based_home: Any, market: Any) -> Any:
+    made = Feed(based_home("live"), market)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def scanned(feed: Feed, batches: Any) -> Feed:
+    """Both batches dropped, one after the other, and scanned."""
+    morning, afternoon = batches
+    feed.drop("morning.csv", morning)
+    feed.wait_for(("morning.csv", "SUCCESS"))
+    feed.drop("afternoon.csv", afternoon)
+    feed.wait_for(("morning.csv", "SUCCESS"), ("afternoon.csv", "SUCCESS"))
+    return feed
+
+
+def test_the_daemon_writes_what_a_scan_in_process_writes(scanned: Feed, new_home: Any, market: Any) -> None:
+    other = new_home("in_process")
+    # Neither the journal nor live signals: the daemon wrote those, and versions() leaves them out.
+    for table in scanned.home.versions():
+        shutil.copytree(scanned.home.folder / "lake" / "XNYS" / table, other.folder / "lake" / "XNYS" / table)
+    shutil.copytree(scanned.home.folder / "lake" / "releases", other.folder / "lake" / "releases")
+    for name in ("morning.csv", "afternoon.csv"):
+        path = scanned.inbox / name
+        manifest = other.settings.manifest_dir / "manifest.json"
+        scan_batch(other.lake, "XNYS", path, manifest, run_key=run_key("XNYS", path))
+
+    for table in ("bars_1m_live", "signals_live"):
+        ours, theirs = (fingerprint(h.rows(table), TABLES[table]) for h in (other, scanned.home))
+        assert ours == theirs, table
+    live = pl.col("mode") == "live"
+    runs = [h.rows("scanner_runs").filter(live).select("as_of_ts", "signals").sort("as_of_ts") for h in (other, scanned.home)]
+    assert runs[0].equals(runs[1])
+    assert scanned.home.rows("bars_1m_live").height == 390
+
+
+def test_the_live_signal_at_the_close_is_the_nightly_one(scanned: Feed, based_home: Any, market: Any, batches: Any) -> None:
+    session = market.SESSIONS[0]
+    minutes = [line.split(",") for line in (*batches[0], *batches[1])]
+    highs, lows = [float(m[3]) for m in minutes], [float(m[4]) for m in minutes]
+    volume = sum(int(m[6]) for m in minutes)
+    bar = f"AAPL,{session},{minutes[0][2]},{max(highs)},{min(lows)},{minutes[-1][5]},{volume}"
+    nightly = based_home("nightly")
+    nightly.ingest(market.write(nightly.folder / "bar.csv", [bar]), received=market.arrival(1))
+    nightly.nightly()
+
+    def at_the_close(table: str, home: Any) -> pl.DataFrame:
+        rows = home.rows(table).filter(pl.col("session_date") == session, pl.col("symbol") == "AAPL")
+        return rows.filter(pl.col("ts") == rows["ts"].max()).select(SAID)
+
+    live = at_the_close("signals_live", scanned.home)
+    assert str(live["ts"].item()) == f"{session} 20:00:00+00:00"
+    assert live["signal_type"].item() == "BUY"
+    assert live.equals(at_the_close("scanner_signals", nightly))
+
+
+def test_the_same_bytes_again_and_a_new_daemon_start_no_run(scanned: Feed, batches: Any) -> None:
+    before = scanned.runs()
+    scanned.drop("again.csv", batches[0])
+    scanned.wait_for_ticks(2)
+    assert scanned.runs() == before
+
+    scanned.stop()
+    scanned.start()
+    scanned.wait_for_ticks(2)
+
+    assert scanned.runs() == before
+
+
+def test_a_torn_file_fails_by_name_and_its_completed_form_is_scanned(scanned: Feed, batches: Any) -> None:
+    before, rows = scanned.runs(), scanned.home.rows("bars_1m_live")
+    signals = scanned.home.rows("signals_live")
+    whole = scanned.inbox / "torn.csv"
+    lines = [line.replace("AAPL", "IBM") for line in batches[0][:30]]
+    text = "\n".join(["symbol,date,open,high,low,close,volume", *lines]) + "\n"
+    whole.write_text(text[: len(text) - 40], encoding="utf-8")
+    scanned.wait_for(*before, ("torn.csv", "FAILURE"))
+    assert "torn.csv" in scanned.failure("torn.csv")
+    assert scanned.home.rows("bars_1m_live").equals(rows)
+    assert scanned.home.rows("signals_live").equals(signals)
+
+    whole.write_text(text, encoding="utf-8")
+    scanned.wait_for(*before, ("torn.csv", "FAILURE"), ("torn.csv", "SUCCESS"))
+
+    assert scanned.home.rows("bars_1m_live").filter(pl.col("symbol") == "IBM").height == 30
+
+
+def test_a_file_that_is_no_table_of_bars_fails_by_name_and_stops_nothing_behind_it(scanned: Feed, batches: Any) -> None:
+    before = scanned.runs()
+    (scanned.inbox / "no_bars.csv").write_text("hello,world\n1,2\n", encoding="utf-8")
+    scanned.drop("spy.csv", [line.replace("AAPL", "SPY") for line in batches[0][:5]])
+
+    scanned.wait_for(*before, ("no_bars.csv", "FAILURE"), ("spy.csv", "SUCCESS"))
+
+    assert "no_bars.csv" in scanned.failure("no_bars.csv")

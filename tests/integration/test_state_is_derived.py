@@ -1,0 +1,68 @@
+"""Deleting `.state/` changes nothing, nor does the zone of the machine; an exchange with little or no data is no fault."""
+
+import shutil
+from datetime import date
+from typing import Any
+
+import pytest
+
+from pipelines.market.calendar import calendar
+
+pytestmark = pytest.mark.slow
+
+
+def test_without_its_state_a_home_goes_on_as_if_nothing_had_happened(
+    based_home: Any, new_home: Any, tape: Any, market: Any, tmp_path: Any
+) -> None:
+    kept, lost = based_home("kept"), new_home("lost")
+    shutil.copytree(kept.folder / "lake", lost.folder / "lake")
+    (lost.folder / "marketlake.duckdb").symlink_to(f".state/catalogue/{kept.releases()[-1].release_id}.duckdb")
+    shutil.rmtree(lost.settings.state_dir)
+    files = tape.delivery(tmp_path, market.SESSIONS[0])
+
+    for home in (kept, lost):
+        home.ingest(*files, received=market.arrival(1))
+        home.nightly()
+
+    tables = (*market.INGESTED, *market.DERIVED)
+    assert lost.fingerprints(tables) == kept.fingerprints(tables)
+    assert lost.versions() == kept.versions()
+    assert [r.fingerprint for r in lost.releases()] == [r.fingerprint for r in kept.releases()]
+
+
+def test_a_nightly_of_an_exchange_without_a_bar_says_so_and_leaves_no_trace_of_a_fault(new_home: Any) -> None:
+    home = new_home("empty", "XNSE")
+    code, output = home.run("nightly", "--json")
+    assert code == 0, output[-2000:]
+    assert "Traceback" not in output
+    code, output = home.run("sql", "select count(*) as bars from bars_daily", "--format", "csv")
+    assert (code, output.split()) == (0, ["bars", "0"])
+
+
+def test_three_shares_and_a_dozen_sessions_come_out_alike_in_every_zone_of_the_machine(
+    new_home: Any, market: Any, tmp_path: Any
+) -> None:
+    sessions = [s.session_date for s in calendar("XNSE").between(date(2024, 1, 1), date(2024, 1, 31))][:12]
+    daily = [
+        f"{symbol},{day},{base + n},{base + n + 2},{base + n - 2},{base + n + 1},{1000 + n}"
+        for symbol, base in (("INFY", 1500), ("TCS", 3700), ("ITC", 460))
+        for n, day in enumerate(sessions)
+    ]
+    # Times as an Indian vendor writes them, without a zone.
+    minutes = [f"INFY,{sessions[-1]} {9 + m // 60:02d}:{m % 60:02d},1510,1512,1509,1511,{m}" for m in range(15, 45)]
+    files = [market.write(tmp_path / "daily.csv", daily), market.write(tmp_path / "minutes.csv", minutes)]
+    found = {}
+    for zone in ("UTC", "Asia/Kolkata", "America/New_York"):
+        home = new_home("zone", "XNSE")
+        for arguments in (
+            ("ingest", *map(str, files), "--source", "csv", "--received-at", market.arrival(0).isoformat()),
+            ("nightly",),
+        ):
+            code, output = home.run(*arguments, TZ=zone)
+            assert code == 0, (zone, output[-2000:])
+        found[zone] = home.fingerprints((*market.INGESTED, *market.DERIVED))
+        assert home.rows("indicators_daily").height == 36
+        assert str(home.rows("bars_1m")["ts"].min()) == f"{sessions[-1]} 03:45:00+00:00"
+
+    assert found["Asia/Kolkata"] == found["UTC"]
+    assert found["America/New_York"] == found["UTC"]
