@@ -15,6 +15,7 @@ import duckdb
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.operations import RELEASES
+from pipelines.storage.adjusted import create_adjusted_views
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -23,6 +24,9 @@ from pipelines.storage.releases import Release, releases_frame
 
 #: Tables that are kept trimmed inside the file, so that the newest rows come without opening Parquet.
 _NEWEST = {"indicators_daily": 1, "bars_daily": 50}
+
+#: What the views in today's price basis read.
+_ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
 
 
 def publish_catalogue(
@@ -65,6 +69,8 @@ def write_catalogue(
         for name, schema in sorted(schemas.items()):
             connection.execute(f"CREATE VIEW {quoted(name)} AS {_union(lake, release, schema)}")
             _comment(connection, schema)
+        for view in create_adjusted_views(connection, schemas["indicators_daily"]) if schemas.keys() >= _ADJUSTABLE else ():
+            _comment(connection, view)
         _trim(connection)
         connection.register("history", releases_frame([r for r in history if r.sequence <= release.sequence]).to_arrow())
         connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
@@ -94,7 +100,7 @@ def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
             table = LakeTable(lake.table_uri(exchange, schema.name), schema)
             files = table.files(versions[schema.name])
             if files:
-                parts.append(select_files(schema, files))
+                parts.append(select_files(schema, files, table.columns(versions[schema.name])))
     body = " UNION ALL ".join(parts) if parts else select_files(schema, [])
     if schema.name != "scanner_signals":
         return body

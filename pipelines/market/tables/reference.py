@@ -1,7 +1,7 @@
 """Schemas of reference data: instruments, their names through time, corporate actions, sessions.
 
 Lives here: what is known about instruments and exchanges besides bars.
-Does not live here: how actions adjust prices (`market/corporate_actions.py`).
+Does not live here: how actions adjust prices (`storage/adjusted.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""Schemas of what is published as a view: computed by the reader's query from stored tables, never stored.
+
+Lives here: columns of the views in today's price basis.
+Does not live here: their SQL (`storage/adjusted.py`), stored tables (beside this module).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipelines.market.schema import DATE, REAL, Column, TableSchema
+from pipelines.market.tables.bars import BARS_DAILY, EXCHANGE, INSTRUMENT_ID, PROVENANCE
+
+#: Columns of daily bars that a split or a demerger rescales.
+ADJUSTED_PRICES = ("open", "high", "low", "close")
+
+_SPLIT_FACTOR = Column("split_factor", REAL, "Later splits, bonuses and capital reductions: old units per new.", unit="ratio")
+_DEMERGER_FACTOR = Column("demerger_factor", REAL, "Later demergers and rights issues: what they left of the price.", unit="ratio")
+_DIVIDEND_FACTOR = Column("dividend_factor", REAL, "Later dividends: product of 1 - amount / last close before.", unit="ratio")
+
+PRICE_FACTORS = TableSchema(
+    name="price_factors",
+    description="Factors of today's price basis, one row per instrument and interval between ex-dates; no row after the last.",
+    key=("exchange", "instrument_id", "before_session"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        Column("from_session", DATE, "First session of the interval; NULL for the beginning.", unit="date", nullable=True),
+        Column("before_session", DATE, "Ex-date that ends the interval: the first session after it.", unit="date"),
+        _SPLIT_FACTOR,
+        _DEMERGER_FACTOR,
+        _DIVIDEND_FACTOR,
+    ),
+)
+
+BARS_DAILY_ADJUSTED = TableSchema(
+    name="bars_daily_adjusted",
+    description="Daily bars in today's price basis: prices times split_factor and demerger_factor, volume over split_factor.",
+    key=BARS_DAILY.key,
+    columns=(
+        *(
+            replace(column, type=REAL, description=f"{column.description.removesuffix(', as traded.').rstrip('.')}, adjusted.")
+            if column.name in {*ADJUSTED_PRICES, "volume"}
+            else column
+            for column in BARS_DAILY.columns
+            if column not in PROVENANCE or column.name == "known_at"
+        ),
+        Column("close_total_return", REAL, "Adjusted close times dividend_factor: dividends reinvested.", unit="price"),
+        _SPLIT_FACTOR,
+        _DEMERGER_FACTOR,
+        _DIVIDEND_FACTOR,
+    ),
+)
+
+
+def with_factors(indicators: TableSchema) -> TableSchema:
+    """The view of an indicator table in today's price basis."""
+    return replace(
+        indicators,
+        name=f"{indicators.name}_adjusted",
+        description="Indicators in today's price basis: by its unit each column times the factors, or as stored.",
+        columns=(*indicators.columns, _SPLIT_FACTOR, _DEMERGER_FACTOR),
+        partition_by=None,
+    )
