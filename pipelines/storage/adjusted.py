@@ -78,7 +78,7 @@ _PRICE = f"({_SPLIT} * {_DEMERGER})"
 
 
 def create_adjusted_views(connection: duckdb.DuckDBPyConnection, indicators: TableSchema) -> tuple[TableSchema, ...]:
-    """Create the views on a catalogue that has bars_daily, corporate_actions and the table of `indicators`; return their schemas."""
+    """Create the views beside bars_daily, corporate_actions and the table of `indicators`; return their schemas."""
     connection.execute(_FACTORS)
     _create(connection, BARS_DAILY_ADJUSTED, "bars_daily", dict.fromkeys(ADJUSTED_PRICES, "price") | {"volume": "volume"})
     units = {column.name: column.unit or "" for column in indicators.columns}
