@@ -58,7 +58,7 @@ def ingest(
     wait: Wait = None,
     as_json: Json = False,
 ) -> None:
-    """Take vendor files through the gate into the lake. The same files again change nothing.
+    """Take vendor files through the gate into the lake. The same files again change nothing; `nightly` then publishes them.
 
     Example: marketlake ingest data/lean/equity/usa --source lean --exchange XNYS
     """
@@ -96,7 +96,7 @@ def ingest(
             if file["status"] == "refused":
                 say(f"refused: {file['path']}: {file['reason']}")
         for name, reasons in report.refused.items():
-            say(f"refused by the gate of {name}: {'; '.join(reasons)}")
+            say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)
     raise typer.Exit(report.exit_code)
 
@@ -162,7 +162,7 @@ def sql(
     release: Annotated[str | None, typer.Option(help="Query this release instead of the published one.", metavar="ID")] = None,
     output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet (to standard output).")] = "table",
 ) -> None:
-    """Query the published catalogue.
+    """Query the published catalogue. "show tables" lists what is there, "describe TABLE" its columns.
 
     Example: marketlake sql "select symbol, session_date, rsi_14 from indicators_daily order by session_date desc limit 5"
     """
@@ -178,7 +178,7 @@ def sql(
 
 @app.command()
 def releases(as_json: Json = False) -> None:
-    """List releases, newest first.
+    """List releases, newest first: the table versions that `sql` reads together.
 
     Example: marketlake releases
     """
@@ -197,7 +197,7 @@ def releases(as_json: Json = False) -> None:
             r.release_id,
             f"{r.created_at:%Y-%m-%d %H:%M:%S} UTC",
             r.code_version,
-            " ".join(f"{m} {s[:2]}" for m, s in r.sessions.items() if s),
+            ", ".join(f"{m} {s[0]} to {s[1]}" for m, s in r.sessions.items() if s),
         ]
         for r in found
     ]

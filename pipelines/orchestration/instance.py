@@ -13,9 +13,10 @@ import dagster as dg
 
 from pipelines.settings import Settings
 
-#: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work.
-PID_TAG = "marketlake/pid"
-STARTED_TAG = "marketlake/pid_started"
+#: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work. The UI hides
+#: tags with this prefix: they are for the machine.
+PID_TAG = ".dagster/marketlake_pid"
+STARTED_TAG = ".dagster/marketlake_pid_started"
 
 _CONFIG = """\
 # Written by marketlake when the home is set up; edit as you like.

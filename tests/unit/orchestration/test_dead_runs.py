@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.orchestration.instance import PID_TAG, fail_dead_runs, open_instance, process_tags
+from pipelines.orchestration.instance import PID_TAG, STARTED_TAG, fail_dead_runs, open_instance, process_tags
 from pipelines.settings import Settings
 from pipelines.storage.locks import home_lock
 
@@ -78,7 +78,7 @@ def test_a_run_at_work_is_left_alone_and_a_killed_one_is_failed_and_the_next_sta
 def test_a_process_that_took_over_the_id_of_a_dead_one_is_not_mistaken_for_it(home: Settings) -> None:
     """Process ids are used again; the time at which the process started tells them apart."""
     with open_instance(home) as instance:
-        tags = {**process_tags(), "marketlake/pid_started": "1"}
+        tags = {**process_tags(), STARTED_TAG: "1"}
         run = instance.create_run_for_job(short, status=dg.DagsterRunStatus.STARTED, tags=tags)
         alive = instance.create_run_for_job(short, status=dg.DagsterRunStatus.STARTED, tags=process_tags())
         foreign = instance.create_run_for_job(short, status=dg.DagsterRunStatus.STARTED)
