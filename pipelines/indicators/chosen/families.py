@@ -130,7 +130,7 @@ FAMILIES: Mapping[str, Family] = {
         Family("supertrend", (_WINDOW, _factor("multiplier", p.SUPERTREND_MULTIPLIER)), makers.supertrend),
         Family(
             "psar",
-            (Parameter("step", low=0.001, high=1, whole=False), Parameter("limit", low=0.001, high=1, whole=False)),
+            (Parameter("step", low=0.001, high=2, whole=False), Parameter("limit", low=0.001, high=2, whole=False)),
             makers.psar,
             _below_limit,
         ),
