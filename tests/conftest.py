@@ -158,9 +158,14 @@ def dagster_road(road: Road, dbt_manifest: Path) -> Road:
 
 
 @pytest.fixture(scope="module")
-def module_road(tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Path) -> Iterator[Road]:
-    """A road that can run Dagster jobs, shared by the tests of one module: for what takes long to set up and is then only read."""
+def module_road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """A road shared by the tests of one module: for what takes long to set up and is then mostly read."""
     with pytest.MonkeyPatch.context() as patch:
-        settings = make_home(tmp_path_factory.mktemp("module") / "home", patch)
-        shutil.copytree(dbt_manifest, settings.state_dir / "dbt" / "manifest")
-        yield Road(settings)
+        yield Road(make_home(tmp_path_factory.mktemp("module") / "home", patch))
+
+
+@pytest.fixture(scope="module")
+def module_dagster_road(module_road: Road, dbt_manifest: Path) -> Road:
+    """The same, ready to run Dagster jobs at once: the manifest is in place."""
+    shutil.copytree(dbt_manifest, module_road.settings.state_dir / "dbt" / "manifest")
+    return module_road

@@ -19,6 +19,8 @@ from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 
 BEFORE, BAD, NEXT = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
+pytestmark = pytest.mark.slow
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHECK = dg.AssetCheckKey(staged_key("XNYS", "bars_1m"), "gate_bars_1m")
 
@@ -31,9 +33,9 @@ def minutes(day: date, *, close: float = 100.0, odd: float | None = None) -> lis
 
 
 @pytest.fixture(scope="module")
-def case(module_road, bars_csv) -> SimpleNamespace:
+def case(module_dagster_road, bars_csv) -> SimpleNamespace:
     """Two sessions in the lake, then a delivery that restates both, one with a minute at a hundredfold, and adds a third."""
-    road = module_road
+    road = module_dagster_road
     first = ingest(road.settings, road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)]))))
     before = road.rows("bars_1m")
     rows = [*minutes(BEFORE, close=100.5), *minutes(BAD, odd=10_000.0), *minutes(NEXT)]

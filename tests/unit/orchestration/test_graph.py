@@ -15,8 +15,8 @@ MICS = ("XNSE", "XNYS")
 
 
 @pytest.fixture(scope="module")
-def settings(module_road) -> Settings:
-    return module_road.settings.model_copy(update={"exchanges": MICS})
+def settings(module_dagster_road) -> Settings:
+    return module_dagster_road.settings.model_copy(update={"exchanges": MICS})
 
 
 @pytest.fixture(scope="module")

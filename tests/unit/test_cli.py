@@ -1,0 +1,295 @@
+"""The command with wrong input: one clear line, no traceback, exit code 1 (nothing done, bad data) or 2 (wrong usage).
+
+Most tests call `main` in this process, as the program does; one starts the program itself.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main
+
+GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on standard error, which is all that a refused command prints."""
+        assert self.out == ""
+        assert re.fullmatch(r"error: [^\n]+\n", self.err), self.err
+        assert "Traceback" not in self.err
+        return self.err.removeprefix("error: ").rstrip("\n")
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def marketlake(home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process, on an empty home."""
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def good(home) -> Path:
+    path = home.home / "good.csv"
+    path.write_text(GOOD)
+    return path
+
+
+# --- ingest
+
+
+def test_a_file_that_does_not_exist_is_named(marketlake: Command) -> None:
+    ended = marketlake("ingest", "nowhere/bars.csv", "--source", "csv")
+    assert (ended.code, ended.complaint) == (2, "nowhere/bars.csv does not exist")
+
+
+def test_a_folder_without_files_for_the_source_is_named(marketlake: Command, home) -> None:
+    (home.home / "empty").mkdir()
+    ended = marketlake("ingest", "empty", "--source", "csv")
+    assert (ended.code, ended.complaint) == (2, "empty holds no file that source csv reads; name the files or another source")
+
+
+def test_a_mistyped_source_gets_the_right_one_suggested(marketlake: Command, good: Path) -> None:
+    ended = marketlake("ingest", str(good), "--source", "laen")
+    assert ended.code == 2
+    assert "unknown source 'laen'" in ended.complaint
+    assert "did you mean lean?" in ended.complaint
+    assert "csv, lean" in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("mic", "told"),
+    [
+        ("XNYX", "unknown exchange 'XNYX': not a market identifier code with a calendar; did you mean XNYS?"),
+        ("XLON", "XLON is not configured: add it to MARKETLAKE_EXCHANGES (now XNYS)"),
+    ],
+)
+def test_an_exchange_that_is_unknown_or_not_configured_is_told_apart(marketlake: Command, good: Path, mic: str, told: str) -> None:
+    ended = marketlake("ingest", str(good), "--source", "csv", "--exchange", mic)
+    assert (ended.code, ended.complaint) == (2, told)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--session", "2024-13-01", "--session: '2024-13-01' is no date; write it as YYYY-MM-DD"),
+        ("--session", "02.01.2024", "--session: '02.01.2024' is no date; write it as YYYY-MM-DD"),
+        (
+            "--received-at",
+            "2024-01-31 18:30",
+            "--received-at: '2024-01-31 18:30' has no offset; write it as 2024-01-31T18:30:00+05:30",
+        ),
+        ("--received-at", "soon", "--received-at: 'soon' is no moment; write it as 2024-01-31T18:30:00+05:30"),
+        (
+            "--timezone",
+            "Mars/Olympus",
+            "time zone 'Mars/Olympus' is not known; use an IANA name such as Asia/Kolkata or America/New_York",
+        ),
+        ("--option", "dmy", "--option: 'dmy' is not name=value"),
+    ],
+)
+def test_an_option_that_cannot_be_read_says_how_to_write_it(
+    marketlake: Command, good: Path, option: str, value: str, told: str
+) -> None:
+    ended = marketlake("ingest", str(good), "--source", "csv", option, value)
+    assert (ended.code, ended.complaint) == (2, told)
+
+
+@pytest.mark.slow
+def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_in(
+    marketlake: Command, dagster_road, good: Path
+) -> None:
+    """Eight damaged files and a good one in one command: each refusal names file and fault, and the good bar is in the lake."""
+    folder = dagster_road.settings.home / "in"
+    folder.mkdir()
+    header = GOOD.splitlines()[0]
+    damaged = {
+        "empty.csv": ("", r"empty|no rows|nothing"),
+        "header.csv": (header + "\n", r"no (data )?row|only a header|header"),
+        "cut.csv": (GOOD + "MSFT,2024-01-02,10,11,9", r"row 3: .*middle of the row"),
+        "ambiguous.csv": (header + "\nAAPL,03/04/2024,10,11,9,10,1\n", r"date_order"),
+        "letter.csv": ("Dear Sir,\nplease find attached\n", r"header|column"),
+        "baddate.csv": (header + "\nAAPL,yesterday,10,11,9,10,1\n", r"'yesterday'"),
+    }
+    for name, (text, _) in damaged.items():
+        (folder / name).write_text(text)
+    (folder / "broken.zip").write_bytes(b"PK\x03\x04 this is no archive")
+    with zipfile.ZipFile(folder / "whole.zip", "w") as archive:
+        archive.writestr("inside.csv", GOOD)
+    whole = (folder / "whole.zip").read_bytes()
+    (folder / "whole.zip").unlink()
+    (folder / "half.zip").write_bytes(whole[: len(whole) // 2])
+
+    ended = marketlake("ingest", str(good), str(folder), "--source", "csv", "--json")
+
+    assert "Traceback" not in ended.out + ended.err
+    report = json.loads(ended.out)
+    found = {Path(f["path"]).name: f for f in report["files"]}
+    assert {name: f["status"] for name, f in found.items()} == {
+        **dict.fromkeys([*damaged, "broken.zip", "half.zip"], "refused"),
+        "good.csv": "accepted",
+    }
+    for name, (_, told) in damaged.items():
+        assert name in found[name]["reason"]
+        assert re.search(told, found[name]["reason"]), found[name]["reason"]
+    for name in ("broken.zip", "half.zip"):
+        assert re.search(r"zip|archive", found[name]["reason"].replace(name, "")), found[name]["reason"]
+    assert all("\n" not in f.get("reason", "") for f in found.values())
+    assert ended.code == report["exit_code"] == 1
+    assert dagster_road.rows("bars_daily")["symbol"].to_list() == ["AAPL"]
+
+    # The same for people: a line a file on standard output.
+    again = marketlake("ingest", str(folder / "cut.csv"), "--source", "csv")
+    assert again.code == 1
+    assert re.search(r"^refused: \S*cut\.csv: .+$", again.out, re.MULTILINE)
+    assert "Traceback" not in again.err
+
+
+# --- sql and releases, before anything is released
+
+
+@pytest.mark.parametrize("query", ["select 1", "select * from bars_daily"])
+def test_a_query_before_the_first_release_says_how_to_make_one(marketlake: Command, query: str) -> None:
+    ended = marketlake("sql", query)
+    assert ended.code == 1
+    assert "marketlake nightly" in ended.complaint
+    assert "marketlake demo" in ended.complaint
+
+
+def test_a_release_that_does_not_exist_is_named(marketlake: Command) -> None:
+    ended = marketlake("sql", "select 1", "--release", "r_unknown")
+    assert ended.code == 1
+    assert "r_unknown" in ended.complaint
+
+
+def test_a_format_that_does_not_exist_lists_those_that_do(marketlake: Command) -> None:
+    ended = marketlake("sql", "select 1", "--format", "xlsx")
+    assert (ended.code, ended.complaint) == (2, "unknown format 'xlsx'; choose one of table, csv, json, parquet")
+
+
+def test_no_release_is_no_error(marketlake: Command) -> None:
+    ended = marketlake("releases")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "no release yet; run `marketlake nightly` or `marketlake demo`\n"
+    assert json.loads(marketlake("releases", "--json").out) == []
+
+
+# --- nightly, doctor, ui, sources
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--session", "2024-01-15"), "2024-01-15 (Monday) is no session of XNYS"),
+        (("--session", "15/01/2024"), "--session: '15/01/2024' is no date; write it as YYYY-MM-DD"),
+        (("--session", "1970-01-02"), "1970-01-02 lies outside the XNYS calendar, which is known from 1990-01-02 to 2027-12-31"),
+        (("--from", "2024-01-13", "--to", "2024-01-15"), "no session of XNYS lies between 2024-01-13 and 2024-01-15"),
+        (("--from", "2024-01-02"), "--from and --to go together"),
+        (("--session", "2024-01-02", "--from", "2024-01-02"), "give either --session or --from and --to, not both"),
+        (("--exchange", "xnys"), "unknown exchange 'xnys': not a market identifier code with a calendar"),
+    ],
+)
+def test_a_nightly_run_of_days_that_are_none_does_not_start(
+    marketlake: Command, home, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = marketlake("nightly", *arguments)
+    assert ended.code == 2
+    assert ended.complaint.startswith(told)
+    assert not home.state_dir.exists()
+
+
+def test_doctor_of_an_empty_home_says_what_is_missing_and_ends_with_one(marketlake: Command) -> None:
+    ended = marketlake("doctor", "--json")
+    findings = {f["check"]: f for f in json.loads(ended.out)}
+    assert ended.code == 1
+    assert [name for name, f in findings.items() if not f["ok"]] == ["release"]
+    assert "marketlake demo" in findings["release"]["advice"]
+    assert marketlake("doctor").out.count("!!") == 1
+
+
+def test_a_port_that_is_taken_ends_the_ui_before_anything_is_started(marketlake: Command, home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = marketlake("ui", "--port", str(port))
+    assert ended.code == 1
+    assert ended.complaint.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use; name another port with --port")
+    assert not home.dagster_home.exists()
+
+
+def test_sources_are_listed_for_people_and_machines(marketlake: Command) -> None:
+    assert [s["name"] for s in json.loads(marketlake("sources", "--json").out)] == ["csv", "lean"]
+    assert {line.split()[0] for line in marketlake("sources").out.splitlines()[1:] if line[0] != " "} == {"csv", "lean"}
+
+
+# --- every command
+
+
+@pytest.mark.parametrize("command", ["demo", "ingest", "sources", "nightly", "sql", "releases", "doctor", "ui"])
+def test_every_command_explains_itself_with_an_example(marketlake: Command, command: str) -> None:
+    ended = marketlake(command, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"Example: marketlake {command}" in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ingest",), ("ingest", "x.csv"), ("sql",), ("nightlyy",), ("ui", "--port", "0"), ("doctor", "--verbose")],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_two_and_says_where_help_is(marketlake: Command, arguments: tuple[str, ...]) -> None:
+    ended = marketlake(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "--help" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_setting_that_cannot_be_read_names_its_variable(marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETLAKE_WAIT_SECONDS", "soon")
+    ended = marketlake("releases")
+    assert ended.code == 2
+    assert ended.complaint.startswith("settings: MARKETLAKE_WAIT_SECONDS: Input should be a valid number")
+
+
+def test_the_program_itself_keeps_its_streams_clean(home, good: Path) -> None:
+    """The result goes to standard output, complaints to standard error, and nothing else of any library to either."""
+
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", starter, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=120
+        )
+
+    listed = program("releases", "--json")
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "[]\n", "")
+    wrong = program("ingest", str(good), "--source", "scv")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert re.fullmatch(r"error: unknown source 'scv'[^\n]+\n", wrong.stderr)

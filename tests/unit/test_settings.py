@@ -1,0 +1,68 @@
+"""Settings come from the environment and `.env` of the working directory, typed, and say which one is wrong."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.settings import Settings
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without any setting."""
+    import os
+
+    for name in [n for n in os.environ if n.startswith("MARKETLAKE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_any_setting_the_home_is_the_working_directory_and_mumbai_comes_first(bare: Path) -> None:
+    settings = Settings()
+    assert settings.home == bare
+    assert settings.exchanges == ("XNSE", "XNYS")
+    assert settings.lake_root == str(bare / "lake")
+    assert settings.catalogue_link == bare / "marketlake.duckdb"
+    assert settings.state_dir == bare / ".state"
+    assert settings.inbox_dir == bare / "inbox"
+
+
+def test_the_environment_wins_over_the_file(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bare / ".env").write_text("MARKETLAKE_EXCHANGES=XLON\nMARKETLAKE_WAIT_SECONDS=5\nUNRELATED=1\n")
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", " XNYS , XNSE,")
+    settings = Settings()
+    assert settings.exchanges == ("XNYS", "XNSE")
+    assert settings.lock_wait.total_seconds() == 5
+
+
+def test_a_lake_elsewhere_does_not_move_the_home(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETLAKE_LAKE_URI", "s3://bars/lake")
+    monkeypatch.setenv("MARKETLAKE_HOME", "desk")
+    settings = Settings()
+    assert (settings.lake_root, settings.home) == ("s3://bars/lake", bare / "desk")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EXCHANGES", " , "),
+        ("WAIT_SECONDS", "-1"),
+        ("BACKTEST_CASH", "0"),
+        ("KEEP_CATALOGUES_DAYS", "0"),
+        ("BACKTEST_COST_BPS", "x"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(bare: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"MARKETLAKE_{name}", value)
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert [e["loc"] for e in error.value.errors()] == [(name.lower(),)]
+
+
+def test_every_setting_is_in_the_example_and_nothing_else() -> None:
+    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    named = set(re.findall(r"^#?\s*MARKETLAKE_(\w+)=", example, re.MULTILINE))
+    assert named == {name.upper() for name in Settings.model_fields}
