@@ -60,7 +60,7 @@ def source(name: str) -> Source:
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {close[0]}?" if close else "."
     raise UnknownSourceError(f"unknown source {name!r}{hint} Known sources: {', '.join(known)}")
 
 
