@@ -160,6 +160,9 @@ def nightly(
 def sql(
     query: Annotated[str, typer.Argument(help="One statement, read-only.")],
     release: Annotated[str | None, typer.Option(help="Query this release instead of the published one.", metavar="ID")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="See bars, actions, instruments and signals as known then.", metavar="MOMENT")
+    ] = None,
     output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet (to standard output).")] = "table",
 ) -> None:
     """Query the published catalogue. "show tables" lists what is there, "describe TABLE" its columns.
@@ -171,7 +174,7 @@ def sql(
     if output not in FORMATS:
         fail(f"unknown format {output!r}; choose one of {', '.join(FORMATS)}", USAGE)
     try:
-        run_query(_settings(), query, release, output, sys.stdout)
+        run_query(_settings(), query, release, output, sys.stdout, _moment(as_of, "--as-of") if as_of else None)
     except QueryError as error:
         fail(str(error))
 

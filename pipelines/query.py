@@ -7,6 +7,7 @@ Does not live here: what a catalogue allows (`storage/query.py`).
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import IO
 
 import duckdb
@@ -15,6 +16,7 @@ from pipelines.console import table
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
+from pipelines.storage.as_of import show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
@@ -29,8 +31,10 @@ class QueryError(RuntimeError):
     """The query cannot be answered; the message is one line."""
 
 
-def run_query(settings: Settings, query: str, release_id: str | None, output: str, stream: IO[str]) -> None:
-    """Answer `query` from the published catalogue, or from that of `release_id`.
+def run_query(
+    settings: Settings, query: str, release_id: str | None, output: str, stream: IO[str], as_of: datetime | None = None
+) -> None:
+    """Answer `query` from the published catalogue, or from that of `release_id`; with `as_of` (aware) by what was known then.
 
     The table format shows the first 200 rows and says how many there are; the others write all. Raises QueryError.
     """
@@ -43,6 +47,8 @@ def run_query(settings: Settings, query: str, release_id: str | None, output: st
         elif not path.exists() and (last := latest_release(lake)) is not None:
             publish_catalogue(lake, last, schemas, all_releases(lake), settings.state_dir, path)
         with open_catalogue(path, lake) as connection:
+            if as_of is not None:
+                show_as_of(connection, as_of, {**schemas, "releases": TABLES["releases"]})
             _write(connection, query, output, stream)
     except (NoCatalogueError, NotAQueryError, UnknownReleaseError) as error:
         raise QueryError(str(error)) from error
