@@ -446,8 +446,8 @@ _HEAD = """<!-- Written by `python -m benchmarks.references`; a test says when i
 Each column is computed on the reference's own bars and compared with the reference's numbers. "Largest difference" is absolute,
 in the column's unit, over the bars compared; "relative" is the same as part of the value (near a zero crossing of at least a
 millionth of the column's scale). References print between three and seventeen digits, which is what most of the differences are.
-Where another seed is named, the first bars are left out until it has died away; everywhere else every bar counts, and against TA-Lib
-the columns are also undefined on the same bars.
+Where another seed is named, the first bars are left out until it has died away; everywhere else every bar counts, and against
+TA-Lib the columns are also undefined on the same bars.
 
 A column such as `rsi_5` is the kernel of chosen parameters ([indicators](indicators.md)), which gives the same bits as the
 contract's column where the parameters are the contract's.
