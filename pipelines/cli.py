@@ -117,6 +117,66 @@ def sources(as_json: Json = False) -> None:
         table(columns, rows)
 
 
+indicators = typer.Typer(
+    help="List the indicators with their columns, parameters, warm-up and range; `describe NAME` tells about one.",
+    rich_markup_mode=None,
+)
+app.add_typer(indicators, name="indicators")
+
+
+@indicators.callback(invoke_without_command=True)
+def list_indicators(context: typer.Context, as_json: Json = False) -> None:
+    """List the indicators of this installation: built-in, plugged in, chosen in the file MARKETLAKE_INDICATORS names.
+
+    Example: marketlake indicators --json
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import pipelines.indicators.tables  # noqa: F401  # completes the registry
+    from pipelines.indicator_pages import COLUMNS, indicator_rows
+
+    rows = indicator_rows()
+    if as_json:
+        say_json(rows)
+        return
+    shown = [
+        [
+            row["name"],
+            " ".join(row["columns"]),
+            " ".join(f"{name}={value:g}" for name, value in row["parameters"].items()),
+            row["warm_up"],
+            row["range"],
+        ]
+        for row in rows
+    ]
+    table(COLUMNS, shown)
+
+
+@indicators.command("describe")
+def describe_indicator(
+    name: Annotated[str, typer.Argument(help="Indicator or column, for example rsi or bb_upper_20.")], as_json: Json = False
+) -> None:
+    """Tell formula, source, convention, inputs, units and carried state of one indicator.
+
+    Example: marketlake indicators describe rsi
+    """
+    import pipelines.indicators.tables  # noqa: F401  # completes the registry
+    from pipelines.indicator_pages import UnknownIndicatorError, describe
+
+    try:
+        content = describe(name)
+    except UnknownIndicatorError as error:
+        fail(str(error), USAGE)
+    if as_json:
+        say_json(content)
+        return
+    columns = content.pop("columns", {})
+    for what, text in content.items():
+        say(f"{what + ':':<12} {text}")
+    for column, text in columns.items():
+        say(f"  {column}: {text}")
+
+
 @app.command()
 def nightly(
     exchange: Exchange = None,
