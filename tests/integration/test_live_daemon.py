@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ import pytest
 from pipelines.dagster_process import command, environment
 from pipelines.live.inbox import run_key
 from pipelines.live.scan import scan_batch
+from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import live_scan_job_name
+from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.runner import ScanEngine, ScanInputs
 from pipelines.storage.fingerprint import fingerprint
 
 pytestmark = pytest.mark.slow
 
-NOON = "12:00"
+#: The end of the first batch: noon in New York.
+NOON = datetime(2014, 6, 5, 16, tzinfo=UTC)
 #: What a live signal says, without how it came about.
 SAID = ["signal_id", "symbol", "session_date", "ts", "signal_type", "entry_price", "target_price", "stop_loss", "confidence_score"]
 
@@ -114,7 +119,7 @@ def batches(tape: Any, market: Any) -> tuple[list[str], list[str]]:
             continue
         rise = 1.05 if moment[-5:] >= "11:00" else 1.0
         found.append(",".join([symbol, moment, *(f"{float(p) * rise:.4f}" for p in prices), str(int(volume) * 12)]))
-    morning = [line for line in found if line.split(",")[1][-5:] < NOON]
+    morning = [line for line in found if line.split(",")[1][-5:] < "12:00"]
     return morning, found[len(morning) :]
 
 
@@ -157,24 +162,26 @@ def test_the_daemon_writes_what_a_scan_in_process_writes(scanned: Feed, new_home
     assert scanned.home.rows("bars_1m_live").height == 390
 
 
-def test_the_live_signal_at_the_close_is_the_nightly_one(scanned: Feed, based_home: Any, market: Any, batches: Any) -> None:
+def test_the_live_signal_is_that_of_the_same_minutes_in_the_lake(scanned: Feed, based_home: Any, market: Any, batches: Any) -> None:
     session = market.SESSIONS[0]
-    minutes = [line.split(",") for line in (*batches[0], *batches[1])]
-    highs, lows = [float(m[3]) for m in minutes], [float(m[4]) for m in minutes]
-    volume = sum(int(m[6]) for m in minutes)
-    bar = f"AAPL,{session},{minutes[0][2]},{max(highs)},{min(lows)},{minutes[-1][5]},{volume}"
-    nightly = based_home("nightly")
-    nightly.ingest(market.write(nightly.folder / "bar.csv", [bar]), received=market.arrival(1))
-    nightly.nightly()
+    later = based_home("later")
+    minutes = market.write(later.folder / "minutes.csv", [*batches[0], *batches[1]])
+    later.ingest(minutes, received=market.arrival(1))
+    history = ScanInputs(
+        sessions=calendar("XNYS").frame().filter(pl.col("session_date").is_between(market.BASE[0], session)),
+        **{name: later.rows(name) for name in ("instruments", "bars_daily", "bars_1m", "corporate_actions", "indicators_daily")},
+    )
 
-    def at_the_close(table: str, home: Any) -> pl.DataFrame:
-        rows = home.rows(table).filter(pl.col("session_date") == session, pl.col("symbol") == "AAPL")
-        return rows.filter(pl.col("ts") == rows["ts"].max()).select(SAID)
+    with ScanEngine(load_scanners(later.settings.manifest_dir / "manifest.json"), history) as engine:
+        found = engine.run(NOON, mode="history").signals.select(SAID)
 
-    live = at_the_close("signals_live", scanned.home)
-    assert str(live["ts"].item()) == f"{session} 20:00:00+00:00"
-    assert live["signal_type"].item() == "BUY"
-    assert live.equals(at_the_close("scanner_signals", nightly))
+    live = scanned.home.rows("signals_live").filter(pl.col("ts") == NOON).select(SAID)
+    assert live.equals(found)
+    # Bought above the highest price of the twenty sessions before, at the last minute's close.
+    assert (live["symbol"].item(), live["signal_type"].item()) == ("AAPL", "BUY")
+    assert live["entry_price"].item() == float(batches[0][-1].split(",")[5])
+    highest = later.rows("bars_daily").filter(pl.col("symbol") == "AAPL").sort("session_date").tail(20)["high"].max()
+    assert live["entry_price"].item() > highest
 
 
 def test_the_same_bytes_again_and_a_new_daemon_start_no_run(scanned: Feed, batches: Any) -> None:
