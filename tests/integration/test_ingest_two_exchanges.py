@@ -4,10 +4,13 @@ Everything through the command, in this process. Mumbai's bars include the speci
 """
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -173,3 +176,35 @@ def test_doctor_sees_a_catalogue_that_leads_nowhere(house: SimpleNamespace, buil
     finally:
         link.unlink(missing_ok=True)
         link.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (("sql", "select count(distinct exchange) as n from bars_daily", "--format", "csv"), 0, "n\n2\n", ""),
+        (("sql", "selct 1"), 1, "", r"error: Parser Error: [^\n]+\n"),
+        (("ingest", "XNYS.csv", "--source", "csv", "--exchange", "XNYS", "--json"), 0, None, ""),
+    ],
+    ids=["query", "query with an error", "ingest of what is there"],
+)
+def test_the_program_leaves_both_streams_clean(
+    house: SimpleNamespace, built: SimpleNamespace, arguments: tuple[str, ...], code: int, out: str | None, err: str
+) -> None:
+    """Nothing of a library's own at the end of the process either: bindings that count leaks, progress bars, warnings."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MARKETLAKE_EXCHANGES": "XNSE,XNYS"}
+    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", starter, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=house.settings.home,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert re.fullmatch(err, ended.stderr), ended.stderr
+    if out is None:
+        assert json.loads(ended.stdout)["tables"]["bars_daily"]["accepted"] == 0
+    else:
+        assert ended.stdout == out
