@@ -1,0 +1,134 @@
+"""Dagster's own web page on a demo home, in a real browser.
+
+Lives here: one home with the demo and a delivery that the gate refused, its webserver and daemon, and a page to look at it.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.dagster_process import command
+
+CHROMIUM = shutil.which("chromium")
+BROWSER_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.ui)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def ui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after `marketlake demo` and a delivery whose second session changes its scale by a hundred at noon."""
+    pytest.importorskip("playwright", reason="the playwright package is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    home = tmp_path_factory.mktemp("ui") / "home"
+    home.mkdir()
+    assert marketlake(home, "demo").returncode == 0
+    bars = home / "minutes.csv"
+    days = [("2021-04-05", 1.0), ("2021-04-06", 0.01), ("2021-04-07", 1.0)]
+    bars.write_text("symbol,time,open,high,low,close,volume\n" + "".join(_minutes(day, scale) for day, scale in days))
+    refused = marketlake(home, "ingest", str(bars), "--source", "csv")
+    assert refused.returncode == 1, refused.stderr
+    return home
+
+
+@pytest.fixture(scope="session")
+def ui(ui_home: Path) -> Iterator[str]:
+    """Address of the running page; webserver and daemon end with the session."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (ui_home / "ui.log").open("w")
+    process = subprocess.Popen(
+        command("dagster", "dev", "--host", "127.0.0.1", "--port", str(port)),
+        env=_environment(ui_home),
+        cwd=ui_home,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(address, process, ui_home / "ui.log")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def browser(ui_home: Path) -> Iterator["object"]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, ui):  # type: ignore[no-untyped-def]
+    """A fresh page whose addresses are relative to the UI; texts are waited for up to a minute."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=ui)
+    context.set_default_timeout(60_000)
+    # A dialog about the community covers a fresh profile otherwise.
+    context.add_init_script("localStorage.setItem('communityNux', '1')")
+    yield context.new_page()
+    context.close()
+
+
+def marketlake(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("marketlake"))
+    return subprocess.run([program, *arguments], env=_environment(home), cwd=home, capture_output=True, text=True, check=False)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    dagster_home = home / ".state" / "dagster"
+    return {**os.environ, "MARKETLAKE_HOME": str(home), "MARKETLAKE_EXCHANGES": "XNYS", "DAGSTER_HOME": str(dagster_home)}
+
+
+def _minutes(day: str, scale_from_noon: float) -> str:
+    first = datetime.fromisoformat(f"{day}T09:30:00")
+    rows = []
+    for minute in range(390):
+        price = 397.0 * (scale_from_noon if minute >= 150 else 1.0)
+        rows.append(f"SPY,{first + timedelta(minutes=minute)},{price},{price * 1.001},{price * 0.999},{price},1000\n")
+    return "".join(rows)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{address}/server_info", timeout=5)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError(f"the UI did not come up: {log.read_text()[-2000:]}")

@@ -1,0 +1,79 @@
+"""What a data engineer sees: the road, tables with their figures, and a refusal with its reason."""
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright", reason="the playwright package is not installed")
+
+from playwright.sync_api import Page, expect
+
+STAGES = ("sources", "lake", "indicators", "scanners", "research", "release", "live")
+LONG = 60_000
+
+
+def shown(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.get_by_text(text).first).to_be_visible(timeout=LONG)
+
+
+def test_the_road_shows_every_stage_and_expands_to_its_tables(page: Page) -> None:
+    page.goto("/asset-groups")
+    for stage in STAGES:
+        shown(page, re.compile(f"^{stage}$"))
+    expect(page).to_have_url(re.compile("asset-groups"))
+    page.keyboard.press("Alt+e")
+    for table in ("vendor_files", "raw_files", "stg_bars_daily", "indicators_1m", "breakout_20d", "scanner_runs"):
+        expect(page.get_by_text(re.compile(f"^{table}$")).first).to_be_attached(timeout=LONG)
+
+
+def test_a_lake_table_shows_columns_with_units_and_figures(page: Page) -> None:
+    page.goto("/assets/XNYS/bars_daily")
+    shown(page, "Daily bars as traded, one row per instrument and session.")
+    shown(page, "Units traded within the bar. [shares]")
+    for figure in ("delta_version", "rows_accepted", "rows_restated", "sessions_changed"):
+        shown(page, figure)
+
+
+def test_staged_rows_have_a_preview(page: Page) -> None:
+    page.goto("/assets/XNYS/staged_bars_1m")
+    page.get_by_text("Show Markdown").first.click()
+    expect(page.get_by_role("cell", name="XNYS:SPY").first).to_be_visible(timeout=LONG)
+
+
+def test_the_gate_says_which_session_it_refused_and_why(page: Page) -> None:
+    page.goto("/assets/XNYS/staged_bars_1m?view=checks&checkDetail=gate_bars_1m")
+    shown(page, "blocking")
+    page.get_by_text("Execution history").click()
+    shown(page, "refused: 2021-04-06: range_is_possible")
+    shown(page, "Failed")
+    page.get_by_role("row", name=re.compile("refused: 2021-04-06")).get_by_role("button").last.click()
+    shown(page, "sessions_refused")
+
+
+def test_the_risk_report_has_its_picture_inline(page: Page) -> None:
+    page.goto("/assets/XNYS/risk_report")
+    page.get_by_role("row", name=re.compile("^equity ")).get_by_text("Show Markdown").click()
+    picture = page.get_by_role("img", name="equity and drawdown")
+    expect(picture).to_be_visible(timeout=LONG)
+    assert picture.evaluate("image => image.naturalWidth") > 300
+
+
+def test_schedule_sensor_and_jobs_are_named(page: Page) -> None:
+    page.goto("/automation")
+    shown(page, "XNYS_nightly_schedule")
+    shown(page, "XNYS_live_inbox")
+    page.goto("/jobs")
+    for job in ("XNYS_ingest", "XNYS_nightly", "XNYS_live_scan"):
+        shown(page, job)
+
+
+def test_signals_come_from_evaluations_and_lead_to_backtest_and_release(page: Page) -> None:
+    page.goto("/assets/XNYS/scanner_signals?view=lineage")
+    for neighbour in ("int_scanner_evaluations", "params", "scanner_signals", "backtest_runs", "release"):
+        shown(page, re.compile(f"^{neighbour}$"))
+
+
+def test_a_model_is_described_in_words_not_by_its_sql(page: Page) -> None:
+    page.goto("/assets/XNYS/indicators_daily")
+    shown(page, "Indicators of daily bars, each row in the price basis of its own session.")
+    expect(page.get_by_text("Raw SQL")).to_have_count(0)
