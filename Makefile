@@ -1,5 +1,5 @@
 # One command each; `make help` lists them. Needs GNU make and Python >= 3.11 with venv, nothing else.
-# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest).
+# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest), BENCH_ARGS (for the benchmarks).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py dbt_project/models dbt_project/macros -type f \
 	! -path '*/__pycache__/*')
 
-.PHONY: help demo test test-all ui bench lint lock install install-dev clean clean-lake
+.PHONY: help demo test test-all ui bench bench-large lint lock install install-dev clean clean-lake
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,9 +35,11 @@ test: $(VENV)/.dev $(VENV)/.warm ## the fast tests
 test-all: $(VENV)/.dev $(VENV)/.warm ## every test: slow ones and those in a browser too
 	@$(PYTEST) $(PYTEST_ARGS)
 
-bench: $(VENV)/.dev $(VENV)/.warm ## side by side with peers, as ratios
-	@test -f benchmarks/__main__.py || { echo "there are no benchmarks in this checkout (benchmarks/__main__.py)" >&2; exit 1; }
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench $(VENV)/.warm ## side by side with peers, as ratios (a twentieth of the large build)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-large: $(VENV)/.bench $(VENV)/.warm ## the same with the build of 67,500,000 rows
+	@$(BIN)/python -m benchmarks --full $(BENCH_ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy and the layers of imports
 	@$(BIN)/ruff check .
@@ -54,6 +56,7 @@ lock: $(VENV)/.dev ## remake requirements*.lock from pyproject.toml
 	@$(PIP) uv
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) --extra bench -c requirements.lock pyproject.toml -o requirements-bench.lock
 
 install: $(VENV)/.warm ## make .venv and compile what can be compiled ahead
 install-dev: $(VENV)/.dev $(VENV)/.warm ## the same with the tools for tests and lint
@@ -73,6 +76,11 @@ $(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing the tools for tests and lint"
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
+	@echo "installing the libraries to measure beside"
+	@$(PIP) -r requirements-bench.lock
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)

@@ -18,7 +18,7 @@ from pipelines.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 MADE_BY_RUNS = {"__pycache__", "target", "logs", "_shipped"}
 
 
