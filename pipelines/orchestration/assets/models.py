@@ -22,6 +22,7 @@ from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import compile_project, dbt_project_dir
 from pipelines.storage.build import build_path
@@ -122,7 +123,10 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
-        dbt = InstalledDbt(project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("dbt")))
+        os.environ[PARENT] = str(os.getpid())
+        dbt = InstalledDbt(
+            project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt"))
+        )
         outputs = []
         for event in dbt.cli(_BUILD, context=context, target_path=build_target(state, mic)).stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
