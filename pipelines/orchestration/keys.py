@@ -20,7 +20,15 @@ LIVE: Final = "live"
 RELEASE: Final = "release"
 
 #: Lake tables that ingest stages, gates and publishes, in this order.
-INGESTED: Final = ("instruments", "instrument_aliases", "corporate_actions", "bars_daily", "bars_1m", "bars_1m_extended")
+INGESTED: Final = (
+    "instruments",
+    "instrument_aliases",
+    "corporate_actions",
+    "bars_daily",
+    "bars_other_series",
+    "bars_1m",
+    "bars_1m_extended",
+)
 
 #: Assets that are made outside Dagster and may be named as dependencies. A test holds the graph to this list.
 EXTERNAL: Final = ("vendor_files", "live_inbox")

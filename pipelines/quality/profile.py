@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.market.calendar import ExchangeCalendar
 
 #: Bars are profiled per session and instrument; reference rows one by one.
-_BARS = {"bars_daily", "bars_1m", "bars_1m_extended"}
+_BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
 
 
 def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
@@ -31,12 +31,15 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFr
 
 
 def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    daily = table in {"bars_daily", "bars_other_series"}
+    # Series of one symbol may be different securities (a share and its issuer's bond), so each is judged by itself.
+    by = ["session_date", "instrument_id", *(["series"] if table == "bars_other_series" else [])]
     expected = days.frame().select(
         pl.col("session_date"),
-        (pl.lit(1) if table == "bars_daily" else pl.col("bars_expected")).cast(pl.Int64).alias("expected_rows"),
+        (pl.lit(1) if daily else pl.col("bars_expected")).cast(pl.Int64).alias("expected_rows"),
     )
-    moment = "session_date" if table == "bars_daily" else "ts"
-    grouped = rows.group_by("session_date", "instrument_id").agg(
+    moment = "session_date" if daily else "ts"
+    grouped = rows.group_by(by).agg(
         pl.len().cast(pl.Int64).alias("rows"),
         pl.col(moment).n_unique().cast(pl.Int64).alias("distinct_rows"),
         pl.col("low").min().alias("lowest_low"),
@@ -52,5 +55,5 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
             (pl.col("rows") / pl.col("expected_rows")).alias("completeness"),
         )
         .rename({"session_date": "session"})
-        .sort("session", "instrument_id")
+        .sort("session", *by[1:])
     )

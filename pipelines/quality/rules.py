@@ -17,6 +17,9 @@ _MOST_RANGE = 20
 #: How far the clock that stamped a file's arrival may be behind the exchange's.
 _CLOCK_ERROR = timedelta(minutes=5)
 _PRICES = ("open", "high", "low", "close")
+#: Turnover is printed in hundredths of a lakh at the coarsest (off by up to 500 rupees), prices in hundredths.
+_TURNOVER_ROUNDING = 500
+_PRICE_ROUNDING = 0.005
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,17 @@ _DAILY = (
     Rule("from_the_future", _over_on_arrival(_col("closes_at")), "the session was not over when the file arrived"),
 )
 
+_TRADED_VALUE = (
+    Rule(
+        "average_price_outside_range",
+        _col("turnover").is_between(
+            _col("volume") * (_col("low") - _PRICE_ROUNDING) - _TURNOVER_ROUNDING,
+            _col("volume") * (_col("high") + _PRICE_ROUNDING) + _TURNOVER_ROUNDING,
+        ),
+        "turnover over volume lies outside low to high: another unit, or a damaged column",
+    ),
+)
+
 _MINUTE = (
     Rule("missing_time", _col("ts").is_not_null(), "no time"),
     Rule("beyond_calendar", _col("within_calendar"), "the time lies outside the exchange's known calendar"),
@@ -92,7 +106,7 @@ _ACTIONS = (
 
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
-    "bars_daily": (*_READABLE, *_DAILY, *_VALUES),
+    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_TRADED_VALUE),
     "bars_1m": (*_READABLE, *_MINUTE, *_VALUES),
     "corporate_actions": _ACTIONS,
 }

@@ -29,12 +29,16 @@ from pipelines.storage.raw import Delivery, local_copy
 #: The column that says to which session (or day) a row of a table belongs.
 SESSION_COLUMN = {
     "bars_daily": "session_date",
+    "bars_other_series": "session_date",
     "bars_1m": "session_date",
     "bars_1m_extended": "session_date",
     "corporate_actions": "ex_date",
     "instruments": "valid_from",
     "instrument_aliases": "valid_from",
 }
+
+#: Tables whose rows obey the rules of another one.
+_JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     for table, rows in prepared.items():
-        good, faulty = judge("bars_1m" if table == "bars_1m_extended" else table, rows)
+        good, faulty = judge(_JUDGED_AS.get(table, table), rows)
         schema = TABLES[table]
         values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
         kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities)
@@ -150,11 +154,13 @@ def _prepare(
     venue = order.exchange
     upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
     daily = known_by_close(parsed["bars_daily"].with_columns(upper), days, lags)
+    other = known_by_close(parsed["bars_other_series"].with_columns(upper), days, lags)
     minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
     actions = parsed["corporate_actions"].with_columns(upper)
     if order.sessions is not None:
         wanted = list(order.sessions)
         daily = daily.filter(pl.col("session_date").is_in(wanted))
+        other = other.filter(pl.col("session_date").is_in(wanted))
         minute = minute.filter(pl.col("session_date").is_in(wanted))
         actions = actions.filter(pl.col("ex_date").is_in(wanted))
     midnight = pl.coalesce("announced", "ex_date").cast(pl.Datetime("us")).dt.replace_time_zone(days.exchange.timezone)
@@ -162,6 +168,7 @@ def _prepare(
     regular = pl.col("segment").fill_null("regular") == "regular"
     resolved = {
         "bars_daily": resolve(venue, daily, aliases, "session_date"),
+        "bars_other_series": resolve(venue, other, aliases, "session_date"),
         "bars_1m": resolve(venue, minute.filter(regular), aliases, "session_date"),
         "bars_1m_extended": resolve(venue, minute.filter(~regular), aliases, "session_date"),
         "corporate_actions": resolve(venue, actions, aliases, "ex_date"),
@@ -171,7 +178,7 @@ def _prepare(
 
 def _stage_reference(lake: Lake, order: Order, staged: Staged, history: pl.DataFrame, known_aliases: pl.DataFrame) -> None:
     """Instruments and aliases: from ticker histories, and minted for what these bars show for the first time."""
-    bars = [staged.tables[t] for t in ("bars_daily", "bars_1m", "bars_1m_extended")]
+    bars = [staged.tables[t] for t in ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")]
     columns = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
     seen = first_seen(pl.concat([b.select(columns) for b in bars]))
     known = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read(columns=["instrument_id"])

@@ -15,7 +15,7 @@ from pipelines.sources.protocol import RawFile, SourceError
 from pipelines.sources.text import split_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: Field → its usual spellings, compared without case, blanks and punctuation; earlier ones win where a file has several.
 SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
@@ -57,8 +57,11 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "prev_close": ("prevclose", "previousclose", "prvsclsgpric", "prevcloseprice"),
     "delivery_qty": ("deliveryqty", "delivqty", "deliverablequantity", "deliverableqty"),
+    "isin": ("isin",),
 }
 PRICES: Final = ("open", "high", "low", "close")
+#: Numbers that a bar may have besides its prices.
+OPTIONAL: Final = ("volume", "turnover", "trades", "prev_close", "delivery_qty")
 _SEPARATORS: Final = (",", ";", "\t", "|")
 #: A first column without a name is the date: what pandas writes for an index.
 _UNNAMED: Final = ("", "index", "unnamed0")
@@ -82,16 +85,29 @@ def read_header(raw: RawFile, line: str) -> Layout:
     header = [part.strip() for part in split_line(line, separator)]
     while len(header) > 1 and not header[-1]:
         header.pop()
+    return Layout(separator, match_columns(raw, header, {}, "columns=date,open,high,low,close,volume"))
+
+
+def match_columns(raw: RawFile, header: Sequence[str], given: Mapping[str, int], remedy: str) -> list[str | None]:
+    """The field of each column of `header`, None for one that is not used.
+
+    `given` places fields that the caller named; the others are found by spelling. Raises SourceError when the columns make no
+    bar; `remedy` is the option that the message advises.
+    """
     plain = [_plain(part) for part in header]
     names: list[str | None] = [None] * len(header)
+    for field, position in given.items():
+        names[position] = field
     for field, spellings in SPELLINGS.items():
-        position = _first_position(raw, header, plain, spellings)
-        if position is not None and names[position] is None:
-            names[position] = field
-    if "moment" not in names and plain[0] in _UNNAMED:
+        if field in given:
+            continue
+        found = _first_position(raw, header, plain, spellings)
+        if found is not None and names[found] is None:
+            names[found] = field
+    if "moment" not in names and names[0] is None and plain[0] in _UNNAMED:
         names[0] = "moment"
-    _require_bar(raw, header, names)
-    return Layout(separator, names)
+    _require_bar(raw, header, names, remedy)
+    return names
 
 
 def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], spellings: Sequence[str]) -> int | None:
@@ -104,7 +120,7 @@ def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], s
     return None
 
 
-def _require_bar(raw: RawFile, header: Sequence[str], names: Sequence[str | None]) -> None:
+def _require_bar(raw: RawFile, header: Sequence[str], names: Sequence[str | None], remedy: str) -> None:
     missing = [field for field in PRICES if field not in names]
     if "moment" not in names and "clock" not in names:
         missing.insert(0, "date")
@@ -113,12 +129,12 @@ def _require_bar(raw: RawFile, header: Sequence[str], names: Sequence[str | None
     if len(missing) == len(PRICES) + 1:
         raise SourceError(
             f"{raw.name}, row 1: no column names ({', '.join(header)[:120]!r}); add a header line, "
-            "or name the columns with the option columns=date,open,high,low,close,volume"
+            f"or name the columns with the option {remedy}"
         )
     hints = [_hint(field, header, names) for field in missing]
     raise SourceError(
         f"{raw.name}, row 1: no column for {', '.join(missing)} among {', '.join(header)[:200]!r}{''.join(hints)}; "
-        "rename the column, or name all columns with the option columns=…"
+        f"rename the column, or name columns with the option {remedy}"
     )
 
 

@@ -26,23 +26,26 @@ _PRICES: Final[dict[str, pl.DataType]] = {
     "volume": pl.Float64(),
 }
 _EVIDENCE: Final[dict[str, pl.DataType]] = {"raw_text": pl.String(), "parse_problem": pl.String()}
+_DAILY: Final[dict[str, pl.DataType]] = {
+    **_ROW,
+    "session_date": pl.Date(),
+    **_PRICES,
+    "series": pl.String(),
+    "turnover": pl.Float64(),
+    "trades": pl.Float64(),
+    "prev_close": pl.Float64(),
+    "delivery_qty": pl.Float64(),
+    "isin": pl.String(),
+    **_EVIDENCE,
+}
 
 #: Columns of every frame a source may return, in order. Prices are as traded in the instrument's currency, `ts` is the START of
 #: a bar in UTC, `row_number` the 1-based line of the raw file (for aggregated ticks: of the first tick of the minute). A field
 #: that could not be read is null and named in `parse_problem`; the line itself is then kept in `raw_text`. Both are null on rows
-#: that were read whole.
+#: that were read whole. `isin` (ISO 6166) ties a row to its instrument through renames; it is null where the file has none.
 FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
-    "bars_daily": {
-        **_ROW,
-        "session_date": pl.Date(),
-        **_PRICES,
-        "series": pl.String(),
-        "turnover": pl.Float64(),
-        "trades": pl.Float64(),
-        "prev_close": pl.Float64(),
-        "delivery_qty": pl.Float64(),
-        **_EVIDENCE,
-    },
+    "bars_daily": _DAILY,
+    "bars_other_series": _DAILY,
     "bars_1m": {**_ROW, "ts": pl.Datetime("us", "UTC"), **_PRICES, **_EVIDENCE},
     "corporate_actions": {
         "row_number": pl.Int64(),

@@ -25,6 +25,8 @@ BUILT_IN: Final = MappingProxyType(
     {
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
+        "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
+        "parquet": "pipelines.sources.parquet:ParquetSource",
     }
 )
 _PARTS: Final = ("name", "description", "whole_market", "priority", "publication_lag", "parse", "claims")

@@ -12,6 +12,7 @@ from pipelines.market.tables import bars, operations, reference, research, scann
 #: Tables that ingest writes row by row with a merge by key; a replaced row moves to `<table>_superseded`.
 MERGED: tuple[TableSchema, ...] = (
     bars.BARS_DAILY,
+    bars.BARS_OTHER_SERIES,
     bars.BARS_1M,
     bars.BARS_1M_EXTENDED,
     reference.CORPORATE_ACTIONS,
@@ -23,7 +24,7 @@ TABLES: dict[str, TableSchema] = {
     table.name: table
     for table in (
         *MERGED,
-        *(operations.superseded(table) for table in (bars.BARS_DAILY, bars.BARS_1M, bars.BARS_1M_EXTENDED)),
+        *(operations.superseded(table) for table in (bars.BARS_DAILY, bars.BARS_OTHER_SERIES, bars.BARS_1M, bars.BARS_1M_EXTENDED)),
         *(operations.superseded(table) for table in (reference.CORPORATE_ACTIONS, reference.INSTRUMENTS)),
         operations.superseded(scanning.SCANNER_SIGNALS),
         bars.BARS_1M_LIVE,

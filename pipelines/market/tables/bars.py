@@ -1,10 +1,12 @@
-"""Schemas of raw bars: daily, one-minute, and one-minute outside regular hours.
+"""Schemas of raw bars: daily, prints of other series, one-minute, and one-minute outside regular hours.
 
 Lives here: what a stored bar carries. Prices are as traded (never adjusted), times are UTC, `ts` is the start of a bar.
 Does not live here: rules about values (`quality/rules.py`).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
 
@@ -49,6 +51,16 @@ BARS_DAILY = TableSchema(
     ),
     partition_by="session_year",
     sort_by=("instrument_id", "session_date"),
+)
+
+BARS_OTHER_SERIES = replace(
+    BARS_DAILY.derive(
+        "bars_other_series",
+        "Daily prints beside an instrument's bar (block deals, T+0 trades, SME, debt, rights), as traded; no input of indicators.",
+        key=("exchange", "instrument_id", "session_date", "series"),
+        add=(Column("isin", TEXT, "ISIN of the security that traded (a bond's is not its issuer's share's).", nullable=True),),
+    ),
+    sort_by=("instrument_id", "session_date", "series"),
 )
 
 BARS_1M = TableSchema(

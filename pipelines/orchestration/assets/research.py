@@ -112,6 +112,7 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "instruments",
                 "instrument_aliases",
                 "bars_1m_extended",
+                "bars_other_series",
             )
         ],
         group_name=RELEASE,
