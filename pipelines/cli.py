@@ -64,7 +64,7 @@ def ingest(
     """
     from pipelines.deliveries import NoFilesError, make_order
     from pipelines.sources.protocol import SourceError
-    from pipelines.sources.registry import UnknownSourceError
+    from pipelines.sources.registry import SourcePluginError, UnknownSourceError
     from pipelines.sources.registry import source as find_source
     from pipelines.storage.location import Lake
 
@@ -84,7 +84,7 @@ def ingest(
             session=_day(session, "--session") if session else None,
             extra=extra,
         )
-    except (UnknownSourceError, NoFilesError, SourceError, FileNotFoundError) as error:
+    except (UnknownSourceError, SourcePluginError, NoFilesError, SourceError, FileNotFoundError) as error:
         fail(str(error), USAGE)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
@@ -103,18 +103,21 @@ def ingest(
 
 @app.command()
 def sources(as_json: Json = False) -> None:
-    """List the known sources, plug-ins included.
+    """List the known sources, plug-ins included; one that cannot be used is named with its reason.
 
     Example: marketlake sources --json
     """
     from pipelines.sources.registry import load_sources
 
-    rows = [[s.name, s.priority, s.whole_market, s.description] for s in load_sources().values()]
+    known = load_sources()
+    rows = [[s.name, s.priority, s.whole_market, s.description] for s in known.values()]
     columns = ["name", "priority", "whole_market", "description"]
     if as_json:
         say_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         table(columns, rows)
+    for error in known.broken.values():
+        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
 
 
 indicators = typer.Typer(

@@ -7,6 +7,7 @@ Does not live here: any format.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from pipelines.sources.protocol import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 GROUP: Final = "marketlake.sources"
 
@@ -40,26 +41,64 @@ class SourcePluginError(TypeError):
     """An entry point of the group `marketlake.sources` does not lead to a usable source."""
 
 
-@cache
-def load_sources() -> Mapping[str, Source]:
-    """All sources by name, sorted. A plug-in may not take a built-in name.
+class Sources(Mapping[str, Source]):
+    """Sources by name, sorted; plug-ins that cannot be used are left out until one is asked for.
 
-    Raises SourcePluginError naming the entry point when one cannot be imported or lacks a part of the protocol.
+    One broken package must not stop the files of every other source. `sources[name]` raises SourcePluginError for a broken one.
     """
-    sources = {name: _instantiate(name, target) for name, target in BUILT_IN.items()}
+
+    def __init__(self, usable: Mapping[str, Source], broken: Mapping[str, SourcePluginError]) -> None:
+        self._usable = dict(sorted(usable.items()))
+        self.broken = MappingProxyType(dict(broken))
+
+    def __getitem__(self, name: str) -> Source:
+        """The source called `name`. Raises SourcePluginError for a broken plug-in, KeyError for a name nobody took."""
+        if name in self.broken:
+            raise self.broken[name]
+        return self._usable[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether a source of that name is usable."""
+        return name in self._usable
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the usable sources."""
+        return iter(self._usable)
+
+    def __len__(self) -> int:
+        """How many sources are usable."""
+        return len(self._usable)
+
+
+@cache
+def load_sources() -> Sources:
+    """All sources by name. A plug-in that cannot be imported or lacks a part of the protocol is set aside with its error.
+
+    Raises SourcePluginError when a plug-in takes a name that is taken: which of the two is meant, nobody could tell.
+    """
+    targets = dict(BUILT_IN)
     for entry in _plugins(entry_points(group=GROUP)):
-        if entry.name in sources:
+        if entry.name in targets:
             raise SourcePluginError(
                 f"entry point {entry.name} = {entry.value} of group {GROUP}: the name is taken; rename the plug-in's source"
             )
-        sources[entry.name] = _instantiate(entry.name, entry.value)
-    return MappingProxyType(dict(sorted(sources.items())))
+        targets[entry.name] = entry.value
+    usable, broken = {}, {}
+    for name, target in targets.items():
+        try:
+            usable[name] = _instantiate(name, target)
+        except SourcePluginError as error:
+            broken[name] = error
+    return Sources(usable, broken)
 
 
 def source(name: str) -> Source:
-    """The source called `name`; UnknownSourceError lists the known ones and the nearest spelling."""
+    """The source called `name`; UnknownSourceError lists the known ones and the nearest spelling.
+
+    Raises SourcePluginError, which names the entry point, when it is there and cannot be used.
+    """
     known = load_sources()
-    if name in known:
+    if name in known or name in known.broken:
         return known[name]
     close = difflib.get_close_matches(name.lower(), list(known), n=1)
     hint = f"; did you mean {close[0]}?" if close else "."

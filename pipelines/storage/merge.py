@@ -45,6 +45,7 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
     `incoming` has the table's columns and `received_at` (UTC), and no key twice. A new key is accepted; an equal row is unchanged;
     a differing row of the same source, or of a source with a higher priority, replaces the stored one and becomes known at
     `received_at`; a differing row of a lower priority is refused as `source_priority`, of equal priority as `source_conflict`.
+    A source without a priority (its plug-in cannot be loaded) neither replaces another's rows nor is replaced by another's.
     A key that is absent from `incoming` is never removed.
     """
     key = list(schema.key)
@@ -55,8 +56,8 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
         on=key,
         how="left",
     )
-    rank = pl.col("source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
-    stored_rank = pl.col("__stored_source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
+    rank = pl.col("source").replace_strict(dict(priorities), default=None, return_dtype=pl.Int64)
+    stored_rank = pl.col("__stored_source").replace_strict(dict(priorities), default=None, return_dtype=pl.Int64)
     verdict = (
         pl.when(pl.col("__stored_source").is_null())
         .then(pl.lit("accepted"))

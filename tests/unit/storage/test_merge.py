@@ -79,6 +79,13 @@ def test_equal_priorities_that_differ_are_a_conflict(daily: Daily) -> None:
     assert closes(done.rows) == {("A", DAY): 10.0}
 
 
+def test_a_stored_row_whose_source_has_no_known_priority_is_not_replaced_by_another_source(daily: Daily) -> None:
+    stored = merge(EMPTY, daily(("A", DAY, 10.0), source="broken_plug_in")).rows
+    done = merge(stored, daily(("A", DAY, 9.0), source="high"))
+    assert done.refused["rule"].to_list() == ["source_conflict"]
+    assert closes(done.rows) == {("A", DAY): 10.0}
+
+
 deliveries = st.lists(
     st.dictionaries(st.tuples(st.sampled_from("ABC"), st.sampled_from([DAY, NEXT])), st.integers(1, 4), min_size=1),
     min_size=1,
