@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 _READER = """
-import json, os, sys, duckdb
+import json, os, sys, time, duckdb
 link, query, manner, out, stop = sys.argv[1:]
 def connect():
     return duckdb.connect(link, read_only=True)
@@ -30,6 +30,7 @@ with open(out, "a") as file:
         print(said, file=file, flush=True)
         if held is None:
             connection.close()
+        time.sleep(0.05)
 """
 _CARELESS = """
 import sys, time, duckdb
