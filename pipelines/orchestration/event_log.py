@@ -15,6 +15,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.loader import LoadingContext
@@ -56,7 +57,7 @@ class CountedWindows(dg.TimeWindowPartitionsDefinition):
 
 
 class SessionEventLog(SqliteEventLogStorage):
-    """SQLite event log whose batches of asset events go to the cross-run index in one transaction."""
+    """SQLite event log whose batches of asset events go to the cross-run index in one transaction, one line a check and run."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:
@@ -71,6 +72,10 @@ class SessionEventLog(SqliteEventLogStorage):
         quick = {id(partitions): CountedWindows.of(partitions) for _, partitions in asked}
         counted = [(key, quick[id(partitions)]) for key, partitions in asked]
         return super().get_asset_status_cache_values(counted, context)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event. A check is planned once for a run, as it is judged: for the batch, not for each session of the run."""
+        super().store_event(_planned_once(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset materialisations in the index that the asset pages read. Other events take the ordinary way."""
@@ -89,6 +94,16 @@ class SessionEventLog(SqliteEventLogStorage):
             inserted = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key
             assert inserted is not None
             self._store_asset_event(connection, batch[-1], inserted[0])
+
+
+def _planned_once(event: EventLogEntry) -> EventLogEntry:
+    # Dagster plans a check for every partition of the run, though the check has none. The one verdict then finds no plan to
+    # replace, and each plan stays in the check's history as a line "Skipped" or "Execution failed".
+    planned = event.dagster_event.event_specific_data if event.dagster_event else None
+    if event.dagster_event is None or not isinstance(planned, AssetCheckEvaluationPlanned):
+        return event
+    for_the_run = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+    return event._replace(dagster_event=event.dagster_event._replace(event_specific_data=for_the_run))
 
 
 def record_sessions(context: dg.AssetExecutionContext, key: dg.AssetKey, sessions: Mapping[date, Mapping[str, Any]]) -> None:

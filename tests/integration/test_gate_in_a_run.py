@@ -45,7 +45,10 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
         # Newest first: the run that published the rest, the run that the gate stopped, the first delivery.
         runs = instance.get_runs()
         stopped = instance.all_logs(runs[1].run_id)
-    return SimpleNamespace(road=road, first=first, before=before, order=order, report=report, runs=runs, stopped=stopped)
+        history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=20)
+    return SimpleNamespace(
+        road=road, first=first, before=before, order=order, report=report, runs=runs, stopped=stopped, history=history
+    )
 
 
 def test_the_refused_session_is_as_it_was_and_the_others_are_published(case: SimpleNamespace) -> None:
@@ -93,6 +96,11 @@ def test_the_first_run_fails_at_the_check_before_anything_of_the_table_is_writte
     assert "range_is_possible | critical" in verdict.metadata["failed"].value
     assert str(BAD) in verdict.metadata["failed"].value
     assert (verdict.metadata["sessions"].value, verdict.metadata["sessions_refused"].value) == (3, 1)
+
+
+def test_the_checks_history_has_one_line_a_run(case: SimpleNamespace) -> None:
+    assert [(record.run_id, record.partition) for record in case.history] == [(run.run_id, None) for run in case.runs]
+    assert {record.status.value for record in case.history} <= {"SUCCEEDED", "FAILED"}, "a line without a verdict"
 
 
 def test_rows_of_the_refused_session_lie_in_quarantine_once(case: SimpleNamespace) -> None:
