@@ -76,12 +76,13 @@ def reference_rows(
     known_aliases: pl.DataFrame,
     received: Mapping[str, datetime],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows for `instruments` and `instrument_aliases`: what ticker histories say, and what was seen trading for the first time."""
+    """Rows for `instruments` and `instrument_aliases`: what `history` says (of any kind), and what was seen trading first."""
     from pipelines.market.exchanges import exchange as venue_of
 
     venue = venue_of(exchange)
     fresh = seen.join(known, on="instrument_id", how="anti", maintain_order="left")
-    instruments = fresh.with_columns(
+    isins = history.filter(pl.col("kind") == "isin").group_by("instrument_id").agg(pl.col("value").last().alias("isin"))
+    instruments = fresh.join(isins, on="instrument_id", how="left", maintain_order="left").with_columns(
         exchange=pl.lit(exchange),
         tick_size=pl.lit(venue.tick_size),
         lot_size=pl.lit(1),
@@ -89,7 +90,6 @@ def reference_rows(
     )
     midnight = pl.col("valid_from").cast(pl.Datetime("us")).dt.replace_time_zone(venue.timezone).dt.convert_time_zone("UTC")
     told = history.with_columns(
-        kind=pl.lit("symbol"),
         exchange=pl.lit(exchange),
         known_at=midnight,
         received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),

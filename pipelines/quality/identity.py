@@ -1,7 +1,7 @@
 """Which instrument a symbol means on a day.
 
 Lives here: resolving (symbol, date) through aliases, and minting an identity at first sight.
-Does not live here: where aliases come from (map files in `sources/`), or ISIN continuity, which no source here delivers yet.
+Does not live here: where aliases come from (map files in `sources/`), ISIN continuity (`isin.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ def aliases_from_history(exchange: str, history: pl.DataFrame) -> pl.DataFrame:
     return history.select(
         pl.format("{}:{}", pl.lit(exchange), pl.col("permanent").str.to_uppercase()).alias("instrument_id"),
         pl.col("symbol").str.to_uppercase().alias("value"),
+        pl.lit("symbol").alias("kind"),
         "valid_from",
         "valid_to",
         *(c for c in ("batch_id", "row_number", "source") if c in history.columns),

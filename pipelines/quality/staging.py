@@ -17,8 +17,10 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import ALIAS, aliases_from_history, first_seen, resolve
+from pipelines.quality.isin import attach, link, overlay
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
+from pipelines.quality.repeats import repeated
 from pipelines.quality.rules import judge
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -79,10 +81,14 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
     known_aliases = LakeTable(lake.table_uri(order.exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
-    history = aliases_from_history(order.exchange, parsed["symbol_history"])
-    aliases = pl.concat([known_aliases.filter(pl.col("kind") == "symbol").select(*ALIAS), history.select(*ALIAS)]).unique()
+    told = aliases_from_history(order.exchange, parsed["symbol_history"])
+    recorded = overlay(known_aliases, told)
+    links = link(order.exchange, parsed["bars_daily"], recorded, _actions(lake, order.exchange, parsed))
+    history = pl.concat([told.select(links.aliases.columns), links.aliases])
+    aliases = overlay(recorded, links.aliases).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
 
     prepared = _prepare(order, parsed, days, aliases, lags)
+    prepared["bars_daily"] = attach(prepared["bars_daily"], links)
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     for table, rows in prepared.items():
@@ -120,7 +126,24 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
                 )
             )
         files.append(_accepted(delivery, tables))
-    return {table: pl.concat(parts) for table, parts in frames.items()}, files
+    parsed = {table: pl.concat(parts) for table, parts in frames.items()}
+    whole_market = [name for name, source in sources.items() if source.whole_market]
+    again = repeated(lake, order.exchange, parsed["bars_daily"], whole_market)
+    files = [
+        FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
+        if f.delivery.batch_id in again
+        else f
+        for f in files
+    ]
+    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files
+
+
+def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Corporate actions on record and in this order: instrument_id, ex_date, action."""
+    columns = ["instrument_id", "ex_date", "action"]
+    stored = LakeTable(lake.table_uri(exchange, "corporate_actions"), TABLES["corporate_actions"]).read(columns=columns)
+    minted = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol").str.to_uppercase()).alias("instrument_id")
+    return pl.concat([stored.select(columns), parsed["corporate_actions"].with_columns(minted).select(columns)])
 
 
 def options_from_json(text: str) -> ParseOptions:

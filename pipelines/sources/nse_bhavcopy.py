@@ -137,9 +137,7 @@ def _dated(raw: RawFile, rows: pl.DataFrame, expected: date | None) -> pl.DataFr
             "under another name; fetch the right one, or correct the name"
         )
     if expected is not None and expected != found[0]:
-        raise SourceError(
-            f"{raw.name}: its rows are of {found[0]}, not of the session {expected}; leave --session out or correct it"
-        )
+        raise SourceError(f"{raw.name}: its rows are of {found[0]}, not of {expected}; leave --session out or correct it")
     return rows
 
 

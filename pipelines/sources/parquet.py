@@ -116,7 +116,7 @@ def _given(raw: RawFile, header: Sequence[str], extra: Mapping[str, str]) -> dic
 
 
 def _named(raw: RawFile, content: pl.DataFrame, names: Sequence[str | None]) -> pl.DataFrame:
-    """The used columns under their fields' names, with `row_number` and an empty `parse_problem`; texts are stripped text."""
+    """The used columns under their fields' names, with `row_number` and empty evidence; texts are stripped text."""
     used = {field: content.columns[i] for i, field in enumerate(names) if field is not None}
     for field, column in used.items():
         dtype = content.schema[column]
@@ -126,6 +126,7 @@ def _named(raw: RawFile, content: pl.DataFrame, names: Sequence[str | None]) -> 
     return content.select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row_number"),
         pl.lit(None, pl.String).alias("parse_problem"),
+        pl.lit(None, pl.String).alias("raw_text"),
         *(_field(field, column, content.schema[column]) for field, column in used.items()),
     )
 

@@ -22,15 +22,15 @@ from pipelines.sources.protocol import RawFile, SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_ARCHIVE_OR_TEXT: Final = (".gz", ".zip", ".csv", ".txt", ".tsv")
+_ARCHIVE_OR_TABLE: Final = (".gz", ".zip", ".csv", ".txt", ".tsv", ".parquet", ".pq")
 #: How vendors write "nothing here". Compared without case.
 _MISSING: Final = ("", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
 
 
 def stem(name: str) -> str:
-    """The file name without folders and without archive and text suffixes: "x/BRK.B.csv.gz" → "BRK.B"."""
+    """The file name without folders and without suffixes of archives and tables: "x/BRK.B.csv.gz" → "BRK.B"."""
     bare = PurePosixPath(name).name
-    while bare.lower().endswith(_ARCHIVE_OR_TEXT):
+    while bare.lower().endswith(_ARCHIVE_OR_TABLE):
         bare = bare[: bare.rindex(".")]
     return bare
 

@@ -53,13 +53,15 @@ BARS_DAILY = TableSchema(
     sort_by=("instrument_id", "session_date"),
 )
 
+_OTHER_SERIES = BARS_DAILY.derive(
+    "bars_other_series",
+    "Daily prints beside an instrument's bar (block deals, T+0 trades, SME, debt, rights), as traded; no input of indicators.",
+    key=("exchange", "instrument_id", "session_date", "series"),
+    add=(Column("isin", TEXT, "ISIN of the security that traded (a bond's is not its issuer's share's).", nullable=True),),
+)
 BARS_OTHER_SERIES = replace(
-    BARS_DAILY.derive(
-        "bars_other_series",
-        "Daily prints beside an instrument's bar (block deals, T+0 trades, SME, debt, rights), as traded; no input of indicators.",
-        key=("exchange", "instrument_id", "session_date", "series"),
-        add=(Column("isin", TEXT, "ISIN of the security that traded (a bond's is not its issuer's share's).", nullable=True),),
-    ),
+    _OTHER_SERIES,
+    columns=tuple(replace(c, nullable=False) if c.name == "series" else c for c in _OTHER_SERIES.columns),
     sort_by=("instrument_id", "session_date", "series"),
 )
 
