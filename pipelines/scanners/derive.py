@@ -98,7 +98,9 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
             lake, plan.exchange, schema, rows, outdated, _partition_values(schema, days), {"build": plan.fingerprint()[:16]}
         )
         crash_point("derived.committed")
-        committed[name] = Committed(name, version, rows.height, _by_session(rows))
+        # A session on which no scanner fired was scanned all the same.
+        scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}
+        committed[name] = Committed(name, version, rows.height, scanned | _by_session(rows))
     return committed
 
 
