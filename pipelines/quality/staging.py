@@ -7,13 +7,14 @@ Does not live here: judging sessions (`gate.py`), writing staged files (`batches
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
+from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import ALIAS, aliases_from_history, first_seen, resolve
@@ -45,7 +46,7 @@ _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of one delivery: `status` accepted or refused (with `reason`)."""
+    """What became of one delivery: `status` accepted (`reason`: a warning, if any) or refused (with `reason`)."""
 
     delivery: Delivery
     status: str
@@ -129,10 +130,11 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
     parsed = {table: pl.concat(parts) for table, parts in frames.items()}
     whole_market = [name for name, source in sources.items() if source.whole_market]
     again = repeated(lake, order.exchange, parsed["bars_daily"], whole_market)
+    fewer = thin(lake, order.exchange, parsed["bars_daily"], whole_market)
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else f
+        else replace(f, reason=f.reason or fewer.get(f.delivery.batch_id))
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files

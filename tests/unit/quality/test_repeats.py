@@ -42,3 +42,12 @@ def test_the_same_session_again_is_no_repeat_of_the_one_before(road) -> None:
     road.ingest(market(road, THURSDAY, volumes))
     figures = road.ingest(market(road, THURSDAY, volumes))
     assert (figures["bars_daily"]["read"], figures["bars_daily"]["unchanged"]) == (20, 20)
+
+
+def test_a_file_with_far_fewer_instruments_than_usual_is_let_in_with_a_warning(road) -> None:
+    road.ingest(market(road, THURSDAY, {f"S{n}": 100 + n for n in range(20)}))
+    (thin,) = road.stage(market(road, MONDAY, {f"S{n}": 200 + n for n in range(15)})).files
+    assert (thin.status, thin.rows_read) == ("accepted", 15)
+    assert "15 instruments for 2024-04-01, where 20 are usual" in thin.reason
+    (whole,) = road.stage(market(road, MONDAY, {f"S{n}": 200 + n for n in range(16)})).files
+    assert whole.reason is None
