@@ -6,7 +6,7 @@ Does not live here: where aliases come from (map files in `sources/`), ISIN cont
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -15,13 +15,60 @@ ALIAS = {"instrument_id": pl.String, "value": pl.String, "valid_from": pl.Date, 
 
 def aliases_from_history(exchange: str, history: pl.DataFrame) -> pl.DataFrame:
     """Aliases from ticker histories: `permanent` names the instrument, as `{MIC}:{permanent}`. Provenance columns stay."""
-    return history.select(
+    return history.drop_nulls("permanent").select(
         pl.format("{}:{}", pl.lit(exchange), pl.col("permanent").str.to_uppercase()).alias("instrument_id"),
         pl.col("symbol").str.to_uppercase().alias("value"),
         pl.lit("symbol").alias("kind"),
         "valid_from",
         "valid_to",
         *(c for c in ("batch_id", "row_number", "source") if c in history.columns),
+    )
+
+
+def aliases_from_renames(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Aliases from renames (rows of `history` with `renamed_from`): new ones, and those they end.
+
+    `known`: aliases on record of kind symbol, with instrument_id, value, valid_from, valid_to. A rename belongs to the instrument
+    that had the old ticker the day before, so that renames one after another, in any number of files, stay one history. Columns
+    as `aliases_from_history` gives them.
+    """
+    far = date.max
+    of: dict[str, list[dict[str, object]]] = {}
+    for row in known.sort("valid_from", "instrument_id").iter_rows(named=True):
+        of.setdefault(row["value"], []).append(dict(row))
+    changed: list[dict[str, object]] = []
+    renames = history.drop_nulls("renamed_from").sort("valid_from", "batch_id", "row_number")
+    for row in renames.iter_rows(named=True):
+        old, new, day = row["renamed_from"].upper(), row["symbol"].upper(), row["valid_from"]
+        before = day - timedelta(days=1)
+        held = [a for a in of.get(old, []) if a["valid_from"] <= before <= (a["valid_to"] or far)]
+        instrument = held[-1]["instrument_id"] if held else f"{exchange}:{old}"
+        provenance = {name: row[name] for name in ("batch_id", "row_number", "source")}
+        for alias in held[-1:]:
+            alias |= {"valid_to": before, **provenance}
+            changed.append(alias)
+        if not any(a["instrument_id"] == instrument and a["valid_to"] is None for a in of.get(new, [])):
+            added = {"instrument_id": instrument, "value": new, "valid_from": day, "valid_to": None, **provenance}
+            of.setdefault(new, []).append(added)
+            changed.append(added)
+    schema = {**ALIAS, "batch_id": pl.String, "row_number": pl.Int64, "source": pl.String}
+    made = pl.DataFrame([{name: a[name] for name in schema} for a in changed], schema=schema)
+    key = ["instrument_id", "value", "valid_from"]
+    return made.unique(key, keep="last", maintain_order=True).with_columns(kind=pl.lit("symbol"))
+
+
+def successors(exchange: str, actions: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
+    """`actions` with `successor_id`: the instrument that the ticker in `successor` means on the ex-date.
+
+    Null for a rename, which leads to the same instrument under another ticker.
+    """
+    leads = actions.select("successor", "ex_date", "action").with_columns(symbol=pl.col("successor").str.to_uppercase())
+    found = resolve(exchange, leads, aliases, "ex_date")["instrument_id"]
+    other = pl.col("successor").is_not_null() & (pl.col("action") != "rename")
+    return (
+        actions.with_columns(found.alias("__found"))
+        .with_columns(pl.when(other).then("__found").alias("successor_id"))
+        .drop("__found")
     )
 
 

@@ -22,6 +22,10 @@ _TURNOVER_ROUNDING = 500
 _PRICE_ROUNDING = 0.005
 
 
+#: Actions that mean nothing without a ratio; a demerger or a rights issue without one stops signals across its ex-date instead.
+_BY_RATIO = ("split", "bonus", "capital_reduction")
+
+
 @dataclass(frozen=True)
 class Rule:
     """One row rule. `holds` is true for a good row; null counts as good, so that each rule speaks only of what it names."""
@@ -98,7 +102,8 @@ _MINUTE = (
 _ACTIONS = (
     Rule("missing_symbol", _col("symbol").is_not_null(), "no symbol"),
     Rule("missing_date", _col("ex_date").is_not_null(), "no ex-date"),
-    Rule("no_terms", _col("ratio").is_not_null() | _col("amount").is_not_null(), "neither a ratio nor an amount is given"),
+    Rule("missing_ratio", _col("ratio").is_not_null() | ~_col("action").is_in(_BY_RATIO), "no ratio: new shares per old share"),
+    Rule("missing_amount", _col("amount").is_not_null() | (_col("action") != "dividend"), "no amount: cash per share"),
     Rule("non_positive_ratio", _col("ratio") > 0, "the ratio is zero or negative"),
     Rule("non_positive_amount", _col("amount") > 0, "the amount is zero or negative"),
     Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),

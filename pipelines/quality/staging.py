@@ -17,7 +17,7 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
 from pipelines.quality.duplicates import resolve_duplicates
-from pipelines.quality.identity import ALIAS, aliases_from_history, first_seen, resolve
+from pipelines.quality.identity import ALIAS, aliases_from_history, aliases_from_renames, first_seen, resolve, successors
 from pipelines.quality.isin import attach, link, overlay
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
@@ -82,7 +82,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
     known_aliases = LakeTable(lake.table_uri(order.exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
-    told = aliases_from_history(order.exchange, parsed["symbol_history"])
+    told = _told_aliases(order.exchange, parsed["symbol_history"], known_aliases)
     recorded = overlay(known_aliases, told)
     links = link(order.exchange, parsed["bars_daily"], recorded, _actions(lake, order.exchange, parsed))
     history = pl.concat([told.select(links.aliases.columns), links.aliases])
@@ -121,6 +121,14 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         for table in tables:
             frames[table.table].append(
                 table.frame.with_columns(
+def _told_aliases(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Aliases that the order's files state: ticker histories, and on top of them renames."""
+    told = aliases_from_history(exchange, history)
+    symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
+    renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
+    return pl.concat([told.join(renamed, on=["instrument_id", "kind", "value", "valid_from"], how="anti"), renamed])
+
+
                     source=pl.lit(delivery.source),
                     batch_id=pl.lit(delivery.batch_id),
                     received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
@@ -196,7 +204,7 @@ def _prepare(
         "bars_other_series": resolve(venue, other, aliases, "session_date"),
         "bars_1m": resolve(venue, minute.filter(regular), aliases, "session_date"),
         "bars_1m_extended": resolve(venue, minute.filter(~regular), aliases, "session_date"),
-        "corporate_actions": resolve(venue, actions, aliases, "ex_date"),
+        "corporate_actions": resolve(venue, successors(venue, actions, aliases), aliases, "ex_date"),
     }
     return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
 

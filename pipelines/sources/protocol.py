@@ -43,6 +43,8 @@ _DAILY: Final[dict[str, pl.DataType]] = {
 #: a bar in UTC, `row_number` the 1-based line of the raw file (for aggregated ticks: of the first tick of the minute). A field
 #: that could not be read is null and named in `parse_problem`; the line itself is then kept in `raw_text`. Both are null on rows
 #: that were read whole. `isin` (ISO 6166) ties a row to its instrument through renames; it is null where the file has none.
+#: `successor` is the ticker of the company that an action leads to. A row of `symbol_history` names its instrument by `permanent`,
+#: the name it is filed under for ever, or by `renamed_from`, the ticker it had on the day before `valid_from`.
 FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
     "bars_daily": _DAILY,
     "bars_other_series": _DAILY,
@@ -55,10 +57,13 @@ FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
         "ratio": pl.Float64(),
         "amount": pl.Float64(),
         "announced": pl.Date(),
+        "successor": pl.String(),
+        **_EVIDENCE,
     },
     "symbol_history": {
         "row_number": pl.Int64(),
         "permanent": pl.String(),
+        "renamed_from": pl.String(),
         "symbol": pl.String(),
         "valid_from": pl.Date(),
         "valid_to": pl.Date(),
@@ -160,7 +165,7 @@ def conform(table: str, frame: pl.DataFrame) -> ParsedTable:
     `raw_text`, where the table has it, is emptied for rows without a `parse_problem`.
     """
     schema = FRAME_SCHEMAS[table]
-    if "raw_text" in schema:
+    if "raw_text" in schema and "parse_problem" in frame.columns:
         frame = frame.with_columns(pl.when(pl.col("parse_problem").is_not_null()).then(pl.col("raw_text")).alias("raw_text"))
     columns = [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items()]
     return ParsedTable(table, frame.select(columns))

@@ -24,6 +24,7 @@ GROUP: Final = "marketlake.sources"
 #: Known without an installed distribution too, so that a plain checkout works. The project file lists the same ones.
 BUILT_IN: Final = MappingProxyType(
     {
+        "actions": "pipelines.sources.actions_csv:ActionsSource",
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
