@@ -19,6 +19,7 @@ from statistics import median
 
 import polars as pl
 
+from pipelines.market.closing_auction import auction_minutes
 from pipelines.market.exchanges import Exchange, exchange
 
 _MINUTE = timedelta(minutes=1)
@@ -107,15 +108,23 @@ class ExchangeCalendar:
                 "closes_at": [s.closes_at for s in self.sessions],
                 "windows": [_windows_json(s) for s in self.sessions],
                 "bars_expected": [s.bars_expected for s in self.sessions],
+                "bars_expected_auction": [auction_minutes(self.exchange.mic, s) for s in self.sessions],
+                "close_averaged_from": [self._close_averaged_from(s) for s in self.sessions],
                 "kind": [s.kind for s in self.sessions],
             },
             schema_overrides={
                 "session_number": pl.Int64,
                 "bars_expected": pl.Int64,
+                "bars_expected_auction": pl.Int64,
+                "close_averaged_from": pl.Datetime("us", "UTC"),
                 "opens_at": pl.Datetime("us", "UTC"),
                 "closes_at": pl.Datetime("us", "UTC"),
             },
         )
+
+    def _close_averaged_from(self, session: Session) -> datetime | None:
+        span = self.exchange.close_average
+        return session.closes_at - span if span else None
 
     def windows_frame(self) -> pl.DataFrame:
         """One row per window: session_date, opens_at, closes_at (UTC, end exclusive)."""

@@ -26,6 +26,7 @@ class ExtendedWindow:
 class Exchange:
     """What the pipeline needs to know of an exchange. Times are local to `timezone`.
 
+    `close_average`: the official close is the volume-weighted price of that last stretch of the session; None where it is a trade.
     `publication_lag` is how long after the close the exchange's own daily file is out; `nightly_at` when the schedule runs.
     The calendar is built between fixed bounds, never from today, so that the same inputs give the same sessions on any day.
     """
@@ -40,6 +41,7 @@ class Exchange:
     calendar_start: date
     calendar_end: date
     publication_lag: timedelta = timedelta(0)
+    close_average: timedelta | None = None
     extended: tuple[ExtendedWindow, ...] = ()
 
     @property
@@ -60,6 +62,7 @@ _DECLARED = (
         calendar_start=date(1997, 1, 1),
         calendar_end=date(2026, 12, 31),
         publication_lag=timedelta(hours=3),
+        close_average=timedelta(minutes=30),
         extended=(
             ExtendedWindow("pre", time(9, 0), time(9, 15)),
             ExtendedWindow("post", time(15, 30), time(16, 0)),

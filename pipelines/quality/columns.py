@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.storage.delta import empty_frame
 
@@ -32,7 +33,8 @@ def known_by_close(rows: pl.DataFrame, days: ExchangeCalendar, lags: Mapping[str
 def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
     """One-minute rows with `session_date` (exchange date), `within_calendar`, `known_at` = end of the minute, and `segment`.
 
-    The segment is `regular` inside a window of the session, the name of the extended window around it, or null.
+    The segment is `regular` inside a window of the session, `auction` where the instrument has left it for its closing auction,
+    the name of the extended window around it, or null.
     """
     venue = days.exchange
     local = pl.col("ts").dt.convert_time_zone(venue.timezone)
@@ -48,7 +50,8 @@ def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
     )
     placed = dated.join(regular, on="__row", how="left", maintain_order="left")
     placed = placed.join(_hours(days), on="session_date", how="left", maintain_order="left")
-    segment = pl.col("segment")
+    placed = placed.join(_in_auction(dated, venue.mic), on="__row", how="left", maintain_order="left")
+    segment = pl.coalesce("__auction", "segment")
     for window in venue.extended:
         inside = pl.col("__time").is_between(window.starts, window.ends, closed="left") & pl.col("opens_at").is_not_null()
         segment = pl.when(segment.is_null() & inside).then(pl.lit(window.segment)).otherwise(segment)
@@ -58,7 +61,7 @@ def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
         segment.alias("segment"),
         _within(days, pl.col("session_date")),
         (pl.col("ts") + pl.duration(minutes=1)).cast(_UTC).alias("known_at"),
-    ).drop("__row", "__time", "opens_at", "closes_at")
+    ).drop("__row", "__time", "__auction", "opens_at", "closes_at")
 
 
 def stage_columns(schema: TableSchema, rows: pl.DataFrame) -> pl.DataFrame:
@@ -125,3 +128,12 @@ def _hours(days: ExchangeCalendar) -> pl.DataFrame:
 def _latest_extended(days: ExchangeCalendar) -> pl.Expr:
     ends = [w.ends for w in days.exchange.extended]
     return pl.lit(max(ends)) if ends else pl.lit(None, pl.Time)
+def _in_auction(dated: pl.DataFrame, mic: str) -> pl.DataFrame:
+    """`__row` of the rows in their instrument's closing auction, with `__auction`."""
+    at = dated.select("__row", "symbol", "session_date", "__time").join(closing_auctions(mic), on="symbol")
+    inside = pl.col("session_date").is_between(pl.col("valid_from"), pl.col("valid_to")) & pl.col("__time").is_between(
+        pl.col("starts"), pl.col("ends"), closed="left"
+    )
+    return at.filter(inside).select("__row", __auction=pl.lit("auction"))
+
+

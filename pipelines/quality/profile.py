@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.closing_auction import closing_auctions
 
 #: Bars are profiled per session and instrument; reference rows one by one.
 _BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
@@ -34,10 +35,6 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
     daily = table in {"bars_daily", "bars_other_series"}
     # Series of one symbol may be different securities (a share and its issuer's bond), so each is judged by itself.
     by = ["session_date", "instrument_id", *(["series"] if table == "bars_other_series" else [])]
-    expected = days.frame().select(
-        pl.col("session_date"),
-        (pl.lit(1) if daily else pl.col("bars_expected")).cast(pl.Int64).alias("expected_rows"),
-    )
     moment = "session_date" if daily else "ts"
     grouped = rows.group_by(by).agg(
         pl.len().cast(pl.Int64).alias("rows"),
@@ -49,11 +46,31 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
         (pl.col("exchange") != days.exchange.mic).sum().cast(pl.Int64).alias("foreign_rows"),
     )
     return (
-        grouped.join(expected, on="session_date", how="left")
+        pl.col("symbol").first(),
+        grouped.join(_expected(grouped, days, daily=daily), on=["session_date", "symbol"], how="left")
+        .drop("symbol")
         .with_columns(
             (pl.col("highest_high") / pl.col("lowest_low")).alias("range_ratio"),
             (pl.col("rows") / pl.col("expected_rows")).alias("completeness"),
         )
         .rename({"session_date": "session"})
         .sort("session", *by[1:])
+    )
+
+
+def _expected(grouped: pl.DataFrame, days: ExchangeCalendar, *, daily: bool) -> pl.DataFrame:
+    """`expected_rows` by session and symbol: the session's minutes, fewer for symbols that close in an auction; one daily bar."""
+    pairs = grouped.select("session_date", "symbol").unique()
+    sessions = days.frame().select("session_date", "bars_expected", "bars_expected_auction")
+    auctions = closing_auctions(days.exchange.mic).select("symbol", "valid_from", "valid_to")
+    early = (
+        pairs.join(auctions, on="symbol")
+        .filter(pl.col("session_date").is_between(pl.col("valid_from"), pl.col("valid_to")))
+        .select("session_date", "symbol", early=pl.lit(value=True))
+    )
+    minutes = pl.when("early").then(pl.coalesce("bars_expected_auction", "bars_expected")).otherwise("bars_expected")
+    return (
+        pairs.join(sessions, on="session_date")
+        .join(early, on=["session_date", "symbol"], how="left")
+        .select("session_date", "symbol", (pl.lit(1) if daily else minutes).cast(pl.Int64).alias("expected_rows"))
     )

@@ -1,0 +1,66 @@
+"""Closing auctions inside the session: which instruments leave continuous trading early, from when, until when.
+
+Lives here: `closing_auctions(mic)`, from `market/calendars/<MIC>_closing_auction.csv`.
+Does not live here: the session's own hours (`calendar.py`), which hold for every other instrument.
+
+NSE, from 2026-08-03: shares with derivatives trade continuously until 15:15, then an auction until 15:35 sets the close. The list
+names those whose daily files show it; an instrument that is missing there counts with the session's full minutes.
+"""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, datetime, time, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from pipelines.market.calendar import Session
+
+#: Columns of `closing_auctions`. Days are sessions, both included; `starts` and `ends` local time, the end exclusive.
+CLOSING_AUCTIONS = {
+    "exchange": pl.String,
+    "symbol": pl.String,
+    "valid_from": pl.Date,
+    "valid_to": pl.Date,
+    "starts": pl.Time,
+    "ends": pl.Time,
+}
+
+
+@cache
+def closing_auctions(mic: str) -> pl.DataFrame:
+    """Instruments of an exchange that close in an auction: columns of `CLOSING_AUCTIONS`; no rows where there is none."""
+    resource = files("pipelines.market") / "calendars" / f"{mic}_closing_auction.csv"
+    if not resource.is_file():
+        return pl.DataFrame(schema=CLOSING_AUCTIONS)
+    with resource.open(encoding="utf-8") as text:
+        rows = [
+            (
+                mic,
+                line["symbol"],
+                date.fromisoformat(line["valid_from"]),
+                date.fromisoformat(line["valid_to"]) if line["valid_to"] else date.max,
+                time.fromisoformat(line["starts"]),
+                time.fromisoformat(line["ends"]),
+            )
+            for line in csv.DictReader(text)
+        ]
+    return pl.DataFrame(rows, schema=CLOSING_AUCTIONS, orient="row")
+
+
+def auction_minutes(mic: str, session: Session) -> int | None:
+    """One-minute bars of the session that an instrument of the auction brings; None when no auction shortens it."""
+    from pipelines.market.exchanges import exchange
+
+    day = session.session_date
+    starts = [row[4] for row in closing_auctions(mic).iter_rows() if row[2] <= day <= row[3]]
+    if not starts:
+        return None
+    cut = datetime.combine(day, min(starts), tzinfo=exchange(mic).zone)
+    kept = [(start, min(end, cut) if start < cut else end) for start, end in session.windows]
+    minutes = sum((end - start) // timedelta(minutes=1) for start, end in kept)
+    return minutes if minutes < session.bars_expected else None
