@@ -12,6 +12,7 @@ from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
 from pipelines.orchestration.checks import gate_checks
 from pipelines.orchestration.jobs import exchange_jobs
+from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import live_sensor
@@ -23,12 +24,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Definitions for the exchanges of these settings."""
     target = settings.manifest_dir
     mics = settings.exchanges
+    assets = [
+        asset
+        for mic in mics
+        for asset in (*ingest_assets(mic), model_assets(mic, target), *research_assets(mic), *live_assets(mic))
+    ]
     return dg.Definitions(
-        assets=[
-            asset
-            for mic in mics
-            for asset in (*ingest_assets(mic), model_assets(mic, target), *research_assets(mic), *live_assets(mic))
-        ],
+        assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
         asset_checks=[check for mic in mics for check in gate_checks(mic)],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],

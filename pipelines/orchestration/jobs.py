@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pipelines.orchestration.keys import INGESTED, LIVE, staged_key, table_key
+from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import session_partitions
 
 #: Tags of every run that writes, so that a person can filter them.
@@ -35,7 +35,7 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
     ingested = [table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key))]
     ingest = dg.AssetSelection.assets(*ingested)
     everything = dg.AssetSelection.key_prefixes([mic])
-    live = dg.AssetSelection.groups(LIVE) & everything
+    live = dg.AssetSelection.assets(table_key(mic, "signals_live"))
     return [
         dg.define_asset_job(
             ingest_job_name(mic),

@@ -10,7 +10,7 @@ from typing import Final
 
 import dagster as dg
 
-#: Stages of the road, in order; asset groups bear these names.
+#: Stages of the road, in order; asset groups bear these names, after the exchange where several are configured.
 SOURCES: Final = "sources"
 LAKE: Final = "lake"
 INDICATORS: Final = "indicators"
@@ -42,3 +42,11 @@ def table_key(mic: str, table: str) -> dg.AssetKey:
 def staged_key(mic: str, table: str) -> dg.AssetKey:
     """Key of a staged table."""
     return table_key(mic, f"staged_{table}")
+
+
+def in_group_of_its_exchange(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """The asset in a group that bears its exchange too, `XNYS_lake`.
+
+    The graph shows a node by the last part of its key: where several exchanges share a home, only the group tells them apart.
+    """
+    return spec.replace_attributes(group_name=f"{spec.key.path[0]}_{spec.group_name}")

@@ -1,6 +1,7 @@
 """Remake the pictures of the documents from a running UI: `python tests/ui/screenshots.py http://127.0.0.1:3000`.
 
 Lives here: which pages are pictured, and how. The home should hold the demo (`marketlake demo`, exchange XNYS alone).
+With `--two` after the address only the graph of a home of two exchanges is pictured.
 Does not live here: what must be on these pages (`test_pages.py`).
 """
 
@@ -15,10 +16,17 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 ARGUMENTS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
 
-def main(address: str) -> None:
+def main(address: str, *, two: bool = False) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS.split())
+        if two:
+            page = new_page(browser, address, 1700, 1000)
+            page.goto("/asset-groups")
+            page.get_by_text("XNYS_scanners").first.wait_for()
+            save(page, "graph_two_exchanges", clip={"x": 560, "y": 345, "width": 1098, "height": 345})
+            browser.close()
+            return
         picture_graph(new_page(browser, address, 1700, 1000))
         page = new_page(browser, address, 1500, 900)
         page.goto("/assets/XNYS/scanner_signals?view=lineage")
@@ -56,4 +64,4 @@ def save(page: Page, name: str, **options: object) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], two="--two" in sys.argv)

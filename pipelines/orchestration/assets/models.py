@@ -79,6 +79,10 @@ class ExchangeTranslator(DagsterDbtTranslator):
         """The model's description alone; the SQL is a file beside it, and the catalog shows one line."""
         return str(dbt_resource_props.get("description") or "")
 
+    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
+        """Sessions for the tables that the lake keeps. What helps to make them lives for one run and has no sessions to fill."""
+        return session_partitions(self.mic) if dbt_resource_props["name"] in DERIVED else None
+
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Indicator models and what leads to them; scanners, marts and what leads to them."""
         folder = dbt_resource_props["fqn"][1]
@@ -109,7 +113,6 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         name=f"{mic}__models",
         dagster_dbt_translator=ExchangeTranslator(mic),
         project=project,
-        partitions_def=session_partitions(mic),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def models(

@@ -12,6 +12,7 @@ from pipelines.orchestration.keys import EXTERNAL, INGESTED, staged_key, table_k
 from pipelines.settings import Settings
 
 MICS = ("XNSE", "XNYS")
+STAGES = {"sources", "lake", "indicators", "scanners", "research", "live", "release"}
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,26 @@ def test_a_mistyped_dependency_would_be_seen(definitions: dg.Definitions) -> Non
 
 def test_every_asset_has_a_group_and_says_what_it_is(graph) -> None:
     nodes = [graph.get(key) for key in graph.executable_asset_keys]
-    assert {node.group_name for node in nodes} == {"sources", "lake", "indicators", "scanners", "research", "live", "release"}
+    assert {node.group_name for node in nodes} == {f"{mic}_{stage}" for mic in MICS for stage in STAGES}
     assert [node.key.to_user_string() for node in nodes if not (node.description or "").strip()] == []
+
+
+def test_a_group_holds_one_exchange_and_is_the_bare_stage_where_there_is_but_one(graph, settings: Settings) -> None:
+    for key in graph.get_all_asset_keys() - {k for k in graph.get_all_asset_keys() if k.path[1] == "build"}:
+        assert (graph.get(key).group_name or "").startswith(f"{key.path[0]}_")
+    alone = build_definitions(settings.model_copy(update={"exchanges": ("XNYS",)})).resolve_asset_graph()
+    assert {alone.get(key).group_name for key in alone.executable_asset_keys} == STAGES
+
+
+def test_what_the_lake_keeps_has_sessions_and_what_lives_for_one_run_has_none(graph) -> None:
+    """A helper with sessions would show them as missing for ever: nobody records them, it is gone with its build."""
+    for key in graph.executable_asset_keys:
+        if len(key.path) == 3:
+            assert graph.get(key).partitions_def is None, key
+    made = {key.path[1] for key in graph.executable_asset_keys if len(key.path) == 2 and graph.get(key).partitions_def}
+    without = {"backtest_runs", "risk_report", "release", "signals_live"}
+    kept = {key.path[1] for key in graph.executable_asset_keys if len(key.path) == 2} - without
+    assert made == kept
 
 
 def test_exchanges_have_the_same_assets_under_their_own_names(graph) -> None:
