@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 class Settings(BaseSettings):
     """Configuration of one marketlake home. Every field is `MARKETLAKE_<NAME>` in the environment; see `.env.example`."""
 
-    model_config = SettingsConfigDict(env_prefix="MARKETLAKE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, env_prefix="MARKETLAKE_", env_file=".env", extra="ignore", frozen=True)
 
     home: Path = Field(default_factory=Path.cwd, description="Holds lake/, marketlake.duckdb and .state/.")
     lake_uri: str | None = Field(default=None, description="Root of the lake, a path or URI; default <home>/lake.")

@@ -66,3 +66,10 @@ def test_every_setting_is_in_the_example_and_nothing_else() -> None:
     example = (Path(__file__).parents[2] / ".env.example").read_text()
     named = set(re.findall(r"^#?\s*MARKETLAKE_(\w+)=", example, re.MULTILINE))
     assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = Settings(_env_file=None)
+    for name in ("INDICATORS", "INBOX", "LAKE_URI"):
+        monkeypatch.setenv(f"MARKETLAKE_{name}", "")
+    assert Settings(_env_file=None) == default
