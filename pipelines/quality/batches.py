@@ -18,13 +18,16 @@ from typing import Any
 import polars as pl
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.orders import Order
+from pipelines.quality.decisions import Decision
+from pipelines.quality.orders import Order, load_decision, save_decision
 from pipelines.quality.quarantine import refused_before, store_quarantine
 from pipelines.quality.staging import Staged, stage
 from pipelines.sources.protocol import Source
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
+
+_DECISION = "decision.json"
 
 
 def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
@@ -35,17 +38,24 @@ def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_d
     staged = stage(lake, order, sources)
     store_quarantine(lake, order.exchange, staged.quarantine)
     register_files(lake, order, staged)
+    allowed = {
+        table: rows.join(
+            refused_before(lake, order.exchange, table), on=["batch_id", "row_number"], how="anti", maintain_order="left"
+        )
+        for table, rows in staged.tables.items()
+    }
+    return write_staged(order, staged, allowed, state_dir)
+
+
+def write_staged(order: Order, staged: Staged, allowed: Mapping[str, pl.DataFrame], state_dir: Path) -> Path:
+    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all."""
     folder = order.folder(state_dir)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    held: dict[str, int] = {}
-    for table, rows in staged.tables.items():
-        kept = rows.join(
-            refused_before(lake, order.exchange, table), on=["batch_id", "row_number"], how="anti", maintain_order="left"
-        )
-        held[table] = rows.height - kept.height
-        kept.write_parquet(temporary / f"{table}.parquet")
+    for table, rows in allowed.items():
+        rows.write_parquet(temporary / f"{table}.parquet")
+    held = {table: rows.height - allowed[table].height for table, rows in staged.tables.items()}
     outcome = {
         "files": [
             {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
@@ -54,11 +64,19 @@ def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_d
         "tables": {t: {**vars(c), "held": held.get(t, 0)} for t, c in staged.counts.items()},
     }
     (temporary / "staged.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    if order.decision is not None:
+        save_decision(order.decision, temporary / _DECISION)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
     _point_to(folder)
     crash_point("staged.written")
     return folder
+
+
+def decision_of(folder: Path) -> Decision | None:
+    """The decision that an order's folder was staged for; None for an ordinary delivery."""
+    path = folder / _DECISION
+    return load_decision(path) if path.is_file() else None
 
 
 def staged_folder(order: Order, state_dir: Path) -> Path:

@@ -65,10 +65,17 @@ def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
 
 
 def stage_columns(schema: TableSchema, rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with exactly the lake's columns, typed, plus `received_at`; columns the source does not have are null."""
+    """`rows` with exactly the lake's columns, typed, plus `received_at` and `overrules`.
+
+    Columns the source does not have are null. `overrules` lists the rules that a person decided not to count for the row; a row
+    that was let in so arrives, for whatever it replaces, when that was decided.
+    """
     types = empty_frame(schema).schema
     columns = [(pl.col(n) if n in rows.columns else pl.lit(None)).cast(t).alias(n) for n, t in types.items()]
-    return rows.select(*columns, pl.col("received_at").cast(_UTC))
+    received, overrules = pl.col("received_at"), pl.lit(None)
+    if "overrules" in rows.columns:
+        received, overrules = pl.max_horizontal("received_at", "decided_at"), pl.col("overrules")
+    return rows.select(*columns, received.cast(_UTC).alias("received_at"), overrules.cast(pl.List(pl.String)).alias("overrules"))
 
 
 def reference_rows(
@@ -121,13 +128,6 @@ def _within(days: ExchangeCalendar, day: pl.Expr) -> pl.Expr:
     return day.is_between(days.exchange.calendar_start, days.exchange.calendar_end).alias("within_calendar")
 
 
-def _hours(days: ExchangeCalendar) -> pl.DataFrame:
-    return days.frame().select("session_date", "opens_at", "closes_at")
-
-
-def _latest_extended(days: ExchangeCalendar) -> pl.Expr:
-    ends = [w.ends for w in days.exchange.extended]
-    return pl.lit(max(ends)) if ends else pl.lit(None, pl.Time)
 def _in_auction(dated: pl.DataFrame, mic: str) -> pl.DataFrame:
     """`__row` of the rows in their instrument's closing auction, with `__auction`."""
     at = dated.select("__row", "symbol", "session_date", "__time").join(closing_auctions(mic), on="symbol")
@@ -137,3 +137,10 @@ def _in_auction(dated: pl.DataFrame, mic: str) -> pl.DataFrame:
     return at.filter(inside).select("__row", __auction=pl.lit("auction"))
 
 
+def _hours(days: ExchangeCalendar) -> pl.DataFrame:
+    return days.frame().select("session_date", "opens_at", "closes_at")
+
+
+def _latest_extended(days: ExchangeCalendar) -> pl.Expr:
+    ends = [w.ends for w in days.exchange.extended]
+    return pl.lit(max(ends)) if ends else pl.lit(None, pl.Time)

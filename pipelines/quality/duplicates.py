@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+#: Verdicts on rivals that a person can overrule for the row that shall win.
+_RIVALRY = ("conflicting_duplicate", "source_priority", "source_conflict")
+
 
 def resolve_duplicates(
     rows: pl.DataFrame, key: Sequence[str], values: Sequence[str], priorities: Mapping[str, int]
@@ -17,7 +20,8 @@ def resolve_duplicates(
     """One row per key.
 
     Returns the rows to keep, how many exact copies were dropped, and the rows to quarantine with `rule` and `reason`: of a key with
-    different values only those of the source with the highest priority may stay; when these differ too, none does.
+    different values only those of the source with the highest priority may stay; when these differ too, none does. A row whose list
+    `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the one decided last.
     """
     key, values = list(key), list(values)
     counted = rows.with_columns(pl.len().over(key).alias("__copies"))
@@ -25,6 +29,10 @@ def resolve_duplicates(
     if single.height == rows.height:
         return rows, 0, _verdict(rows.clear(), "", "")
     several = counted.filter(pl.col("__copies") > 1).drop("__copies")
+    winners, losers = _by_decision(several, key)
+    copies = losers.join(winners.select(*key, *values), on=[*key, *values], how="semi", nulls_equal=True).height
+    losers = losers.join(winners.select(*key, *values), on=[*key, *values], how="anti", nulls_equal=True, maintain_order="left")
+    several = several.join(winners.select(key), on=key, how="anti", maintain_order="left") if winners.height else several
     rank = pl.col("source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
     ranked = several.with_columns(rank.alias("__rank"), pl.struct(values).alias("__values"))
     best = ranked.filter(pl.col("__rank") == pl.col("__rank").max().over(key))
@@ -33,7 +41,7 @@ def resolve_duplicates(
     agreed = best.filter(~conflict).unique(key, keep="first", maintain_order=True)
     conflicting = best.filter(conflict)
     outranked = lower.join(agreed.select(*key, "__values"), on=[*key, "__values"], how="anti", nulls_equal=True)
-    dropped = several.height - agreed.height - conflicting.height - outranked.height
+    dropped = copies + several.height - agreed.height - conflicting.height - outranked.height
     helper = ["__rank", "__values"]
     refused = pl.concat(
         [
@@ -43,9 +51,20 @@ def resolve_duplicates(
                 "the delivery holds this key more than once, with different values",
             ),
             _verdict(outranked.drop(helper), "source_priority", "a source of higher priority in the same delivery says otherwise"),
+            _verdict(losers, "conflicting_duplicate", "a person decided for another row of this key"),
         ]
     )
-    return pl.concat([single, agreed.drop(helper)]), dropped, refused
+    return pl.concat([single, agreed.drop(helper), winners]), dropped, refused
+
+
+def _by_decision(several: pl.DataFrame, key: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that a decision made winners of their keys, and the others of these keys."""
+    if "overrules" not in several.columns:
+        return several.clear(), several.clear()
+    decided = several.filter(pl.col("overrules").list.set_intersection(list(_RIVALRY)).list.len() > 0)
+    winners = decided.sort("decided_at", maintain_order=True).unique(key, keep="last", maintain_order=True)
+    rivals = several.join(winners.select(key), on=key, how="semi", maintain_order="left")
+    return winners, rivals.join(winners, on=["batch_id", "row_number"], how="anti", maintain_order="left")
 
 
 def _verdict(rows: pl.DataFrame, rule: str, reason: str) -> pl.DataFrame:

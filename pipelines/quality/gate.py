@@ -19,6 +19,7 @@ import polars as pl
 from pipelines.market.calendar import calendar
 from pipelines.quality.batches import content_hash
 from pipelines.quality.profile import profile
+from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.resources import shipped
 from pipelines.storage.crashpoints import crash_point
@@ -32,7 +33,7 @@ class NoPassError(RuntimeError):
 
 @dataclass(frozen=True)
 class Judgement:
-    """One expectation's result. `sessions` are those with unexpected rows; empty on success."""
+    """One expectation's result. `sessions` are those with unexpected rows, `failures` adds the instruments; empty on success."""
 
     name: str
     expectation: str
@@ -41,6 +42,7 @@ class Judgement:
     unexpected: int
     sessions: tuple[date, ...]
     sample: str
+    failures: tuple[tuple[date, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,32 @@ def suite_hash(table: str) -> str:
     return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
 
 
-def judge_batch(exchange: str, table: str, rows: pl.DataFrame) -> Verdict:
-    """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else."""
-    figures = profile(table, rows, calendar(exchange))
+def judge_batch(exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None) -> Verdict:
+    """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
+
+    `beside`: stored rows that the batch will stand beside, profiled with it. A session is not refused by an expectation that a
+    person overruled for rows of the failing instrument and session.
+    """
+    judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
+    figures = profile(table, judged, calendar(exchange))
     sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
     judgements = _validate(table, figures) if rows.height else ()
+    excused = overruled_expectations(table, rows)
     refused: dict[date, tuple[str, ...]] = {}
     for judgement in judgements:
         if not judgement.success and judgement.severity == "critical":
-            for session in judgement.sessions or sessions:
+            for session in _stopped(judgement, sessions, excused):
                 refused[session] = (*refused.get(session, ()), judgement.name)
     return Verdict(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+
+
+def overruled_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, str, str]]:
+    """(session, instrument_id, expectation) of every expectation that a person overruled for rows of the batch."""
+    if "overrules" not in rows.columns:
+        return set()
+    told = rows.lazy().filter(pl.col("overrules").is_not_null()).select(SESSION_COLUMN[table], "instrument_id", "overrules")
+    named = told.explode("overrules").filter(pl.col("overrules").str.starts_with(REFUSED)).unique()
+    return set(named.with_columns(pl.col("overrules").str.strip_prefix(REFUSED)).collect().iter_rows())
 
 
 def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
@@ -98,7 +115,7 @@ def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
     hit = rows.filter(pl.col(column).is_in(list(names)))
     expectation = pl.col(column).replace_strict(names, return_dtype=pl.String)
     return hit.with_columns(
-        rule=pl.format("session_refused:{}", expectation), reason=expectation.replace_strict(wording, return_dtype=pl.String)
+        rule=pl.format(REFUSED + "{}", expectation), reason=expectation.replace_strict(wording, return_dtype=pl.String)
     )
 
 
@@ -107,7 +124,13 @@ def record_pass(verdict: Verdict, state_dir: Path) -> Path:
     path = _pass_path(state_dir, verdict.batch_hash, verdict.suite_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"table": verdict.table, "passed": [str(s) for s in verdict.passed]}), encoding="utf-8")
+    content = {
+        "table": verdict.table,
+        "passed": [str(s) for s in verdict.passed],
+        "expectations": sorted({j.name for j in verdict.judgements}),
+        "failed": sorted({j.name for j in verdict.judgements if not j.success}),
+    }
+    temporary.write_text(json.dumps(content), encoding="utf-8")
     os.replace(temporary, path)
     crash_point("gate.recorded")
     return path
@@ -118,13 +141,35 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> pl.DataFrame
 
     Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
     """
+    passed = [date.fromisoformat(s) for s in _pass_on_record(table, rows, state_dir)["passed"]]
+    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed))
+
+
+def gate_metadata(table: str, rows: pl.DataFrame, state_dir: Path) -> dict[str, str]:
+    """What the gate's record says of these rows, for the commit that publishes them to keep: gate_suite (SHA-256 of its file),
+    gate_expectations and gate_failed (names; what failed was a warning or overruled). Raises NoPassError.
+    """
+    content = _pass_on_record(table, rows, state_dir)
+    names = {f"gate_{what}": ",".join(content.get(what, [])) for what in ("expectations", "failed")}
+    return {"gate_suite": suite_hash(table), **names}
+
+
+def _pass_on_record(table: str, rows: pl.DataFrame, state_dir: Path) -> dict[str, Any]:
     path = _pass_path(state_dir, content_hash(rows), suite_hash(table))
     if not path.is_file():
         raise NoPassError(
             f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
         )
-    passed = [date.fromisoformat(s) for s in json.loads(path.read_text(encoding="utf-8"))["passed"]]
-    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed))
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:
+    """Sessions that a failed expectation refuses. One about the whole table is excused for a session by any row of it."""
+    if judgement.failures:
+        return sorted({day for day, instrument in judgement.failures if (day, instrument, judgement.name) not in excused})
+    days = {day for day, _, name in excused if name == judgement.name}
+    return [day for day in judgement.sessions or sessions if day not in days]
 
 
 def _pass_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
@@ -158,12 +203,14 @@ def _judgement(result: Any) -> Judgement:
     error = (result.exception_info or {}).get("exception_message")
     shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
     observed = result.result.get("observed_value")
+    failures = {(date.fromisoformat(str(row["session"])[:10]), str(row["instrument_id"])) for row in rows}
     return Judgement(
         name=(config.meta or {}).get("name", config.type),
         expectation=config.type,
         severity=severity,
         success=bool(result.success),
         unexpected=int(result.result.get("unexpected_count") or len(rows)),
-        sessions=tuple(sorted({date.fromisoformat(str(row["session"])[:10]) for row in rows})),
+        sessions=tuple(sorted({day for day, _ in failures})),
         sample=error or shown or (f"observed {observed}" if observed is not None else ""),
+        failures=tuple(sorted(failures)),
     )

@@ -14,10 +14,12 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.batches import note_outcome, note_refused, read_batch
-from pipelines.quality.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
+from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch
+from pipelines.quality.decisions import record
+from pipelines.quality.gate import Verdict, gate_metadata, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import publish
 
@@ -36,27 +38,53 @@ class TablePublication:
 
 
 def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
-    """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others."""
+    """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others.
+
+    Rows that came out of quarantine are there already, under the rule that was overruled: a refusal leaves them as they are.
+    """
     rows = read_batch(folder, table)
-    verdict = judge_batch(exchange, table, rows)
+    verdict = judge_staged(lake, exchange, table, rows)
     held = refused_rows(verdict, rows)
-    if held.height:
+    if held.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, held))
     note_refused(folder, table, held.height)
     record_pass(verdict, state_dir)
     return verdict
 
 
+def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> Verdict:
+    """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session."""
+    let_in = rows.filter(pl.col("overrules").is_not_null())
+    if let_in.is_empty():
+        return judge_batch(exchange, table, rows)
+    schema = TABLES[table]
+    day = SESSION_COLUMN[table]
+    partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
+    stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
+    here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
+    return judge_batch(exchange, table, rows, here.join(rows, on=list(schema.key), how="anti", maintain_order="left"))
+
+
 def publish_staged(
     lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, priorities: Mapping[str, int]
 ) -> TablePublication:
-    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them."""
-    rows = passed_rows(table, read_batch(folder, table), state_dir)
+    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them.
+
+    Of rows that came out of quarantine it is then noted there; a crash between the two is made good by the same command again,
+    which finds the rows unchanged.
+    """
+    staged = read_batch(folder, table)
+    rows, checked = passed_rows(table, staged, state_dir), gate_metadata(table, staged, state_dir)
     batches = rows.get_column("batch_id").unique().sort().to_list()
-    done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches)
+    done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
     if done.refused.height:
         evidence = done.refused.join(rows.select("batch_id", "received_at").unique(), on="batch_id", how="left")
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
+    decision = decision_of(folder)
+    let_in = rows.filter(pl.col("overrules").is_not_null())
+    if decision is not None and let_in.height:
+        published = let_in.join(done.refused, on=["batch_id", "row_number"], how="anti")
+        record(lake, exchange, table, published, decision)
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures)
     return TablePublication(table, done.version, sessions=_by_session(table, done.changed), **figures)

@@ -13,25 +13,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from pipelines.quality.decisions import Decision, Selection
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, registered
 
 
 @dataclass(frozen=True)
 class Order:
-    """Deliveries of one exchange that travel together; `sessions` None means all that they hold."""
+    """Deliveries of one exchange that travel together; `sessions` None means all that they hold.
+
+    With a `decision` only the rows that it lets in travel, out of deliveries that are on record already.
+    """
 
     exchange: str
     deliveries: tuple[Delivery, ...]
     sessions: tuple[date, ...] | None = None
+    decision: Decision | None = None
 
     @property
     def order_id(self) -> str:
-        """Hash of exchange, deliveries and sessions: the same order has the same id."""
-        content = [self.exchange, [d.batch_id for d in self.deliveries], [str(s) for s in self.sessions or ()]]
+        """Hash of exchange, deliveries, sessions and decision (its moment apart): the same order has the same id."""
+        content: list[object] = [self.exchange, [d.batch_id for d in self.deliveries], [str(s) for s in self.sessions or ()]]
+        if self.decision is not None:
+            content.append({name: value for name, value in _decision_json(self.decision).items() if name != "decided_at"})
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def folder(self, state_dir: Path) -> Path:
@@ -47,6 +55,7 @@ def save_order(order: Order, state_dir: Path) -> Path:
         "exchange": order.exchange,
         "sessions": [str(s) for s in order.sessions] if order.sessions is not None else None,
         "deliveries": [{**vars(d), "received_at": d.received_at.isoformat()} for d in order.deliveries],
+        "decision": None if order.decision is None else _decision_json(order.decision),
     }
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(content), encoding="utf-8")
@@ -62,7 +71,18 @@ def load_order(order_id: str, state_dir: Path) -> Order:
     content = json.loads(path.read_text(encoding="utf-8"))
     deliveries = tuple(Delivery(**{**d, "received_at": datetime.fromisoformat(d["received_at"])}) for d in content["deliveries"])
     sessions = content["sessions"]
-    return Order(content["exchange"], deliveries, None if sessions is None else tuple(date.fromisoformat(s) for s in sessions))
+    days = None if sessions is None else tuple(date.fromisoformat(s) for s in sessions)
+    return Order(content["exchange"], deliveries, days, _decision(content.get("decision")))
+
+
+def resumed(order: Order, state_dir: Path) -> Order:
+    """The order as an interrupted run left it, which keeps the moment of its decision; else `order`."""
+    return load_order(order.order_id, state_dir) if _path(state_dir, order.order_id).is_file() else order
+
+
+def discard_order(order: Order, state_dir: Path) -> None:
+    """Forget an order that is done with, so that the next one like it is a decision of its own."""
+    _path(state_dir, order.order_id).unlink(missing_ok=True)
 
 
 def replay_order(lake: Lake, exchange: str, sessions: Sequence[date]) -> Order:
@@ -72,10 +92,47 @@ def replay_order(lake: Lake, exchange: str, sessions: Sequence[date]) -> Order:
         & (pl.col("first_session").is_null() | (pl.col("first_session") <= max(sessions)))
         & (pl.col("last_session").is_null() | (pl.col("last_session") >= min(sessions)))
     )
-    names = list(Delivery.__dataclass_fields__)
-    ordered = files.sort("received_at", "name", "batch_id").select(names)
-    deliveries = tuple(Delivery(**row) for row in ordered.iter_rows(named=True))
-    return Order(exchange, deliveries, tuple(sorted(sessions)))
+    return Order(exchange, deliveries_of(files), tuple(sorted(sessions)))
+
+
+def deliveries_of(files: pl.DataFrame) -> tuple[Delivery, ...]:
+    """Deliveries of some rows of `raw_files`, in order of their arrival."""
+    ordered = files.sort("received_at", "name", "batch_id").select(list(Delivery.__dataclass_fields__))
+    return tuple(Delivery(**row) for row in ordered.iter_rows(named=True))
+
+
+def save_decision(decision: Decision, path: Path) -> None:
+    """Write a decision as JSON."""
+    path.write_text(json.dumps(_decision_json(decision)), encoding="utf-8")
+
+
+def load_decision(path: Path) -> Decision | None:
+    """A decision from its JSON."""
+    return _decision(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    selection = {name: str(value) if isinstance(value, date) else value for name, value in vars(decision.selection).items()}
+    return {
+        **vars(decision),
+        "selection": selection,
+        "overruled": list(decision.overruled),
+        "decided_at": decision.decided_at.isoformat(),
+    }
+
+
+def _decision(content: dict[str, Any] | None) -> Decision | None:
+    if content is None:
+        return None
+    chosen = content["selection"]
+    session = chosen["session"]
+    return Decision(
+        Selection(**{**chosen, "session": date.fromisoformat(session) if session else None}),
+        tuple(content["overruled"]),
+        content["reason"],
+        content["decided_by"],
+        datetime.fromisoformat(content["decided_at"]),
+    )
 
 
 def _path(state_dir: Path, order_id: str) -> Path:

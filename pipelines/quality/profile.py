@@ -28,7 +28,9 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFr
         "instruments": ["instrument_id", "valid_from"],
         "instrument_aliases": ["instrument_id", "kind", "value", "valid_from"],
     }[table]
-    return rows.with_columns(pl.col(day).alias("session"), pl.len().over(key).alias("copies")).drop("received_at")
+    return rows.with_columns(pl.col(day).alias("session"), pl.len().over(key).alias("copies")).drop(
+        "received_at", "overrules", strict=False
+    )
 
 
 def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
@@ -44,9 +46,9 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
         (pl.col("high") / pl.col("low")).max().alias("widest_bar_ratio"),
         pl.col("volume").sum().alias("volume"),
         (pl.col("exchange") != days.exchange.mic).sum().cast(pl.Int64).alias("foreign_rows"),
+        pl.col("symbol").first(),
     )
     return (
-        pl.col("symbol").first(),
         grouped.join(_expected(grouped, days, daily=daily), on=["session_date", "symbol"], how="left")
         .drop("symbol")
         .with_columns(

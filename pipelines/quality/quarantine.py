@@ -14,7 +14,22 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 
-_NOT_EVIDENCE = {"rule", "reason", "received_at", "batch_id", "source", "ambiguous", "within_calendar"}
+#: What a rule's name begins with when the gate refused the row's whole session; the expectation follows.
+REFUSED = "session_refused:"
+
+_NOT_EVIDENCE = {
+    "rule",
+    "reason",
+    "received_at",
+    "batch_id",
+    "source",
+    "ambiguous",
+    "within_calendar",
+    "overrules",
+    "decided_at",
+}
+#: Columns that a decision fills; see `decisions.py`.
+_OF_A_DECISION = ("decided_by", "decision", "overruled")
 
 
 def quarantine_rows(exchange: str, table: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -33,6 +48,7 @@ def quarantine_rows(exchange: str, table: str, rows: pl.DataFrame) -> pl.DataFra
         session_date=pl.col(day) if day else pl.lit(None, pl.Date),
         quarantined_at=pl.col("received_at").cast(pl.Datetime("us", "UTC")),
         released_at=pl.lit(None, pl.Datetime("us", "UTC")),
+        **{column: pl.lit(None, pl.String) for column in _OF_A_DECISION},
     )
 
 
@@ -46,5 +62,5 @@ def store_quarantine(lake: Lake, exchange: str, rows: pl.DataFrame) -> int | Non
 def refused_before(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
     """batch_id and row_number of rows of a table whose session a gate refused and nobody has released since."""
     rows = LakeTable(lake.table_uri(exchange, "quarantine"), TABLES["quarantine"]).read()
-    held = pl.col("rule").str.starts_with("session_refused:") & pl.col("released_at").is_null()
+    held = pl.col("rule").str.starts_with(REFUSED) & pl.col("released_at").is_null()
     return rows.filter((pl.col("table_name") == table) & held).select("batch_id", "row_number").unique()

@@ -100,7 +100,7 @@ _MINUTE = (
 )
 
 _ACTIONS = (
-    Rule("missing_symbol", _col("symbol").is_not_null(), "no symbol"),
+    *_READABLE,
     Rule("missing_date", _col("ex_date").is_not_null(), "no ex-date"),
     Rule("missing_ratio", _col("ratio").is_not_null() | ~_col("action").is_in(_BY_RATIO), "no ratio: new shares per old share"),
     Rule("missing_amount", _col("amount").is_not_null() | (_col("action") != "dividend"), "no amount: cash per share"),
@@ -117,12 +117,35 @@ ROW_RULES: dict[str, tuple[Rule, ...]] = {
 }
 
 
+#: Rules that no decision can overrule, because the lake has no place for a row that breaks one.
+FINAL = frozenset(
+    {
+        "missing_symbol",
+        "missing_price",
+        "infinite_price",
+        "missing_volume",
+        "fractional_volume",
+        "missing_date",
+        "missing_time",
+        "beyond_calendar",
+        "not_a_session",
+        "off_the_minute",
+        "outside_session",
+    }
+)
+
+
 def judge(table: str, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split rows into good ones and bad ones.
 
     `rows` has the columns that the table's rules name. Bad rows come with `rule` (the first one broken) and `reason` (all of them).
+    A rule in the row's list `overrules`, where there is such a column, does not count for it.
     """
     faults = _faults(table, rows)
+    if "overrules" in rows.columns and faults.height:
+        overrules = rows.lazy().select("overrules").with_row_index("index").with_columns(pl.col("index").cast(pl.Int64)).collect()
+        faults = faults.join(overrules, on="index", how="left", maintain_order="left")
+        faults = faults.filter(~pl.col("overrules").list.contains(pl.col("check")).fill_null(value=False)).drop("overrules")
     if faults.is_empty():
         return rows, rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
     order = {rule.name: position for position, rule in enumerate(ROW_RULES[table])}

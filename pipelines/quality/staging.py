@@ -16,6 +16,7 @@ from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
+from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import ALIAS, aliases_from_history, aliases_from_renames, first_seen, resolve, successors
 from pipelines.quality.isin import attach, link, overlay
@@ -76,7 +77,11 @@ class Staged:
 
 
 def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
-    """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on."""
+    """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
+
+    Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
+    set aside by another rule.
+    """
     parsed, files = _parse(lake, order, sources)
     days = calendar(order.exchange)
     priorities = {name: source.priority for name, source in sources.items()}
@@ -92,16 +97,36 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     prepared["bars_daily"] = attach(prepared["bars_daily"], links)
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
-    for table, rows in prepared.items():
+    pardoned = pardons(lake, order.exchange, order.decision)
+    for table, delivered in prepared.items():
+        rows = with_pardons(delivered, pardoned, table)
         good, faulty = judge(_JUDGED_AS.get(table, table), rows)
         schema = TABLES[table]
         values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
         kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities)
+        if order.decision is not None:
+            chosen = undecided(lake, order.exchange, order.decision.selection).filter(pl.col("table_name") == table)
+            rows, kept, faulty, refused = (
+                frame.join(chosen, on=["batch_id", "row_number"], how="semi", maintain_order="left")
+                for frame in (rows, kept, faulty, refused)
+            )
+            dropped = rows.height - kept.height - faulty.height - refused.height
         bad += [quarantine_rows(order.exchange, table, frame) for frame in (faulty, refused)]
         staged.tables[table] = stage_columns(schema, kept)
         staged.counts[table] = Counts(rows.height, dropped, faulty.height + refused.height)
+    if order.decision is not None:
+        let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
+        history = history.filter(pl.col("instrument_id").is_in(let_in.implode()))
     _stage_reference(lake, order, staged, history, known_aliases)
     return Staged(staged.tables, pl.concat(bad), files, staged.counts)
+
+
+def _told_aliases(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Aliases that the order's files state: ticker histories, and on top of them renames."""
+    told = aliases_from_history(exchange, history)
+    symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
+    renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
+    return pl.concat([told.join(renamed, on=["instrument_id", "kind", "value", "valid_from"], how="anti"), renamed])
 
 
 def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
@@ -121,14 +146,6 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         for table in tables:
             frames[table.table].append(
                 table.frame.with_columns(
-def _told_aliases(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Aliases that the order's files state: ticker histories, and on top of them renames."""
-    told = aliases_from_history(exchange, history)
-    symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
-    renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
-    return pl.concat([told.join(renamed, on=["instrument_id", "kind", "value", "valid_from"], how="anti"), renamed])
-
-
                     source=pl.lit(delivery.source),
                     batch_id=pl.lit(delivery.batch_id),
                     received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),

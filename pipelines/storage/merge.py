@@ -45,6 +45,7 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
     `incoming` has the table's columns and `received_at` (UTC), and no key twice. A new key is accepted; an equal row is unchanged;
     a differing row of the same source, or of a source with a higher priority, replaces the stored one and becomes known at
     `received_at`; a differing row of a lower priority is refused as `source_priority`, of equal priority as `source_conflict`.
+    A row whose list `overrules` (where there is such a column) names the verdict replaces the stored one all the same.
     A source without a priority (its plug-in cannot be loaded) neither replaces another's rows nor is replaced by another's.
     A key that is absent from `incoming` is never removed.
     """
@@ -58,12 +59,17 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
     )
     rank = pl.col("source").replace_strict(dict(priorities), default=None, return_dtype=pl.Int64)
     stored_rank = pl.col("__stored_source").replace_strict(dict(priorities), default=None, return_dtype=pl.Int64)
+    decided = pl.lit(value=False)
+    if "overrules" in incoming.columns:
+        decided = (pl.col("overrules").list.set_intersection(["source_priority", "source_conflict"]).list.len() > 0).fill_null(
+            value=False
+        )
     verdict = (
         pl.when(pl.col("__stored_source").is_null())
         .then(pl.lit("accepted"))
         .when(pl.struct(values) == pl.col("__stored"))
         .then(pl.lit("unchanged"))
-        .when((pl.col("source") == pl.col("__stored_source")) | (rank > stored_rank))
+        .when((pl.col("source") == pl.col("__stored_source")) | (rank > stored_rank) | decided)
         .then(pl.lit("restated"))
         .when(rank < stored_rank)
         .then(pl.lit("source_priority"))

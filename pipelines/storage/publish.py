@@ -40,12 +40,13 @@ def publish(
     *,
     priorities: Mapping[str, int],
     batches: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
 ) -> Published:
     """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
 
     `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
     replaces them; doing so twice for one batch adds nothing. A batch that comes again after its correction does not undo it: its
-    replaced rows count as unchanged.
+    replaced rows count as unchanged. `metadata` is kept with the commit besides the batches.
     """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
     outcome: list[Merge] = []
@@ -67,7 +68,9 @@ def publish(
         touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
         return Change(merge.rows.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
 
-    version = table.update(decide, {"batches": ",".join(sorted(batches))}) if incoming.height else table.version()
+    version = (
+        table.update(decide, {"batches": ",".join(sorted(batches)), **(metadata or {})}) if incoming.height else table.version()
+    )
     crash_point("lake.committed")
     if not outcome:
         return Published(schema.name, version, refused=empty_frame(schema))
@@ -170,11 +173,14 @@ def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue
 def _without_replaced(
     lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, partitions: Sequence[PartitionValue] | None
 ) -> pl.DataFrame:
-    """`incoming` without the rows that a later delivery replaced after the very same batch had brought them."""
+    """`incoming` without rows of a delivery that were published before and replaced since.
+
+    Rows, not keys: of two that a file holds for one key, a person may decide for the one and later for the other.
+    """
     companion = TABLES.get(f"{schema.name}_superseded")
     if companion is None:
         return incoming
-    said = [*schema.key, "batch_id"]
+    said = [*schema.key, "batch_id", *(["row_number"] if "row_number" in schema.names else [])]
     replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(partitions=partitions, columns=said)
     return incoming.join(replaced, on=said, how="anti", maintain_order="left")
 

@@ -47,6 +47,9 @@ QUARANTINE = TableSchema(
         Column("session_date", DATE, "Session of the row, where it has one.", unit="date", nullable=True),
         Column("quarantined_at", UTC_TIMESTAMP, "When the delivery arrived.", unit="UTC", observational=True),
         Column("released_at", UTC_TIMESTAMP, "When it was let in after all.", unit="UTC", nullable=True, observational=True),
+        Column("decided_by", TEXT, "User of the operating system who let it in.", nullable=True, observational=True),
+        Column("decision", TEXT, "Why it was let in, in that person's words.", nullable=True, observational=True),
+        Column("overruled", TEXT, "Rules that do not count for the row by this decision.", nullable=True, observational=True),
     ),
     sort_by=("batch_id", "row_number", "table_name", "rule"),
 )
