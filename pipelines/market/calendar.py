@@ -12,7 +12,7 @@ import json
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from operator import attrgetter
 from statistics import median
@@ -99,6 +99,11 @@ class ExchangeCalendar:
 
     def frame(self) -> pl.DataFrame:
         """The published `sessions` table of this exchange."""
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        # Staging and the gate ask for it once a table; made anew each time it would cost more than their work on a day's rows.
         return pl.DataFrame(
             {
                 "exchange": [self.exchange.mic] * len(self.sessions),
