@@ -19,6 +19,7 @@ import polars as pl
 from pipelines.indicators.registry import additions_fingerprint
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
+from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
@@ -34,6 +35,7 @@ from pipelines.storage.releases import latest_release
 DERIVED: dict[str, tuple[TableSchema, str]] = {
     **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
     **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "data_quality_metrics")},
+    **{name: (TABLES[name], f"marts.{name}") for name in ("price_flags", "minute_reconciliation")},
 }
 
 
@@ -64,6 +66,7 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         derived={name: schema for name, (schema, _) in DERIVED.items()},
         derived_versions=versions or {},
         sessions=calendar(exchange).frame(),
+        closing_auctions=closing_auctions(exchange),
     )
     _remember(plan, state_dir)
     return plan
@@ -86,6 +89,11 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
         if name in INDICATOR_TABLES:
             window = _built(window, rows)
             outdated, days = _in_window(window), _sessions(plan.exchange, window)
+        elif name == "price_flags":
+            outdated, days = _in_window(window), _sessions(plan.exchange, window)
+        elif name == "minute_reconciliation":
+            either = [_in_window(plan.daily), _in_window(plan.minute)]
+            outdated, days = _any_of(either), sorted({d for w in (plan.daily, plan.minute) for d in _sessions(plan.exchange, w)})
         elif name == "data_quality_metrics":
             outdated, days = _same_keys(schema, rows), rows.get_column("date").unique().to_list()
         else:
@@ -159,6 +167,14 @@ def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
         return spans.select(inside.fill_null(value=False)).to_series()
 
     return outdated
+
+
+def _any_of(conditions: Collection[Callable[[pl.DataFrame], pl.Series]]) -> Callable[[pl.DataFrame], pl.Series]:
+    return lambda stored: (
+        pl.DataFrame([hit(stored).alias(str(n)) for n, hit in enumerate(conditions)])
+        .select(pl.any_horizontal(pl.all()))
+        .to_series()
+    )
 
 
 def _of_sessions(sessions: Collection[date]) -> Callable[[pl.DataFrame], pl.Series]:

@@ -97,7 +97,7 @@ _STAGING: Mapping[str, set[str]] = {
     "bars_daily": {*_PROVENANCE, "series", "trades", "prev_close", "delivery_qty"},
     "bars_1m": _PROVENANCE,
     "corporate_actions": {*_PROVENANCE, "amount", "successor_id"},
-    "instruments": {*_PROVENANCE, "isin", "name", "sector", "tick_size", "lot_size", "known_at"},
+    "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "known_at"},
     "sessions": {"windows"},
 }
 
@@ -113,6 +113,10 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
         "known_at": [{"not_before": {"arguments": {"other": "ts"}}}],
     },
     "scanner_runs": {"coverage_pct": [_within(0, 100)]},
+    "price_flags": {
+        "flag": [{"accepted_values": {"arguments": {"values": ["unrecorded_split", "split_without_jump", "frozen_price"]}}}],
+    },
+    "minute_reconciliation": {},
     "data_quality_metrics": {"data_quality_score": [_within(0, 1)], "missing_data_pct": [_within(0, 100)]},
 }
 

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.closing_auction import CLOSING_AUCTIONS
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
+from pipelines.storage.build import replaced_tables
 from pipelines.storage.plan import INPUTS
 from pipelines.storage.relations import quoted, select_files
 
@@ -46,6 +49,11 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create schema lake")
     for name, schema in lake_schemas().items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
+    for name, schema in replaced_tables(INPUTS).items():
+        connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
+    connection.register("auctions", pl.DataFrame(schema=CLOSING_AUCTIONS).to_arrow())
+    connection.execute("create table lake.closing_auctions as from auctions")
+    connection.unregister("auctions")
     for name in ("window_daily", "window_1m"):
         connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date, changed_to date)")
 

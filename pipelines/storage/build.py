@@ -6,13 +6,14 @@ Does not live here: the models (`dbt_project/`) and committing their windows (`o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.plan import BuildPlan
@@ -33,11 +34,13 @@ def prepare_build(
     derived: Mapping[str, TableSchema],
     derived_versions: Mapping[str, int],
     sessions: pl.DataFrame,
+    closing_auctions: pl.DataFrame,
 ) -> None:
     """Start the build database anew.
 
-    Schema `lake` gets a view per input at the plan's version, a view per derived table at the last built version (what is
-    carried forward), the calendar, and the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
+    Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
+    kept), a view per derived table at the last built version (what is carried forward), the calendar and its closing auctions,
+    and the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -49,10 +52,19 @@ def prepare_build(
             connection.execute(_view(lake, plan.exchange, name, schema, plan.inputs.get(name)))
         for name, schema in derived.items():
             connection.execute(_view(lake, plan.exchange, name, schema, None if plan.full else derived_versions.get(name)))
-        for name, frame in (("sessions", sessions), ("window_daily", plan.daily), ("window_1m", plan.minute)):
+        for name, schema in replaced_tables(inputs).items():
+            head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
+            connection.execute(_view(lake, plan.exchange, name, schema, head))
+        frames = {"sessions": sessions, "closing_auctions": closing_auctions, "window_daily": plan.daily, "window_1m": plan.minute}
+        for name, frame in frames.items():
             connection.register("incoming", frame.to_arrow())
             connection.execute(f"CREATE TABLE lake.{name} AS SELECT * FROM incoming")
             connection.unregister("incoming")
+
+
+def replaced_tables(names: Iterable[str]) -> dict[str, TableSchema]:
+    """The tables of replaced rows that stand behind these tables."""
+    return {name: TABLES[name] for name in (f"{table}_superseded" for table in names) if name in TABLES}
 
 
 def read_built(path: Path, relation: str) -> pl.DataFrame:

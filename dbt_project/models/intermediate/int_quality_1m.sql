@@ -18,6 +18,12 @@ sessions as (
 
 ),
 
+closing_auctions as (
+
+    select * from {{ source('lake', 'closing_auctions') }}
+
+),
+
 reach as (
 
     select
@@ -49,12 +55,20 @@ final as (
         in_window.symbol,
         in_window.session_date,
         count(*) as records,
-        max(sessions.bars_expected) as expected_records,
+        max(
+            case when closing_auctions.symbol is null then sessions.bars_expected
+            else coalesce(sessions.bars_expected_auction, sessions.bars_expected) end
+        ) as expected_records,
         count(*) filter (where abs(in_window.close / nullif(in_window.previous_close, 0) - 1) > 0.5) as outlier_count,
         max(in_window.known_at) as last_updated
     from in_window
     inner join sessions
         on in_window.session_date = sessions.session_date and in_window.exchange = sessions.exchange
+    left join closing_auctions
+        on
+            in_window.exchange = closing_auctions.exchange
+            and in_window.symbol = closing_auctions.symbol
+            and in_window.session_date between closing_auctions.valid_from and closing_auctions.valid_to
     group by in_window.exchange, in_window.symbol, in_window.session_date
 
 )

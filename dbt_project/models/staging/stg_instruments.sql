@@ -14,7 +14,8 @@ renamed as (
         symbol,
         valid_from,
         coalesce(valid_to, date '9999-12-31') as valid_to,
-        is_active
+        is_active,
+        tick_size
     from source
 
 )

@@ -15,6 +15,8 @@ renamed as (
         opens_at,
         closes_at,
         bars_expected,
+        bars_expected_auction,
+        close_averaged_from,
         kind
     from source
 

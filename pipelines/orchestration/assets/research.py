@@ -105,6 +105,8 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "scanner_signals",
                 "scanner_runs",
                 "data_quality_metrics",
+                "price_flags",
+                "minute_reconciliation",
                 "indicators_daily",
                 "indicators_1m",
                 "indicator_state_daily",
