@@ -1,7 +1,8 @@
 """The `marketlake` command: parses, calls, prints.
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
-Does not live here: anything a command does (the packages), how it prints (`console.py`).
+Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands about single rows
+(`quarantine_commands.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
 from pipelines.console import USAGE, count_table, fail, progress, say, say_json, table
+from pipelines.quarantine_commands import explain, quarantine
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -27,12 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Exchange = Annotated[
-    str | None, typer.Option("--exchange", help="Exchange as a MIC; default: the first configured.", metavar="MIC")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for another writer.", min=0)]
-
 
 @app.command()
 def demo(as_json: Json = False) -> None:
@@ -42,7 +39,7 @@ def demo(as_json: Json = False) -> None:
     """
     from pipelines.demo import run_demo
 
-    run_demo(_settings(), as_json=as_json)
+    run_demo(read_settings(), as_json=as_json)
 
 
 @app.command()
@@ -68,8 +65,8 @@ def ingest(
     from pipelines.sources.registry import source as find_source
     from pipelines.storage.location import Lake
 
-    settings = _settings(wait)
-    mic = _exchange(settings, exchange)
+    settings = read_settings(wait)
+    mic = configured(settings, exchange)
     try:
         reader = find_source(source)
         extra = dict(_pair(text) for text in option or [])
@@ -78,10 +75,10 @@ def ingest(
             mic,
             paths,
             reader,
-            received_at=_moment(received_at, "--received-at") if received_at else datetime.now(UTC),
+            received_at=moment(received_at, "--received-at") if received_at else datetime.now(UTC),
             timezone=timezone,
             symbol=symbol,
-            session=_day(session, "--session") if session else None,
+            session=day(session, "--session") if session else None,
             extra=extra,
         )
     except (UnknownSourceError, SourcePluginError, NoFilesError, SourceError, FileNotFoundError) as error:
@@ -119,6 +116,9 @@ def sources(as_json: Json = False) -> None:
     for error in known.broken.values():
         print(f"warning: {error}", file=sys.stderr)  # noqa: T201
 
+
+app.add_typer(quarantine, name="quarantine")
+app.command("explain")(explain)
 
 indicators = typer.Typer(
     help="List the indicators with their columns, parameters, warm-up and range; `describe NAME` tells about one.",
@@ -198,16 +198,16 @@ def nightly(
     """
     from pipelines.market.calendar import CalendarError, calendar
 
-    settings = _settings(wait)
-    mic = _exchange(settings, exchange)
+    settings = read_settings(wait)
+    mic = configured(settings, exchange)
     if session and (first or last):
         fail("give either --session or --from and --to, not both", USAGE)
     if bool(first) != bool(last):
         fail("--from and --to go together", USAGE)
     try:
-        days = [calendar(mic).session(_day(session, "--session")).session_date] if session else []
+        days = [calendar(mic).session(day(session, "--session")).session_date] if session else []
         if first and last:
-            days = [s.session_date for s in calendar(mic).between(_day(first, "--from"), _day(last, "--to"))]
+            days = [s.session_date for s in calendar(mic).between(day(first, "--from"), day(last, "--to"))]
             if not days:
                 fail(f"no session of {mic} lies between {first} and {last}", USAGE)
     except CalendarError as error:
@@ -237,7 +237,7 @@ def sql(
     if output not in FORMATS:
         fail(f"unknown format {output!r}; choose one of {', '.join(FORMATS)}", USAGE)
     try:
-        run_query(_settings(), query, release, output, sys.stdout, _moment(as_of, "--as-of") if as_of else None)
+        run_query(read_settings(), query, release, output, sys.stdout, moment(as_of, "--as-of") if as_of else None)
     except QueryError as error:
         fail(str(error))
 
@@ -251,7 +251,7 @@ def releases(as_json: Json = False) -> None:
     from pipelines.storage.location import Lake
     from pipelines.storage.releases import releases as all_releases
 
-    found = list(reversed(all_releases(Lake(_settings().lake_root))))
+    found = list(reversed(all_releases(Lake(read_settings().lake_root))))
     if as_json:
         say_json([vars(r) for r in found])
         return
@@ -278,7 +278,7 @@ def doctor(as_json: Json = False) -> None:
     """
     from pipelines.doctor import examine
 
-    findings = examine(_settings())
+    findings = examine(read_settings())
     if as_json:
         say_json([vars(f) for f in findings])
     else:
@@ -299,7 +299,7 @@ def ui(
     """
     from pipelines.dagster_process import run_ui
 
-    run_ui(_settings(), host, port)
+    run_ui(read_settings(), host, port)
 
 
 def main() -> None:
@@ -317,44 +317,6 @@ def main() -> None:
         problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
         sys.exit(USAGE)
-
-
-def _settings(wait: float | None = None) -> Settings:
-    from pipelines.settings import Settings
-
-    settings = Settings()
-    return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
-
-
-def _exchange(settings: Settings, asked: str | None) -> str:
-    from pipelines.market.exchanges import UnknownExchangeError
-    from pipelines.market.exchanges import exchange as venue_of
-
-    mic = asked or settings.exchanges[0]
-    try:
-        venue_of(mic)
-    except UnknownExchangeError as error:
-        fail(str(error), USAGE)
-    if mic not in settings.exchanges:
-        fail(f"{mic} is not configured: add it to MARKETLAKE_EXCHANGES (now {','.join(settings.exchanges)})", USAGE)
-    return mic
-
-
-def _day(text: str | None, option: str) -> date:
-    try:
-        return date.fromisoformat(text or "")
-    except ValueError:
-        fail(f"{option}: {text!r} is no date; write it as YYYY-MM-DD", USAGE)
-
-
-def _moment(text: str, option: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{option}: {text!r} is no moment; write it as 2024-01-31T18:30:00+05:30", USAGE)
-    if moment.tzinfo is None:
-        fail(f"{option}: {text!r} has no offset; write it as 2024-01-31T18:30:00+05:30", USAGE)
-    return moment.astimezone(UTC)
 
 
 def _pair(text: str) -> tuple[str, str]:

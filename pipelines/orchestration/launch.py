@@ -1,6 +1,6 @@
 """Running jobs in this process, on the home's Dagster instance, so that the UI shows them.
 
-Lives here: `run_job`, `ingest` and `nightly`, as the command line calls them.
+Lives here: `run_job`, `ingest`, `release` and `nightly`, as the command line calls them.
 Does not live here: parsing arguments and printing (`cli.py`); what the jobs do (`assets/`).
 """
 
@@ -21,7 +21,9 @@ from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.quality.batches import outcome, read_batch, stage_order
-from pipelines.quality.orders import Order, save_order
+from pipelines.quality.orders import Order, discard_order, resumed, save_order
+from pipelines.quality.quarantine import REFUSED
+from pipelines.quality.release import NotReleasedError, stage_release
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources
@@ -84,6 +86,58 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
             raise JobFailedError(f"the gate refused sessions twice in a row: {refused}; see the run in `marketlake ui`")
         files, tables = _combine(attempts)
         return IngestReport(files, tables, refused, result.run_id)
+
+
+@dataclass(frozen=True)
+class ReleaseReport:
+    """What a release from quarantine did: rows of `table` by outcome, the table's version, its sessions, and the run."""
+
+    table: str
+    accepted: int
+    restated: int
+    unchanged: int
+    version: int | None
+    sessions: list[str]
+    overruled: list[str]
+    run_id: str
+
+
+def release(settings: Settings, order: Order) -> ReleaseReport:
+    """Let the rows of the order's decision in through the ingest job, all or none.
+
+    Raises NotReleasedError when a rule, the merge or the gate stands against a row (the lake and the quarantine are then as they
+    were), JobFailedError when the run fails for any other reason, LockHeldError when another writer is at work.
+    """
+    assert order.decision is not None
+    lake, state = Lake(settings.lake_root), settings.state_dir
+    table = str(order.decision.selection.table)
+    with home_lock(state, "release from quarantine", settings.lock_wait), open_instance(settings) as instance:
+        order = resumed(order, state)
+        save_order(order, state)
+        try:
+            folder = stage_release(lake, order, load_sources(), state)
+            days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
+            config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
+            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
+            if blocked := _refused_sessions(result, order.exchange):
+                told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
+                raise NotReleasedError(
+                    f"nothing is released: {told} (run {result.run_id[:8]} in `marketlake ui`); "
+                    f"to overrule an expectation too, add --overrule {REFUSED}<expectation>"
+                )
+        except NotReleasedError:
+            discard_order(order, state)
+            raise
+        if not result.success:
+            raise failure(result)
+        discard_order(order, state)
+        figures = outcome(folder)["tables"][table]
+        version = LakeTable(lake.table_uri(order.exchange, table), TABLES[table]).version()
+        done = {verb: figures[verb] for verb in ("accepted", "restated", "unchanged")}
+        overruled = list(order.decision.overruled) if order.decision else []
+        return ReleaseReport(
+            table, **done, version=version, sessions=list(map(str, days)), overruled=overruled, run_id=result.run_id
+        )
 
 
 def run_job(

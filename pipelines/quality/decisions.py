@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
@@ -131,3 +132,22 @@ def record(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, decision: 
         return Change(stored.with_columns(changed).drop("__in"), None)
 
     return LakeTable(lake.table_uri(exchange, QUARANTINE.name), QUARANTINE).update(decide, {"why": "release from quarantine"})
+
+
+def quarantine_counts(lake: Lake, exchange: str, selection: Selection, *, only_open: bool) -> list[dict[str, Any]]:
+    """The selected rows counted by table, rule, source and session, most first; batch_id and row_number of the first of each."""
+    rows = selection.of(quarantined(lake, exchange))
+    if only_open:
+        rows = rows.filter(pl.col("released_at").is_null())
+    by = {"table": "table_name", "rule": "rule", "source": "source", "session": "session_date"}
+    counted = (
+        rows.sort("batch_id", "row_number")
+        .group_by([pl.col(column).alias(name) for name, column in by.items()], maintain_order=True)
+        .agg(
+            pl.len().alias("rows"),
+            pl.col("released_at").is_null().sum().alias("open"),
+            pl.col("batch_id").first(),
+            pl.col("row_number").first(),
+        )
+    )
+    return counted.sort("rows", *by, descending=[True, *(False for _ in by)], nulls_last=True).to_dicts()

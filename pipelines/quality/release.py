@@ -84,7 +84,7 @@ def release_order(
     return Order(exchange, deliveries_of(files), decision=decision)
 
 
-def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path, priorities: Mapping[str, int]) -> Path:
+def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
     """Stage the rows that the order's decision lets in. Returns the order's folder; nothing else is written.
 
     Raises NotReleasedError when another rule, or the merge, stands against one of them. What the gate says is left to its check: if
@@ -93,7 +93,10 @@ def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state
     assert order.decision is not None
     table = str(order.decision.selection.table)
     chosen = undecided(lake, order.exchange, order.decision.selection)
+    if chosen.is_empty():
+        raise NotReleasedError("no selected row is held in quarantine any more")
     staged = stage(lake, order, sources)
+    priorities = {name: source.priority for name, source in sources.items()}
     _refuse_stopped(lake, order.exchange, table, chosen, staged, priorities)
     rows = staged.tables[table]
     allowed = staged.tables

@@ -19,6 +19,7 @@ from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.quality.batches import current_folder, outcome, read_batch, stage_order, staged_folder
 from pipelines.quality.ingest import publish_staged
 from pipelines.quality.orders import load_order, replay_order
+from pipelines.quality.release import stage_release
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.sources.registry import load_sources
 
@@ -60,6 +61,8 @@ def _raw_files(mic: str) -> dg.AssetsDefinition:
         order = load_order(config.order_id, state) if config.order_id else replay_order(marketlake.lake, mic, run_sessions(context))
         if config.already_staged:
             folder = staged_folder(order, state)
+        elif order.decision is not None:
+            folder = stage_release(marketlake.lake, order, load_sources(), state)
         else:
             folder = stage_order(marketlake.lake, order, load_sources(), state)
         figures = outcome(folder)

@@ -47,7 +47,7 @@ def release(road):
         order = release_order(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
         save_order(order, state)
         assert load_order(order.order_id, state) == order
-        folder = stage_release(road.lake, order, sources, state, priorities)
+        folder = stage_release(road.lake, order, sources, state)
         done = None
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
             verdict = run_gate(road.lake, "XNYS", table, folder, state)
