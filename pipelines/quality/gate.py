@@ -77,14 +77,16 @@ def suite_hash(table: str) -> str:
     return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
 
 
-def judge_batch(exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None) -> Verdict:
+def judge_batch(
+    exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None, around: pl.DataFrame | None = None
+) -> Verdict:
     """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
 
-    `beside`: stored rows that the batch will stand beside, profiled with it. A session is not refused by an expectation that a
-    person overruled for rows of the failing instrument and session.
+    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `surroundings.py`. A session is
+    not refused by an expectation that a person overruled for rows of the failing instrument and session.
     """
     judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
-    figures = profile(table, judged, calendar(exchange))
+    figures = profile(table, judged, calendar(exchange), around)
     sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
     judgements = _validate(table, figures) if rows.height else ()
     excused = overruled_expectations(table, rows)

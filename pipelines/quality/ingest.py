@@ -19,6 +19,8 @@ from pipelines.quality.decisions import record
 from pipelines.quality.gate import Verdict, gate_metadata, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.surroundings import surroundings
+from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import publish
@@ -43,7 +45,8 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     Rows that came out of quarantine are there already, under the rule that was overruled: a refusal leaves them as they are.
     """
     rows = read_batch(folder, table)
-    verdict = judge_staged(lake, exchange, table, rows)
+    daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
+    verdict = judge_staged(lake, exchange, table, rows, daily)
     held = refused_rows(verdict, rows)
     if held.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, held))
@@ -52,17 +55,23 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     return verdict
 
 
-def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> Verdict:
-    """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session."""
+def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None) -> Verdict:
+    """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session.
+
+    `daily`: daily bars staged with them, which minutes are held against.
+    """
+    whole_market = [name for name, source in load_sources().items() if source.whole_market]
+    around = surroundings(lake, exchange, table, rows, whole_market, daily)
     let_in = rows.filter(pl.col("overrules").is_not_null())
     if let_in.is_empty():
-        return judge_batch(exchange, table, rows)
+        return judge_batch(exchange, table, rows, around=around)
     schema = TABLES[table]
     day = SESSION_COLUMN[table]
     partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
     stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
     here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
-    return judge_batch(exchange, table, rows, here.join(rows, on=list(schema.key), how="anti", maintain_order="left"))
+    beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
+    return judge_batch(exchange, table, rows, beside, around)
 
 
 def publish_staged(

@@ -10,18 +10,20 @@ import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
+from pipelines.quality.surroundings import SURROUNDINGS
 
 #: Bars are profiled per session and instrument; reference rows one by one.
 _BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
 
 
-def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.DataFrame | None = None) -> pl.DataFrame:
     """What the suite of `table` is asked about: columns `session` (date) and `instrument_id`, and the figures of that pair.
 
     Bars: rows, distinct_rows, expected_rows, lowest_low, highest_high, range_ratio (high over low), volume, mislabelled rows.
+    `around` (see `surroundings.py`) adds market_coverage to daily bars; to minutes their high and low over those of the day.
     """
     if table in _BARS:
-        return _profile_bars(table, rows, days)
+        return _with_surroundings(table, _profile_bars(table, rows, days), around)
     day = {"corporate_actions": "ex_date", "instruments": "valid_from", "instrument_aliases": "valid_from"}[table]
     key = {
         "corporate_actions": ["instrument_id", "ex_date", "action"],
@@ -58,6 +60,21 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
         .rename({"session_date": "session"})
         .sort("session", *by[1:])
     )
+
+
+def _with_surroundings(table: str, figures: pl.DataFrame, around: pl.DataFrame | None) -> pl.DataFrame:
+    if table not in SURROUNDINGS:
+        return figures
+    told = pl.DataFrame(schema=SURROUNDINGS[table]) if around is None else around
+    key = [name for name in ("session_date", "instrument_id") if name in told.columns]
+    names = [{"session_date": "session"}.get(name, name) for name in key]
+    joined = figures.join(told, left_on=names, right_on=key, how="left", maintain_order="left")
+    if table == "bars_daily":
+        return joined
+    return joined.with_columns(
+        (pl.col("highest_high") / pl.col("day_high")).alias("high_to_day"),
+        (pl.col("lowest_low") / pl.col("day_low")).alias("low_to_day"),
+    ).drop("day_high", "day_low")
 
 
 def _expected(grouped: pl.DataFrame, days: ExchangeCalendar, *, daily: bool) -> pl.DataFrame:

@@ -34,7 +34,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> set[date]:
     """The sessions of daily bars that the gate shall refuse; its suites are not run, which would cost a second an example."""
     wanted: set[date] = set()
 
-    def judge(exchange: str, table: str, rows: pl.DataFrame) -> Verdict:
+    def judge(exchange: str, table: str, rows: pl.DataFrame, beside: object = None, around: object = None) -> Verdict:
         sessions = tuple(rows[SESSION_COLUMN[table]].unique().sort())
         name = "range_is_possible"
         refused = {day: (name,) for day in sessions if table == "bars_daily" and day in wanted}
