@@ -120,16 +120,15 @@ def sources(as_json: Json = False) -> None:
 app.add_typer(quarantine, name="quarantine")
 app.command("explain")(explain)
 
-indicators = typer.Typer(
-    help="List the indicators with their columns, parameters, warm-up and range; `describe NAME` tells about one.",
-    rich_markup_mode=None,
-)
+indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")
 
 
 @indicators.callback(invoke_without_command=True)
 def list_indicators(context: typer.Context, as_json: Json = False) -> None:
     """List the indicators of this installation: built-in, plugged in, chosen in the file MARKETLAKE_INDICATORS names.
+
+    With columns, parameters, warm-up and range; `describe NAME` tells about one.
 
     Example: marketlake indicators --json
     """

@@ -27,6 +27,9 @@ def problem(words: list[str]) -> str | None:
     """What is wrong with a command's name or options."""
     group = typer.main.get_command(app)
     command = group.commands.get(words[0])  # type: ignore[union-attr]
+    while command is not None and len(words) > 1 and words[1] in getattr(command, "commands", {}):
+        words = words[1:]
+        command = command.commands[words[0]]  # type: ignore[attr-defined]
     if command is None:
         return f"no command {words[0]}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
