@@ -1,13 +1,13 @@
 """What tests of the whole project share: a home of their own, the folder of other people's data, and a road into the lake.
 
-Lives here: `home`, `road`, `shared`, and the dbt manifest that every home copies instead of parsing the project again.
+Lives here: `home`, `road`, `shared`, `mart`, and the dbt manifest that every home copies instead of parsing the project again.
 Does not live here: data of one part's tests (their own conftest or the test itself).
 """
 
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.quality.batches import outcome, stage_order
@@ -148,6 +149,46 @@ def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("manifest")
     compile_project(target)
     return target
+
+
+@pytest.fixture
+def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
+    """`mart(name, exchange, frames)`: rows of marts.<name>, its windows being every bar given, or `window` (daily only)."""
+    import duckdb
+
+    from pipelines.market.closing_auction import closing_auctions
+    from pipelines.scanners.project import create_lake_schema
+    from pipelines.scanners.registry import load_scanners
+
+    compiled = load_scanners(dbt_manifest / "manifest.json")
+    opened = []
+
+    def rows(name: str, exchange: str, frames: Mapping[str, pl.DataFrame], window: pl.DataFrame | None = None) -> pl.DataFrame:
+        connection = duckdb.connect()
+        opened.append(connection)
+        create_lake_schema(connection)
+        given = {"sessions": calendar(exchange).frame(), "closing_auctions": closing_auctions(exchange), **frames}
+        for table, frame in given.items():
+            connection.register("incoming", frame.to_arrow())
+            connection.execute(f"insert into lake.{table} by name select * from incoming")
+            connection.unregister("incoming")
+        if window is not None:
+            connection.register("incoming", window.to_arrow())
+            connection.execute("insert into lake.window_daily by name select * from incoming")
+        for target, bars in (("window_daily", "bars_daily"), ("window_1m", "bars_1m")) if window is None else ():
+            connection.execute(
+                f"insert into lake.{target} "
+                f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
+            )
+        for model in compiled.needed([f"marts.{name}"], frozenset()):
+            schema = model.relation.split(".")[0]
+            connection.execute(f"create schema if not exists {schema}")
+            connection.execute(f"create table {model.relation} as {model.sql}")
+        return connection.sql(f"from marts.{name}").pl()
+
+    yield rows
+    for connection in opened:
+        connection.close()
 
 
 @pytest.fixture
