@@ -23,7 +23,7 @@ from pipelines.orchestration.partitions import partition_sessions
 from pipelines.quality.batches import outcome, read_batch, stage_order
 from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
-from pipelines.quality.release import NotReleasedError, stage_release
+from pipelines.quality.release import NotReleasedError, record_release, stage_release
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources
@@ -130,6 +130,7 @@ def release(settings: Settings, order: Order) -> ReleaseReport:
             raise
         if not result.success:
             raise failure(result)
+        record_release(lake, order, folder)
         discard_order(order, state)
         figures = outcome(folder)["tables"][table]
         version = LakeTable(lake.table_uri(order.exchange, table), TABLES[table]).version()

@@ -15,7 +15,6 @@ import polars as pl
 
 from pipelines.market.tables import TABLES
 from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch
-from pipelines.quality.decisions import record
 from pipelines.quality.gate import Verdict, gate_metadata, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
@@ -77,23 +76,16 @@ def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, dail
 def publish_staged(
     lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, priorities: Mapping[str, int]
 ) -> TablePublication:
-    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them.
-
-    Of rows that came out of quarantine it is then noted there; a crash between the two is made good by the same command again,
-    which finds the rows unchanged.
-    """
+    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them."""
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir), gate_metadata(table, staged, state_dir)
     batches = rows.get_column("batch_id").unique().sort().to_list()
     done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
     if done.refused.height:
-        evidence = done.refused.join(rows.select("batch_id", "received_at").unique(), on="batch_id", how="left")
+        evidence = done.refused.join(
+            rows.select("batch_id", "row_number", "received_at").unique(), on=["batch_id", "row_number"], how="left"
+        )
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
-    decision = decision_of(folder)
-    let_in = rows.filter(pl.col("overrules").is_not_null())
-    if decision is not None and let_in.height:
-        published = let_in.join(done.refused, on=["batch_id", "row_number"], how="anti")
-        record(lake, exchange, table, published, decision)
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures)
     return TablePublication(table, done.version, sessions=_by_session(table, done.changed), **figures)

@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.batches import write_staged
-from pipelines.quality.decisions import Decision, Selection, quarantined, undecided
+from pipelines.quality.batches import read_batch, write_staged
+from pipelines.quality.decisions import Decision, Selection, quarantined, record, undecided
 from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, deliveries_of
 from pipelines.quality.quarantine import REFUSED
@@ -103,6 +103,17 @@ def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state
     if judge_staged(lake, order.exchange, table, rows).refused:
         allowed = {name: frame if name == table else frame.clear() for name, frame in staged.tables.items()}
     return write_staged(order, staged, allowed, state_dir)
+
+
+def record_release(lake: Lake, order: Order, folder: Path) -> int | None:
+    """Note in the quarantine that the rows of a staged release are in. Returns its version.
+
+    After every table of the order is published: from then on the command says that it was done. A crash before is made good by the
+    same command again, which finds the rows unchanged.
+    """
+    assert order.decision is not None
+    table = str(order.decision.selection.table)
+    return record(lake, order.exchange, table, read_batch(folder, table), order.decision)
 
 
 def _refuse_rules(table: str, rules: Sequence[str]) -> None:

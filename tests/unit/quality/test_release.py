@@ -9,12 +9,19 @@ import polars as pl
 import pytest
 
 from pipelines.quality import gate as gate_module
-from pipelines.quality import ingest as ingest_step
+from pipelines.quality import release as release_module
 from pipelines.quality.batches import read_batch, stage_order
 from pipelines.quality.decisions import Selection, quarantined
 from pipelines.quality.ingest import publish_staged, run_gate
 from pipelines.quality.orders import load_order, replay_order, save_order
-from pipelines.quality.release import AlreadyReleasedError, NotReleasedError, SelectionError, release_order, stage_release
+from pipelines.quality.release import (
+    AlreadyReleasedError,
+    NotReleasedError,
+    SelectionError,
+    record_release,
+    release_order,
+    stage_release,
+)
 from pipelines.sources.registry import load_sources
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)
@@ -48,13 +55,16 @@ def release(road):
         save_order(order, state)
         assert load_order(order.order_id, state) == order
         folder = stage_release(road.lake, order, sources, state)
-        done = None
+        done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
             verdict = run_gate(road.lake, "XNYS", table, folder, state)
+            refused |= bool(verdict.refused)
             if verdict.refused:
                 continue
             published = publish_staged(road.lake, "XNYS", table, folder, state, priorities)
             done = published if table == order.decision.selection.table else done
+        if not refused:
+            record_release(road.lake, order, folder)
         return done
 
     return run
@@ -328,7 +338,7 @@ def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_comma
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest_step, "record", die)
+        patch.setattr(release_module, "record", die)
         with pytest.raises(KilledError):
             release(row_of(delivery, 3))
     published = road.table("bars_daily").version()
