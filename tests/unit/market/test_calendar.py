@@ -14,7 +14,9 @@ def local(session: Session, mic: str) -> list[tuple[str, str]]:
     return [(f"{s.astimezone(zone):%H:%M}", f"{e.astimezone(zone):%H:%M}") for s, e in session.windows]
 
 
-@pytest.mark.parametrize("day", ["2024-01-22", "2024-05-20", "2024-11-20", "2026-01-15", "2023-06-29", "2024-01-26", "2023-10-02"])
+@pytest.mark.parametrize(
+    "day", ["2024-01-22", "2024-05-20", "2024-11-20", "2026-01-15", "2023-06-29", "2013-11-15", "2024-01-26", "2023-10-02"]
+)
 def test_nse_is_closed_on_holidays_that_calendars_learned_late(day: str) -> None:
     assert calendar("XNSE").get(date.fromisoformat(day)) is None
 
@@ -37,6 +39,7 @@ def test_nse_disaster_recovery_saturdays_have_two_windows(day: str) -> None:
     ("day", "window", "bars"),
     [
         ("2014-10-23", ("18:15", "19:30"), 75),
+        ("2015-11-11", ("17:45", "18:45"), 60),
         ("2017-10-19", ("18:30", "19:30"), 60),
         ("2018-11-07", ("17:30", "18:30"), 60),
         ("2021-11-04", ("18:15", "19:15"), 60),
@@ -59,8 +62,9 @@ def test_nse_opened_at_other_hours_before_2010(day: str, opens: str, bars: int) 
     assert session.bars_expected == bars
 
 
-def test_bakri_id_moved_by_a_day() -> None:
-    assert calendar("XNSE").session(date(2023, 6, 28)).bars_expected == 375
+@pytest.mark.parametrize("day", [date(2023, 6, 28), date(2013, 11, 14)])
+def test_nse_traded_on_the_eve_of_a_holiday_that_moved_by_a_day(day: date) -> None:
+    assert calendar("XNSE").session(day).bars_expected == 375
 
 
 def test_a_usual_nse_session_has_375_minutes_and_a_new_york_one_390() -> None:
