@@ -67,9 +67,11 @@ def process_tags() -> dict[str, str]:
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs as failed whose process no longer exists, and free what they held. Returns their ids."""
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING])
+    status = dg.DagsterRunStatus
+    # NOT_STARTED: a run that was recorded and whose process died before the first step.
+    unfinished = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
     dead = []
-    for record in instance.get_run_records(unfinished):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=unfinished)):
         run = record.dagster_run
         pid, started = run.tags.get(PID_TAG), run.tags.get(STARTED_TAG)
         if not pid or _started(int(pid)) == started:

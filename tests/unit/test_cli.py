@@ -18,6 +18,7 @@ import pytest
 
 from pipelines.cli import main
 
+SOURCES = ["actions", "csv", "lean", "nse_bhavcopy", "parquet"]
 GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
 
 
@@ -245,8 +246,8 @@ def test_a_port_that_is_taken_ends_the_ui_before_anything_is_started(marketlake:
 
 
 def test_sources_are_listed_for_people_and_machines(marketlake: Command) -> None:
-    assert [s["name"] for s in json.loads(marketlake("sources", "--json").out)] == ["csv", "lean"]
-    assert {line.split()[0] for line in marketlake("sources").out.splitlines()[1:] if line[0] != " "} == {"csv", "lean"}
+    assert [s["name"] for s in json.loads(marketlake("sources", "--json").out)] == SOURCES
+    assert {line.split()[0] for line in marketlake("sources").out.splitlines()[1:] if line[0] != " "} == set(SOURCES)
 
 
 # --- every command

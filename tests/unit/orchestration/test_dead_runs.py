@@ -75,6 +75,15 @@ def test_a_run_at_work_is_left_alone_and_a_killed_one_is_failed_and_the_next_sta
         assert fail_dead_runs(instance) == []
 
 
+def test_a_run_that_was_recorded_and_killed_before_its_first_step_is_failed_too(home: Settings) -> None:
+    gone = {PID_TAG: "1", STARTED_TAG: "nobody started then"}
+    with open_instance(home) as instance:
+        run = instance.create_run_for_job(short, tags=gone)
+        assert run.status == dg.DagsterRunStatus.NOT_STARTED
+        assert fail_dead_runs(instance) == [run.run_id]
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
 def test_a_process_that_took_over_the_id_of_a_dead_one_is_not_mistaken_for_it(home: Settings) -> None:
     """Process ids are used again; the time at which the process started tells them apart."""
     with open_instance(home) as instance:
