@@ -25,6 +25,7 @@ _NOT_EVIDENCE = {
     "source",
     "ambiguous",
     "within_calendar",
+    "in_line",
     "overrules",
     "decided_at",
 }

@@ -76,6 +76,14 @@ _DAILY = (
     Rule("from_the_future", _over_on_arrival(_col("closes_at")), "the session was not over when the file arrived"),
 )
 
+_NEIGHBOURS = (
+    Rule(
+        "out_of_line",
+        _col("in_line"),
+        "the close is over 20 times off the sessions beside it and no action explains it: a scaling error, or a split to record",
+    ),
+)
+
 _TRADED_VALUE = (
     Rule(
         "average_price_outside_range",
@@ -111,7 +119,7 @@ _ACTIONS = (
 
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
-    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_TRADED_VALUE),
+    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_TRADED_VALUE, *_NEIGHBOURS),
     "bars_1m": (*_READABLE, *_MINUTE, *_VALUES),
     "corporate_actions": _ACTIONS,
 }

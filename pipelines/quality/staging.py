@@ -20,6 +20,7 @@ from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import ALIAS, aliases_from_history, aliases_from_renames, first_seen, resolve, successors
 from pipelines.quality.isin import attach, link, overlay
+from pipelines.quality.neighbours import with_neighbours
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.repeats import repeated
@@ -89,12 +90,14 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     known_aliases = LakeTable(lake.table_uri(order.exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
     told = _told_aliases(order.exchange, parsed["symbol_history"], known_aliases)
     recorded = overlay(known_aliases, told)
-    links = link(order.exchange, parsed["bars_daily"], recorded, _actions(lake, order.exchange, parsed))
+    actions = _actions(lake, order.exchange, parsed)
+    links = link(order.exchange, parsed["bars_daily"], recorded, actions)
     history = pl.concat([told.select(links.aliases.columns), links.aliases])
     aliases = overlay(recorded, links.aliases).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
 
     prepared = _prepare(order, parsed, days, aliases, lags)
-    prepared["bars_daily"] = attach(prepared["bars_daily"], links)
+    prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], links), actions)
+    prepared["bars_other_series"] = prepared["bars_other_series"].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     pardoned = pardons(lake, order.exchange, order.decision)

@@ -1,0 +1,42 @@
+"""A whole bar at a hundredfold is possible by itself; the sessions beside it say that it is not."""
+
+import pytest
+
+DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+
+
+def bars(*closes: float) -> list[tuple[object, ...]]:
+    return [("A", day, close, close * 1.01, close * 0.99, close, 1000) for day, close in zip(DAYS, closes, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("closes", "held"),
+    [
+        ((100, 10_000, 101, 102), [DAYS[1]]),  # a bar in hundredths
+        ((100, 1, 101, 102), [DAYS[1]]),
+        ((100, 101, 102, 10_200), [DAYS[3]]),  # the newest bar
+        ((10_000, 100, 101, 102), []),  # nothing is known before the first one
+        ((100, 120, 96, 77), []),  # real moves of a fifth
+        ((100, 50, 5.5, 5.4), []),  # a crash
+        ((3359.6, 3358.0, 33.7, 33.6), []),  # a split of a hundred for one, not recorded: GOLDBEES on 2019-12-19
+    ],
+)
+def test_a_close_far_off_its_neighbours_is_held_and_real_moves_pass(road, bars_csv, closes, held) -> None:
+    figures = road.ingest(road.deliver("bars.csv", bars_csv(bars(*closes))))["bars_daily"]
+    assert (figures["accepted"], figures["quarantined"]) == (4 - len(held), len(held))
+    found = road.rows("quarantine")
+    assert [str(day) for day in found["session_date"]] == held
+    assert set(found["rule"]) <= {"out_of_line"}
+
+
+def test_stored_bars_are_neighbours_too(road, bars_csv) -> None:
+    road.ingest(road.deliver("first.csv", bars_csv(bars(100, 101, 102))))
+    road.ingest(road.deliver("next.csv", bars_csv([("A", DAYS[3], 10_000, 10_100, 9_900, 10_000, 5)])))
+    assert road.quarantined() == [("bars_daily", "out_of_line")]
+
+
+def test_a_recorded_split_puts_both_sides_in_line(road, bars_csv) -> None:
+    text = f"symbol,ex_date,action,ratio\nA,{DAYS[1]},split,100\n"
+    road.ingest(road.deliver("actions.csv", text, source="actions"))
+    figures = road.ingest(road.deliver("bars.csv", bars_csv(bars(3359.6, 33.55, 33.7, 33.6))))["bars_daily"]
+    assert figures["accepted"] == 4
