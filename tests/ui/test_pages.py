@@ -1,6 +1,5 @@
 """What a data engineer sees: the road, tables with their figures, and a refusal with its reason."""
 
-import contextlib
 import re
 
 import pytest
@@ -17,20 +16,11 @@ def shown(page: Page, text: str | re.Pattern[str]) -> None:
     expect(page.get_by_text(text).first).to_be_visible(timeout=LONG)
 
 
-def test_the_road_shows_every_stage_and_expands_to_its_tables(page: Page) -> None:
+def test_the_road_shows_every_stage(page: Page) -> None:
     page.goto("/asset-groups")
     for stage in STAGES:
         shown(page, re.compile(f"^{stage}$"))
     expect(page).to_have_url(re.compile("asset-groups"))
-    first = page.get_by_text(re.compile("^vendor_files$")).first
-    for _ in range(6):
-        # A key that comes before the graph listens is lost.
-        page.keyboard.press("Alt+e")
-        with contextlib.suppress(AssertionError):
-            expect(first).to_be_attached(timeout=LONG // 6)
-            break
-    for table in ("vendor_files", "raw_files", "stg_bars_daily", "indicators_1m", "breakout_20d", "scanner_runs"):
-        expect(page.get_by_text(re.compile(f"^{table}$")).first).to_be_attached(timeout=LONG)
 
 
 def test_a_lake_table_shows_columns_with_units_and_figures(page: Page) -> None:
