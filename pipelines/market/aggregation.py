@@ -1,7 +1,7 @@
 """Coarser bars from finer ones: the one rule that every part of the pipeline uses.
 
-Lives here: trades or bars to one-minute bars, one-minute bars to daily bars.
-Does not live here: which trades count (the sources say) and cumulative volumes of live feeds (`live/`).
+Lives here: trades or bars to one-minute bars, one-minute bars to daily bars, and the trades behind a feed's cumulative volume.
+Does not live here: which trades count (the sources say).
 
 The rule: a bar is labelled by its START and holds what happened in [start, end), so that 09:30:00.000 belongs to the 09:30 bar.
 Open is the first price by time, then by order in the input; high and low the extremes; close the last; volume the sum. An
@@ -27,6 +27,21 @@ def ticks_to_minutes(ticks: pl.DataFrame, *, by: Sequence[str] = ("symbol",), fi
     """
     price = pl.col("price")
     return bars_to_minutes(ticks.with_columns(open=price, high=price, low=price, close=price), by=by, first=first)
+
+
+def trades_of_cumulative(ticks: pl.DataFrame, *, by: Sequence[str] = ("symbol",), session: str = "session_date") -> pl.DataFrame:
+    """The trades that snapshots of a feed show, which tell a last price and the volume of the session so far.
+
+    `ticks`: columns `by`, `session` (tells sessions apart: the count starts anew with each), `ts`, `price`, `cumulative`; no nulls
+    in these. Returns the rows that add volume, sorted by `by`, `ts`, with `volume`, what they add. Snapshots of one instant are put
+    in the order of their volume: a feed delivers those of a second in any order, and its own count knows better. A volume below the
+    greatest so far is a late snapshot and adds nothing; nor does the first of a session, whose volume was traded before it.
+    """
+    key = [*by, session]
+    ordered = ticks.sort(*by, "ts", "cumulative", maintain_order=True)
+    greatest = pl.col("cumulative").cum_max()
+    rise = (greatest - greatest.shift()).over(key).alias("volume")
+    return ordered.with_columns(rise).filter(pl.col("volume") > 0)
 
 
 def bars_to_minutes(bars: pl.DataFrame, *, by: Sequence[str] = ("symbol",), first: Sequence[str] = ()) -> pl.DataFrame:

@@ -28,6 +28,7 @@ BUILT_IN: Final = MappingProxyType(
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
+        "nse_ticks": "pipelines.sources.nse_ticks:NseTicksSource",
         "parquet": "pipelines.sources.parquet:ParquetSource",
     }
 )

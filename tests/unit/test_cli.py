@@ -18,7 +18,7 @@ import pytest
 
 from pipelines.cli import main
 
-SOURCES = ["actions", "csv", "lean", "nse_bhavcopy", "parquet"]
+SOURCES = ["actions", "csv", "lean", "nse_bhavcopy", "nse_ticks", "parquet"]
 GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
 
 

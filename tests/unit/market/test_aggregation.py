@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.market.aggregation import bars_to_minutes, minutes_to_daily, ticks_to_minutes
+from pipelines.market.aggregation import bars_to_minutes, minutes_to_daily, ticks_to_minutes, trades_of_cumulative
 
 OPEN = datetime(2024, 1, 2, 9, 30, tzinfo=UTC)
 BAR = ("open", "high", "low", "close", "volume")
@@ -75,3 +76,37 @@ def test_through_minutes_or_at_once_the_day_is_the_same(rows: list[tuple[int, fl
     assert through.equals(minutes_to_daily(as_bars))
     again = bars_to_minutes(ticks_to_minutes(trades, by=by), by=by)
     assert again.equals(ticks_to_minutes(trades, by=by))
+
+
+def snapshots(rows: list[tuple[int, int, int]]) -> pl.DataFrame:
+    """Rows of (seconds after OPEN, session, volume so far); the price is the row's place."""
+    return pl.DataFrame(
+        {
+            "symbol": ["A"] * len(rows),
+            "session_date": [session for _, session, _ in rows],
+            "ts": [OPEN + timedelta(seconds=seconds) for seconds, _, _ in rows],
+            "price": [float(place) for place in range(len(rows))],
+            "cumulative": [float(volume) for _, _, volume in rows],
+        },
+        schema_overrides={"ts": pl.Datetime("us", "UTC"), "price": pl.Float64, "cumulative": pl.Float64},
+    )
+
+
+def test_a_late_snapshot_and_the_first_of_a_session_add_no_volume() -> None:
+    trades = trades_of_cumulative(
+        snapshots([(1, 1, 100), (2, 1, 130), (3, 1, 120), (4, 1, 130), (5, 1, 131), (9, 2, 7), (10, 2, 9)])
+    )
+    assert trades.select("price", "volume").rows() == [(1.0, 30.0), (4.0, 1.0), (6.0, 2.0)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 2), st.integers(0, 1_000)), min_size=1, max_size=40), st.randoms())
+def test_traded_volume_is_last_less_first_whatever_the_order_of_arrival(rows: list[tuple[int, int, int]], shuffled: Random) -> None:
+    # A session's snapshots come after those of the session before.
+    rows = [(seconds + 100 * session, session, volume) for seconds, session, volume in rows]
+    traded = trades_of_cumulative(snapshots(rows))
+    shuffled.shuffle(again := list(rows))
+    assert trades_of_cumulative(snapshots(again)).select("ts", "volume").equals(traded.select("ts", "volume"))
+    for session in {session for _, session, _ in rows}:
+        of = [(seconds, volume) for seconds, number, volume in rows if number == session]
+        total = traded.filter(pl.col("session_date") == session)["volume"].sum()
+        assert total == max(volume for _, volume in of) - min(of)[1]
