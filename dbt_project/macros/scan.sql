@@ -1,8 +1,21 @@
-{#- A relation of schema `scan`, the only ones that a scanner may read. Registers the dependency like ref(). -#}
+{#-
+  A relation of schema `scan`, the only ones that a scanner may read, at the scanner's own moments. Registers the dependency like
+  ref(). Moments for which no scanners are named are everybody's.
+-#}
 {% macro scan(name) %}
-  {%- set known = ['moments', 'universe', 'bars_today', 'bars_prior', 'indicators_prior', 'volume_profile', 'unadjusted_actions', 'params'] -%}
+  {%- set known = [
+    'moments', 'universe', 'day_so_far', 'intraday_so_far', 'bars_today', 'bars_prior', 'bars_closed', 'indicators_prior',
+    'indicators_closed', 'volume_profile', 'unadjusted_actions', 'params',
+  ] -%}
   {%- if name not in known -%}
     {{ exceptions.raise_compiler_error("scan('" ~ name ~ "'): no such relation; scanners may read " ~ known | join(', ')) }}
   {%- endif -%}
-  {{ return(ref(name)) }}
+  {%- if name == 'params' -%}
+    {{ return(ref(name)) }}
+  {%- endif -%}
+  {#- The filter on a column that every relation passes on reaches the moments before anything is joined to them. -#}
+  {{ return(
+    '(select * exclude (scanners) from ' ~ ref(name)
+    ~ " where scanners is null or list_contains(scanners, '" ~ model.name ~ "'))"
+  ) }}
 {% endmacro %}

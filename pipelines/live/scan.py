@@ -7,9 +7,9 @@ Does not live here: the SQL and its runner (`scanners/`), the inbox (`inbox.py`)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -22,11 +22,11 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import store_quarantine
 from pipelines.quality.staging import stage
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.registry import Scanner, load_scanners
 from pipelines.scanners.runner import ScanEngine, ScanInputs
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
-from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 from pipelines.storage.raw import store_raw
@@ -69,8 +69,13 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
         return LiveScan(batch_id, None, 0, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
     as_of = bars.select(pl.col("ts").max()).item() + timedelta(minutes=1)
     session = bars.select(pl.col("session_date").max()).item()
-    with ScanEngine(load_scanners(manifest), _inputs(lake, exchange, release, session)) as engine:
-        found = engine.run(as_of, mode=mode)
+    compiled = load_scanners(manifest)
+    asked = due_scans(compiled.scanners.values(), exchange, session, bars.get_column("ts").unique().sort().to_list())
+    if not asked:
+        nothing = empty_frame(TABLES["signals_live"])
+        return LiveScan(batch_id, as_of, bars.height, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
+    with ScanEngine(compiled, _inputs(lake, exchange, release, session)) as engine:
+        found = engine.run_at(asked, mode=mode)
     signals = found.signals.with_columns(
         mode=pl.lit(mode), run_key=pl.lit(run_key), session_year=pl.col("session_date").dt.year().cast(pl.Int64)
     )
@@ -79,6 +84,30 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
         frame = rows.with_columns(pl.lit(None).alias(c) for c in TABLES[name].names if c not in rows.columns)
         append_new(lake, exchange, TABLES[name], _typed(frame, TABLES[name]), {"run_key": run_key})
     return LiveScan(batch_id, as_of, bars.height, quarantined, signals, found.runs, release.release_id)
+
+
+def due_scans(
+    scanners: Iterable[Scanner], exchange: str, session: date, minutes: Sequence[datetime]
+) -> list[tuple[datetime, list[str]]]:
+    """Which scanners a batch of minutes calls for, by moment.
+
+    Signals of `every_bar` that go on record are looked for at the end of each minute, those of a live scan only at the newest;
+    `HH:MM` when the batch reaches it; closes are the nightly run's, since the day's official bar is not there yet.
+    minutes: starts of the batch's bars in the session, UTC, ascending.
+    """
+    venue = venue_of(exchange)
+    ends = [ts + timedelta(minutes=1) for ts in minutes if calendar(exchange).session(session).opens_at <= ts]
+    due: dict[datetime, list[str]] = {}
+    for scanner in scanners:
+        for declared in {*scanner.moments, *scanner.live_moments} - {"close"}:
+            if declared == "every_bar":
+                moments = ends if declared in scanner.moments else ends[-1:]
+            else:
+                at = datetime.combine(session, time.fromisoformat(declared), tzinfo=venue.zone).astimezone(UTC)
+                moments = [at] if ends and minutes[0] < at <= ends[-1] else []
+            for moment in moments:
+                due.setdefault(moment, []).append(scanner.name)
+    return [(moment, sorted(set(names))) for moment, names in sorted(due.items())]
 
 
 def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, int]:
@@ -104,6 +133,7 @@ def _inputs(lake: Lake, exchange: str, release: Release, session: date) -> ScanI
     """History as released, up to the session; minutes of the session as journalled."""
     versions = release.versions(exchange)
     years = [session.year - back for back in range(_YEARS_BACK + 1)]
+    recent = [s.session_date for s in calendar(exchange).between(session - timedelta(days=62), session)]
     before = pl.col("session_date") < session
     days = calendar(exchange).frame().filter(pl.col("session_date").is_between(date(years[-1], 1, 1), session))
     return ScanInputs(
@@ -113,11 +143,16 @@ def _inputs(lake: Lake, exchange: str, release: Release, session: date) -> ScanI
         bars_1m=LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session]),
         corporate_actions=_released(lake, exchange, TABLES["corporate_actions"], versions),
         indicators_daily=_released(lake, exchange, INDICATOR_TABLES["indicators_daily"], versions, years).filter(before),
+        intraday_curves=_released(lake, exchange, TABLES["intraday_curves"], versions, recent).filter(before),
     )
 
 
 def _released(
-    lake: Lake, exchange: str, schema: TableSchema, versions: Mapping[str, int], partitions: list[int] | None = None
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    versions: Mapping[str, int],
+    partitions: Sequence[PartitionValue] | None = None,
 ) -> pl.DataFrame:
     if schema.name not in versions:
         return empty_frame(schema)

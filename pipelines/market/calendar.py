@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import accumulate
 from operator import attrgetter
 from statistics import median
 
@@ -116,6 +117,8 @@ class ExchangeCalendar:
                 "bars_expected_auction": [auction_minutes(self.exchange.mic, s) for s in self.sessions],
                 "close_averaged_from": [self._close_averaged_from(s) for s in self.sessions],
                 "kind": [s.kind for s in self.sessions],
+                "midnight_at": [_utc(s.session_date, time.min, self.exchange) for s in self.sessions],
+                "regular_before": [0, *accumulate(int(s.kind == "regular") for s in self.sessions)][:-1],
             },
             schema_overrides={
                 "session_number": pl.Int64,
@@ -124,6 +127,8 @@ class ExchangeCalendar:
                 "close_averaged_from": pl.Datetime("us", "UTC"),
                 "opens_at": pl.Datetime("us", "UTC"),
                 "closes_at": pl.Datetime("us", "UTC"),
+                "midnight_at": pl.Datetime("us", "UTC"),
+                "regular_before": pl.Int64,
             },
         )
 

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from pipelines.storage.releases import latest_release
 #: Tables that dbt builds and the lake keeps, with the relation of the build database each comes from.
 DERIVED: dict[str, tuple[TableSchema, str]] = {
     **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
+    "intraday_curves": (TABLES["intraday_curves"], "indicators.intraday_curves"),
     **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "data_quality_metrics")},
     **{name: (TABLES[name], f"marts.{name}") for name in ("price_flags", "minute_reconciliation")},
 }
@@ -65,11 +66,20 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         inputs={name: TABLES[name] for name in INPUTS},
         derived={name: schema for name, (schema, _) in DERIVED.items()},
         derived_versions=versions or {},
+        reach={"intraday_curves": _looked_back_on(plan)},
         sessions=calendar(exchange).frame(),
         closing_auctions=closing_auctions(exchange),
     )
     _remember(plan, state_dir)
     return plan
+
+
+def _looked_back_on(plan: BuildPlan) -> list[date]:
+    """Sessions whose curves scanners may read: those of the window and, for twenty regular ones, two months before it."""
+    touched = _touched_sessions(plan)
+    return (
+        [s.session_date for s in calendar(plan.exchange).between(touched[0] - timedelta(days=62), touched[-1])] if touched else []
+    )
 
 
 def built_with() -> str:
@@ -89,6 +99,10 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
         if name in INDICATOR_TABLES:
             window = _built(window, rows)
             outdated, days = _in_window(window), _sessions(plan.exchange, window)
+        elif name == "intraday_curves":
+            # A curve follows from its own session's minutes alone.
+            changed = plan.minute.with_columns(to_session="changed_to")
+            outdated, days = _in_window(changed), _sessions(plan.exchange, changed)
         elif name == "price_flags":
             outdated, days = _in_window(window), _sessions(plan.exchange, window)
         elif name == "minute_reconciliation":
@@ -148,9 +162,10 @@ def _sessions(exchange: str, window: pl.DataFrame) -> list[date]:
 
 
 def _touched_sessions(plan: BuildPlan) -> list[date]:
-    """Sessions that lie in any instrument's daily window: scanners look at all instruments of these."""
-    ranges = plan.daily.select("from_session", "to_session").unique().rows()
-    return [d for d in _sessions(plan.exchange, plan.daily) if any(first <= d <= last for first, last in ranges)]
+    """Sessions that lie in any instrument's window: scanners look at all instruments of these."""
+    windows = pl.concat([plan.daily, plan.minute])
+    ranges = windows.select("from_session", "to_session").unique().rows()
+    return [d for d in _sessions(plan.exchange, windows) if any(first <= d <= last for first, last in ranges)]
 
 
 def _built(window: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

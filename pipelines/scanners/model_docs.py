@@ -51,6 +51,9 @@ def model_docs() -> Iterator[ModelDoc]:
         # What this installation adds is not written into files that ship with the code.
         columns = tuple(c for c in table.names if c not in added_columns())
         yield ModelDoc("indicators", name, table, columns, enforced=False, follows_lake=True)
+    # A Python model: dbt enforces contracts on SQL only.
+    curves = TABLES["intraday_curves"]
+    yield ModelDoc("indicators", curves.name, curves, tuple(curves.names), enforced=False)
     for name, extra in _MARTS.items():
         yield ModelDoc("marts", name, TABLES[name], tuple(TABLES[name].names), extra=extra)
 
@@ -112,7 +115,10 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
         "confidence_score": [_within(0, 1)],
         "known_at": [{"not_before": {"arguments": {"other": "ts"}}}],
     },
-    "scanner_runs": {"coverage_pct": [_within(0, 100)]},
+    "scanner_runs": {
+        "coverage_pct": [_within(0, 100)],
+        "status": [{"accepted_values": {"arguments": {"values": ["complete", "partial", "withheld"]}}}],
+    },
     "price_flags": {
         "flag": [{"accepted_values": {"arguments": {"values": ["unrecorded_split", "split_without_jump", "frozen_price"]}}}],
     },

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 ENTRY_POINT_GROUP = "marketlake.scanners"
+
+#: What a scanner may look at; see `Scanner.evaluates`.
+EVALUATES = ("closed_daily", "forming_daily", "intraday")
+_MOMENT = re.compile(r"close|every_bar|([01]\d|2[0-3]):[0-5]\d")
 
 
 class UnknownScannerError(ValueError):
@@ -31,42 +36,63 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number of a scanner's rule: default, allowed range (both included), unit and meaning."""
+    """One setting of a scanner's rule: a number with its allowed range (both included) and unit, or one of several words."""
 
     name: str
-    default: float
-    low: float
-    high: float
-    unit: str
+    default: float | str
     meaning: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+    def checked(self, value: object, scanner: str) -> float | str:
+        """The value as the scanner takes it; ValueError, naming scanner and parameter, when it is none."""
+        if self.choices:
+            if value not in self.choices:
+                raise ValueError(f"{scanner}: {self.name} = {value} is none of {', '.join(self.choices)}")
+            return str(value)
+        try:
+            number = float(value)  # type: ignore[arg-type]  # whatever float() takes
+        except (TypeError, ValueError):
+            raise ValueError(f"{scanner}: {self.name} = {value} is no number") from None
+        assert self.low is not None
+        assert self.high is not None
+        if not self.low <= number <= self.high:
+            raise ValueError(f"{scanner}: {self.name} = {value} lies outside {self.low} … {self.high}")
+        return number
 
 
 @dataclass(frozen=True)
 class Scanner:
     """A scanner as declared in its yml.
 
-    evaluates: what its rule is about (`forming_daily`: the day's bar so far). moments: when it may run (`close`, `HH:MM`,
-    `every_bar`). relation: where its rows stand, as schema.name.
+    evaluates: `closed_daily` (finished sessions only), `intraday` (minutes that ended by the moment) or `forming_daily` (the
+    session so far as a daily bar). moments: when its signals go on record (`close`, `HH:MM` by the exchange's clock,
+    `every_bar`). live_moments: when a live scan asks it besides. rule: the rule in words, with {fields} of a signal and its
+    details. relation: where its rows stand, as schema.name.
     """
 
     name: str
     version: int
+    family: str
     evaluates: str
     moments: tuple[str, ...]
+    live_moments: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+    min_coverage_pct: float
     description: str
+    rule: str
     relation: str
 
-    def values(self, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
+    def values(self, overrides: Mapping[str, object] | None = None) -> dict[str, float | str]:
         """The parameters by name, defaults where not overridden. UnknownScannerError for another name, ValueError out of range."""
         known = {p.name: p for p in self.parameters}
         values = {p.name: p.default for p in self.parameters}
         for name, value in (overrides or {}).items():
             if name not in known:
                 raise UnknownScannerError(f"{self.name} has no parameter {name!r}; it has {', '.join(known) or 'none'}")
-            if not known[name].low <= value <= known[name].high:
-                raise ValueError(f"{self.name}: {name} = {value} lies outside {known[name].low} … {known[name].high}")
-            values[name] = float(value)
+            values[name] = known[name].checked(value, self.name)
         return values
 
 
@@ -146,19 +172,31 @@ def _model(node: Mapping[str, Any], relations: Mapping[str, str], manifest: Path
 
 def _scanner(node: Mapping[str, Any], relation: str) -> Scanner:
     meta = node["config"]["meta"].get("scanner", {})
-    missing = {"version", "evaluates", "moments", "parameters"} - set(meta)
+    missing = {"version", "family", "evaluates", "moments", "parameters", "rule"} - set(meta)
     if missing:
         raise ManifestError(f"scanner {node['name']}: config.meta.scanner lacks {', '.join(sorted(missing))}; add it to its yml")
-    parameters = []
-    for name, about in meta["parameters"].items():
-        low, high = about["range"]
-        parameters.append(Parameter(name, float(about["default"]), float(low), float(high), about["unit"], about["meaning"]))
+    if meta["evaluates"] not in EVALUATES:
+        raise ManifestError(f"scanner {node['name']}: evaluates {meta['evaluates']!r} is none of {', '.join(EVALUATES)}")
+    for moment in (*meta["moments"], *meta.get("live_moments", [])):
+        if not _MOMENT.fullmatch(moment):
+            raise ManifestError(f"scanner {node['name']}: moment {moment!r} is neither close, every_bar nor HH:MM")
     return Scanner(
         name=node["name"],
         version=int(meta["version"]),
+        family=meta["family"],
         evaluates=meta["evaluates"],
         moments=tuple(meta["moments"]),
-        parameters=tuple(parameters),
+        live_moments=tuple(meta.get("live_moments", [])),
+        parameters=tuple(_parameter(name, about) for name, about in meta["parameters"].items()),
+        min_coverage_pct=float(meta.get("min_coverage_pct", 50)),
         description=node["description"],
+        rule=meta["rule"],
         relation=relation,
     )
+
+
+def _parameter(name: str, about: Mapping[str, Any]) -> Parameter:
+    if "choices" in about:
+        return Parameter(name, str(about["default"]), about["meaning"], choices=tuple(about["choices"]))
+    low, high = about["range"]
+    return Parameter(name, float(about["default"]), about["meaning"], float(low), float(high), about["unit"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Self
 
@@ -16,13 +16,15 @@ import duckdb
 import polars as pl
 
 from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.market.tables.bars import INTRADAY_CURVES
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.project import create_lake_schema, lake_schemas
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
 
-#: Relations that a run is given instead of computing them: the moment, the parameters, and indicators (already in lake.*).
-_GIVEN = frozenset({"scan.moments", "scan.params", "indicators.indicators_daily"})
+#: Relations that a run is given instead of computing them: moments, parameters, and what a nightly build computes by kernels.
+_GIVEN = frozenset({"scan.moments", "scan.params", "indicators.indicators_daily", "indicators.intraday_curves"})
 _RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCANNER_RUNS}
+_MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
 
 
 class NoSessionError(ValueError):
@@ -33,9 +35,9 @@ class NoSessionError(ValueError):
 class ScanInputs:
     """What a scan may see, as frames with the columns of the lake tables of the same names (more columns do no harm).
 
-    Give whole or cut history: sessions one year back, daily bars and indicators as far back as the scanners look (20 sessions
-    for the built-in one, 252 at most), minutes of the session and, for volume profiles, of the 20 before. Rows that lie after
-    the moment are never read. All of one exchange.
+    Give whole or cut history: sessions, daily bars and indicators a year and a half back (scanners look back 252 regular
+    sessions), minutes of the session, and for volume profiles the intraday curves of two months before, or their minutes. Rows
+    that lie after the moment are never read. All of one exchange.
     """
 
     sessions: pl.DataFrame
@@ -44,6 +46,7 @@ class ScanInputs:
     bars_1m: pl.DataFrame = field(default_factory=pl.DataFrame)
     corporate_actions: pl.DataFrame = field(default_factory=pl.DataFrame)
     indicators_daily: pl.DataFrame = field(default_factory=pl.DataFrame)
+    intraday_curves: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class ScanEngine:
         self._compiled = compiled
         self._connection = duckdb.connect(":memory:")
         create_lake_schema(self._connection)
+        for statement in _OWN_SCHEMAS:
+            self._connection.execute(statement)
         for entry in fields(inputs):
             self.replace(entry.name, getattr(inputs, entry.name))
 
@@ -86,7 +91,7 @@ class ScanEngine:
         names = [entry.name for entry in fields(ScanInputs)]
         if table not in names:
             raise KeyError(f"{table} is no input of a scan; inputs are {', '.join(names)}")
-        self._connection.execute(f"delete from lake.{table}")
+        self._connection.execute(f"delete from {_place(table)}")
         if rows.width:
             self._insert(table, rows)
 
@@ -99,62 +104,92 @@ class ScanEngine:
         self,
         moment: datetime,
         scanners: Sequence[str] = (),
-        parameters: Mapping[str, Mapping[str, float]] | None = None,
+        parameters: Mapping[str, Mapping[str, object]] | None = None,
         mode: str = "live",
     ) -> ScanResult:
         """Scan as of `moment` (aware) with the named scanners (all when none is named).
 
-        A bar counts when it has ended by then, the daily bar when the session has closed. `parameters` overrides defaults by
-        scanner. Raises NoSessionError, UnknownScannerError, ValueError.
+        A bar counts when it has ended by then, the daily bar when the session has closed. Outside a session, and for scanners of
+        finished sessions, the moment is the close before it. `parameters` overrides defaults by scanner. Raises NoSessionError,
+        UnknownScannerError, ValueError.
         """
-        chosen = [self._compiled.scanner(name) for name in scanners] or list(self._compiled.scanners.values())
-        self._set_moment(moment)
+        chosen = scanners or list(self._compiled.scanners)
+        return self.run_at([(moment, chosen)], parameters, mode)
+
+    def run_at(
+        self,
+        asked: Sequence[tuple[datetime, Sequence[str]]],
+        parameters: Mapping[str, Mapping[str, object]] | None = None,
+        mode: str = "live",
+    ) -> ScanResult:
+        """Scan at several moments at once, each with its own scanners: the same rows as one `run` after another, for one price."""
+        names = sorted({name for _, scanners in asked for name in scanners})
+        chosen = {name: self._compiled.scanner(name) for name in names}
+        self._set_moments(asked, chosen)
         self._set_parameters(parameters or {})
         for model in self._compiled.needed(list(_RESULTS), _GIVEN):
             schema = model.relation.split(".")[0]
             kind = "table" if model.materialized == "table" else "view"
             self._connection.execute(f"create schema if not exists {schema}")
             self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
-        signals, runs = (self._read(relation, chosen) for relation in _RESULTS)
+        signals, runs = (self._read(relation, names) for relation in _RESULTS)
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
 
-    def _set_moment(self, moment: datetime) -> None:
-        if moment.tzinfo is None:
-            raise ValueError(f"moment {moment} has no time zone; give an aware one")
-        self._connection.execute("create schema if not exists scan")
-        # A session's moments run from its open to the next one's, so that a scan after the close still sees that day.
-        self._connection.execute(
-            "create or replace table scan.moments as "
-            "select ?::timestamptz as as_of_ts, exchange, session_date, session_number, opens_at, closes_at from lake.sessions "
-            "where opens_at <= ?::timestamptz order by session_number desc limit 1",
-            [moment, moment],
-        )
-        found = self._connection.execute("select session_date from scan.moments").fetchall()
-        if not found:
-            raise NoSessionError(f"no session had opened by {moment.isoformat()}; check the moment and the calendar given")
+    def _set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> None:
+        self._connection.execute("delete from scan.moments")
+        self._connection.execute("delete from given.asked")
+        for moment, scanners in asked:
+            if moment.tzinfo is None:
+                raise ValueError(f"moment {moment} has no time zone; give an aware one")
+            finished = [name for name in scanners if chosen[name].evaluates == "closed_daily"]
+            forming = [name for name in scanners if name not in finished]
+            self._connection.execute("insert into given.asked values (?, ?, ?)", [moment, forming, finished])
+        self._connection.execute(_MOMENTS)
+        first, last = self._connection.execute("select min(session_date), max(session_date) from scan.moments").fetchall()[0]
+        if last is None:
+            raise NoSessionError(f"no session had opened by {max(asked)[0].isoformat()}; check the moment and the calendar given")
         self._connection.execute("delete from lake.window_daily")
         self._connection.execute(
             "insert into lake.window_daily select distinct instrument_id, ?::date, ?::date, ?::date from lake.instruments",
-            [found[0][0]] * 3,
+            [first, last, last],
         )
+        self._set_curves(max(asked)[0], last)
 
-    def _set_parameters(self, overrides: Mapping[str, Mapping[str, float]]) -> None:
+    def _set_curves(self, moment: datetime, session: date) -> None:
+        """Curves of the moment's session from the minutes that had ended by then; of sessions before, from whatever was given."""
+        earlier = self._connection.sql(
+            f"select {_MINUTES} from lake.bars_1m as bars where session_date < ? and not exists "
+            "(select 1 from given.intraday_curves as curves where curves.session_date = bars.session_date)",
+            params=[session],
+        ).pl()
+        if earlier.height:
+            self._insert_into("given.intraday_curves", self._curves(earlier))
+        today = self._connection.sql(
+            f"select {_MINUTES} from lake.bars_1m where session_date = ? and ts + interval 1 minute <= ?", params=[session, moment]
+        ).pl()
+        self._connection.execute("delete from lake.intraday_curves")
+        self._connection.execute("insert into lake.intraday_curves from given.intraday_curves where session_date < ?", [session])
+        if today.height:
+            self._insert_into("lake.intraday_curves", self._curves(today))
+
+    def _curves(self, minutes: pl.DataFrame) -> pl.DataFrame:
+        from pipelines.indicators.curves import intraday_curves  # numba
+
+        hours = self._connection.sql("select session_date, opens_at, closes_at from lake.sessions").pl()
+        return intraday_curves(minutes, hours)
+
+    def _set_parameters(self, overrides: Mapping[str, Mapping[str, object]]) -> None:
         unknown = sorted(set(overrides) - set(self._compiled.scanners))
         if unknown:
             raise UnknownScannerError(f"parameters for unknown scanners: {', '.join(unknown)}")
         rows = [
-            (scanner.name, name, value)
+            (scanner.name, name, None, value) if isinstance(value, str) else (scanner.name, name, value, None)
             for scanner in self._compiled.scanners.values()
             for name, value in scanner.values(overrides.get(scanner.name)).items()
         ]
-        self._connection.execute("create or replace table scan.params (scanner_name varchar, name varchar, value double)")
+        self._connection.execute("delete from scan.params")
         if rows:
-            self._connection.executemany("insert into scan.params values (?, ?, ?)", rows)
-        self._connection.execute("create schema if not exists indicators")
-        # Nothing is built here, so what a build would have made of the window is empty.
-        self._connection.execute(
-            "create or replace view indicators.indicators_daily as select * from lake.indicators_daily limit 0"
-        )
+            self._connection.executemany("insert into scan.params values (?, ?, ?, ?)", rows)
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
         schema = lake_schemas()[table]
@@ -162,12 +197,14 @@ class ScanEngine:
         missing = sorted(_REQUIRED[table] - set(names))
         if missing:
             raise ValueError(f"{table}: the frame lacks {', '.join(missing)}")
-        self._connection.register("incoming", rows.select(names).to_arrow())
-        self._connection.execute(f"insert into lake.{table} by name select * from incoming")
+        self._insert_into(_place(table), rows.select(names))
+
+    def _insert_into(self, relation: str, rows: pl.DataFrame) -> None:
+        self._connection.register("incoming", rows.to_arrow())
+        self._connection.execute(f"insert into {relation} by name select * from incoming")
         self._connection.unregister("incoming")
 
-    def _read(self, relation: str, scanners: Sequence[Scanner]) -> pl.DataFrame:
-        names = [scanner.name for scanner in scanners]
+    def _read(self, relation: str, names: Sequence[str]) -> pl.DataFrame:
         columns = ", ".join(_RESULTS[relation].names)
         return self._connection.sql(f"select {columns} from {relation} where list_contains(?, scanner_name)", params=[names]).pl()
 
@@ -184,12 +221,62 @@ def run_scanners(
         return engine.run(moment, scanners, parameters).signals
 
 
+def _place(table: str) -> str:
+    """Where an input lies: curves apart from those that a moment may see, since later ones must not be."""
+    return "given.intraday_curves" if table == "intraday_curves" else f"lake.{table}"
+
+
+_OWN_SCHEMAS = (
+    "create schema scan",
+    "create table scan.moments (as_of_ts timestamptz, exchange varchar, session_date date, session_number bigint, "
+    "regular_before bigint, kind varchar, opens_at timestamptz, closes_at timestamptz, minute_of_session bigint, "
+    "scanners varchar[])",
+    "create table scan.params (scanner_name varchar, name varchar, value double, choice varchar)",
+    "create schema given",
+    "create table given.asked (moment timestamptz, forming varchar[], finished varchar[])",
+    "create table given.intraday_curves as from lake.intraday_curves limit 0",
+    # Nothing is built here, so what a build would have made of the window is empty.
+    "create schema indicators",
+    "create view indicators.indicators_daily as select * from lake.indicators_daily limit 0",
+    "create view indicators.intraday_curves as select * from lake.intraday_curves limit 0",
+)
+
+#: The session that is open at the moment, else the close before it; for scanners of finished sessions always the latter.
+_MOMENTS = """
+insert into scan.moments
+with latest as (
+    select sessions.*, least(asked.moment, sessions.closes_at) as as_of_ts, asked.forming as scanners
+    from given.asked as asked asof inner join lake.sessions as sessions on asked.moment >= sessions.opens_at
+), closed as (
+    select sessions.*, sessions.closes_at as as_of_ts, asked.finished as scanners
+    from given.asked as asked asof inner join lake.sessions as sessions on asked.moment >= sessions.closes_at
+), either as (
+    select * from latest where len(scanners) > 0 union all select * from closed where len(scanners) > 0
+)
+select
+    as_of_ts, exchange, session_date, session_number, regular_before, kind, opens_at, closes_at,
+    date_diff('minute', opens_at, as_of_ts), list_sort(list_distinct(flatten(list(scanners))))
+from either
+group by all
+"""
+
 _BAR = {"exchange", "instrument_id", "session_date", "symbol", "open", "high", "low", "close", "volume", "known_at"}
 _REQUIRED: Mapping[str, set[str]] = {
-    "sessions": {"exchange", "session_date", "session_number", "opens_at", "closes_at", "bars_expected", "kind"},
+    "sessions": {
+        "exchange",
+        "session_date",
+        "session_number",
+        "opens_at",
+        "closes_at",
+        "bars_expected",
+        "kind",
+        "midnight_at",
+        "regular_before",
+    },
     "instruments": {"exchange", "instrument_id", "symbol", "valid_from", "is_active"},
     "bars_daily": _BAR,
     "bars_1m": {*_BAR, "ts"},
     "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
     "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
+    "intraday_curves": set(INTRADAY_CURVES.names),
 }

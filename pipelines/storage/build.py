@@ -6,7 +6,7 @@ Does not live here: the models (`dbt_project/`) and committing their windows (`o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
-from pipelines.storage.delta import LakeTable
+from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 from pipelines.storage.plan import BuildPlan
 from pipelines.storage.relations import quoted, select_files
@@ -33,14 +33,16 @@ def prepare_build(
     inputs: Mapping[str, TableSchema],
     derived: Mapping[str, TableSchema],
     derived_versions: Mapping[str, int],
+    reach: Mapping[str, Sequence[PartitionValue]],
     sessions: pl.DataFrame,
     closing_auctions: pl.DataFrame,
 ) -> None:
     """Start the build database anew.
 
     Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
-    kept), a view per derived table at the last built version (what is carried forward), the calendar and its closing auctions,
-    and the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
+    kept), a view per derived table at the last built version (what is carried forward; only of the
+    partitions that `reach` names for it, where it does), the calendar and its closing auctions, and the windows `window_daily` and
+    `window_1m` (columns of `plan.WINDOW`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -51,7 +53,8 @@ def prepare_build(
         for name, schema in inputs.items():
             connection.execute(_view(lake, plan.exchange, name, schema, plan.inputs.get(name)))
         for name, schema in derived.items():
-            connection.execute(_view(lake, plan.exchange, name, schema, None if plan.full else derived_versions.get(name)))
+            version = None if plan.full else derived_versions.get(name)
+            connection.execute(_view(lake, plan.exchange, name, schema, version, reach.get(name)))
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
             connection.execute(_view(lake, plan.exchange, name, schema, head))
@@ -75,8 +78,15 @@ def read_built(path: Path, relation: str) -> pl.DataFrame:
         return connection.sql(f"SELECT * FROM {quoted(schema)}.{quoted(name)}").pl()
 
 
-def _view(lake: Lake, exchange: str, name: str, schema: TableSchema, version: int | None) -> str:
+def _view(
+    lake: Lake,
+    exchange: str,
+    name: str,
+    schema: TableSchema,
+    version: int | None,
+    partitions: Sequence[PartitionValue] | None = None,
+) -> str:
     if version is None:
         return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, [])}"
     table = LakeTable(lake.table_uri(exchange, name), schema)
-    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, table.files(version), table.columns(version))}"
+    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, table.files(version, partitions), table.columns(version))}"

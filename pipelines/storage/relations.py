@@ -22,6 +22,8 @@ _SQL_TYPES = {
     pa.date32(): "DATE",
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
     pa.list_(pa.float64()): "DOUBLE[]",
+    pa.list_(pa.int64()): "BIGINT[]",
+    pa.list_(pa.timestamp("us", tz="UTC")): "TIMESTAMPTZ[]",
 }
 
 

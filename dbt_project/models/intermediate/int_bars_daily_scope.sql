@@ -43,6 +43,7 @@ final as (
         in_scope.opens_at,
         in_scope.closes_at,
         in_scope.kind = 'regular' as is_regular,
+        in_scope.regular_before,
         bars.open,
         bars.high,
         bars.low,

@@ -1,19 +1,5 @@
 with
 
-moments as (
-
-    select * from {{ ref('moments') }}
-
-),
-
--- A scanner that does not declare the close has nothing to say at it.
-before_the_close as (
-
-    select as_of_ts from moments
-    where as_of_ts < closes_at
-
-),
-
 {% for scanner in scanner_models() -%}
 {{ scanner }} as (
 
@@ -22,9 +8,6 @@ before_the_close as (
         cast({{ scanner_meta(scanner).version }} as bigint) as scanner_version,
         *
     from {{ ref(scanner) }}
-    {%- if 'close' not in scanner_meta(scanner).moments %}
-    where ts in (select before_the_close.as_of_ts from before_the_close)
-    {%- endif %}
 
 ),
 

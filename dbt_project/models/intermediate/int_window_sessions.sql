@@ -6,9 +6,11 @@ sessions as (
 
 ),
 
-window_daily as (
+windows as (
 
     select * from {{ source('lake', 'window_daily') }}
+    union all
+    select * from {{ source('lake', 'window_1m') }}
 
 ),
 
@@ -21,8 +23,8 @@ touched as (
         sessions.session_date >= (select min(valid_from) from {{ ref('stg_instruments') }})
         and exists (
             select 1
-            from window_daily
-            where sessions.session_date between window_daily.from_session and window_daily.to_session
+            from windows
+            where sessions.session_date between windows.from_session and windows.to_session
         )
 
 )

@@ -1,63 +1,34 @@
 with
 
-universe as (
+coverage as (
 
-    select
-        as_of_ts,
-        count(*) as universe_size
-    from {{ ref('universe') }}
-    group by as_of_ts
+    select * from {{ ref('int_scanner_coverage') }}
 
 ),
 
-moments as (
-
-    select * from {{ ref('moments') }}
-
-),
-
-scanners(scanner_name, at_close) as (
-
-    values
-        {%- for scanner in scanner_models() %}
-        ('{{ scanner }}', {{ 'close' in scanner_meta(scanner).moments }}){{ ',' if not loop.last }}
-        {%- endfor %}
-
-),
-
-evaluated as (
+final as (
 
     select
         scanner_name,
-        ts as as_of_ts,
-        count(*) as instruments_scanned,
-        count(*) filter (where signal_type <> 'HOLD') as signals
-    from {{ ref('int_scanner_evaluations') }}
-    group by scanner_name, ts
-
-),
-
-counted as (
-
-    select
-        scanners.scanner_name,
-        moments.exchange,
-        moments.session_date,
-        moments.as_of_ts,
+        exchange,
+        session_date,
+        as_of_ts,
         'nightly' as mode,
-        cast(coalesce(universe.universe_size, 0) as bigint) as universe_size,
-        cast(coalesce(evaluated.instruments_scanned, 0) as bigint) as instruments_scanned,
-        coalesce(100.0::double * evaluated.instruments_scanned / universe.universe_size, 0) as coverage_pct,
-        cast(coalesce(evaluated.signals, 0) as bigint) as signals,
+        cast(universe_size as bigint) as universe_size,
+        cast(instruments_scanned as bigint) as instruments_scanned,
+        coverage_pct,
+        case
+            when not is_covered then 'withheld'
+            when instruments_scanned < universe_size then 'partial'
+            else 'complete'
+        end as status,
+        cast(case when is_covered then found else 0 end as bigint) as signals,
+        cast(case when is_covered then 0 else found end as bigint) as signals_withheld,
         cast(null as double) as duration_ms,
-        cast(year(moments.session_date) as bigint) as session_year
-    from moments
-    inner join scanners on scanners.at_close or moments.as_of_ts < moments.closes_at
-    left join universe on moments.as_of_ts = universe.as_of_ts
-    left join evaluated
-        on moments.as_of_ts = evaluated.as_of_ts and scanners.scanner_name = evaluated.scanner_name
+        cast(year(session_date) as bigint) as session_year
+    from coverage
 
 )
 
-select * from counted
+select * from final
 order by session_date, scanner_name, as_of_ts

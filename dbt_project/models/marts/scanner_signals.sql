@@ -7,11 +7,21 @@ evaluations as (
 
 ),
 
+covered as (
+
+    select
+        scanner_name,
+        as_of_ts
+    from {{ ref('int_scanner_coverage') }}
+    where is_covered
+
+),
+
 parameter_sets as (
 
     select
         scanner_name,
-        sha256(string_agg(name || '=' || cast(value as varchar), ';' order by name)) as parameters_hash
+        sha256(string_agg(name || '=' || coalesce(choice, cast(value as varchar)), ';' order by name)) as parameters_hash
     from {{ ref('params') }}
     group by scanner_name
 
@@ -50,6 +60,7 @@ identified as (
         greatest(evaluations.known_at, evaluations.ts) as known_at,
         cast(year(evaluations.session_date) as bigint) as session_year
     from evaluations
+    inner join covered on evaluations.scanner_name = covered.scanner_name and evaluations.ts = covered.as_of_ts
     left join parameter_sets on evaluations.scanner_name = parameter_sets.scanner_name
 
 )

@@ -1,70 +1,10 @@
 with
 
-moments as (
+closed as (
 
-    select * from {{ ref('moments') }}
-
-),
-
-bars as (
-
-    select * from {{ ref('int_bars_daily_scope') }}
-
-),
-
-spans as (
-
-    select * from {{ ref('int_basis_spans') }}
-
-),
-
-offsets as (
-
-    {{ session_offsets() }}
-
-),
-
-wanted as (
-
-    select
-        moments.as_of_ts,
-        moments.exchange,
-        moments.session_date,
-        offsets.sessions_ago,
-        moments.session_number - offsets.sessions_ago as session_number
-    from moments
-    cross join offsets
-
-),
-
-in_basis_of_moment as (
-
-    select
-        wanted.as_of_ts,
-        wanted.exchange,
-        bars.instrument_id,
-        wanted.sessions_ago,
-        bars.session_date as bar_session_date,
-        bars.is_regular,
-        bars.open * coalesce(spans.price_factor, 1.0) as open,
-        bars.high * coalesce(spans.price_factor, 1.0) as high,
-        bars.low * coalesce(spans.price_factor, 1.0) as low,
-        bars.close * coalesce(spans.price_factor, 1.0) as close,
-        case
-            when spans.volume_divisor is null then bars.volume
-            else cast(round(bars.volume / spans.volume_divisor) as bigint)
-        end as volume,
-        greatest(bars.known_at, coalesce(spans.known_at, bars.known_at)) as known_at
-    from wanted
-    inner join bars on wanted.session_number = bars.session_number
-    left join spans
-        on
-            bars.instrument_id = spans.instrument_id
-            and bars.session_date >= spans.bar_from
-            and bars.session_date < spans.bar_before
-            and wanted.session_date >= spans.moment_from
-            and wanted.session_date < spans.moment_before
+    select * from {{ ref('bars_closed') }}
 
 )
 
-select * from in_basis_of_moment
+select * from closed
+where sessions_ago >= 1

@@ -21,6 +21,7 @@ bars_1m as (
 finished_days as (
 
     select
+        moments.scanners,
         moments.as_of_ts,
         moments.exchange,
         moments.session_date,
@@ -45,6 +46,7 @@ finished_days as (
 finished_minutes as (
 
     select
+        moments.scanners,
         moments.as_of_ts,
         moments.exchange,
         moments.session_date,

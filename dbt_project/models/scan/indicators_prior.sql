@@ -1,72 +1,10 @@
 with
 
-moments as (
+closed as (
 
-    select * from {{ ref('moments') }}
-
-),
-
-sessions as (
-
-    select * from {{ ref('stg_sessions') }}
-
-),
-
-indicators as (
-
-    select * from {{ ref('int_indicators_daily_known') }}
-
-),
-
-spans as (
-
-    select * from {{ ref('int_basis_spans') }}
-
-),
-
-offsets as (
-
-    {{ session_offsets() }}
-
-),
-
-wanted as (
-
-    select
-        moments.as_of_ts,
-        moments.exchange,
-        moments.session_date,
-        offsets.sessions_ago,
-        sessions.session_date as row_session_date
-    from moments
-    cross join offsets
-    inner join sessions
-        on
-            moments.session_number - offsets.sessions_ago = sessions.session_number
-            and moments.exchange = sessions.exchange
-
-),
-
-in_own_basis as (
-
-    select
-        wanted.as_of_ts,
-        wanted.exchange,
-        wanted.sessions_ago,
-        coalesce(spans.price_factor, 1.0) as price_factor,
-        coalesce(spans.volume_divisor, 1.0) as volume_divisor,
-        indicators.* exclude (exchange, symbol, session_year, session_date),
-        indicators.session_date as row_session_date
-    from wanted
-    inner join indicators on wanted.row_session_date = indicators.session_date
-    left join spans
-        on
-            indicators.instrument_id = spans.instrument_id
-            and indicators.session_date >= spans.bar_from
-            and indicators.session_date < spans.bar_before
-            and wanted.session_date >= spans.moment_from
-            and wanted.session_date < spans.moment_before
+    select * from {{ ref('indicators_closed') }}
 
 )
 
-select * from in_own_basis
+select * from closed
+where sessions_ago >= 1

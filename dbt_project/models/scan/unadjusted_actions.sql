@@ -36,6 +36,7 @@ effective as (
 final as (
 
     select
+        moments.scanners,
         moments.as_of_ts,
         effective.instrument_id,
         effective.action,

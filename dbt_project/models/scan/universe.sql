@@ -12,35 +12,99 @@ instruments as (
 
 ),
 
-first_seen as (
+bars as (
 
-    select
-        instrument_id,
-        min(valid_from) as first_session
-    from instruments
-    group by instrument_id
+    select * from {{ ref('int_bars_daily_scope') }}
 
 ),
 
-traded_before as (
+curves as (
+
+    select * from {{ ref('int_intraday_curves_known') }}
+
+),
+
+sessions as (
+
+    select * from {{ ref('stg_sessions') }}
+
+),
+
+moment_sessions as (
+
+    select distinct
+        exchange,
+        session_date,
+        session_number
+    from moments
+
+),
+
+days_traded as (
 
     select
+        instrument_id,
+        session_number
+    from bars
+
+),
+
+-- What has not traded for a month is not expected to trade today.
+traded_lately as (
+
+    select
+        moment_sessions.session_date,
+        days_traded.instrument_id
+    from moment_sessions
+    inner join days_traded
+        on days_traded.session_number between moment_sessions.session_number - 20 and moment_sessions.session_number - 1
+    group by all
+
+),
+
+minute_days as (
+
+    select
+        curves.instrument_id,
+        sessions.session_number
+    from curves
+    inner join sessions on curves.session_date = sessions.session_date and curves.exchange = sessions.exchange
+
+),
+
+with_minutes as (
+
+    select
+        moment_sessions.session_date,
+        minute_days.instrument_id
+    from moment_sessions
+    inner join minute_days
+        on minute_days.session_number between moment_sessions.session_number - 20 and moment_sessions.session_number - 1
+    group by all
+
+),
+
+listed as (
+
+    select
+        moments.scanners,
         moments.as_of_ts,
         moments.exchange,
         moments.session_date,
         instruments.instrument_id,
-        instruments.symbol
+        instruments.symbol,
+        with_minutes.instrument_id is not null as has_minutes
     from moments
     inner join instruments
         on
             moments.exchange = instruments.exchange
             and moments.session_date between instruments.valid_from and instruments.valid_to
             and instruments.is_active
-    inner join first_seen
-        on
-            instruments.instrument_id = first_seen.instrument_id
-            and moments.session_date > first_seen.first_session
+    inner join traded_lately
+        on moments.session_date = traded_lately.session_date and instruments.instrument_id = traded_lately.instrument_id
+    left join with_minutes
+        on moments.session_date = with_minutes.session_date and instruments.instrument_id = with_minutes.instrument_id
 
 )
 
-select * from traded_before
+select * from listed

@@ -6,9 +6,9 @@ moments as (
 
 ),
 
-bars as (
+curves as (
 
-    select * from {{ ref('stg_bars_1m') }}
+    select * from {{ ref('int_intraday_curves_known') }}
 
 ),
 
@@ -21,110 +21,82 @@ spans as (
 -- Half days and special sessions have another shape of day.
 regular_sessions as (
 
-    select
-        *,
-        row_number() over (partition by exchange order by session_number) as regular_number
-    from {{ ref('stg_sessions') }}
+    select * from {{ ref('stg_sessions') }}
     where kind = 'regular'
-
-),
-
-latest as (
-
-    select
-        moments.as_of_ts,
-        moments.exchange,
-        moments.session_date,
-        regular_sessions.regular_number
-    from moments
-    asof inner join regular_sessions
-        on moments.exchange = regular_sessions.exchange and moments.session_number > regular_sessions.session_number
 
 ),
 
 offsets as (
 
-    select unnest(generate_series(0, 19)) as back
+    select unnest(generate_series(1, 20)) as regular_ago
 
 ),
 
 wanted as (
 
     select
-        latest.as_of_ts,
-        latest.exchange,
-        latest.session_date as moment_date,
-        regular_sessions.session_date,
-        regular_sessions.opens_at
-    from latest
+        moments.scanners,
+        moments.as_of_ts,
+        moments.exchange,
+        moments.session_date as moment_date,
+        moments.minute_of_session,
+        regular_sessions.session_date
+    from moments
     cross join offsets
     inner join regular_sessions
-        on latest.regular_number - offsets.back = regular_sessions.regular_number and latest.exchange = regular_sessions.exchange
+        on
+            moments.regular_before - offsets.regular_ago = regular_sessions.regular_before
+            and moments.exchange = regular_sessions.exchange
 
 ),
 
-minutes as (
+by_then as (
 
     select
+        wanted.scanners,
         wanted.as_of_ts,
-        bars.instrument_id,
-        bars.session_date,
-        (epoch_us(bars.ts) - epoch_us(wanted.opens_at)) // 60000000 + 1 as minute_of_session,
+        curves.instrument_id,
+        wanted.minute_of_session,
         case
-            when spans.volume_divisor is null then bars.volume
-            else cast(round(bars.volume / spans.volume_divisor) as bigint)
-        end as volume
+            when spans.volume_divisor is null then curves.volume_so_far[wanted.minute_of_session]
+            else cast(round(curves.volume_so_far[wanted.minute_of_session] / spans.volume_divisor) as bigint)
+        end as volume,
+        cast(
+            round(
+                (curves.high_so_far[wanted.minute_of_session] - curves.low_so_far[wanted.minute_of_session])
+                * coalesce(spans.price_factor, 1.0) * 10000
+            ) as bigint
+        ) as range_units,
+        greatest(curves.known_so_far[wanted.minute_of_session], coalesce(spans.known_at, wanted.as_of_ts)) as known_at
     from wanted
-    inner join bars on wanted.session_date = bars.session_date and wanted.exchange = bars.exchange
+    inner join curves on wanted.session_date = curves.session_date and wanted.exchange = curves.exchange
     left join spans
         on
-            bars.instrument_id = spans.instrument_id
-            and bars.session_date >= spans.bar_from
-            and bars.session_date < spans.bar_before
+            curves.instrument_id = spans.instrument_id
+            and curves.session_date >= spans.bar_from
+            and curves.session_date < spans.bar_before
             and wanted.moment_date >= spans.moment_from
             and wanted.moment_date < spans.moment_before
 
 ),
 
-traded as (
+-- Whole shares and whole ten-thousandths are summed exactly; the only division comes last.
+final as (
 
     select
-        as_of_ts,
-        instrument_id,
-        count(distinct session_date) as sessions
-    from minutes
-    group by as_of_ts, instrument_id
-
-),
-
-by_minute as (
-
-    select
+        any_value(scanners) as scanners,
         as_of_ts,
         instrument_id,
         minute_of_session,
-        sum(volume) as volume
-    from minutes
+        count(*) as sessions,
+        cast(sum(volume) as double) / count(*) as mean_volume,
+        cast(median(volume) as double) as median_volume,
+        cast(sum(range_units) as double) / nullif(count(range_units), 0) / 10000 as mean_range,
+        max(known_at) as known_at
+    from by_then
+    where volume is not null
     group by as_of_ts, instrument_id, minute_of_session
-
-),
-
--- Whole shares are summed exactly; the only division comes last.
-cumulated as (
-
-    select
-        by_minute.as_of_ts,
-        by_minute.instrument_id,
-        by_minute.minute_of_session,
-        cast(
-            sum(by_minute.volume) over (
-                partition by by_minute.as_of_ts, by_minute.instrument_id order by by_minute.minute_of_session
-            ) as double
-        ) / traded.sessions as mean_volume,
-        traded.sessions
-    from by_minute
-    inner join traded on by_minute.as_of_ts = traded.as_of_ts and by_minute.instrument_id = traded.instrument_id
 
 )
 
-select * from cumulated
+select * from final

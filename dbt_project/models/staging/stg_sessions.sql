@@ -17,7 +17,9 @@ renamed as (
         bars_expected,
         bars_expected_auction,
         close_averaged_from,
-        kind
+        kind,
+        midnight_at,
+        regular_before
     from source
 
 )

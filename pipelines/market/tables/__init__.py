@@ -28,6 +28,7 @@ TABLES: dict[str, TableSchema] = {
         *(operations.superseded(table) for table in (reference.CORPORATE_ACTIONS, reference.INSTRUMENTS)),
         operations.superseded(scanning.SCANNER_SIGNALS),
         bars.BARS_1M_LIVE,
+        bars.INTRADAY_CURVES,
         reference.SESSIONS,
         scanning.SCANNER_SIGNALS,
         scanning.SIGNALS_LIVE,

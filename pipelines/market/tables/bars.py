@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
 
 EXCHANGE = Column("exchange", TEXT, "Exchange as an ISO 10383 market identifier code (MIC).")
@@ -95,4 +97,29 @@ BARS_1M_EXTENDED = BARS_1M.derive(
     "One-minute bars inside the exchange's extended windows (pre-open, post-close, closing auction).",
     key=BARS_1M.key,
     add=(Column("segment", TEXT, "pre, post or auction."),),
+)
+
+INTRADAY_CURVES = TableSchema(
+    name="intraday_curves",
+    description="The session so far at every minute, a row per instrument and session; lists run by minutes since the open.",
+    key=("exchange", "instrument_id", "session_date"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SESSION_DATE,
+        SYMBOL,
+        Column("open", REAL, "First price of the session's minutes, as traded.", unit="price"),
+        Column("bars", WHOLE, "Minutes with a bar in the whole session.", unit="count"),
+        Column(
+            "high_so_far", pa.list_(REAL), "Highest price up to the end of each minute; NULL before the first bar.", unit="price"
+        ),
+        Column("low_so_far", pa.list_(REAL), "Lowest price up to the end of each minute; NULL before the first bar.", unit="price"),
+        Column("last_price", pa.list_(REAL), "Close of the last bar up to each minute; NULL before the first bar.", unit="price"),
+        Column(
+            "volume_so_far", pa.list_(WHOLE), "Units traded up to the end of each minute; a missing minute adds 0.", unit="shares"
+        ),
+        Column("known_so_far", pa.list_(UTC_TIMESTAMP), "Latest known_at of the bars up to each minute.", unit="UTC"),
+    ),
+    partition_by="session_date",
+    sort_by=("instrument_id",),
 )

@@ -108,6 +108,8 @@ SESSIONS = TableSchema(
             nullable=True,
         ),
         Column("kind", TEXT, "regular, half_day or special."),
+        Column("midnight_at", UTC_TIMESTAMP, "Start of the date by the exchange's clock: times of day count from it.", unit="UTC"),
+        Column("regular_before", WHOLE, "Regular sessions since the calendar's start and before this one.", unit="count"),
     ),
     sort_by=("session_date",),
 )

@@ -31,30 +31,39 @@ def test_an_empty_window_builds_to_empty_tables_and_the_database_is_free_afterwa
         assert connection.execute("select count(*) from marts.scanner_signals").fetchall() == [(0,)]
 
 
-def test_a_scanner_that_does_not_declare_the_close_is_not_built_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = tmp_path / "project"
     shutil.copytree(dbt_project_dir(), copy, ignore=shutil.ignore_patterns("target", "logs"))
     declaration = copy / "models" / "scanners" / "breakout_20d.yml"
-    declaration.write_text(declaration.read_text().replace("moments: [close, every_bar]", 'moments: ["10:30"]'))
+    declaration.write_text(declaration.read_text().replace("moments: [close]", 'moments: ["10:30"]'))
     monkeypatch.setattr(project, "dbt_project_dir", lambda: copy)
 
     compiled = load_scanners(compile_project(tmp_path / "compiled"))
+    built = frozenset({"indicators.indicators_daily", "indicators.intraday_curves"})
 
     assert compiled.scanner("breakout_20d").moments == ("10:30",)
     with duckdb.connect() as connection:
         create_lake_schema(connection)
-        connection.execute("create schema indicators; create table indicators.indicators_daily as from lake.indicators_daily")
+        connection.execute("create schema indicators")
+        for name in sorted(built):
+            connection.execute(f"create table {name} as from lake.{name.split('.')[1]}")
         connection.execute(
             "insert into lake.sessions by name select 'XNSE' as exchange, date '2024-06-28' as session_date, 1 as session_number, "
-            "timestamptz '2024-06-28 03:45:00+00' as opens_at, timestamptz '2024-06-28 10:00:00+00' as closes_at"
+            "timestamptz '2024-06-28 03:45:00+00' as opens_at, timestamptz '2024-06-28 10:00:00+00' as closes_at, "
+            "timestamptz '2024-06-27 18:30:00+00' as midnight_at, 0 as regular_before, 'regular' as kind"
         )
+        connection.execute("insert into lake.intraday_curves by name select 'XNSE' as exchange, date '2024-06-28' as session_date")
         connection.execute("insert into lake.window_daily values ('a', '2024-06-28', '2024-06-28', '2024-06-28')")
         connection.execute("insert into lake.instruments by name select 'a' as instrument_id, date '2020-01-01' as valid_from")
-        for model in compiled.needed(["marts.scanner_runs"], frozenset({"indicators.indicators_daily"})):
+        for model in compiled.needed(["marts.scanner_runs"], built):
             connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")
             connection.execute(f"create view {model.relation} as {model.sql}")
-        assert connection.execute("select count(*) from scan.moments").fetchall() == [(1,)]
-        assert connection.execute("select count(*) from marts.scanner_runs").fetchall() == [(0,)]
+        moments = connection.execute("select strftime(make_timestamp(epoch_us(as_of_ts)), '%H:%M'), scanners from scan.moments")
+        assert moments.fetchall() == [("05:00", ["breakout_20d"])]
+        assert connection.execute("select minute_of_session from scan.moments").fetchall() == [(75,)]
+        assert connection.execute("select count(*) from marts.scanner_runs").fetchall() == [(1,)]
 
 
 def test_a_parameter_that_no_scanner_has_fails_by_name(tmp_path: Path) -> None:

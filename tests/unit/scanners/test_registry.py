@@ -14,18 +14,20 @@ Build = Any  # the fixture's record, in conftest.py
 def test_the_breakout_declares_moments_and_parameters(compiled: CompiledScanners) -> None:
     scanner = compiled.scanner("breakout_20d")
 
-    assert (scanner.version, scanner.evaluates, scanner.moments) == (1, "forming_daily", ("close", "every_bar"))
+    assert (scanner.version, scanner.evaluates, scanner.moments) == (2, "forming_daily", ("close",))
+    assert scanner.live_moments == ("every_bar",)
     assert scanner.values() == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0}
     assert scanner.values({"stop_atr": 1})["stop_atr"] == 1.0
     assert scanner.relation == "scanners.breakout_20d"
 
 
 def test_models_come_after_what_they_read(compiled: CompiledScanners) -> None:
-    order = [m.relation for m in compiled.needed(["marts.scanner_signals"], frozenset({"indicators.indicators_daily"}))]
+    built = frozenset({"indicators.indicators_daily", "indicators.intraday_curves"})
+    order = [m.relation for m in compiled.needed(["marts.scanner_signals"], built)]
 
     assert order[-1] == "marts.scanner_signals"
     assert order.index("scan.bars_prior") < order.index("scanners.breakout_20d")
-    assert "scan.volume_profile" not in order
+    assert "marts.data_quality_metrics" not in order
 
 
 def test_a_missing_manifest_says_how_to_make_one(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+{#-
+  The columns that every scanner gives back, from a relation with: exchange, session_date, instrument_id, symbol, as_of_ts, side
+  (1 buy, -1 sell, anything else nothing), entry_price, target_price, stop_loss, score, known_at, and what `details` names
+  (JSON key: SQL expression).
+-#}
+{% macro signal_rows(relation, timeframe, details) %}
+    select
+        exchange,
+        instrument_id,
+        symbol,
+        session_date,
+        as_of_ts as ts,
+        '{{ timeframe }}' as timeframe,
+        case side when 1 then 'BUY' when -1 then 'SELL' else 'HOLD' end as signal_type,
+        cast(entry_price as double) as entry_price,
+        case when side in (1, -1) then round(cast(target_price as double), 4) end as target_price,
+        case when side in (1, -1) then round(cast(stop_loss as double), 4) end as stop_loss,
+        case
+            when side in (1, -1) then round(least(greatest(coalesce(cast(score as double), 0.0), 0.0), 1.0), 6)
+            else 0.0::double
+        end as confidence_score,
+        case
+            when side in (1, -1) then cast(
+                json_object(
+                    {%- for key, expression in details.items() %}
+                    '{{ key }}', {{ expression }}{{ ',' if not loop.last }}
+                    {%- endfor %}
+                ) as varchar
+            )
+            else '{}'
+        end as details,
+        greatest(known_at, as_of_ts) as known_at
+    from {{ relation }}
+{%- endmacro %}
