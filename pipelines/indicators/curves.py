@@ -46,7 +46,8 @@ def intraday_curves(minutes: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFra
     heads = placed.group_by("session_date", "instrument_id", maintain_order=True).agg(
         pl.col("exchange", "open", "length").first(), pl.col("symbol").last(), pl.len().alias("bars")
     )
-    return heads.with_columns(_running(placed, heads)).select(INTRADAY_CURVES.names)
+    exact = {"bars": pl.Int64, "open": pl.Float64}
+    return heads.with_columns(_running(placed, heads)).cast(exact).select(INTRADAY_CURVES.names)  # type: ignore[arg-type]
 
 
 def build_curves(connection: duckdb.DuckDBPyConnection, bars_per_chunk: int = _BARS_PER_CHUNK) -> pa.RecordBatchReader:

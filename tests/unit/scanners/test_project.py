@@ -36,7 +36,7 @@ def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
 ) -> None:
     copy = tmp_path / "project"
     shutil.copytree(dbt_project_dir(), copy, ignore=shutil.ignore_patterns("target", "logs"))
-    declaration = copy / "models" / "scanners" / "breakout_20d.yml"
+    declaration = copy / "models" / "scanners" / "breakout" / "breakout_20d.yml"
     declaration.write_text(declaration.read_text().replace("moments: [close]", 'moments: ["10:30"]'))
     monkeypatch.setattr(project, "dbt_project_dir", lambda: copy)
 

@@ -1,0 +1,4 @@
+{#- Scanners of the family pattern: models/scanners/pattern. -#}
+{% macro pattern_scanners() %}
+  {{ return([]) }}
+{% endmacro %}
