@@ -149,10 +149,8 @@ class ScanEngine:
         if last is None:
             raise NoSessionError(f"no session had opened by {max(asked)[0].isoformat()}; check the moment and the calendar given")
         self._connection.execute("delete from lake.window_daily")
-        self._connection.execute(
-            "insert into lake.window_daily select distinct instrument_id, ?::date, ?::date, ?::date from lake.instruments",
-            [first, last, last],
-        )
+        # Of no instrument: the sessions are those to look back from, but nothing given is to be taken for outdated.
+        self._connection.execute("insert into lake.window_daily values ('', ?, ?, ?)", [first, last, last])
         self._set_curves(max(asked)[0], last)
 
     def _set_curves(self, moment: datetime, session: date) -> None:
