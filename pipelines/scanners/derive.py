@@ -169,10 +169,13 @@ def _touched_sessions(plan: BuildPlan) -> list[date]:
 
 
 def _built(window: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The window as far as it was built: the walk leaves an instrument once nothing can differ from the last build any more."""
+    """The window as far as it was built: the walk leaves an instrument once nothing can differ from the last build any more.
+
+    It never leaves before the last change, so up to there a session without a row has lost its bar.
+    """
     ends = rows.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
     joined = window.join(ends, on="instrument_id", how="left", maintain_order="left")
-    return joined.with_columns(to_session=pl.coalesce("built_to", "to_session"))
+    return joined.with_columns(to_session=pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session"))
 
 
 def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:

@@ -18,7 +18,7 @@ built as (
 
 ),
 
--- a restatement whose effect has died away stops before its window ends
+-- A restatement whose effect has died away stops before its window ends, but never before its last change.
 built_to as (
 
     select
@@ -38,7 +38,7 @@ carried as (
     where
         window_daily.instrument_id is null
         or stored.session_date < window_daily.from_session
-        or stored.session_date > coalesce(built_to.last_built, window_daily.to_session)
+        or stored.session_date > coalesce(greatest(built_to.last_built, window_daily.changed_to), window_daily.to_session)
 
 ),
 
