@@ -7,14 +7,13 @@ Does not live here: the SQL and its runner (`scanners/`), the inbox (`inbox.py`)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import polars as pl
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.schema import TableSchema
@@ -22,18 +21,16 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import store_quarantine
 from pipelines.quality.staging import stage
+from pipelines.scanners.inputs import read_inputs
 from pipelines.scanners.registry import Scanner, load_scanners
-from pipelines.scanners.runner import ScanEngine, ScanInputs
+from pipelines.scanners.runner import ScanEngine
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
-from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
+from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 from pipelines.storage.raw import store_raw
-from pipelines.storage.releases import Release, latest_release
-
-#: Years of daily history that are read: scanners look back 252 sessions at most.
-_YEARS_BACK = 2
+from pipelines.storage.releases import latest_release
 
 
 class LiveScanError(RuntimeError):
@@ -74,7 +71,9 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     if not asked:
         nothing = empty_frame(TABLES["signals_live"])
         return LiveScan(batch_id, as_of, bars.height, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
-    with ScanEngine(compiled, _inputs(lake, exchange, release, session)) as engine:
+    journalled = LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session])
+    inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, journalled)
+    with ScanEngine(compiled, inputs) as engine:
         found = engine.run_at(asked, mode=mode)
     signals = found.signals.with_columns(
         mode=pl.lit(mode), run_key=pl.lit(run_key), session_year=pl.col("session_date").dt.year().cast(pl.Int64)
@@ -127,36 +126,6 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
     bars = staged.tables["bars_1m"].drop("received_at")
     append_new(lake, exchange, TABLES["bars_1m_live"], bars, {"batch": delivery.batch_id})
     return bars, delivery.batch_id, staged.quarantine.height
-
-
-def _inputs(lake: Lake, exchange: str, release: Release, session: date) -> ScanInputs:
-    """History as released, up to the session; minutes of the session as journalled."""
-    versions = release.versions(exchange)
-    years = [session.year - back for back in range(_YEARS_BACK + 1)]
-    recent = [s.session_date for s in calendar(exchange).between(session - timedelta(days=62), session)]
-    before = pl.col("session_date") < session
-    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(date(years[-1], 1, 1), session))
-    return ScanInputs(
-        sessions=days,
-        instruments=_released(lake, exchange, TABLES["instruments"], versions),
-        bars_daily=_released(lake, exchange, TABLES["bars_daily"], versions, years).filter(before),
-        bars_1m=LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session]),
-        corporate_actions=_released(lake, exchange, TABLES["corporate_actions"], versions),
-        indicators_daily=_released(lake, exchange, INDICATOR_TABLES["indicators_daily"], versions, years).filter(before),
-        intraday_curves=_released(lake, exchange, TABLES["intraday_curves"], versions, recent).filter(before),
-    )
-
-
-def _released(
-    lake: Lake,
-    exchange: str,
-    schema: TableSchema,
-    versions: Mapping[str, int],
-    partitions: Sequence[PartitionValue] | None = None,
-) -> pl.DataFrame:
-    if schema.name not in versions:
-        return empty_frame(schema)
-    return LakeTable(lake.table_uri(exchange, schema.name), schema).read(versions[schema.name], partitions)
 
 
 def _typed(frame: pl.DataFrame, schema: TableSchema) -> pl.DataFrame:

@@ -79,7 +79,9 @@ def run(
         return built
     ends = built.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
     spans = held.join(asked.join(ends, on="instrument_id", how="left"), on="instrument_id", how="left", maintain_order="left")
-    outdated = pl.col("session_date").is_between(pl.col("from_session"), pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session"))
+    outdated = pl.col("session_date").is_between(
+        pl.col("from_session"), pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session")
+    )
     return pl.concat([held.filter(~spans.select(outdated.fill_null(value=False)).to_series()), built])
 
 

@@ -1,0 +1,53 @@
+"""What a scan looks at, read from pinned versions of the lake.
+
+Lives here: `read_inputs`, as far back as scanners may look and no further.
+Does not live here: scanning (`runner.py`), which versions are pinned (`storage/releases.py`), bars that are not in the lake yet (`live/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import polars as pl
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.scanners.runner import ScanInputs
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
+from pipelines.storage.location import Lake
+
+#: Scanners look back on 252 regular sessions of daily bars and on the intraday curves of 20.
+_DAYS_BACK = timedelta(days=400)
+_CURVE_DAYS_BACK = timedelta(days=62)
+
+
+def read_inputs(
+    lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, minutes: pl.DataFrame | None = None
+) -> ScanInputs:
+    """Inputs for moments of the sessions `first` to `last` of one exchange.
+
+    versions: pinned versions by table; an absent table counts as empty. minutes: one-minute bars of `last` (default: those of the
+    pinned version); earlier sessions are known by their curves.
+    """
+    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - _DAYS_BACK, last))
+    years = list(range((first - _DAYS_BACK).year, last.year + 1))
+    recent = [s.session_date for s in calendar(exchange).between(first - _CURVE_DAYS_BACK, last)]
+
+    def read(schema: TableSchema, partitions: Sequence[PartitionValue] | None = None) -> pl.DataFrame:
+        if schema.name not in versions:
+            return empty_frame(schema)
+        rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(versions[schema.name], partitions)
+        return rows.filter(pl.col("session_date") <= last) if partitions else rows
+
+    return ScanInputs(
+        sessions=days,
+        instruments=read(TABLES["instruments"]),
+        bars_daily=read(TABLES["bars_daily"], years),
+        bars_1m=read(TABLES["bars_1m"], [last]) if minutes is None else minutes,
+        corporate_actions=read(TABLES["corporate_actions"]),
+        indicators_daily=read(INDICATOR_TABLES["indicators_daily"], years),
+        intraday_curves=read(TABLES["intraday_curves"], recent),
+    )
