@@ -1,7 +1,7 @@
 """What a scan looks at, read from pinned versions of the lake.
 
 Lives here: `read_inputs`, as far back as scanners may look and no further.
-Does not live here: scanning (`runner.py`), which versions are pinned (`storage/releases.py`), bars that are not in the lake yet (`live/`).
+Does not live here: scanning (`runner.py`), which versions are pinned (`storage/releases.py`), live bars (`live/`).
 """
 
 from __future__ import annotations
