@@ -22,7 +22,8 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.batches import outcome, stage_order
 from pipelines.quality.ingest import publish_staged, run_gate
 from pipelines.quality.orders import Order
-from pipelines.quality.staging import Staged, stage
+from pipelines.quality.staged import Staged
+from pipelines.quality.staging import stage
 from pipelines.settings import Settings
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources

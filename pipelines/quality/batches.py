@@ -21,13 +21,15 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.decisions import Decision
 from pipelines.quality.orders import Order, load_decision, save_decision
 from pipelines.quality.quarantine import refused_before, store_quarantine
-from pipelines.quality.staging import Staged, stage
+from pipelines.quality.staged import Staged
+from pipelines.quality.staging import stage
 from pipelines.sources.protocol import Source
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 
 _DECISION = "decision.json"
+_MOVES = "moves.parquet"
 
 
 def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
@@ -55,6 +57,7 @@ def write_staged(order: Order, staged: Staged, allowed: Mapping[str, pl.DataFram
     temporary.mkdir(parents=True)
     for table, rows in allowed.items():
         rows.write_parquet(temporary / f"{table}.parquet")
+    staged.moves.write_parquet(temporary / _MOVES)
     held = {table: rows.height - allowed[table].height for table, rows in staged.tables.items()}
     outcome = {
         "files": [
@@ -124,6 +127,11 @@ def read_batch(folder: Path, table: str) -> pl.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: materialise staged_{table} first")
     return pl.read_parquet(path)
+
+
+def read_moves(folder: Path) -> pl.DataFrame:
+    """Stored rows that become another instrument's by what the order tells (columns of `MOVE`)."""
+    return pl.read_parquet(folder / _MOVES)
 
 
 def note_outcome(folder: Path, table: str, figures: Mapping[str, Any]) -> None:

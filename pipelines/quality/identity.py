@@ -93,6 +93,47 @@ def resolve(exchange: str, rows: pl.DataFrame, aliases: pl.DataFrame, on: str) -
     )
 
 
+def reused(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
+    """Names of instruments that took up a ticker after its first holder had given it up: `{MIC}:{SYMBOL}:{first session}`.
+
+    `shown`: symbol and session_date of an order's rows. A row before the first session of such an instrument, and after the ticker
+    was given up, is that instrument's too. Columns of `ALIAS`.
+    """
+    plain = pl.format("{}:{}", pl.lit(exchange), pl.col("value"))
+    held = aliases.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
+    given_up = (
+        held.filter(pl.col("instrument_id") == plain)
+        .group_by(symbol="value")
+        .agg(pl.col("valid_to").max().alias("ended"), pl.col("valid_to").is_null().any().alias("open"))
+        .filter(~pl.col("open"))
+    )
+    free = shown.unique().drop_nulls().join(given_up, on="symbol").filter(pl.col("session_date") > pl.col("ended"))
+    if free.is_empty():
+        return pl.DataFrame(schema=ALIAS)
+    spans = held.select("instrument_id", "valid_from", "valid_to", symbol="value")
+    covered = free.join(spans, on="symbol").filter(
+        pl.col("session_date").is_between("valid_from", pl.col("valid_to").fill_null(date.max))
+    )
+    free = free.join(covered, on=["symbol", "session_date"], how="anti")
+    later = spans.filter(pl.col("instrument_id").str.starts_with(pl.format("{}:{}:", pl.lit(exchange), pl.col("symbol"))))
+    next_one = (
+        free.join(later, on="symbol")
+        .filter(pl.col("valid_from") > pl.col("session_date"))
+        .sort("valid_from", "instrument_id")
+        .unique(["symbol", "session_date"], keep="first", maintain_order=True)
+        .select("symbol", "session_date", "instrument_id", pl.col("valid_from").alias("until"))
+    )
+    named = free.join(next_one, on=["symbol", "session_date"], how="left").sort("symbol", "session_date")
+    first = pl.col("session_date").min().over("symbol", pl.col("instrument_id").is_null())
+    made = pl.format("{}:{}:{}", pl.lit(exchange), pl.col("symbol"), first)
+    return (
+        named.with_columns(pl.coalesce("instrument_id", made).alias("instrument_id"))
+        .group_by("instrument_id", value="symbol", maintain_order=True)
+        .agg(pl.col("session_date").min().alias("valid_from"), (pl.col("until").min() - timedelta(days=1)).alias("valid_to"))
+        .select(*ALIAS)
+    )
+
+
 def first_seen(rows: pl.DataFrame) -> pl.DataFrame:
     """Instruments and their current symbol as these rows show them.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch
+from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
 from pipelines.quality.gate import Verdict, gate_metadata, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
@@ -22,12 +22,15 @@ from pipelines.quality.surroundings import surroundings
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
+from pipelines.storage.moves import move_rows
 from pipelines.storage.publish import publish
 
 
 @dataclass(frozen=True)
 class TablePublication:
-    """Figures of one published table. `sessions` are those with new or restated rows and how many."""
+    """Figures of one published table. `moved`: stored rows that a late link gave to another instrument, restatements that no file
+    brought. `sessions` are those with new, restated or moved rows and how many.
+    """
 
     table: str
     version: int | None
@@ -35,6 +38,7 @@ class TablePublication:
     unchanged: int
     restated: int
     refused: int
+    moved: int
     sessions: dict[date, int]
 
 
@@ -80,6 +84,10 @@ def publish_staged(
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir), gate_metadata(table, staged, state_dir)
     batches = rows.get_column("batch_id").unique().sort().to_list()
+    moves = read_moves(folder)
+    moved = pl.DataFrame()
+    if moves.height and table not in {"instruments", "instrument_aliases"}:
+        moved = move_rows(lake, exchange, TABLES[table], moves, SESSION_COLUMN[table]).rows
     done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
     if done.refused.height:
         evidence = done.refused.join(
@@ -88,7 +96,8 @@ def publish_staged(
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures)
-    return TablePublication(table, done.version, sessions=_by_session(table, done.changed), **figures)
+    changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
+    return TablePublication(table, done.version, moved=moved.height, sessions=_by_session(table, changed), **figures)
 
 
 def _by_session(table: str, changed: pl.DataFrame) -> dict[date, int]:

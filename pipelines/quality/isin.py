@@ -29,7 +29,8 @@ _OPEN = date.max
 #: Letters of the country, nine of the country's own number, a check digit (ISO 6166).
 _ISIN = r"^[A-Z]{2}[A-Z0-9]{9}[0-9]$"
 
-_ALIAS_ROW = {
+#: A name of an instrument with its period, as a delivery told it.
+ALIAS_ROW = {
     "instrument_id": pl.String,
     "kind": pl.String,
     "value": pl.String,
@@ -76,7 +77,7 @@ def link(exchange: str, rows: pl.DataFrame, known: pl.DataFrame, actions: pl.Dat
     aliases = [{**vars(a), **a.provenance} for a in changed]
     return Links(
         pl.DataFrame(pairs, schema=_PAIR, orient="row"),
-        pl.DataFrame([{c: a[c] for c in _ALIAS_ROW} for a in aliases], schema=_ALIAS_ROW),
+        pl.DataFrame([{c: a[c] for c in ALIAS_ROW} for a in aliases], schema=ALIAS_ROW),
     )
 
 
@@ -118,7 +119,9 @@ class _Walk:
         self.by_symbol: dict[str, list[_Alias]] = defaultdict(list)
         self.changed: list[_Alias] = []
         columns = ["instrument_id", "kind", "value", "valid_from", "valid_to"]
-        for row in known.select(columns).sort("valid_from", "instrument_id", "kind", "value").iter_rows():
+        given_up = pl.col("valid_to") < pl.col("valid_from")
+        held = known.select(columns).filter(~given_up.fill_null(value=False))
+        for row in held.sort("valid_from", "instrument_id", "kind", "value").iter_rows():
             self._add(_Alias(*row))
         explained = actions.filter(pl.col("action").is_in(_NEW_ISIN_AFTER)).select("instrument_id", "ex_date")
         self.action_days = set(explained.drop_nulls().iter_rows())
@@ -134,10 +137,10 @@ class _Walk:
         minted = f"{self.exchange}:{symbol}"
         if holder is None:
             expired = any((a.valid_to or _OPEN) < day for a in self.by_symbol[symbol])
-            if self._isins(minted) and not self._same_issuer(minted, isin) and not expired:
+            if self._isins(minted) and not self._sameissuer(minted, isin) and not expired:
                 return minted, True
             return (f"{minted}:{day}" if expired else minted), False
-        if not self._isins(holder) or self._same_issuer(holder, isin) or self._acted(holder, day):
+        if not self._isins(holder) or self._sameissuer(holder, isin) or self._acted(holder, day):
             return holder, False
         return holder, True
 
@@ -168,12 +171,13 @@ class _Walk:
     def _isins(self, instrument: str | None) -> list[str]:
         return [a.value for a in self.of.get(instrument or "", []) if a.kind == "isin"]
 
-    def _same_issuer(self, instrument: str, isin: str) -> bool:
-        return any(_issuer(known) == _issuer(isin) for known in self._isins(instrument))
+    def _sameissuer(self, instrument: str, isin: str) -> bool:
+        return any(issuer(known) == issuer(isin) for known in self._isins(instrument))
 
     def _acted(self, instrument: str, day: date) -> bool:
         return any((instrument, day - timedelta(days=back)) in self.action_days for back in range(_SUSPENSION.days + 1))
 
 
-def _issuer(isin: str) -> str:
+def issuer(isin: str) -> str:
+    """The part of an ISIN that names who issued it."""
     return isin[: _ISSUER.get(isin[:2], _ISSUER_ELSEWHERE)]

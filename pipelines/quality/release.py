@@ -21,7 +21,8 @@ from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, deliveries_of
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.rules import FINAL, ROW_RULES
-from pipelines.quality.staging import Staged, stage
+from pipelines.quality.staged import Staged
+from pipelines.quality.staging import stage
 from pipelines.sources.protocol import Source
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake

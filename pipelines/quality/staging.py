@@ -7,7 +7,7 @@ Does not live here: judging sessions (`gate.py`), writing staged files (`batches
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 import polars as pl
@@ -15,16 +15,19 @@ import polars as pl
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
-from pipelines.quality.columns import known_by_close, place_minutes, reference_rows, stage_columns
+from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
 from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
-from pipelines.quality.identity import ALIAS, aliases_from_history, aliases_from_renames, first_seen, resolve, successors
-from pipelines.quality.isin import attach, link, overlay
+from pipelines.quality.identity import resolve, reused, successors
+from pipelines.quality.isin import attach
+from pipelines.quality.naming import OrderNames, order_names
 from pipelines.quality.neighbours import with_neighbours
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
+from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import repeated
 from pipelines.quality.rules import judge
+from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -46,37 +49,6 @@ SESSION_COLUMN = {
 _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
-@dataclass(frozen=True)
-class FileOutcome:
-    """What became of one delivery: `status` accepted (`reason`: a warning, if any) or refused (with `reason`)."""
-
-    delivery: Delivery
-    status: str
-    reason: str | None
-    rows_read: int
-    first_session: date | None = None
-    last_session: date | None = None
-
-
-@dataclass
-class Counts:
-    """Rows of one table on their way: read = staged + duplicates + quarantined."""
-
-    read: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-
-
-@dataclass(frozen=True)
-class Staged:
-    """An order, staged. `tables` hold the lake's columns and `received_at`; `quarantine` the rows set aside."""
-
-    tables: dict[str, pl.DataFrame]
-    quarantine: pl.DataFrame
-    files: list[FileOutcome]
-    counts: dict[str, Counts] = field(default_factory=dict)
-
-
 def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
 
@@ -87,16 +59,11 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     days = calendar(order.exchange)
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
-    known_aliases = LakeTable(lake.table_uri(order.exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
-    told = _told_aliases(order.exchange, parsed["symbol_history"], known_aliases)
-    recorded = overlay(known_aliases, told)
     actions = _actions(lake, order.exchange, parsed)
-    links = link(order.exchange, parsed["bars_daily"], recorded, actions)
-    history = pl.concat([told.select(links.aliases.columns), links.aliases])
-    aliases = overlay(recorded, links.aliases).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
+    names = order_names(lake, order.exchange, parsed, actions, follow=order.decision is None)
 
-    prepared = _prepare(order, parsed, days, aliases, lags)
-    prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], links), actions)
+    prepared = _prepare(order, parsed, days, names, lags)
+    prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], names.links), actions)
     prepared["bars_other_series"] = prepared["bars_other_series"].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
@@ -119,17 +86,9 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
         staged.counts[table] = Counts(rows.height, dropped, faulty.height + refused.height)
     if order.decision is not None:
         let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
-        history = history.filter(pl.col("instrument_id").is_in(let_in.implode()))
-    _stage_reference(lake, order, staged, history, known_aliases)
-    return Staged(staged.tables, pl.concat(bad), files, staged.counts)
-
-
-def _told_aliases(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Aliases that the order's files state: ticker histories, and on top of them renames."""
-    told = aliases_from_history(exchange, history)
-    symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
-    renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
-    return pl.concat([told.join(renamed, on=["instrument_id", "kind", "value", "valid_from"], how="anti"), renamed])
+        names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
+    bad.append(stage_reference(lake, order, staged, names))
+    return replace(staged, quarantine=pl.concat(bad), moves=names.moves)
 
 
 def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
@@ -200,7 +159,7 @@ def _prepare(
     order: Order,
     parsed: Mapping[str, pl.DataFrame],
     days: ExchangeCalendar,
-    aliases: pl.DataFrame,
+    names: OrderNames,
     lags: Mapping[str, timedelta],
 ) -> dict[str, pl.DataFrame]:
     """Rows with everything that rules and lake columns need, by lake table."""
@@ -219,25 +178,23 @@ def _prepare(
     midnight = pl.coalesce("announced", "ex_date").cast(pl.Datetime("us")).dt.replace_time_zone(days.exchange.timezone)
     actions = actions.with_columns(midnight.dt.convert_time_zone("UTC").alias("known_at"))
     regular = pl.col("segment").fill_null("regular") == "regular"
+    shown = pl.concat([rows.filter("within_calendar").select("symbol", "session_date") for rows in (daily, other, minute)])
+    aliases = pl.concat([names.aliases, reused(venue, shown, names.aliases)])
+    # A delisting names its share by the ticker of the last day, and who trades on after it is not the one delisted.
+    named_on = (
+        pl.when(pl.col("action").is_in(["delisting", "merger"])).then(pl.col("ex_date") - timedelta(days=1)).otherwise("ex_date")
+    )
+    actions = resolve(venue, successors(venue, actions, aliases).with_columns(named_on=named_on), aliases, "named_on").drop(
+        "named_on"
+    )
+    disputed = names.disputed.with_columns(disputed=pl.lit(value=True))
+    actions = actions.join(disputed, on=["batch_id", "row_number"], how="left", maintain_order="left")
+    actions = actions.with_columns(pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)).drop("disputed")
     resolved = {
         "bars_daily": resolve(venue, daily, aliases, "session_date"),
         "bars_other_series": resolve(venue, other, aliases, "session_date"),
         "bars_1m": resolve(venue, minute.filter(regular), aliases, "session_date"),
         "bars_1m_extended": resolve(venue, minute.filter(~regular), aliases, "session_date"),
-        "corporate_actions": resolve(venue, successors(venue, actions, aliases), aliases, "ex_date"),
+        "corporate_actions": actions,
     }
     return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
-
-
-def _stage_reference(lake: Lake, order: Order, staged: Staged, history: pl.DataFrame, known_aliases: pl.DataFrame) -> None:
-    """Instruments and aliases: from ticker histories, and minted for what these bars show for the first time."""
-    bars = [staged.tables[t] for t in ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")]
-    columns = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
-    seen = first_seen(pl.concat([b.select(columns) for b in bars]))
-    known = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read(columns=["instrument_id"])
-    received = {d.batch_id: d.received_at for d in order.deliveries}
-    instruments, aliases = reference_rows(order.exchange, seen, history, known, known_aliases, received)
-    staged.tables["instruments"] = stage_columns(TABLES["instruments"], instruments)
-    staged.tables["instrument_aliases"] = stage_columns(TABLES["instrument_aliases"], aliases)
-    staged.counts["instruments"] = Counts(instruments.height)
-    staged.counts["instrument_aliases"] = Counts(aliases.height)

@@ -66,10 +66,14 @@ class LakeTable:
         version: int | None = None,
         partitions: Sequence[PartitionValue] | None = None,
         columns: Sequence[str] | None = None,
+        where: pl.Expr | None = None,
     ) -> pl.DataFrame:
-        """Rows of a version (default: the latest) in the schema's order; an empty frame while the table does not exist."""
+        """Rows of a version (default: the latest) in the schema's order; an empty frame while the table does not exist.
+
+        `where` is asked of each row group's statistics before it is read.
+        """
         handle = self._open(version)
-        return self._read(handle, partitions, columns)
+        return self._read(handle, partitions, columns, where)
 
     def scan_versions(self) -> list[dict[str, object]]:
         """The table's history, newest first: version, timestamp, operation, custom metadata."""
@@ -140,7 +144,11 @@ class LakeTable:
         )
 
     def _read(
-        self, handle: DeltaTable | None, partitions: Sequence[PartitionValue] | None, columns: Sequence[str] | None = None
+        self,
+        handle: DeltaTable | None,
+        partitions: Sequence[PartitionValue] | None,
+        columns: Sequence[str] | None = None,
+        where: pl.Expr | None = None,
     ) -> pl.DataFrame:
         names = list(columns or self.schema.names)
         if handle is None or (partitions is not None and not partitions):
@@ -152,7 +160,7 @@ class LakeTable:
             rows = rows.with_columns(pl.lit(None, dtype=types[name]).alias(name) for name in added)
         if partitions is not None and self.schema.partition_by:
             rows = rows.filter(pl.col(self.schema.partition_by).is_in(list(partitions)))
-        return rows.select(names).collect()
+        return (rows if where is None else rows.filter(where)).select(names).collect()
 
     def _write(self, handle: DeltaTable, decided: Change, metadata: Mapping[str, str]) -> None:
         predicate = None if decided.partitions is None else self._predicate(decided.partitions)

@@ -89,7 +89,8 @@ def plan_build(
     windows = {}
     for name in ("bars_daily", "bars_1m"):
         requested = _rows_of_sessions(tables[name], inputs.get(name), sessions)
-        windows[name] = _window(tables[name], inputs.get(name), pl.concat([outdated(name, "session_date"), actions, requested]))
+        bars = outdated(name, "session_date")
+        windows[name] = _window(tables[name], inputs.get(name), pl.concat([bars, actions, requested]), bars)
     return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], full=not base)
 
 
@@ -104,13 +105,14 @@ def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collectio
     return rows.select("instrument_id", pl.col("session_date").alias("session"))
 
 
-def _window(table: LakeTable, version: int | None, outdated: pl.DataFrame) -> pl.DataFrame:
-    """Each outdated instrument from its first outdated session to its last bar."""
+def _window(table: LakeTable, version: int | None, outdated: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Each outdated instrument from its first outdated session to its last bar, one that is gone (of changed `bars`) included."""
     if version is None or outdated.is_empty():
         return pl.DataFrame(schema=WINDOW)
     session = pl.col("session")
     first = outdated.group_by("instrument_id").agg(session.min().alias("from_session"), session.max().alias("changed_to"))
-    last = _last_sessions(table, version)
+    gone = bars.select("instrument_id", pl.col("session").alias("to_session"))
+    last = pl.concat([_last_sessions(table, version), gone]).group_by("instrument_id").agg(pl.col("to_session").max())
     return (
         first.join(last, on="instrument_id")
         .filter(pl.col("from_session") <= pl.col("to_session"))

@@ -62,7 +62,7 @@ def publish(
         outcome[:] = [merge]
         if not merge.changes:
             return Change(merge.rows, [])
-        _keep_superseded(lake, exchange, schema, merge.superseded)
+        keep_superseded(lake, exchange, schema, merge.superseded)
         if partitions is None:
             return Change(merge.rows, None)
         touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
@@ -185,7 +185,8 @@ def _without_replaced(
     return incoming.join(replaced, on=said, how="anti", maintain_order="left")
 
 
-def _keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:
+def keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:
+    """Keep replaced rows (columns of the table, superseded_at, superseded_by_batch) where the table has a companion for them."""
     companion = TABLES.get(f"{schema.name}_superseded")
     if companion is None or superseded.is_empty():
         return

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.staging import Staged
+from pipelines.quality.staged import Staged
 from pipelines.sources.parquet import ParquetSource
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.registry import source

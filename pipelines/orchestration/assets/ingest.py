@@ -126,6 +126,7 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
                 "rows_accepted": done.accepted,
                 "rows_unchanged": done.unchanged,
                 "rows_restated": done.restated,
+                "rows_moved": done.moved,
                 "rows_refused": done.refused,
                 "sessions_changed": len(done.sessions),
             }

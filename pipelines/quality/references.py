@@ -1,0 +1,129 @@
+"""Reference rows of an order: instruments and their names, minted, told, joined and ended.
+
+Lives here: `stage_reference`.
+Does not live here: which names mean what (`naming.py`), shaping minted rows (`columns.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from pipelines.market.tables import TABLES
+from pipelines.quality.columns import reference_rows, stage_columns
+from pipelines.quality.identity import first_seen
+from pipelines.quality.naming import OrderNames
+from pipelines.quality.orders import Order
+from pipelines.quality.quarantine import quarantine_rows
+from pipelines.quality.staged import Counts, Staged
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+
+_BARS = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")
+_SEEN = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
+_DAY = timedelta(days=1)
+#: What follows from a link or an end holds against what another source said when it knew of neither.
+_DECIDED = ["source_priority", "source_conflict"]
+
+
+def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames) -> pl.DataFrame:
+    """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine."""
+    seen = first_seen(pl.concat([staged.tables[name].select(_SEEN) for name in _BARS]))
+    stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()
+    received = {d.batch_id: d.received_at for d in order.deliveries}
+    fresh, aliases = reference_rows(order.exchange, seen, names.history, stored.select("instrument_id"), names.known, received)
+    instruments = stage_columns(TABLES["instruments"], fresh)
+    changed = _joined(stored, names.moves).select(instruments.columns)
+    instruments = _ended(_over(stored, instruments, changed), names.ends, received)
+    aliases = stage_columns(TABLES["instrument_aliases"], _ended_names(aliases, names.ends))
+    key = ["instrument_id", "kind", "value", "valid_from"]
+    before = names.known.select(*key, __was=pl.col("valid_to"), __known=pl.lit(value=True))
+    aliases = aliases.join(before, on=key, how="left", maintain_order="left")
+    cut = pl.col("__known") & pl.col("__was").ne_missing(pl.col("valid_to"))
+    aliases = aliases.with_columns(overrules=pl.when(cut).then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules"))
+    staged.tables["instruments"] = instruments
+    staged.tables["instrument_aliases"] = aliases.drop("__was", "__known")
+    refused = quarantine_rows(order.exchange, "instrument_aliases", names.refused.with_columns(rule=pl.lit("identity_ambiguous")))
+    staged.counts["instruments"] = Counts(instruments.height)
+    staged.counts["instrument_aliases"] = Counts(aliases.height + refused.height, 0, refused.height)
+    return refused
+
+
+def _joined(stored: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """Rows of instruments that late links change: one given up or cut short, one grown backwards or under a new ticker."""
+    types = {**stored.schema, "received_at": pl.Datetime("us", "UTC"), "overrules": pl.List(pl.String)}
+    rows = {(r["instrument_id"], r["valid_from"]): r for r in stored.sort("instrument_id", "valid_from").iter_rows(named=True)}
+    changed: dict[tuple[str, date], dict[str, Any]] = {}
+
+    def put(row: dict[str, Any], move: dict[str, Any]) -> None:
+        told = {name: move[name] for name in ("batch_id", "row_number", "source", "received_at")}
+        rows[row["instrument_id"], row["valid_from"]] = changed[row["instrument_id"], row["valid_from"]] = {
+            **row,
+            **told,
+            "overrules": _DECIDED,
+        }
+
+    for move in moves.iter_rows(named=True):
+        first, last = move["first_session"], move["last_session"]
+        given = [r for r in rows.values() if r["instrument_id"] == move["from_id"] and _open_at(r, first, last)]
+        for row in given:
+            begins = row["valid_from"]
+            put({**row, "valid_to": (first if begins < first else begins) - _DAY, "is_active": False}, move)
+            if move["resumes"] is not None:
+                put({**row, "valid_from": move["resumes"]}, move)
+        ours = [r for r in rows.values() if r["instrument_id"] == move["to_id"]]
+        grown = max(first, min((r["valid_from"] for r in given), default=first))
+        if not ours and given:
+            put({**given[0], "instrument_id": move["to_id"], "valid_from": grown}, move)
+        elif ours and grown < ours[0]["valid_from"]:
+            put({**ours[0], "valid_from": grown, "valid_to": ours[0]["valid_from"] - _DAY}, move)
+        if ours and last is None:
+            put({**ours[-1], "symbol": move["symbol"]}, move)
+    return pl.DataFrame(list(changed.values()), schema=types)
+
+
+def _open_at(row: dict[str, Any], first: date, last: date | None) -> bool:
+    ends = row["valid_to"] or date.max
+    return bool(row["valid_from"] <= (last or date.max) and ends >= first and ends >= row["valid_from"])
+
+
+def _over(stored: pl.DataFrame, fresh: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
+    """New and changed rows, and the stored ones to see what ends them; marked by `__staged`."""
+    key = ["instrument_id", "valid_from"]
+    # A link may have made the instrument that the order's bars show too, and knows its earlier days.
+    made = changed.join(stored, on="instrument_id", how="anti").select("instrument_id")
+    staged = pl.concat([fresh.join(made, on="instrument_id", how="anti", maintain_order="left"), changed])
+    beside = stored.join(staged, on=key, how="anti", maintain_order="left")
+    return pl.concat(
+        [staged.with_columns(__staged=pl.lit(value=True)), beside.with_columns(__staged=pl.lit(value=False))], how="diagonal"
+    )
+
+
+def _ended(instruments: pl.DataFrame, ends: pl.DataFrame, received: dict[str, Any]) -> pl.DataFrame:
+    """Staged rows, and those that an end closes: the last session is that before the ex-date."""
+    told = _first_end(ends).rename({name: f"__{name}" for name in ("batch_id", "row_number", "source")})
+    rows = instruments.join(told, on="instrument_id", how="left", maintain_order="left")
+    hit = pl.col("is_active") & pl.col("valid_to").is_null() & (pl.col("valid_from") < pl.col("ex_date")).fill_null(value=False)
+    at = pl.col("__batch_id").replace_strict(received, default=None, return_dtype=pl.Datetime("us", "UTC"))
+    rows = rows.with_columns(__hit=hit).with_columns(
+        valid_to=pl.when("__hit").then(pl.col("ex_date") - _DAY).otherwise("valid_to"),
+        is_active=pl.col("is_active") & ~pl.col("__hit"),
+        received_at=pl.when("__hit").then(pl.coalesce(at, "received_at", "known_at")).otherwise("received_at"),
+        overrules=pl.when("__hit").then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules"),
+        **{c: pl.when("__hit").then(f"__{c}").otherwise(c) for c in ("batch_id", "row_number", "source")},
+    )
+    return rows.filter(pl.col("__staged") | pl.col("__hit")).select([c for c in instruments.columns if c != "__staged"])
+
+
+def _ended_names(aliases: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+    """Names that these bars show for the first time, of instruments whose end is known already."""
+    rows = aliases.join(_first_end(ends).select("instrument_id", "ex_date"), on="instrument_id", how="left", maintain_order="left")
+    hit = (pl.col("kind") == "symbol") & pl.col("valid_to").is_null() & (pl.col("valid_from") < pl.col("ex_date"))
+    ends_on = pl.when(hit.fill_null(value=False)).then(pl.col("ex_date") - _DAY).otherwise("valid_to")
+    return rows.with_columns(valid_to=ends_on).drop("ex_date")
+
+
+def _first_end(ends: pl.DataFrame) -> pl.DataFrame:
+    return ends.sort("ex_date").unique("instrument_id", keep="first", maintain_order=True)
