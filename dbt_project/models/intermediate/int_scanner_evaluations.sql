@@ -18,7 +18,7 @@ combined as (
     {% for scanner in scanner_models() -%}
     select * from {{ scanner }}
     {{ 'union all by name' if not loop.last }}
-    {%- endfor %}
+    {% endfor %}
 
 )
 
