@@ -15,6 +15,7 @@ from pipelines.orchestration.findings import finding_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.orchestration.scanner_checks import scanner_checks
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.settings import Settings
@@ -32,7 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
-        asset_checks=[check for mic in mics for check in (*gate_checks(mic), *finding_checks(mic))],
+        asset_checks=[check for mic in mics for check in (*gate_checks(mic), *finding_checks(mic), *scanner_checks(mic, target))],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],
         sensors=[live_sensor(mic, settings.inbox_dir) for mic in mics],

@@ -19,7 +19,12 @@ from pipelines.scanners.runner import ScanEngine, ScanInputs
 
 #: Columns of a signal that may differ between two runs that agree.
 _OBSERVED = ("known_at", "release_id")
-DIFFERENCES = {"inputs": pl.String, "scanner_name": pl.String, "ts": pl.Datetime("us", "UTC"), "instrument_id": pl.String}
+DIFFERENCES: dict[str, pl.DataType | type[pl.DataType]] = {
+    "inputs": pl.String,
+    "scanner_name": pl.String,
+    "ts": pl.Datetime("us", "UTC"),
+    "instrument_id": pl.String,
+}
 _MINUTE = timedelta(minutes=1)
 #: Numbers that say where a row lies, not what it holds.
 _COUNTS = ("session_year", "row_number", "lot_size")

@@ -111,6 +111,7 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "indicators_1m",
                 "indicator_state_daily",
                 "indicator_state_1m",
+                "intraday_curves",
                 "instruments",
                 "instrument_aliases",
                 "bars_1m_extended",

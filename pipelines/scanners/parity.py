@@ -1,0 +1,69 @@
+"""One definition, seen to be one: what the nightly build put on record is what a scan of the same moment gives.
+
+Lives here: which recorded scans to repeat, and what differs when they are repeated on everything and on the past alone.
+Does not live here: cutting the future off (`lookahead.py`), the Dagster checks (`orchestration/scanner_checks.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+
+from pipelines.scanners.lookahead import DIFFERENCES, different, truncated
+from pipelines.scanners.registry import CompiledScanners
+from pipelines.scanners.runner import ScanEngine, ScanInputs
+
+#: A scan to repeat: the moment, and the scanners that were run at it.
+Asked = list[tuple[datetime, list[str]]]
+
+
+def scans_to_repeat(runs: pl.DataFrame) -> Asked:
+    """Of recorded scans (rows of `scanner_runs`) each scanner's last one, and its first and last that issued signals."""
+    at = pl.col("as_of_ts")
+    fired = runs.filter(pl.col("signals") > 0)
+    chosen = pl.concat(
+        [
+            runs.group_by("scanner_name").agg(at.max()),
+            fired.group_by("scanner_name").agg(at.max()),
+            fired.group_by("scanner_name").agg(at.min()),
+        ]
+    ).unique()
+    grouped = chosen.group_by("as_of_ts").agg(pl.col("scanner_name").sort()).sort("as_of_ts")
+    return [(moment, names) for moment, names in grouped.iter_rows()]
+
+
+def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
+
+    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`.
+    """
+    if not asked:
+        return pl.DataFrame(schema=DIFFERENCES)
+    with ScanEngine(compiled, inputs) as engine:
+        again = engine.run_at(asked).signals
+    return _told(different(_of(recorded, asked), again), "whole")
+
+
+def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Recorded signals that a scan fed only with what had ended by then does not give, or gives otherwise. As `not_repeated`."""
+    found = [pl.DataFrame(schema=DIFFERENCES)]
+    for moment, names in asked:
+        with ScanEngine(compiled, truncated(inputs, moment)) as engine:
+            then = engine.run(moment, names).signals
+        found.append(_told(different(_of(recorded, [(moment, names)]), then), "truncated"))
+    return pl.concat(found)
+
+
+def _of(signals: pl.DataFrame, asked: Sequence[tuple[datetime, Sequence[str]]]) -> pl.DataFrame:
+    pairs = pl.DataFrame(
+        [(moment, name) for moment, names in asked for name in names],
+        schema={"ts": pl.Datetime("us", "UTC"), "scanner_name": pl.String},
+        orient="row",
+    )
+    return signals.join(pairs, on=["ts", "scanner_name"], how="semi")
+
+
+def _told(rows: pl.DataFrame, inputs: str) -> pl.DataFrame:
+    return rows.select(pl.lit(inputs).alias("inputs"), *list(DIFFERENCES)[1:])
