@@ -40,7 +40,8 @@ class Column:
 class TableSchema:
     """One published table: key, columns, and how it is laid out in the lake.
 
-    `partition_by` names the partition column (at most one); `sort_by` the order of rows inside a file.
+    `partition_by` names the partition column (at most one); `sort_by` the order of rows inside a file. `completed` names figures
+    that not every file has: a missing one says nothing about a stored one (see `storage/merge.py`).
     """
 
     name: str
@@ -49,6 +50,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     partition_by: str | None = None
     sort_by: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names

@@ -6,21 +6,24 @@ Does not live here: rows that differ from what the lake holds (`storage/merge.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
+
+from pipelines.storage.merge import ROUNDED
 
 #: Verdicts on rivals that a person can overrule for the row that shall win.
 _RIVALRY = ("conflicting_duplicate", "source_priority", "source_conflict")
 
 
 def resolve_duplicates(
-    rows: pl.DataFrame, key: Sequence[str], values: Sequence[str], priorities: Mapping[str, int]
+    rows: pl.DataFrame, key: Sequence[str], values: Sequence[str], priorities: Mapping[str, int], completed: Collection[str] = ()
 ) -> tuple[pl.DataFrame, int, pl.DataFrame]:
     """One row per key.
 
     Returns the rows to keep, how many exact copies were dropped, and the rows to quarantine with `rule` and `reason`: of a key with
-    different values only those of the source with the highest priority may stay; when these differ too, none does. A row whose list
+    different values only those of the source with the highest priority may stay; when these differ too, none does. Of the figures
+    in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all. A row whose list
     `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the one decided last.
     """
     key, values = list(key), list(values)
@@ -37,8 +40,9 @@ def resolve_duplicates(
     ranked = several.with_columns(rank.alias("__rank"), pl.struct(values).alias("__values"))
     best = ranked.filter(pl.col("__rank") == pl.col("__rank").max().over(key))
     lower = ranked.filter(pl.col("__rank") < pl.col("__rank").max().over(key))
-    conflict = pl.col("__values").n_unique().over(key) > 1
-    agreed = best.filter(~conflict).unique(key, keep="first", maintain_order=True)
+    conflict = _contradiction(values, completed).over(key)
+    filled = [pl.col(name).drop_nulls().first().over(key).alias(name) for name in completed]
+    agreed = best.filter(~conflict).with_columns(filled).unique(key, keep="first", maintain_order=True)
     conflicting = best.filter(conflict)
     outranked = lower.join(agreed.select(*key, "__values"), on=[*key, "__values"], how="anti", nulls_equal=True)
     dropped = copies + several.height - agreed.height - conflicting.height - outranked.height
@@ -55,6 +59,16 @@ def resolve_duplicates(
         ]
     )
     return pl.concat([single, agreed.drop(helper), winners]), dropped, refused
+
+
+def _contradiction(values: Sequence[str], completed: Collection[str]) -> pl.Expr:
+    """Whether rows of one key say different things about anything."""
+    whole = [name for name in values if name not in completed]
+    found = [pl.struct(whole).n_unique() > 1]
+    for name in completed:
+        figure = pl.col(name).drop_nulls()
+        found.append(figure.max() - figure.min() > ROUNDED[name] if name in ROUNDED else figure.n_unique() > 1)
+    return pl.any_horizontal(pl.coalesce(each, pl.lit(value=False)) for each in found)
 
 
 def _by_decision(several: pl.DataFrame, key: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:

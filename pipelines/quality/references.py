@@ -35,8 +35,10 @@ def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames)
     received = {d.batch_id: d.received_at for d in order.deliveries}
     fresh, aliases = reference_rows(order.exchange, seen, names.history, stored.select("instrument_id"), names.known, received)
     instruments = stage_columns(TABLES["instruments"], fresh)
+    named = _with_isins(stored, names, received).select(instruments.columns)
     changed = _joined(stored, names.moves).select(instruments.columns)
-    instruments = _ended(_over(stored, instruments, changed), names.ends, received)
+    named = named.join(changed, on=TABLES["instruments"].key, how="anti", maintain_order="left")
+    instruments = _ended(_over(stored, instruments, pl.concat([named, changed])), names.ends, received)
     aliases = stage_columns(TABLES["instrument_aliases"], _ended_names(aliases, names.ends))
     key = ["instrument_id", "kind", "value", "valid_from"]
     before = names.known.select(*key, __was=pl.col("valid_to"), __known=pl.lit(value=True))
@@ -49,6 +51,20 @@ def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames)
     staged.counts["instruments"] = Counts(instruments.height)
     staged.counts["instrument_aliases"] = Counts(aliases.height + refused.height, 0, refused.height)
     return refused
+
+
+def _with_isins(stored: pl.DataFrame, names: OrderNames, received: dict[str, Any]) -> pl.DataFrame:
+    """Rows of instruments that were known by ticker alone, with the ISIN that came since."""
+    provenance = ["batch_id", "row_number", "source"]
+    isins = pl.concat(
+        [rows.select("instrument_id", "kind", "value", "valid_from", *provenance) for rows in (names.known, names.history)]
+    )
+    latest = isins.filter(pl.col("kind") == "isin").sort("valid_from").unique("instrument_id", keep="last", maintain_order=True)
+    lacking = stored.filter(pl.col("isin").is_null() & pl.col("valid_to").is_null())
+    found = lacking.drop("isin", *provenance).join(latest.drop("kind", "valid_from"), on="instrument_id", maintain_order="left")
+    at = pl.col("batch_id").replace_strict(received, default=None, return_dtype=pl.Datetime("us", "UTC"))
+    arrived = pl.coalesce(at, "known_at").alias("received_at")
+    return found.rename({"value": "isin"}).with_columns(arrived, overrules=pl.lit(_DECIDED, pl.List(pl.String)))
 
 
 def _joined(stored: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:

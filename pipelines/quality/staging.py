@@ -73,7 +73,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
         good, faulty = judge(_JUDGED_AS.get(table, table), rows)
         schema = TABLES[table]
         values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
-        kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities)
+        kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities, schema.completed)
         if order.decision is not None:
             chosen = undecided(lake, order.exchange, order.decision.selection).filter(pl.col("table_name") == table)
             rows, kept, faulty, refused = (

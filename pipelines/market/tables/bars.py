@@ -53,6 +53,7 @@ BARS_DAILY = TableSchema(
     ),
     partition_by="session_year",
     sort_by=("instrument_id", "session_date"),
+    completed=("series", "turnover", "trades", "prev_close", "delivery_qty"),
 )
 
 _OTHER_SERIES = BARS_DAILY.derive(
@@ -65,6 +66,7 @@ BARS_OTHER_SERIES = replace(
     _OTHER_SERIES,
     columns=tuple(replace(c, nullable=False) if c.name == "series" else c for c in _OTHER_SERIES.columns),
     sort_by=("instrument_id", "session_date", "series"),
+    completed=("turnover", "trades", "prev_close", "delivery_qty", "isin"),
 )
 
 BARS_1M = TableSchema(

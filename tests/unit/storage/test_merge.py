@@ -131,3 +131,20 @@ def test_in_two_parts_or_at_once_is_the_same(daily: Daily, said: list[tuple[str,
             stored = merge(stored, daily(*part)).rows
     values = [c for c in BARS.names if c != "row_number"]
     assert stored.select(values).sort(BARS.key).equals(whole.select(values).sort(BARS.key))
+
+
+def test_a_missing_figure_never_replaces_one_and_is_no_difference(daily: Daily) -> None:
+    whole = daily(("A", DAY, 10.0)).with_columns(turnover=pl.lit(1e6), delivery_qty=pl.lit(7, pl.Int64))
+    stored = merge(EMPTY, whole).rows
+    assert merge(stored, daily(("A", DAY, 10.0), batch="b2")).unchanged == 1
+    corrected = merge(stored, daily(("A", DAY, 11.0), batch="b2")).restated
+    assert corrected.select("close", "turnover", "delivery_qty").rows() == [(11.0, 1e6, 7)]
+
+
+def test_only_an_equal_or_higher_priority_fills_in(daily: Daily) -> None:
+    stored = merge(EMPTY, daily(("A", DAY, 10.0), source="high")).rows
+    more = daily(("A", DAY, 10.0), source="low", batch="b2").with_columns(trades=pl.lit(3, pl.Int64))
+    assert merge(stored, more).refused["rule"].to_list() == ["source_priority"]
+    stored = merge(EMPTY, daily(("A", DAY, 10.0), source="low")).rows
+    done = merge(stored, more.with_columns(source=pl.lit("high")))
+    assert done.restated.select("trades", "source").rows() == [(3, "high")]

@@ -1,0 +1,79 @@
+"""Two files of one NSE session that complete each other: the one has deliveries, the other ISINs and turnover to the rupee."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+FULL = (
+    "SYMBOL, SERIES, DATE1, PREV_CLOSE, OPEN_PRICE, HIGH_PRICE, LOW_PRICE, LAST_PRICE, CLOSE_PRICE, AVG_PRICE, TTL_TRD_QNTY, "
+    "TURNOVER_LACS, NO_OF_TRADES, DELIV_QTY, DELIV_PER\n"
+)
+UDIFF = (
+    "TradDt,BizDt,Sgmt,Src,FinInstrmTp,FinInstrmId,ISIN,TckrSymb,SctySrs,XpryDt,FininstrmActlXpryDt,StrkPric,OptnTp,FinInstrmNm,"
+    "OpnPric,HghPric,LwPric,ClsPric,LastPric,PrvsClsgPric,UndrlygPric,SttlmPric,OpnIntrst,ChngInOpnIntrst,TtlTradgVol,TtlTrfVal,"
+    "TtlNbOfTxsExctd,SsnId,NewBrdLotQty,Rmks,Rsvd1,Rsvd2,Rsvd3,Rsvd4\n"
+)
+ISIN = "INE000A01014"
+LATER = datetime(2025, 4, 1, tzinfo=UTC)
+
+
+def full(road, close: str = "10.50"):
+    line = f"ACME, EQ, 03-Oct-2024, 9.90, 10.00, 11.00, 10.00, 10.60, {close}, 10.50, 100000, 10.50, 7, 400, 40\n"
+    return road.deliver("sec_bhavdata_full_03102024.csv", FULL + line, source="nse_bhavcopy", mic="XNSE")
+
+
+def udiff(road, close: str = "10.50"):
+    line = (
+        f"2024-10-03,2024-10-03,CM,NSE,STK,1,{ISIN},ACME,EQ,,,,,ACME LIMITED,10.00,11.00,10.00,{close},10.60,9.90,,10.50,,,"
+        "100000,1050123.25,7,F1,1,,,,,\n"
+    )
+    name = "BhavCopy_NSE_CM_0_0_0_20241003_F_0000.csv"
+    return road.deliver(name, UDIFF + line, source="nse_bhavcopy", mic="XNSE", received_at=LATER)
+
+
+def bar(road) -> tuple[object, ...]:
+    return road.rows("bars_daily", "XNSE").select("close", "trades", "delivery_qty").row(0)
+
+
+@pytest.mark.parametrize("way", ["full, then udiff", "udiff, then full", "together"])
+def test_whatever_comes_first_the_bar_has_deliveries_and_the_share_its_isin(road, way: str) -> None:
+    one, two = full(road), udiff(road)
+    orders = {"full, then udiff": [[one], [two]], "udiff, then full": [[two], [one]], "together": [[one, two]]}[way]
+    for order in orders:
+        road.ingest(*order)
+    assert bar(road) == (10.5, 7, 400)
+    assert road.rows("bars_daily", "XNSE").height == 1
+    assert road.quarantined("XNSE") == []
+    assert road.rows("instruments", "XNSE").select("instrument_id", "isin").rows() == [("XNSE:ACME", ISIN)]
+    # Either again changes nothing.
+    versions = [road.table(name, "XNSE").version() for name in ("bars_daily", "instruments", "instrument_aliases")]
+    assert road.ingest(one)["bars_daily"]["unchanged"] == 1
+    assert road.ingest(two)["bars_daily"]["unchanged"] == 1
+    assert [road.table(name, "XNSE").version() for name in ("bars_daily", "instruments", "instrument_aliases")] == versions
+
+
+def test_what_is_filled_in_is_a_restatement_known_from_its_arrival(road) -> None:
+    road.ingest(udiff(road))
+    figures = road.ingest(full(road))["bars_daily"]
+    assert (figures["restated"], figures["unchanged"], figures["quarantined"]) == (1, 0, 0)
+    was = road.rows("bars_daily_superseded", "XNSE")
+    assert was.select("delivery_qty", "superseded_at").rows() == [(None, road.rows("bars_daily", "XNSE")["known_at"][0])]
+
+
+def test_a_row_that_says_otherwise_restates_and_what_it_lacks_stays(road) -> None:
+    road.ingest(full(road))
+    figures = road.ingest(udiff(road, close="10.80"))["bars_daily"]
+    assert figures["restated"] == 1
+    assert bar(road) == (10.8, 7, 400)
+
+
+def test_in_one_delivery_rows_that_contradict_are_both_set_aside(road) -> None:
+    road.ingest(full(road), udiff(road, close="10.80"))
+    assert road.quarantined("XNSE") == [("bars_daily", "conflicting_duplicate")] * 2
+
+
+def test_a_turnover_beyond_the_rounding_of_lakhs_contradicts(road, monkeypatch) -> None:
+    monkeypatch.setattr("pipelines.quality.duplicates.ROUNDED", {"turnover": 100.0})
+    road.ingest(full(road), udiff(road))
+    assert len(road.quarantined("XNSE")) == 2
+    assert road.rows("bars_daily", "XNSE").is_empty()
