@@ -21,6 +21,7 @@ from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.quality.batches import outcome, read_batch, stage_order
+from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.release import NotReleasedError, record_release, stage_release
@@ -121,10 +122,11 @@ def release(settings: Settings, order: Order) -> ReleaseReport:
             result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
             if blocked := _refused_sessions(result, order.exchange):
                 told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
-                raise NotReleasedError(
-                    f"nothing is released: {told} (run {result.run_id[:8]} in `marketlake ui`); "
-                    f"to overrule an expectation too, add --overrule {REFUSED}<expectation>"
-                )
+                verdict = judge_staged(lake, order.exchange, table, read_batch(folder, table))
+                names = sorted({name for broken in verdict.refused.values() for name in broken})
+                overrule = " ".join(f"--overrule {REFUSED}{name}" for name in names)
+                hint = f"; to overrule that too, add {overrule}" if names else ""
+                raise NotReleasedError(f"nothing is released: {told} (run {result.run_id[:8]} in `marketlake ui`){hint}")
         except NotReleasedError:
             discard_order(order, state)
             raise

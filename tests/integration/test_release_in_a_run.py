@@ -65,6 +65,7 @@ def test_what_the_gate_refuses_stays_out_and_its_red_run_is_on_record(case: Simp
     code, output = case.refused
     assert code == 1
     assert f"nothing is released: the gate of bars_daily refused: {DAY}: range_is_possible" in output
+    assert "add --overrule session_refused:range_is_possible" in output
     assert case.after == case.released
     assert "FAILURE" in case.home.runs().values()
 
