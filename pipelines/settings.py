@@ -28,6 +28,15 @@ class Settings(BaseSettings):
     indicators: Path | None = Field(
         default=None, description="YAML file of indicators with chosen parameters (relative to home); default none."
     )
+    scanners: Path | None = Field(default=None, description="YAML file of rule scanners (relative to home); default none.")
+    universes: Path | None = Field(
+        default=None, description="CSV file of universes, or a folder of such files (relative to home); default none."
+    )
+    liquid_value: float = Field(
+        default=10_000_000.0,
+        gt=0,
+        description="Median daily traded value above which an instrument is liquid, exchange's currency.",
+    )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")
@@ -39,7 +48,7 @@ class Settings(BaseSettings):
     def _absolute_home(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("indicators", mode="after")
+    @field_validator("indicators", "scanners", "universes", mode="after")
     @classmethod
     def _beside_home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return None if value is None else info.data.get("home", Path.cwd()) / value.expanduser()

@@ -3,7 +3,7 @@
   compiling fails when it differs from the folder models/scanners.
 -#}
 {% macro scanner_models() %}
-  {%- set listed = breakout_scanners() + intraday_scanners() + technical_scanners() + pattern_scanners() -%}
+  {%- set listed = breakout_scanners() + intraday_scanners() + technical_scanners() + pattern_scanners() + added_scanners() -%}
   {%- if execute -%}
     {%- set found = [] -%}
     {%- for node in graph.nodes.values() if node.resource_type == 'model' and 'scanners' in node.fqn[1:-1] -%}

@@ -23,6 +23,8 @@ from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
+from pipelines.scanners.project import additions
+from pipelines.scanners.universes import configured_universes
 from pipelines.storage.build import build_path, prepare_build, read_built
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -53,12 +55,13 @@ class Committed:
 def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
     """Plan a build and prepare its database.
 
-    Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators changed since this
-    exchange was built: rows of two code versions never stand side by side.
+    Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
+    since this exchange was built: rows of two code versions never stand side by side.
     """
     last = latest_release(lake)
     versions = last.versions(exchange) if last and last.built_with(exchange) == built_with() else None
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions)
+    universes = configured_universes()
     prepare_build(
         lake,
         plan,
@@ -67,8 +70,12 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         derived={name: schema for name, (schema, _) in DERIVED.items()},
         derived_versions=versions or {},
         reach={"intraday_curves": _looked_back_on(plan)},
-        sessions=calendar(exchange).frame(),
-        closing_auctions=closing_auctions(exchange),
+        frames={
+            "sessions": calendar(exchange).frame(),
+            "closing_auctions": closing_auctions(exchange),
+            "universe_members": universes.members,
+            "universe_rules": universes.rules,
+        },
     )
     _remember(plan, state_dir)
     return plan
@@ -83,8 +90,10 @@ def _looked_back_on(plan: BuildPlan) -> list[date]:
 
 
 def built_with() -> str:
-    """What derived tables made now are made with: the code, and the indicators besides the built-in ones."""
-    return f"{code_version()} indicators:{additions_fingerprint()}"
+    """What derived tables made now are made with: the code, and indicators, scanners and universes besides the built-in ones."""
+    added = additions()
+    looked_at = added.universes_fingerprint(configured_universes())
+    return f"{code_version()} indicators:{additions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at}"
 
 
 def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Committed]:

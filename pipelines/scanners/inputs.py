@@ -16,6 +16,7 @@ from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.scanners.runner import ScanInputs
+from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 
@@ -25,13 +26,20 @@ _CURVE_DAYS_BACK = timedelta(days=62)
 
 
 def read_inputs(
-    lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, minutes: pl.DataFrame | None = None
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    first: date,
+    last: date,
+    minutes: pl.DataFrame | None = None,
+    universes: Universes | None = None,
 ) -> ScanInputs:
     """Inputs for moments of the sessions `first` to `last` of one exchange.
 
     versions: pinned versions by table; an absent table counts as empty. minutes: one-minute bars of `last` (default: those of the
-    pinned version); earlier sessions are known by their curves.
+    pinned version); earlier sessions are known by their curves. universes: lists to choose from (default: those of this home).
     """
+    universes = universes or configured_universes()
     days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - _DAYS_BACK, last))
     years = list(range((first - _DAYS_BACK).year, last.year + 1))
     recent = [s.session_date for s in calendar(exchange).between(first - _CURVE_DAYS_BACK, last)]
@@ -50,4 +58,6 @@ def read_inputs(
         corporate_actions=read(TABLES["corporate_actions"]),
         indicators_daily=read(INDICATOR_TABLES["indicators_daily"], years),
         intraday_curves=read(TABLES["intraday_curves"], recent),
+        universe_members=universes.members,
+        universe_rules=universes.rules,
     )

@@ -20,6 +20,9 @@ from pipelines.market.closing_auction import CLOSING_AUCTIONS
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
+from pipelines.scanners.additions import Additions, assemble, find_additions
+from pipelines.scanners.universes import MEMBERS, RULES
+from pipelines.settings import Settings
 from pipelines.storage.build import replaced_tables
 from pipelines.storage.plan import INPUTS
 from pipelines.storage.relations import quoted, select_files
@@ -27,14 +30,41 @@ from pipelines.storage.relations import quoted, select_files
 #: Derived tables whose last built rows the models read.
 DERIVED = (*INDICATOR_TABLES, "intraday_curves", "scanner_signals", "scanner_runs")
 
+#: Beside a manifest: what it was made of.
+MADE_OF = "made_of"
+
 
 class DbtError(RuntimeError):
     """dbt failed; the message names the models and tests that did, with their errors."""
 
 
 def dbt_project_dir() -> Path:
-    """The folder of the dbt project, in a checkout or a wheel; treat it as read-only."""
-    return shipped("dbt_project")
+    """The folder of the dbt project; treat it as read-only.
+
+    It is the shipped one, or where this installation adds scanners (MARKETLAKE_SCANNERS, packages), one made of both in the home's
+    state folder. Raises RuleFileError, UniverseError.
+    """
+    found = additions()
+    return assemble(shipped("dbt_project"), found, _projects()) if found.files else shipped("dbt_project")
+
+
+def additions() -> Additions:
+    """The scanners that this installation adds. Plug-ins that do not run on an empty lake are set aside, with the reason.
+
+    Raises RuleFileError, UniverseError.
+    """
+    from pipelines.scanners.trial import usable
+
+    return usable(find_additions(shipped("dbt_project")), _projects())
+
+
+def project_fingerprint() -> str:
+    """What the project's models are made of: a manifest of another one is out of date."""
+    return additions().fingerprint()
+
+
+def _projects() -> Path:
+    return Settings().state_dir / "dbt"
 
 
 def lake_schemas() -> dict[str, TableSchema]:
@@ -51,27 +81,34 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, schema in replaced_tables(INPUTS).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
-    connection.register("auctions", pl.DataFrame(schema=CLOSING_AUCTIONS).to_arrow())
-    connection.execute("create table lake.closing_auctions as from auctions")
-    connection.unregister("auctions")
+    for name, columns in (("closing_auctions", CLOSING_AUCTIONS), ("universe_members", MEMBERS), ("universe_rules", RULES)):
+        connection.register("nothing", pl.DataFrame(schema=columns).to_arrow())
+        connection.execute(f"create table lake.{name} as from nothing")
+        connection.unregister("nothing")
     for name in ("window_daily", "window_1m"):
         connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date, changed_to date)")
 
 
 def run_dbt(
-    arguments: Sequence[str], *, build_db: Path, target_dir: Path, variables: Mapping[str, Any] | None = None
+    arguments: Sequence[str],
+    *,
+    build_db: Path,
+    target_dir: Path,
+    variables: Mapping[str, Any] | None = None,
+    project_dir: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Run one dbt command in this process; return a row per node: unique_id, status, seconds, message.
 
     `variables` are dbt vars, for example `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into
-    `target_dir`, its log too, and prints nothing. Raises DbtError when a node fails or dbt does not get that far.
+    `target_dir`, its log too, and prints nothing. `project_dir`: default this installation's. Raises DbtError when a node fails or
+    dbt does not get that far.
     """
     import json
 
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    project = str(dbt_project_dir())
+    project = str(project_dir or dbt_project_dir())
     command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
@@ -96,14 +133,19 @@ def run_dbt(
     return results
 
 
-def compile_project(target_dir: Path) -> Path:
-    """Compile all models against an empty build database; return the manifest. What the live scan runs."""
+def compile_project(target_dir: Path, project_dir: Path | None = None) -> Path:
+    """Compile all models against an empty build database; return the manifest. What the live scan runs.
+
+    A file `made_of` beside it says of which additions (`project_fingerprint`), unless a `project_dir` was named.
+    """
     target_dir.mkdir(parents=True, exist_ok=True)
     build_db = target_dir / "empty.duckdb"
     build_db.unlink(missing_ok=True)
     with duckdb.connect(str(build_db)) as connection:
         create_lake_schema(connection)
-    run_dbt(["compile"], build_db=build_db, target_dir=target_dir)
+    run_dbt(["compile"], build_db=build_db, target_dir=target_dir, project_dir=project_dir)
+    if project_dir is None:
+        (target_dir / MADE_OF).write_text(project_fingerprint(), encoding="utf-8")
     return target_dir / "manifest.json"
 
 

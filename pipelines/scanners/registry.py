@@ -2,9 +2,6 @@
 
 Lives here: `Scanner` and its parameters as the models' yml declares them, and the compiled texts a run needs, in order.
 Does not live here: running them (`runner.py`), compiling (`project.py`).
-
-A package may bring scanners of its own: an entry point of the group `marketlake.scanners` names a function that returns the path
-of another compiled dbt manifest, whose scanners read the same relations of schema `scan`.
 """
 
 from __future__ import annotations
@@ -15,15 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-ENTRY_POINT_GROUP = "marketlake.scanners"
-
 #: What a scanner may look at; see `Scanner.evaluates`.
 EVALUATES = ("closed_daily", "forming_daily", "intraday")
-_MOMENT = re.compile(r"close|every_bar|([01]\d|2[0-3]):[0-5]\d")
+MOMENT = re.compile(r"close|every_bar|([01]\d|2[0-3]):[0-5]\d")
 
 
 class UnknownScannerError(ValueError):
@@ -70,7 +64,7 @@ class Scanner:
     evaluates: `closed_daily` (finished sessions only), `intraday` (minutes that ended by the moment) or `forming_daily` (the
     session so far as a daily bar). moments: when its signals go on record (`close`, `HH:MM` by the exchange's clock,
     `every_bar`). live_moments: when a live scan asks it besides. rule: the rule in words, with {fields} of a signal and its
-    details. relation: where its rows stand, as schema.name.
+    details. universe: the instruments it looks at. relation: where its rows stand, as schema.name.
     """
 
     name: str
@@ -81,6 +75,7 @@ class Scanner:
     live_moments: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     min_coverage_pct: float
+    universe: str
     description: str
     rule: str
     relation: str
@@ -98,12 +93,16 @@ class Scanner:
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """One SQL model: its relation (schema.name), text, and the models it reads (schema `lake` is always there)."""
+    """One model: its relation (schema.name), text, and the models it reads (schema `lake` is always there).
+
+    python: name of the scanner where a function decides and there is no SQL.
+    """
 
     relation: str
     materialized: str
     sql: str
     reads: frozenset[str]
+    python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class CompiledScanners:
         if name in self.scanners:
             return self.scanners[name]
         close = difflib.get_close_matches(name, list(self.scanners), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         raise UnknownScannerError(f"unknown scanner {name!r}{hint} Known scanners: {', '.join(self.scanners)}")
 
     def needed(self, relations: list[str], given: frozenset[str]) -> list[CompiledModel]:
@@ -150,27 +149,27 @@ def load_scanners(manifest: Path) -> CompiledScanners:
     models = {}
     scanners = {}
     for key, node in models_of.items():
-        if node["language"] == "sql":
+        is_scanner = "scanners" in node["fqn"][1:-1]
+        if is_scanner:
+            scanners[node["name"]] = read_declaration(node, relations[key])
+        if is_scanner or node["language"] == "sql":
             models[relations[key]] = _model(node, relations, manifest)
-        if "scanners" in node["fqn"][1:-1]:
-            scanners[node["name"]] = _scanner(node, relations[key])
     return CompiledScanners(dict(sorted(scanners.items())), models)
 
 
-def plugin_manifests() -> list[Path]:
-    """Manifests that other packages bring, in the order of their entry points' names."""
-    return [Path(entry.load()()) for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name)]
-
-
 def _model(node: Mapping[str, Any], relations: Mapping[str, str], manifest: Path) -> CompiledModel:
+    reads = frozenset(relations[key] for key in node["depends_on"]["nodes"] if key in relations)
+    relation = f"{node['schema']}.{node['alias']}"
+    if node["language"] == "python":
+        return CompiledModel(relation, "table", "", reads, python=node["name"])
     sql = node.get("compiled_code")
     if not sql:
         raise ManifestError(f"{manifest}: model {node['name']} is parsed but not compiled; run dbt compile or dbt build")
-    reads = frozenset(relations[key] for key in node["depends_on"]["nodes"] if key in relations)
-    return CompiledModel(f"{node['schema']}.{node['alias']}", node["config"]["materialized"], sql, reads)
+    return CompiledModel(relation, node["config"]["materialized"], sql, reads)
 
 
-def _scanner(node: Mapping[str, Any], relation: str) -> Scanner:
+def read_declaration(node: Mapping[str, Any], relation: str) -> Scanner:
+    """A scanner from its entry in a yml, or from its node in a manifest. Raises ManifestError saying what it lacks."""
     meta = node["config"]["meta"].get("scanner", {})
     missing = {"version", "family", "evaluates", "moments", "parameters", "rule"} - set(meta)
     if missing:
@@ -178,7 +177,7 @@ def _scanner(node: Mapping[str, Any], relation: str) -> Scanner:
     if meta["evaluates"] not in EVALUATES:
         raise ManifestError(f"scanner {node['name']}: evaluates {meta['evaluates']!r} is none of {', '.join(EVALUATES)}")
     for moment in (*meta["moments"], *meta.get("live_moments", [])):
-        if not _MOMENT.fullmatch(moment):
+        if not MOMENT.fullmatch(moment):
             raise ManifestError(f"scanner {node['name']}: moment {moment!r} is neither close, every_bar nor HH:MM")
     return Scanner(
         name=node["name"],
@@ -189,6 +188,7 @@ def _scanner(node: Mapping[str, Any], relation: str) -> Scanner:
         live_moments=tuple(meta.get("live_moments", [])),
         parameters=tuple(_parameter(name, about) for name, about in meta["parameters"].items()),
         min_coverage_pct=float(meta.get("min_coverage_pct", 50)),
+        universe=str(meta.get("universe", "all")),
         description=node["description"],
         rule=meta["rule"],
         relation=relation,
@@ -196,6 +196,9 @@ def _scanner(node: Mapping[str, Any], relation: str) -> Scanner:
 
 
 def _parameter(name: str, about: Mapping[str, Any]) -> Parameter:
+    needed = {"default", "meaning"} | ({"choices"} if "choices" in about else {"range", "unit"})
+    if lacking := needed - set(about):
+        raise ManifestError(f"parameter {name} lacks {', '.join(sorted(lacking))}")
     if "choices" in about:
         return Parameter(name, str(about["default"]), about["meaning"], choices=tuple(about["choices"]))
     low, high = about["range"]

@@ -20,10 +20,14 @@ from pipelines.market.tables.bars import INTRADAY_CURVES
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.project import create_lake_schema, lake_schemas
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
+from pipelines.scanners.universes import MEMBERS, RULES
 
 #: Relations that a run is given instead of computing them: moments, parameters, and what a nightly build computes by kernels.
-_GIVEN = frozenset({"scan.moments", "scan.params", "indicators.indicators_daily", "indicators.intraday_curves"})
+_GIVEN = frozenset(
+    {"scan.moments", "scan.params", "scan.chosen_universes", "indicators.indicators_daily", "indicators.intraday_curves"}
+)
 _RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCANNER_RUNS}
+_UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
 
 
@@ -47,6 +51,8 @@ class ScanInputs:
     corporate_actions: pl.DataFrame = field(default_factory=pl.DataFrame)
     indicators_daily: pl.DataFrame = field(default_factory=pl.DataFrame)
     intraday_curves: pl.DataFrame = field(default_factory=pl.DataFrame)
+    universe_members: pl.DataFrame = field(default_factory=pl.DataFrame)
+    universe_rules: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -106,34 +112,51 @@ class ScanEngine:
         scanners: Sequence[str] = (),
         parameters: Mapping[str, Mapping[str, object]] | None = None,
         mode: str = "live",
+        universe: str | None = None,
     ) -> ScanResult:
         """Scan as of `moment` (aware) with the named scanners (all when none is named).
 
         A bar counts when it has ended by then, the daily bar when the session has closed. Outside a session, and for scanners of
-        finished sessions, the moment is the close before it. `parameters` overrides defaults by scanner. Raises NoSessionError,
-        UnknownScannerError, ValueError.
+        finished sessions, the moment is the close before it. `parameters` overrides defaults by scanner, `universe` the one that each
+        scanner declares (one that the inputs do not hold is empty). Raises NoSessionError, UnknownScannerError, ValueError.
         """
         chosen = scanners or list(self._compiled.scanners)
-        return self.run_at([(moment, chosen)], parameters, mode)
+        return self.run_at([(moment, chosen)], parameters, mode, universe)
 
     def run_at(
         self,
         asked: Sequence[tuple[datetime, Sequence[str]]],
         parameters: Mapping[str, Mapping[str, object]] | None = None,
         mode: str = "live",
+        universe: str | None = None,
     ) -> ScanResult:
         """Scan at several moments at once, each with its own scanners: the same rows as one `run` after another, for one price."""
         names = sorted({name for _, scanners in asked for name in scanners})
         chosen = {name: self._compiled.scanner(name) for name in names}
         self._set_moments(asked, chosen)
         self._set_parameters(parameters or {})
+        self._connection.execute("delete from scan.chosen_universes")
+        looked_at = [(scanner.name, universe or scanner.universe) for scanner in self._compiled.scanners.values()]
+        self._connection.executemany("insert into scan.chosen_universes values (?, ?)", looked_at)
         for model in self._compiled.needed(list(_RESULTS), _GIVEN):
             schema = model.relation.split(".")[0]
             kind = "table" if model.materialized == "table" else "view"
             self._connection.execute(f"create schema if not exists {schema}")
+            if model.python:
+                self._decide(model.relation, model.python)
+                continue
             self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
         signals, runs = (self._read(relation, names) for relation in _RESULTS)
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
+
+    def _decide(self, relation: str, scanner: str) -> None:
+        """Let a scanner in Python make its rows, as the build does."""
+        from pipelines.scanners.plugins import python_scanner
+        from pipelines.scanners.python_scanner import build_rows
+
+        self._connection.register("rows_made", build_rows(python_scanner(scanner), self._connection))
+        self._connection.execute(f"create or replace table {relation} as from rows_made")
+        self._connection.unregister("rows_made")
 
     def _set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> None:
         self._connection.execute("delete from scan.moments")
@@ -190,8 +213,8 @@ class ScanEngine:
             self._connection.executemany("insert into scan.params values (?, ?, ?, ?)", rows)
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
-        schema = lake_schemas()[table]
-        names = [name for name in rows.columns if name in schema.names]
+        known = list(_UNIVERSES[table]) if table in _UNIVERSES else lake_schemas()[table].names
+        names = [name for name in rows.columns if name in known]
         missing = sorted(_REQUIRED[table] - set(names))
         if missing:
             raise ValueError(f"{table}: the frame lacks {', '.join(missing)}")
@@ -219,6 +242,17 @@ def run_scanners(
         return engine.run(moment, scanners, parameters).signals
 
 
+def empty_run(compiled: CompiledScanners) -> None:
+    """Run every scanner at one close without any bar: what cannot run shows, in a second and without a lake."""
+    from pipelines.market.calendar import calendar
+
+    days = calendar("XNYS")
+    last = days.between(date(2024, 1, 2), date(2024, 1, 31))[-1]
+    sessions = days.frame().filter(pl.col("session_date") <= last.session_date)
+    with ScanEngine(compiled, ScanInputs(sessions, pl.DataFrame(), pl.DataFrame())) as engine:
+        engine.run(last.closes_at)
+
+
 def _place(table: str) -> str:
     """Where an input lies: curves apart from those that a moment may see, since later ones must not be."""
     return "given.intraday_curves" if table == "intraday_curves" else f"lake.{table}"
@@ -229,6 +263,7 @@ _OWN_SCHEMAS = (
     "create table scan.moments (as_of_ts timestamptz, exchange varchar, session_date date, session_number bigint, "
     "regular_before bigint, kind varchar, opens_at timestamptz, closes_at timestamptz, minute_of_session bigint, "
     "scanners varchar[])",
+    "create table scan.chosen_universes (scanner_name varchar, universe_name varchar)",
     "create table scan.params (scanner_name varchar, name varchar, value double, choice varchar)",
     "create schema given",
     "create table given.asked (moment timestamptz, forming varchar[], finished varchar[])",
@@ -277,4 +312,6 @@ _REQUIRED: Mapping[str, set[str]] = {
     "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
     "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
     "intraday_curves": set(INTRADAY_CURVES.names),
+    "universe_members": set(MEMBERS),
+    "universe_rules": set(RULES),
 }

@@ -34,15 +34,14 @@ def prepare_build(
     derived: Mapping[str, TableSchema],
     derived_versions: Mapping[str, int],
     reach: Mapping[str, Sequence[PartitionValue]],
-    sessions: pl.DataFrame,
-    closing_auctions: pl.DataFrame,
+    frames: Mapping[str, pl.DataFrame],
 ) -> None:
     """Start the build database anew.
 
     Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
     kept), a view per derived table at the last built version (what is carried forward; only of the
-    partitions that `reach` names for it, where it does), the calendar and its closing auctions, and the windows `window_daily` and
-    `window_1m` (columns of `plan.WINDOW`).
+    partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no table of the lake), and
+    the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -58,8 +57,7 @@ def prepare_build(
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
             connection.execute(_view(lake, plan.exchange, name, schema, head))
-        frames = {"sessions": sessions, "closing_auctions": closing_auctions, "window_daily": plan.daily, "window_1m": plan.minute}
-        for name, frame in frames.items():
+        for name, frame in {**frames, "window_daily": plan.daily, "window_1m": plan.minute}.items():
             connection.register("incoming", frame.to_arrow())
             connection.execute(f"CREATE TABLE lake.{name} AS SELECT * FROM incoming")
             connection.unregister("incoming")

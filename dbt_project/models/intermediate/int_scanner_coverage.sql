@@ -10,10 +10,17 @@ universe as (
 
     select
         as_of_ts,
+        universe_name,
         count(*) as instruments,
         count(*) filter (where has_minutes) as instruments_with_minutes
     from {{ ref('universe') }}
-    group by as_of_ts
+    group by as_of_ts, universe_name
+
+),
+
+chosen as (
+
+    select * from {{ ref('chosen_universes') }}
 
 ),
 
@@ -33,11 +40,13 @@ due as (
 
     select
         scanners.*,
+        chosen.universe_name,
         moments.as_of_ts,
         moments.exchange,
         moments.session_date
     from moments
     inner join scanners on moments.scanners is null or list_contains(moments.scanners, scanners.scanner_name)
+    inner join chosen on scanners.scanner_name = chosen.scanner_name
 
 ),
 
@@ -66,7 +75,7 @@ counted as (
             0
         ) as universe_size
     from due
-    left join universe on due.as_of_ts = universe.as_of_ts
+    left join universe on due.as_of_ts = universe.as_of_ts and due.universe_name = universe.universe_name
     left join evaluated on due.as_of_ts = evaluated.as_of_ts and due.scanner_name = evaluated.scanner_name
 
 ),

@@ -30,6 +30,33 @@ sessions as (
 
 ),
 
+chosen as (
+
+    select * from {{ ref('chosen_universes') }}
+
+),
+
+members as (
+
+    select * from {{ ref('int_universe_members') }}
+
+),
+
+-- A row for each universe that scanners of the moment ask for, so that each scanner finds just the instruments of its own.
+asked as (
+
+    select
+        moments.as_of_ts,
+        moments.exchange,
+        moments.session_date,
+        chosen.universe_name,
+        list(chosen.scanner_name order by chosen.scanner_name) as scanners
+    from moments
+    inner join chosen on moments.scanners is null or list_contains(moments.scanners, chosen.scanner_name)
+    group by all
+
+),
+
 moment_sessions as (
 
     select distinct
@@ -87,23 +114,30 @@ with_minutes as (
 listed as (
 
     select
-        moments.scanners,
-        moments.as_of_ts,
-        moments.exchange,
-        moments.session_date,
+        asked.scanners,
+        asked.as_of_ts,
+        asked.exchange,
+        asked.session_date,
+        asked.universe_name,
         instruments.instrument_id,
         instruments.symbol,
         with_minutes.instrument_id is not null as has_minutes
-    from moments
+    from asked
     inner join instruments
         on
-            moments.exchange = instruments.exchange
-            and moments.session_date between instruments.valid_from and instruments.valid_to
+            asked.exchange = instruments.exchange
+            and asked.session_date between instruments.valid_from and instruments.valid_to
             and instruments.is_active
     inner join traded_lately
-        on moments.session_date = traded_lately.session_date and instruments.instrument_id = traded_lately.instrument_id
+        on asked.session_date = traded_lately.session_date and instruments.instrument_id = traded_lately.instrument_id
     left join with_minutes
-        on moments.session_date = with_minutes.session_date and instruments.instrument_id = with_minutes.instrument_id
+        on asked.session_date = with_minutes.session_date and instruments.instrument_id = with_minutes.instrument_id
+    left join members
+        on
+            asked.session_date = members.session_date
+            and asked.universe_name = members.universe_name
+            and instruments.instrument_id = members.instrument_id
+    where asked.universe_name = 'all' or members.instrument_id is not null
 
 )
 

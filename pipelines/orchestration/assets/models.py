@@ -24,7 +24,7 @@ from pipelines.orchestration.partitions import partition_sessions, run_sessions,
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
-from pipelines.scanners.project import compile_project, dbt_project_dir
+from pipelines.scanners.project import MADE_OF, compile_project, dbt_project_dir, project_fingerprint
 from pipelines.storage.build import build_path
 from pipelines.storage.plan import INPUTS
 
@@ -89,12 +89,17 @@ class ExchangeTranslator(DagsterDbtTranslator):
         return INDICATORS if folder in {"staging", "indicators"} else SCANNERS
 
 
-@cache
 def manifest_path(target: Path) -> Path:
-    """The dbt manifest in `target`, made when it is missing or older than the project."""
-    manifest = target / "manifest.json"
+    """The dbt manifest in `target`, made when it is missing, older than the project, or of other added scanners."""
+    return _manifest(target, project_fingerprint())
+
+
+@cache
+def _manifest(target: Path, fingerprint: str) -> Path:
+    manifest, made_of = target / "manifest.json", target / MADE_OF
+    same = made_of.is_file() and made_of.read_text(encoding="utf-8") == fingerprint
     newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and "target" not in p.parts)
-    if not manifest.exists() or manifest.stat().st_mtime < newest:
+    if not same or not manifest.exists() or manifest.stat().st_mtime < newest:
         compile_project(target)
     return manifest
 

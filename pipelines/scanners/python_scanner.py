@@ -1,0 +1,197 @@
+"""Scanners in Python: a function from frames to decisions, run by the build and by a live scan alike.
+
+Lives here: `PythonScanner` and `build_rows`, which reads what the scanner asks for and lays out what it decides.
+Does not live here: finding scanners of installed packages (`plugins.py`), scanners in SQL (`dbt_project/models/scanners`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pipelines.scanners.registry import Parameter
+from pipelines.storage.relations import literal, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+#: Moments that `decide` gets at once: enough to be fast, few enough that the frames of a long history fit in memory.
+MOMENTS_AT_ONCE = 50
+_KEYS = {"as_of_ts": pl.Datetime("us", "UTC"), "instrument_id": pl.String}
+#: What a decision holds besides the keys: side is 1 to buy, -1 to sell and 0 for nothing to do.
+_DECIDED = {
+    "side": pl.Int64,
+    "entry_price": pl.Float64,
+    "target_price": pl.Float64,
+    "stop_loss": pl.Float64,
+    "score": pl.Float64,
+    "known_at": pl.Datetime("us", "UTC"),
+}
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class PythonScannerError(ValueError):
+    """A scanner in Python decided something that cannot be used; the message names it and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Columns of one relation of schema `scan` (as_of_ts and instrument_id come by themselves) and, as SQL, which rows."""
+
+    columns: tuple[str, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class PythonScanner:
+    """A scanner as a function, declared like one in SQL (docs/scanners.md).
+
+    decide(frames, values) gets a frame per relation of `reads`, of several moments at once, and the parameters' values by name. It
+    returns one row per moment and instrument that it could judge: as_of_ts, instrument_id, side (1, -1, 0), entry_price,
+    target_price, stop_loss, score (0 … 1), known_at (the latest of what the row stands on); further columns become `details`.
+    A row may depend on rows of its own moment only.
+    """
+
+    name: str
+    version: int
+    family: str
+    description: str
+    rule: str
+    evaluates: str
+    reads: Mapping[str, Reads]
+    decide: Callable[[Mapping[str, pl.DataFrame], Mapping[str, float | str]], pl.DataFrame]
+    parameters: tuple[Parameter, ...] = ()
+    moments: tuple[str, ...] = ("close",)
+    live_moments: tuple[str, ...] = ()
+    universe: str = "all"
+    min_coverage_pct: float = 50
+    timeframe: str = "1d"
+    details: tuple[str, ...] = field(default=())
+
+    def declaration(self) -> dict[str, Any]:
+        """`meta.scanner` as a yml would hold it."""
+        return {
+            "version": self.version,
+            "family": self.family,
+            "evaluates": self.evaluates,
+            "moments": list(self.moments),
+            "live_moments": list(self.live_moments),
+            "universe": self.universe,
+            "min_coverage_pct": self.min_coverage_pct,
+            "rule": self.rule,
+            "parameters": {p.name: _parameter(p) for p in self.parameters},
+        }
+
+    def model_text(self) -> str:
+        """The dbt model that runs it in a build."""
+        refs = "\n".join(f'    dbt.ref("{name}")' for name in sorted({"universe", "params", *self.reads}))
+        return _MODEL.format(name=self.name, refs=refs)
+
+
+def build_rows(scanner: PythonScanner, connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """What the scanner decides at every moment of `scan.moments`, with the columns that every scanner gives back.
+
+    connection: to a database with schema `scan`. Raises PythonScannerError when a decision lacks a column or is ambiguous.
+    """
+    values = {
+        name: value if choice is None else choice
+        for name, value, choice in connection.execute(
+            "select name, value, choice from scan.params where scanner_name = ? order by name", [scanner.name]
+        ).fetchall()
+    }
+    mine = f"(scanners is null or list_contains(scanners, {literal(scanner.name)}))"
+    moments = connection.execute(f"select distinct as_of_ts from scan.moments where {mine} order by 1").pl().to_series().to_list()
+    decided = [_decide(scanner, frames, values) for frames in _frames(scanner, connection, mine, moments)]
+    rows = pl.concat(decided) if decided else _checked(scanner, None)
+    connection.register("decided", rows.to_arrow())
+    try:
+        return connection.execute(_ROWS.format(timeframe=literal(scanner.timeframe), mine=mine)).to_arrow_table()
+    finally:
+        connection.unregister("decided")
+
+
+def _frames(
+    scanner: PythonScanner, connection: duckdb.DuckDBPyConnection, mine: str, moments: list[datetime]
+) -> Iterator[dict[str, pl.DataFrame]]:
+    for start in range(0, len(moments), MOMENTS_AT_ONCE):
+        first, last = moments[start], moments[start : start + MOMENTS_AT_ONCE][-1]
+        frames = {}
+        for relation, reads in scanner.reads.items():
+            columns = ", ".join(quoted(name) for name in dict.fromkeys([*_KEYS, *reads.columns]))
+            wanted = f"{mine} and as_of_ts between ? and ?" + (f" and ({reads.where})" if reads.where else "")
+            # Sorted, so that what is decided cannot depend on the order in which a database happens to give rows.
+            query = f"select {columns} from scan.{relation} where {wanted} order by all"
+            frames[relation] = connection.execute(query, [first, last]).pl()
+        yield frames
+
+
+def _decide(scanner: PythonScanner, frames: Mapping[str, pl.DataFrame], values: Mapping[str, float | str]) -> pl.DataFrame:
+    return _checked(scanner, scanner.decide(frames, values))
+
+
+def _checked(scanner: PythonScanner, rows: pl.DataFrame | None) -> pl.DataFrame:
+    """Decisions with the columns of `_DECIDED` and details as JSON; `None` stands for none."""
+    wanted = {**_KEYS, **_DECIDED}
+    if rows is None:
+        return pl.DataFrame(schema={**wanted, "details": pl.String})
+    if not isinstance(rows, pl.DataFrame):
+        raise PythonScannerError(f"scanner {scanner.name}: decide returned a {type(rows).__name__}, not a polars DataFrame")
+    missing = [name for name in (*wanted, *scanner.details) if name not in rows.columns]
+    if missing:
+        raise PythonScannerError(f"scanner {scanner.name}: the decisions lack {', '.join(missing)}")
+    try:
+        typed = rows.with_columns(pl.col(name).cast(kind) for name, kind in wanted.items())
+    except pl.exceptions.PolarsError as error:
+        raise PythonScannerError(f"scanner {scanner.name}: {error}") from error
+    if typed.select("as_of_ts", "instrument_id").is_duplicated().any():
+        raise PythonScannerError(f"scanner {scanner.name}: more than one decision about an instrument at one moment")
+    if typed.select(pl.any_horizontal(pl.col("side", "entry_price", "known_at").is_null())).to_series().any():
+        raise PythonScannerError(f"scanner {scanner.name}: side, entry_price and known_at may not be missing")
+    told = pl.struct(scanner.details).struct.json_encode() if scanner.details else pl.lit("{}")
+    return typed.with_columns(details=told).select(*wanted, "details")
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    if parameter.choices:
+        return {"default": parameter.default, "choices": list(parameter.choices), "meaning": parameter.meaning}
+    bounds = [parameter.low, parameter.high]
+    return {"default": parameter.default, "range": bounds, "unit": parameter.unit, "meaning": parameter.meaning}
+
+
+_MODEL = '''"""Made for the scanner {name} of an installed package; edit that."""
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+{refs}
+
+    from pipelines.scanners.plugins import python_scanner
+    from pipelines.scanners.python_scanner import build_rows
+
+    return build_rows(python_scanner("{name}"), session.cursor())
+'''
+
+#: The macro signal_rows once more, for rows that no SQL made.
+_ROWS = """
+select
+    universe.exchange, universe.instrument_id, universe.symbol, universe.session_date, universe.as_of_ts as ts,
+    {timeframe} as timeframe,
+    case side when 1 then 'BUY' when -1 then 'SELL' else 'HOLD' end as signal_type,
+    entry_price,
+    case when side in (1, -1) then round(target_price, 4) end as target_price,
+    case when side in (1, -1) then round(stop_loss, 4) end as stop_loss,
+    case when side in (1, -1) then round(least(greatest(coalesce(score, 0.0), 0.0), 1.0), 6) else 0.0::double end
+        as confidence_score,
+    case when side in (1, -1) then details else '{{}}' end as details,
+    greatest(decided.known_at, universe.as_of_ts) as known_at
+from decided
+inner join scan.universe as universe
+    on decided.as_of_ts = universe.as_of_ts and decided.instrument_id = universe.instrument_id and {mine}
+order by ts, instrument_id
+"""

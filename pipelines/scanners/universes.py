@@ -1,0 +1,152 @@
+"""Universes: which instruments a scan looks at, as lists of a user's and by rule.
+
+Lives here: `Universes`, read from the files that MARKETLAKE_UNIVERSES names, and watchlists.
+Does not live here: which instruments of the lake that makes at a session (`int_universe_members.sql`), who asks for which (a scanner's
+yml, `marketlake scan --universe`).
+
+A file is a CSV with the columns universe, symbol, valid_from, valid_to and, if wanted, exchange; both days are included and an empty
+one is open. Without a column universe, or without a heading at all, it is a watchlist: a universe named like the file, always in force.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.settings import Settings
+
+ALL, LIQUID, WATCHLIST = "all", "liquid", "watchlist"
+#: Columns of `lake.universe_members`: a symbol (or instrument_id) belongs from one session to another, both included.
+MEMBERS = {
+    "universe_name": pl.String,
+    "exchange": pl.String,
+    "symbol": pl.String,
+    "valid_from": pl.Date,
+    "valid_to": pl.Date,
+}
+#: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
+RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
+
+
+class UniverseError(ValueError):
+    """A list of symbols cannot be used, or no universe has this name; the message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Universes:
+    """What there is to choose from: `members` with the columns of MEMBERS, `rules` with those of RULES."""
+
+    members: pl.DataFrame
+    rules: pl.DataFrame
+
+    @property
+    def names(self) -> list[str]:
+        """All universes, `all` first."""
+        lists = self.members.get_column("universe_name").unique().sort().to_list()
+        return [ALL, *self.rules.get_column("universe_name").to_list(), *lists]
+
+    def check(self, name: str) -> str:
+        """The name, if a universe has it; UniverseError with the nearest spelling otherwise."""
+        if name not in self.names:
+            near = difflib.get_close_matches(name, self.names, 1, 0.5)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise UniverseError(f"unknown universe {name!r}{hint} Known universes: {', '.join(self.names)}")
+        return name
+
+    def with_watchlist(self, symbols: Iterable[str], name: str = WATCHLIST) -> Universes:
+        """The same and a list that is always in force."""
+        rows = [(name, None, symbol, date.min, date.max) for symbol in symbols]
+        return replace(self, members=pl.concat([self.members, pl.DataFrame(rows, schema=MEMBERS, orient="row")]))
+
+    def fingerprint(self, names: Iterable[str]) -> str:
+        """A short hash of what these universes are; `all` needs none."""
+        digest = hashlib.sha256()
+        for name in sorted(set(names) - {ALL}):
+            for frame in (self.members, self.rules):
+                digest.update(frame.filter(pl.col("universe_name") == name).sort(pl.all()).write_csv().encode())
+        return digest.hexdigest()[:12]
+
+
+def configured_universes() -> Universes:
+    """The universes of this home. Raises UniverseError naming file and line."""
+    settings = Settings()
+    return read_universes(settings.universes, settings.liquid_value)
+
+
+def read_universes(path: Path | None, liquid_value: float) -> Universes:
+    """Universes of a CSV file or of every CSV of a folder, and `liquid` above a median traded value (the exchange's currency)."""
+    rules = pl.DataFrame([(LIQUID, liquid_value)], schema=RULES, orient="row")
+    if path is None:
+        return Universes(pl.DataFrame(schema=MEMBERS), rules)
+    if not path.exists():
+        raise UniverseError(f"MARKETLAKE_UNIVERSES: {path} does not exist")
+    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    rows = [row for file in files for row in _rows(file)]
+    return Universes(pl.DataFrame(rows, schema=MEMBERS, orient="row").unique(maintain_order=True), rules)
+
+
+def read_watchlist(path: Path) -> list[str]:
+    """Symbols (or instrument_ids) of a CSV with a column symbol, or of a plain list, one a line; `#` begins a remark.
+
+    Raises UniverseError for a file that is absent or holds no symbol.
+    """
+    found = list(dict.fromkeys(str(row["symbol"]) for _, row in _lines(path)))
+    if not found:
+        raise UniverseError(f"{path} holds no symbol; write one a line, or a CSV with a column symbol")
+    return found
+
+
+def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:
+    rows = []
+    for number, row in _lines(path):
+        place = f"{path}:{number}"
+        name = row.get("universe") or path.stem.lower()
+        if not _NAME.fullmatch(name) or name in (ALL, LIQUID, WATCHLIST):
+            raise UniverseError(
+                f"{place}: a universe cannot be called {name!r}; take small letters, digits and _, and none of "
+                f"{ALL}, {LIQUID}, {WATCHLIST}"
+            )
+        first = _day(row.get("valid_from"), date.min, f"{place}: valid_from")
+        last = _day(row.get("valid_to"), date.max, f"{place}: valid_to")
+        if first > last:
+            raise UniverseError(f"{place}: valid_from {first} lies after valid_to {last}")
+        rows.append((name, row.get("exchange") or None, row["symbol"], first, last))
+    return rows
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line number and fields of every line that names a symbol."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UniverseError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UniverseError(f"{path} is not UTF-8 text") from error
+    numbered = [(n, line.partition("#")[0].strip()) for n, line in enumerate(text.splitlines(), 1)]
+    kept = [(n, [cell.strip() for cell in next(csv.reader([line]))]) for n, line in numbered if line]
+    if not kept:
+        return []
+    heading = [cell.lower() for cell in kept[0][1]]
+    if "symbol" not in heading:
+        if "universe" in heading or len(heading) > 1:
+            raise UniverseError(f"{path}:{kept[0][0]}: no column symbol; columns are {', '.join(_COLUMNS)}")
+        return [(n, {"symbol": cells[0]}) for n, cells in kept if cells[0]]
+    found = [(n, dict(zip(heading, cells, strict=False))) for n, cells in kept[1:]]
+    return [(n, row) for n, row in found if row.get("symbol")]
+
+
+def _day(text: str | None, default: date, what: str) -> date:
+    try:
+        return date.fromisoformat(text) if text else default
+    except ValueError:
+        raise UniverseError(f"{what} {text!r} is no date; write it as YYYY-MM-DD") from None
