@@ -2,7 +2,7 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands about single rows
-(`quarantine_commands.py`).
+(`quarantine_commands.py`) and about scanners (`scan_commands.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import typer
 from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
 from pipelines.console import USAGE, count_table, fail, progress, say, say_json, table
 from pipelines.quarantine_commands import explain, quarantine
+from pipelines.scan_commands import scan, scanners
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -119,6 +120,8 @@ def sources(as_json: Json = False) -> None:
 
 app.add_typer(quarantine, name="quarantine")
 app.command("explain")(explain)
+app.add_typer(scanners, name="scanners")
+app.command("scan")(scan)
 
 indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")
@@ -306,10 +309,12 @@ def main() -> None:
     from pydantic import ValidationError
 
     from pipelines.indicators.chosen.file import IndicatorFileError
+    from pipelines.scanners.rules.file import RuleFileError
+    from pipelines.scanners.universes import UniverseError
 
     try:
         app()
-    except IndicatorFileError as error:
+    except (IndicatorFileError, RuleFileError, UniverseError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(USAGE)
     except ValidationError as error:

@@ -57,8 +57,8 @@ def warm_models(settings: Settings) -> Path:
 
     Each exchange's build has a database, and so a parsed project, of its own.
     """
-    from pipelines.orchestration.assets.models import build_target, manifest_path
-    from pipelines.scanners.project import run_dbt
+    from pipelines.orchestration.assets.models import build_target
+    from pipelines.scanners.project import manifest_path, run_dbt
     from pipelines.storage.build import build_path
 
     for mic in settings.exchanges:

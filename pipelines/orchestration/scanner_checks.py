@@ -16,12 +16,12 @@ import polars as pl
 
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.assets.models import manifest_path
 from pipelines.orchestration.describe import preview
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.scanners.derive import current_plan, versions_of
 from pipelines.scanners.inputs import read_inputs
 from pipelines.scanners.parity import not_repeated, scans_to_repeat, seen_ahead
+from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.storage.delta import LakeTable
 

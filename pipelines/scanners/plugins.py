@@ -104,7 +104,7 @@ def _folder_files(what: str, plugin: str, folder: Path) -> dict[str, str]:
 
     if not folder.is_dir():
         raise ScannerPluginError(f"{what}: {folder} is no folder")
-    files = {}
+    files: dict[str, str] = {}
     for model in sorted(folder.glob("*.sql")):
         beside = model.with_suffix(".yml")
         if not beside.is_file():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
 from pipelines.scanners.additions import Additions, assemble, find_additions
+from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.universes import MEMBERS, RULES
 from pipelines.settings import Settings
 from pipelines.storage.build import replaced_tables
@@ -65,6 +67,18 @@ def project_fingerprint() -> str:
 
 def _projects() -> Path:
     return Settings().state_dir / "dbt"
+
+
+def declared_scanners() -> dict[str, Scanner]:
+    """Every scanner as its yml declares it, by name: in milliseconds and without dbt. Raises RuleFileError, UniverseError."""
+    import yaml
+
+    found = {}
+    for path in (dbt_project_dir() / "models" / "scanners").rglob("*.yml"):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            if "scanner" in model.get("config", {}).get("meta", {}):
+                found[model["name"]] = read_declaration(model, f"scanners.{model['name']}")
+    return dict(sorted(found.items()))
 
 
 def lake_schemas() -> dict[str, TableSchema]:
@@ -147,6 +161,21 @@ def compile_project(target_dir: Path, project_dir: Path | None = None) -> Path:
     if project_dir is None:
         (target_dir / MADE_OF).write_text(project_fingerprint(), encoding="utf-8")
     return target_dir / "manifest.json"
+
+
+def manifest_path(target: Path) -> Path:
+    """The dbt manifest in `target`, made when it is missing, older than the project, or of other added scanners."""
+    return _manifest(target, project_fingerprint())
+
+
+@cache
+def _manifest(target: Path, fingerprint: str) -> Path:
+    manifest, made_of = target / "manifest.json", target / MADE_OF
+    same = made_of.is_file() and made_of.read_text(encoding="utf-8") == fingerprint
+    newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and "target" not in p.parts)
+    if not same or not manifest.exists() or manifest.stat().st_mtime < newest:
+        compile_project(target)
+    return manifest
 
 
 @contextmanager

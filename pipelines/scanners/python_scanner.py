@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 #: Moments that `decide` gets at once: enough to be fast, few enough that the frames of a long history fit in memory.
 MOMENTS_AT_ONCE = 50
-_KEYS = {"as_of_ts": pl.Datetime("us", "UTC"), "instrument_id": pl.String}
+_KEYS: dict[str, pl.DataType | type[pl.DataType]] = {"as_of_ts": pl.Datetime("us", "UTC"), "instrument_id": pl.String}
 #: What a decision holds besides the keys: side is 1 to buy, -1 to sell and 0 for nothing to do.
-_DECIDED = {
+_DECIDED: dict[str, pl.DataType | type[pl.DataType]] = {
     "side": pl.Int64,
     "entry_price": pl.Float64,
     "target_price": pl.Float64,
@@ -106,12 +106,14 @@ def build_rows(scanner: PythonScanner, connection: duckdb.DuckDBPyConnection) ->
         ).fetchall()
     }
     mine = f"(scanners is null or list_contains(scanners, {literal(scanner.name)}))"
-    moments = connection.execute(f"select distinct as_of_ts from scan.moments where {mine} order by 1").pl().to_series().to_list()
+    moments = [
+        row[0] for row in connection.execute(f"select distinct as_of_ts from scan.moments where {mine} order by 1").fetchall()
+    ]
     decided = [_decide(scanner, frames, values) for frames in _frames(scanner, connection, mine, moments)]
     rows = pl.concat(decided) if decided else _checked(scanner, None)
     connection.register("decided", rows.to_arrow())
     try:
-        return connection.execute(_ROWS.format(timeframe=literal(scanner.timeframe), mine=mine)).to_arrow_table()
+        return connection.sql(_ROWS.format(timeframe=literal(scanner.timeframe), mine=mine)).to_arrow_table()
     finally:
         connection.unregister("decided")
 
@@ -127,7 +129,7 @@ def _frames(
             wanted = f"{mine} and as_of_ts between ? and ?" + (f" and ({reads.where})" if reads.where else "")
             # Sorted, so that what is decided cannot depend on the order in which a database happens to give rows.
             query = f"select {columns} from scan.{relation} where {wanted} order by all"
-            frames[relation] = connection.execute(query, [first, last]).pl()
+            frames[relation] = connection.sql(query, params=[first, last]).pl()
         yield frames
 
 

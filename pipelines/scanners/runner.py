@@ -117,8 +117,8 @@ class ScanEngine:
         """Scan as of `moment` (aware) with the named scanners (all when none is named).
 
         A bar counts when it has ended by then, the daily bar when the session has closed. Outside a session, and for scanners of
-        finished sessions, the moment is the close before it. `parameters` overrides defaults by scanner, `universe` the one that each
-        scanner declares (one that the inputs do not hold is empty). Raises NoSessionError, UnknownScannerError, ValueError.
+        finished sessions, the moment is the close before it. `parameters` overrides defaults by scanner, `universe` the one that
+        each scanner declares (one that the inputs do not hold is empty). Raises NoSessionError, UnknownScannerError, ValueError.
         """
         chosen = scanners or list(self._compiled.scanners)
         return self.run_at([(moment, chosen)], parameters, mode, universe)

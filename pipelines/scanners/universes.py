@@ -1,11 +1,12 @@
 """Universes: which instruments a scan looks at, as lists of a user's and by rule.
 
 Lives here: `Universes`, read from the files that MARKETLAKE_UNIVERSES names, and watchlists.
-Does not live here: which instruments of the lake that makes at a session (`int_universe_members.sql`), who asks for which (a scanner's
-yml, `marketlake scan --universe`).
+Does not live here: which instruments of the lake that makes at a session (`int_universe_members.sql`), who asks for which (a
+scanner's yml, `marketlake scan --universe`).
 
-A file is a CSV with the columns universe, symbol, valid_from, valid_to and, if wanted, exchange; both days are included and an empty
-one is open. Without a column universe, or without a heading at all, it is a watchlist: a universe named like the file, always in force.
+A file is a CSV with the columns universe, symbol, valid_from, valid_to and, if wanted, exchange; both days are included and an
+empty one is open. Without a column universe, or without a heading at all, it is a watchlist: a universe named like the file, always
+in force.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def prepare_build(
 
     Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
     kept), a view per derived table at the last built version (what is carried forward; only of the
-    partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no table of the lake), and
+    partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no lake table), and
     the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)

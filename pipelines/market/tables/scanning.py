@@ -45,7 +45,7 @@ SIGNALS_LIVE = TableSchema(
     key=("signal_id", "mode"),
     columns=(
         *SCANNER_SIGNALS.columns,
-        Column("mode", TEXT, "live or replay."),
+        Column("mode", TEXT, "live, history (a recorded scan of a released session) or replay."),
         Column("run_key", TEXT, "Batch of bars that set off the scan."),
     ),
     partition_by="session_year",

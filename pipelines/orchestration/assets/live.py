@@ -11,10 +11,10 @@ import dagster as dg
 from pipelines.live.inbox import batches_after, inbox_folder, run_key
 from pipelines.live.scan import LiveScanError, scan_batch
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.assets.models import manifest_path
 from pipelines.orchestration.describe import preview, schema_metadata
 from pipelines.orchestration.keys import LIVE, table_key
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.scanners.project import manifest_path
 
 
 class LiveBatch(dg.Config):

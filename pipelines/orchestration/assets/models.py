@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import date
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from pipelines.orchestration.partitions import partition_sessions, run_sessions,
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
-from pipelines.scanners.project import MADE_OF, compile_project, dbt_project_dir, project_fingerprint
+from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.build import build_path
 from pipelines.storage.plan import INPUTS
 
@@ -87,21 +87,6 @@ class ExchangeTranslator(DagsterDbtTranslator):
         """Indicator models and what leads to them; scanners, marts and what leads to them."""
         folder = dbt_resource_props["fqn"][1]
         return INDICATORS if folder in {"staging", "indicators"} else SCANNERS
-
-
-def manifest_path(target: Path) -> Path:
-    """The dbt manifest in `target`, made when it is missing, older than the project, or of other added scanners."""
-    return _manifest(target, project_fingerprint())
-
-
-@cache
-def _manifest(target: Path, fingerprint: str) -> Path:
-    manifest, made_of = target / "manifest.json", target / MADE_OF
-    same = made_of.is_file() and made_of.read_text(encoding="utf-8") == fingerprint
-    newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and "target" not in p.parts)
-    if not same or not manifest.exists() or manifest.stat().st_mtime < newest:
-        compile_project(target)
-    return manifest
 
 
 def build_target(state_dir: Path, mic: str) -> Path:

@@ -5,8 +5,8 @@
     sum        := product (("+" | "-") product)*          product := signed (("*" | "/") signed)*
     signed     := "-" signed | number | name | "(" condition ")" | function "(" … ")"
 
-Functions: `previous(x)`, x one session earlier; `crosses_above(a, b)` and `crosses_below(a, b)`, true in the session in which a leaves
-b to that side.
+Functions: `previous(x)`, x one session earlier; `crosses_above(a, b)` and `crosses_below(a, b)`, true in the session in which a
+leaves b to that side.
 
 Lives here: the tree and its parser. Nothing of a text reaches SQL except through this tree.
 Does not live here: which names there are (`columns`), SQL (`model`).
@@ -168,7 +168,7 @@ class _Parser:
             self._take()
             found.append(part())
         if len(found) == 1:
-            return found[0]  # type: ignore[no-any-return]
+            return found[0]
         return Logic(word, tuple(self._condition(node) for node in found), position)
 
     def _one(self) -> Node:

@@ -70,7 +70,7 @@ class Rule:
 
     @property
     def version(self) -> int:
-        """A number made of what decides: a changed rule gives signals new ids by itself. Values of parameters are part of an id anyway."""
+        """A number made of what decides: a changed rule gives signals new ids. Values of parameters are part of an id anyway."""
         decides = asdict(self)
         for words in ("description", "universe", "min_coverage_pct", "moments", "live_moments", "parameters"):
             del decides[words]
@@ -121,9 +121,8 @@ def read_rules(path: Path, taken: Collection[str] = ()) -> tuple[Rule, ...]:
         if twice := [field for field in written if written.count(field) > 1]:
             raise RuleFileError(f"{place}: {twice[0]} is given twice")
         if key.value in found or key.value in taken:
-            raise RuleFileError(
-                f"{place}: the name is taken by another {'rule' if key.value in found else 'model'}; choose another"
-            )
+            what = "rule" if key.value in found else "model"
+            raise RuleFileError(f"{place}: another {what} has this name; choose another")
         found[key.value] = _rule(place, key.value, yaml.SafeLoader("").construct_document(node))
     return tuple(found.values())
 
@@ -182,11 +181,9 @@ def _check(node: Node, parameters: Mapping[str, Any]) -> None:
             known = [*parameters, *columns]
             raise ExpressionError(f"no column {name.name!r}{_hint(name.name, known)}", name.position)
         if ago and columns[name.name].origin == "usual":
-            raise ExpressionError(f"{name.name} is known as of the moment only, not in previous() or a crossing", name.position)
+            raise ExpressionError(f"{name.name} is known as of the moment only, not before", name.position)
         if ago > FARTHEST:
-            raise ExpressionError(
-                f"{name.name} is asked for {ago} sessions ago; at most {FARTHEST} are looked back on", name.position
-            )
+            raise ExpressionError(f"{name.name} is asked for {ago} sessions ago; {FARTHEST} is the farthest", name.position)
 
 
 def _moments(place: str, field: str, evaluates: str, given: list[Any]) -> tuple[str, ...]:
@@ -208,9 +205,8 @@ def _parameters(place: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any
             raise RuleFileError(f"{what}: the name is no word of small letters, or it is a column's")
         lacking = [key for key in ("default", "range", "unit", "meaning") if not isinstance(about, dict) or key not in about]
         if lacking:
-            raise RuleFileError(
-                f"{what} lacks {', '.join(lacking)}; write {{default: 30, range: [0, 100], unit: points, meaning: …}}"
-            )
+            example = "{default: 30, range: [0, 100], unit: points, meaning: …}"
+            raise RuleFileError(f"{what} lacks {', '.join(lacking)}; write {example}")
         bounds = about["range"]
         if not isinstance(bounds, list) or len(bounds) != 2 or not all(_is_number(v) for v in [*bounds, about["default"]]):
             raise RuleFileError(f"{what}: default and both ends of range must be numbers")

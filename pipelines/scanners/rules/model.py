@@ -3,8 +3,8 @@
 Lives here: `model_sql` and `model_yml`.
 Does not live here: reading rules (`file`), where the models go (`scanners/additions.py`).
 
-Numbers are compared as whole millionths, so that no tie turns on a float. A value that is missing makes a comparison unknown, and an
-instrument whose rule is unknown is not judged: it shows as missing coverage.
+Numbers are compared as whole millionths, so that no tie turns on a float. A value that is missing makes a comparison unknown, and
+an instrument whose rule is unknown is not judged: it shows as missing coverage.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def expression_sql(node: Node, parameters: Iterable[str], ago: int = 0) -> str:
     """SQL of an expression over columns `<name>__<sessions ago>` and parameters by their names."""
     own = frozenset(parameters)
 
-    def value(node: Node, ago: int) -> str:
+    def value(node: Node, ago: int) -> str:  # noqa: PLR0911  # one return a kind of node
         if isinstance(node, Number):
             return f"{node.value!r}::double"
         if isinstance(node, Name):
@@ -101,7 +101,8 @@ def model_sql(rule: Rule) -> str:
         ("signals", _signals(rule)),
     ]
     ctes = ",\n\n".join(f"{name} as (\n\n{text}\n\n)" for name, text in parts)
-    return f"-- Made from the rule {rule.name} of the file that MARKETLAKE_SCANNERS names; edit that.\nwith\n\n{ctes}\n\nselect * from signals\n"
+    head = f"-- Made from the rule {rule.name} of the file that MARKETLAKE_SCANNERS names; edit that."
+    return f"{head}\nwith\n\n{ctes}\n\nselect * from signals\n"
 
 
 def model_yml(rule: Rule, contract: list[dict[str, Any]]) -> str:
@@ -162,7 +163,8 @@ def _bars(asked: list[tuple[RuleColumn, int]]) -> str:
     )
     return (
         f"    select\n        as_of_ts,\n        instrument_id,\n{columns}\n        max(known_at) as known_at\n"
-        f"    from {{{{ scan('bars_prior') }}}}\n    where sessions_ago <= {max(ago for _, ago in wanted)}\n    group by as_of_ts, instrument_id"
+        f"    from {{{{ scan('bars_prior') }}}}\n    where sessions_ago <= {max(ago for _, ago in wanted)}\n"
+        "    group by as_of_ts, instrument_id"
     )
 
 

@@ -1,0 +1,157 @@
+"""Scanning as of any moment: the published release, and the minutes of the moment's session.
+
+Lives here: `scan_as_of`, and keeping what it found (`record`).
+Does not live here: the SQL and its runner (`scanners/`), batches of a feed (`scan.py`), printing (`scan_commands.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from pipelines.live.scan import LiveScanError
+from pipelines.market.calendar import Session, calendar
+from pipelines.market.tables import TABLES
+from pipelines.scanners.inputs import read_inputs
+from pipelines.scanners.registry import CompiledScanners
+from pipelines.scanners.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult
+from pipelines.scanners.universes import Universes
+from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.publish import append_new
+from pipelines.storage.releases import Release, latest_release
+
+#: Longest stretch without a session, with room to spare.
+_DAYS_BACK = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a moment looks at: the session that had opened last, the one that had closed last, the release, and the inputs.
+
+    is_live: whether the minutes of the opened session are a feed's and not yet a release's.
+    """
+
+    moment: datetime
+    opened: Session
+    closed: Session
+    release: Release
+    inputs: ScanInputs
+    is_live: bool
+
+
+def look(
+    lake: Lake,
+    exchange: str,
+    moment: datetime,
+    compiled: CompiledScanners,
+    universes: Universes | None = None,
+    *,
+    raw: bool = False,
+) -> Sight:
+    """Gather what may be seen as of `moment` (aware). raw: indicators and volume profiles are worked out from the bars again.
+
+    Raises LiveScanError when nothing is released or known of that day, NoSessionError before the first session.
+    """
+    release = latest_release(lake)
+    if release is None or not release.versions(exchange):
+        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+    opened, closed = sessions_at(exchange, moment)
+    versions = release.versions(exchange)
+    last = opened.session_date
+    inputs = read_inputs(lake, exchange, versions, closed.session_date, last, universes=universes)
+    is_live = inputs.bars_1m.is_empty()
+    if is_live:
+        journal = TABLES["bars_1m_live"]
+        inputs = replace(inputs, bars_1m=LakeTable(lake.table_uri(exchange, journal.name), journal).read(partitions=[last]))
+        is_live = not inputs.bars_1m.is_empty()
+    days = inputs.bars_daily.get_column("session_date")
+    if inputs.bars_1m.is_empty() and not days.is_in([closed.session_date]).any():
+        newest = f"ends with {release.sessions[exchange][1]}" if release.sessions.get(exchange) else "holds no session"
+        raise LiveScanError(
+            f"nothing is known of {exchange} on {last}: release {release.release_id} {newest}; ingest newer bars, or name a moment "
+            "with --at"
+        )
+    if raw:
+        inputs = _from_bars(lake, exchange, versions, compiled, inputs, last)
+    return Sight(moment, opened, closed, release, inputs, is_live)
+
+
+def scan_as_of(
+    sight: Sight,
+    compiled: CompiledScanners,
+    scanners: Sequence[str] = (),
+    parameters: Mapping[str, Mapping[str, object]] | None = None,
+    universes: Sequence[str | None] = (None,),
+) -> list[ScanResult]:
+    """Scan what is in sight, once per universe (None: each scanner's own), with the named scanners (all when none is named).
+
+    Signals have the ids of the nightly rows of the same moment. Raises UnknownScannerError, ValueError for a parameter.
+    """
+    mode = mode_of(sight)
+    with ScanEngine(compiled, sight.inputs) as engine:
+        return [engine.run(sight.moment, scanners, parameters, mode, universe) for universe in universes]
+
+
+def mode_of(sight: Sight) -> str:
+    """`live` while a session's minutes come from a feed, `history` once they are released."""
+    return "live" if sight.is_live else "history"
+
+
+def record(lake: Lake, exchange: str, sight: Sight, found: ScanResult) -> str:
+    """Keep signals in `signals_live` and coverage in `scanner_runs`, each once however often it is asked. Returns the run key."""
+    asked = json.dumps([exchange, sight.moment.isoformat(), sight.release.release_id, sorted(found.runs["scanner_name"])])
+    key = f"{exchange}-scan-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+    year = pl.col("session_date").dt.year().cast(pl.Int64)
+    signals = found.signals.with_columns(mode=pl.lit(mode_of(sight)), run_key=pl.lit(key), session_year=year)
+    for name, rows in {"signals_live": signals, "scanner_runs": found.runs}.items():
+        schema = TABLES[name]
+        full = rows.with_columns(pl.lit(None).alias(column) for column in schema.names if column not in rows.columns)
+        typed = full.select(schema.names).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
+        append_new(lake, exchange, schema, typed, {"run_key": key})
+    return key
+
+
+def sessions_at(exchange: str, moment: datetime) -> tuple[Session, Session]:
+    """The session that had opened last by the moment (aware), and the one that had closed last: the same outside a session.
+
+    Raises NoSessionError before the calendar's first close.
+    """
+    venue = calendar(exchange).exchange
+    day = moment.astimezone(venue.zone).date()
+    near = calendar(exchange).between(max(day - _DAYS_BACK, venue.calendar_start), min(day, venue.calendar_end))
+    opened = [s for s in near if s.opens_at <= moment]
+    closed = [s for s in opened if s.closes_at <= moment]
+    if not closed:
+        known = f"sessions are known from {venue.calendar_start} to {venue.calendar_end}"
+        raise NoSessionError(f"no session of {exchange} had closed by {moment.astimezone(venue.zone):%Y-%m-%d %H:%M}; {known}")
+    return opened[-1], closed[-1]
+
+
+def _from_bars(
+    lake: Lake, exchange: str, versions: Mapping[str, int], compiled: CompiledScanners, inputs: ScanInputs, last: date
+) -> ScanInputs:
+    """The same inputs without anything that a build has worked out."""
+    from pipelines.scanners.from_bars import daily_indicators
+
+    def read(name: str, days: list[date] | None = None) -> pl.DataFrame:
+        if name not in versions:
+            return empty_frame(TABLES[name])
+        return LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(versions[name], days)
+
+    daily = read("bars_daily").filter(pl.col("session_date") <= last)
+    recent = [s.session_date for s in calendar(exchange).between(last - timedelta(days=62), last - timedelta(days=1))]
+    minutes = pl.concat([read("bars_1m", list(recent)), inputs.bars_1m], how="diagonal_relaxed")
+    indicators = daily_indicators(compiled, calendar(exchange).frame(), daily, inputs.corporate_actions)
+    since = inputs.sessions.get_column("session_date").min()
+    return replace(
+        inputs,
+        bars_1m=minutes,
+        indicators_daily=indicators.filter(pl.col("session_date") >= since),
+        intraday_curves=pl.DataFrame(),
+    )

@@ -1,0 +1,96 @@
+"""What `marketlake scan` does between reading its arguments and printing: look, rank, scan, and tell it as plain values.
+
+Lives here: `Asked` and `run_scan`.
+Does not live here: arguments and printing (`scan_commands.py`), scanning (`live/as_of.py`), the shortlist (`live/shortlist.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.live.as_of import Sight, look, mode_of, record, scan_as_of, sessions_at
+from pipelines.live.scan import LiveScanError
+from pipelines.live.shortlist import shortlist
+from pipelines.market.exchanges import exchange as venue_of
+from pipelines.scanners.project import manifest_path
+from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.runner import ScanResult
+from pipelines.scanners.universes import WATCHLIST, Universes
+from pipelines.settings import Settings
+from pipelines.storage.location import Lake
+from pipelines.storage.releases import latest_release
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a scan is to look at. universe: None for each scanner's own; universes: what there is to choose from."""
+
+    exchange: str
+    moment: datetime
+    scanners: tuple[str, ...]
+    parameters: Mapping[str, Mapping[str, object]]
+    universe: str | None
+    universes: Universes
+    raw: bool = False
+
+
+def run_scan(
+    settings: Settings, asked: Asked, *, top: int | None = None, save: Path | None = None, keep: bool = False
+) -> dict[str, Any]:
+    """Scan as asked. top: rank that many of the close before first, and in an open session scan these and everything.
+
+    Returns plain values: exchange, at, release_id, mode, note, shortlist (where asked for), scans (universe, runs, signals) and
+    recorded (run key). save: a CSV of the shortlist. keep: write to the lake. Raises what `look` and `scan_as_of` raise.
+    """
+    lake = Lake(settings.lake_root)
+    zone = venue_of(asked.exchange).zone
+    content: dict[str, Any] = {"exchange": asked.exchange, "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}"}
+    looks: list[str | None] = [asked.universe]
+    if top is not None:
+        opened, closed = sessions_at(asked.exchange, asked.moment)
+        in_session = opened != closed
+        release = latest_release(lake)
+        if release is None or not release.versions(asked.exchange):
+            raise LiveScanError(
+                f"nothing is released for {asked.exchange}: run `marketlake nightly --exchange {asked.exchange}` first"
+            )
+        ranked = shortlist(lake, asked.exchange, release, closed, top)
+        if save is not None:
+            ranked.write_csv(save)
+        content |= {"release_id": release.release_id, "shortlist_of": str(closed.session_date), "shortlist": ranked.to_dicts()}
+        if not in_session:
+            return {**content, "scans": []}
+        asked = replace(asked, universes=asked.universes.with_watchlist(ranked.get_column("instrument_id").to_list()))
+        looks = [WATCHLIST, None]
+    compiled = load_scanners(manifest_path(settings.manifest_dir))
+    for name in (*asked.scanners, *asked.parameters):
+        compiled.scanner(name)
+    sight = look(lake, asked.exchange, asked.moment, compiled, asked.universes, raw=asked.raw)
+    found = scan_as_of(sight, compiled, asked.scanners, asked.parameters, looks)
+    content |= {"release_id": sight.release.release_id, "mode": mode_of(sight), "note": _note(asked, sight)}
+    content["scans"] = [_told(name, result) for name, result in zip(looks, found, strict=True)]
+    if keep:
+        content["recorded"] = record(lake, asked.exchange, sight, found[-1])
+    return content
+
+
+def _note(asked: Asked, sight: Sight) -> str:
+    """What a reader should know who asked for a moment outside a session."""
+    if asked.moment < sight.opened.closes_at:
+        return ""
+    close = sight.opened.closes_at.astimezone(venue_of(asked.exchange).zone)
+    return "" if asked.moment == sight.opened.closes_at else f"outside a session: looked from the close of {close:%Y-%m-%d %H:%M}"
+
+
+def _told(universe: str | None, found: ScanResult) -> dict[str, Any]:
+    return {"universe": universe or "each scanner's own", "runs": _plain(found.runs), "signals": _plain(found.signals)}
+
+
+def _plain(rows: pl.DataFrame) -> Sequence[dict[str, Any]]:
+    return rows.sort("scanner_name").to_dicts()
