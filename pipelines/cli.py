@@ -309,8 +309,8 @@ def main() -> None:
     from pydantic import ValidationError
 
     from pipelines.indicators.chosen.file import IndicatorFileError
+    from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
-    from pipelines.scanners.universes import UniverseError
 
     try:
         app()

@@ -24,6 +24,10 @@ class UnknownScannerError(ValueError):
     """No scanner, or no parameter of it, has this name; the message lists the known ones."""
 
 
+class UniverseError(ValueError):
+    """A list of symbols cannot be used, or no universe has this name; the message says where and what to do."""
+
+
 class ManifestError(ValueError):
     """The manifest cannot be used: absent, not compiled, or a scanner's declaration is incomplete."""
 

@@ -22,7 +22,21 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.scanners.registry import UniverseError
 from pipelines.settings import Settings
+
+__all__ = [
+    "ALL",
+    "LIQUID",
+    "MEMBERS",
+    "RULES",
+    "WATCHLIST",
+    "UniverseError",
+    "Universes",
+    "configured_universes",
+    "read_universes",
+    "read_watchlist",
+]
 
 ALL, LIQUID, WATCHLIST = "all", "liquid", "watchlist"
 #: Columns of `lake.universe_members`: a symbol (or instrument_id) belongs from one session to another, both included.
@@ -37,10 +51,6 @@ MEMBERS = {
 RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
-
-
-class UniverseError(ValueError):
-    """A list of symbols cannot be used, or no universe has this name; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
