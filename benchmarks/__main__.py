@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import build, kernels, parquet
+from benchmarks import build, ingest, kernels, parquet
 from benchmarks.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -25,8 +25,11 @@ def main() -> None:
     parser.add_argument(
         "--full", action="store_true", help="build all 67,500,000 one-minute rows, not a twentieth (needs 15 GB of disk)"
     )
-    parser.add_argument("--only", choices=("kernels", "parquet", "build"), action="append", help="one question (may be repeated)")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--only", choices=("kernels", "parquet", "ingest", "build"), action="append", help="one question (may be repeated)"
+    )
+    parser.add_argument("--small", action="store_true", help="a small part of the question ingest, to try it")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md; with --only just these tables of it")
     parser.add_argument("--date", help="date of the run, for the page")
     parser.add_argument("--remark", default="", help="what else the machine was doing, for the page")
     asked = parser.parse_args()
@@ -35,18 +38,28 @@ def main() -> None:
     questions: dict[str, Callable[[], Table]] = {
         "kernels": kernels.run,
         "parquet": parquet.run,
+        "ingest": partial(ingest.run, small=asked.small),
         "build": partial(build.run, full=asked.full),
     }
-    written = []
+    written: dict[str, str] = {}
     for name, question in questions.items():
         if asked.only and name not in asked.only:
             continue
         text = question().markdown()
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-        written.append(text)
-    if asked.write:
-        PAGE.write_text("\n".join([_head(asked.date, asked.remark), *written]), encoding="utf-8")
+        written[text.split("\n", 1)[0]] = text
+    if asked.write and asked.only:
+        PAGE.write_text(_replaced(PAGE.read_text(encoding="utf-8"), written), encoding="utf-8")
+    elif asked.write:
+        PAGE.write_text("\n".join([_head(asked.date, asked.remark), *written.values()]), encoding="utf-8")
+
+
+def _replaced(page: str, written: dict[str, str]) -> str:
+    """The page with some of its tables anew; one that it does not have yet comes last."""
+    head, *tables = page.rstrip("\n").split("\n## ")
+    kept = {f"## {table}".split("\n", 1)[0]: f"## {table}".rstrip("\n") + "\n" for table in tables}
+    return "\n".join([head.rstrip("\n") + "\n", *(kept | written).values()])
 
 
 def _head(date: str, remark: str) -> str:
