@@ -37,8 +37,8 @@ from pipelines.storage.releases import latest_release
 DERIVED: dict[str, tuple[TableSchema, str]] = {
     **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
     "intraday_curves": (TABLES["intraday_curves"], "indicators.intraday_curves"),
-    **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "data_quality_metrics")},
-    **{name: (TABLES[name], f"marts.{name}") for name in ("price_flags", "minute_reconciliation")},
+    **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "market_regime", "confluence")},
+    **{name: (TABLES[name], f"marts.{name}") for name in ("data_quality_metrics", "price_flags", "minute_reconciliation")},
 }
 
 

@@ -119,6 +119,13 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
         "coverage_pct": [_within(0, 100)],
         "status": [{"accepted_values": {"arguments": {"values": ["complete", "partial", "withheld"]}}}],
     },
+    "market_regime": {
+        "regime": [{"accepted_values": {"arguments": {"values": ["trend", "range", "volatile"]}}}],
+    },
+    "confluence": {
+        "signal_type": [{"accepted_values": {"arguments": {"values": ["BUY", "SELL"]}}}],
+        "combined_score": [_within(0, 1)],
+    },
     "price_flags": {
         "flag": [{"accepted_values": {"arguments": {"values": ["unrecorded_split", "split_without_jump", "frozen_price"]}}}],
     },

@@ -43,7 +43,8 @@ HEADER = "symbol,date,open,high,low,close,volume"
 #: What a home publishes for people; `known_at` and releases are told apart by the tests that need them.
 DERIVED = (
     *INDICATOR_TABLES,
-    *("scanner_signals", "scanner_runs", "data_quality_metrics", "price_flags", "minute_reconciliation"),
+    *("scanner_signals", "scanner_runs", "market_regime", "confluence"),
+    *("data_quality_metrics", "price_flags", "minute_reconciliation"),
     *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var"),
 )
 INGESTED = tuple(

@@ -33,6 +33,8 @@ TABLES: dict[str, TableSchema] = {
         scanning.SCANNER_SIGNALS,
         scanning.SIGNALS_LIVE,
         scanning.SCANNER_RUNS,
+        scanning.MARKET_REGIME,
+        scanning.CONFLUENCE,
         research.BACKTEST_RUNS,
         research.BACKTEST_TRADES,
         research.BACKTEST_EQUITY,

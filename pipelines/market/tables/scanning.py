@@ -80,4 +80,62 @@ SCANNER_RUNS = TableSchema(
     sort_by=("session_date", "scanner_name", "as_of_ts", "mode"),
 )
 
-__all__ = ["DATE", "SCANNER_RUNS", "SCANNER_SIGNALS", "SIGNALS_LIVE"]
+MARKET_REGIME = TableSchema(
+    name="market_regime",
+    description="What kind of market each instrument is in as of each session's close: trend, range or volatile.",
+    key=("exchange", "instrument_id", "session_date"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SESSION_DATE,
+        SYMBOL,
+        Column("regime", TEXT, "volatile, trend or range; NULL while it cannot be told.", nullable=True),
+        Column("direction", WHOLE, "Side of the directional lines: 1 up, -1 down, 0 neither.", nullable=True),
+        Column("adx_14", REAL, "Strength of the trend, ADX 14.", unit="points", nullable=True),
+        Column("adx_14_before", REAL, "The same five sessions before.", unit="points", nullable=True),
+        Column("atr_pct", REAL, "ATR 14 over the close.", unit="percent", nullable=True),
+        Column("atr_pct_high", REAL, "90th percentile of it over 252 regular sessions before.", unit="percent", nullable=True),
+        Column("atr_sessions", WHOLE, "How many of those had an ATR; 126 are needed.", unit="count"),
+        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the rows it stands on.", unit="UTC"),
+        SESSION_YEAR,
+    ),
+    partition_by="session_year",
+    sort_by=("instrument_id", "session_date"),
+)
+
+CONFLUENCE = TableSchema(
+    name="confluence",
+    description="Signals of one instrument, moment and side put together: who agrees, who disagrees, in which regime.",
+    key=("exchange", "instrument_id", "as_of_ts", "signal_type"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SESSION_DATE,
+        Column("as_of_ts", UTC_TIMESTAMP, "Moment of decision that the signals share.", unit="UTC"),
+        Column("signal_type", TEXT, "The side: BUY or SELL."),
+        SYMBOL,
+        Column("agreeing", WHOLE, "Scanners with a signal of this side.", unit="count"),
+        Column("agreeing_scanners", TEXT, "Their names, in order, separated by comma and space."),
+        Column("agreeing_families", WHOLE, "Families they belong to.", unit="count"),
+        Column("disagreeing", WHOLE, "Scanners with a signal of the other side.", unit="count"),
+        Column("disagreeing_scanners", TEXT, "Their names; NULL when there are none.", nullable=True),
+        Column("regime", TEXT, "Regime of the last closed session: volatile, trend, range or NULL.", nullable=True),
+        Column("regime_direction", WHOLE, "Side of the directional lines then: 1, -1 or 0.", nullable=True),
+        Column("mean_score", REAL, "Mean confidence_score of those that agree.", unit="ratio"),
+        Column("breadth_score", REAL, "(agreeing_families - 1) / 2, at most 1.", unit="ratio"),
+        Column("regime_score", REAL, "1 a trend of this side, 0 against a trend or volatile, else 0.5.", unit="ratio"),
+        Column("opposition", REAL, "disagreeing / (agreeing + disagreeing).", unit="ratio"),
+        Column(
+            "combined_score",
+            REAL,
+            "(0.5 mean_score + 0.3 breadth_score + 0.2 regime_score) * (1 - opposition): a rank, not a probability.",
+            unit="ratio",
+        ),
+        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the signals on both sides and of the regime.", unit="UTC"),
+        SESSION_YEAR,
+    ),
+    partition_by="session_year",
+    sort_by=("session_date", "instrument_id", "as_of_ts", "signal_type"),
+)
+
+__all__ = ["CONFLUENCE", "DATE", "MARKET_REGIME", "SCANNER_RUNS", "SCANNER_SIGNALS", "SIGNALS_LIVE"]

@@ -104,6 +104,8 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "risk_report",
                 "scanner_signals",
                 "scanner_runs",
+                "market_regime",
+                "confluence",
                 "data_quality_metrics",
                 "price_flags",
                 "minute_reconciliation",

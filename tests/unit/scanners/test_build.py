@@ -14,10 +14,8 @@ Build = Any  # the fixture's record, in conftest.py
 
 MADE = {
     **{f"indicators.{name}": table for name, table in INDICATOR_TABLES.items()},
-    **{
-        f"marts.{name}": TABLES[name]
-        for name in ("scanner_signals", "scanner_runs", "data_quality_metrics", "price_flags", "minute_reconciliation")
-    },
+    **{f"marts.{name}": TABLES[name] for name in ("scanner_signals", "scanner_runs", "market_regime", "confluence")},
+    **{f"marts.{name}": TABLES[name] for name in ("data_quality_metrics", "price_flags", "minute_reconciliation")},
 }
 
 
