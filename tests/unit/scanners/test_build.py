@@ -47,7 +47,7 @@ def test_stop_and_target_stand_at_two_and_three_atrs_of_the_day_before(build: Bu
 
 
 def test_every_close_of_the_window_is_a_scan(build: Build) -> None:
-    runs = build.rows("from marts.scanner_runs order by as_of_ts")
+    runs = build.rows("from marts.scanner_runs where scanner_name = 'breakout_20d' order by as_of_ts")
 
     assert runs["as_of_ts"].to_list() == [session.closes_at for session in build.sessions]
     assert runs["universe_size"][0] == 0

@@ -13,6 +13,9 @@ from pipelines.scanners.runner import NoSessionError, ScanEngine, run_scanners
 
 Build = Any  # the fixture's record, in conftest.py
 
+#: The scanner that the small lake is made for; what the engine does with it, it does with any.
+BREAKOUT = ["breakout_20d"]
+
 
 @pytest.fixture
 def engine(build: Build, compiled: CompiledScanners) -> Iterator[ScanEngine]:
@@ -21,7 +24,7 @@ def engine(build: Build, compiled: CompiledScanners) -> Iterator[ScanEngine]:
 
 
 def test_the_last_close_gives_one_buy_and_one_sell(build: Build, engine: ScanEngine) -> None:
-    signals = engine.run(build.sessions[-1].closes_at).signals
+    signals = engine.run(build.sessions[-1].closes_at, BREAKOUT).signals
 
     found = {row["symbol"]: row["signal_type"] for row in signals.iter_rows(named=True)}
     assert found == {"RISE": "BUY", "FALL": "SELL"}
@@ -39,7 +42,7 @@ def test_at_a_close_live_rows_equal_nightly_rows_on_all_columns(build: Build, en
 
 
 def test_a_young_listing_counts_in_the_universe_but_not_as_scanned(build: Build, engine: ScanEngine) -> None:
-    runs = engine.run(build.sessions[-1].closes_at).runs.row(0, named=True)
+    runs = engine.run(build.sessions[-1].closes_at, BREAKOUT).runs.row(0, named=True)
 
     assert (runs["universe_size"], runs["instruments_scanned"], runs["signals"]) == (6, 5, 2)
     assert runs["coverage_pct"] == pytest.approx(500 / 6)
@@ -49,8 +52,8 @@ def test_during_the_session_the_breakout_shows_in_the_minute_it_closes(build: Bu
     opens = build.sessions[-1].opens_at
     eleventh_closes = opens + timedelta(minutes=11)
 
-    assert engine.run(eleventh_closes - timedelta(seconds=1)).signals.is_empty()
-    signals = engine.run(eleventh_closes).signals
+    assert engine.run(eleventh_closes - timedelta(seconds=1), BREAKOUT).signals.is_empty()
+    signals = engine.run(eleventh_closes, BREAKOUT).signals
     assert signals["symbol"].to_list() == ["RISE"]
     assert signals["ts"].to_list() == [eleventh_closes]
     assert signals["known_at"].to_list() == [eleventh_closes]
@@ -70,9 +73,12 @@ def test_a_planted_future_changes_nothing(build: Build, compiled: CompiledScanne
     )
     earlier = daily.filter(pl.col("session_date") < session.session_date)
 
-    without = run_scanners(compiled, replace(build.inputs, bars_1m=known, bars_daily=earlier), moment)
+    without = run_scanners(compiled, replace(build.inputs, bars_1m=known, bars_daily=earlier), moment, BREAKOUT)
     planted = run_scanners(
-        compiled, replace(build.inputs, bars_1m=pl.concat([known, future]), bars_daily=pl.concat([earlier, later])), moment
+        compiled,
+        replace(build.inputs, bars_1m=pl.concat([known, future]), bars_daily=pl.concat([earlier, later])),
+        moment,
+        BREAKOUT,
     )
 
     assert planted.equals(without)
@@ -91,10 +97,10 @@ def test_minutes_may_arrive_one_by_one(build: Build, compiled: CompiledScanners)
 
 
 def test_a_split_of_today_is_no_breakout(build: Build, engine: ScanEngine) -> None:
-    assert "SPLIT" not in engine.run(build.sessions[-1].closes_at).signals["symbol"].to_list()
+    assert "SPLIT" not in engine.run(build.sessions[-1].closes_at, BREAKOUT).signals["symbol"].to_list()
 
     engine.replace("corporate_actions", pl.DataFrame())
-    signals = engine.run(build.sessions[-1].closes_at).signals
+    signals = engine.run(build.sessions[-1].closes_at, BREAKOUT).signals
     assert signals.filter(pl.col("symbol") == "SPLIT")["signal_type"].to_list() == ["SELL"]
 
 
@@ -105,15 +111,15 @@ def test_a_demerger_of_unknown_ratio_within_the_look_back_keeps_the_instrument_o
     )
     engine.append("corporate_actions", action)
 
-    result = engine.run(build.sessions[-1].closes_at)
+    result = engine.run(build.sessions[-1].closes_at, BREAKOUT)
     assert result.signals["symbol"].to_list() == ["FALL"]
     assert result.runs["instruments_scanned"].to_list() == [4]
 
 
 def test_parameters_change_the_rule_and_the_identity_of_signals(build: Build, engine: ScanEngine) -> None:
     moment = build.sessions[-1].closes_at
-    usual = engine.run(moment).signals
-    eager = engine.run(moment, parameters={"breakout_20d": {"volume_factor": 1.0}}).signals
+    usual = engine.run(moment, BREAKOUT).signals
+    eager = engine.run(moment, BREAKOUT, parameters={"breakout_20d": {"volume_factor": 1.0}}).signals
 
     assert "QUIET" in eager["symbol"].to_list()
     assert set(eager["signal_id"]).isdisjoint(usual["signal_id"])

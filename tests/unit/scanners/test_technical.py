@@ -1,0 +1,246 @@
+"""Crossings worked out apart from the SQL: over the bundled daily bars, session by session, and over series that tie and part."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pipelines.bundled import bundled_folder
+from pipelines.indicators.arrays import BarArrays, Rescales
+from pipelines.indicators.engine import compute
+from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.registry import CompiledScanners
+from pipelines.scanners.runner import ScanEngine, ScanInputs
+from pipelines.storage.delta import empty_frame
+
+SYMBOLS = ("aapl", "eem", "ibm", "qqq", "spy")
+FIRST, LAST = date(2012, 1, 1), date(2015, 12, 31)
+#: Seven new shares for one: the only split of these five in these years.
+SPLIT = ("XNYS:AAPL", date(2014, 6, 9), 7.0)
+
+Found = set[tuple[str, date, str]]
+
+
+@pytest.fixture(scope="module")
+def bars() -> pl.DataFrame:
+    """Bundled daily bars, one row an instrument and session, sorted; prices in dollars and, as `units`, the close as stored."""
+    frames = []
+    for symbol in SYMBOLS:
+        path = bundled_folder() / "lean" / "equity" / "usa" / "daily" / f"{symbol}.zip"
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(f"{symbol}.csv")
+        frame = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=["day", "open", "high", "low", "units", "volume"])
+        frames.append(frame.with_columns(symbol=pl.lit(symbol.upper())))
+    dollars = [(pl.col(name) / 10_000).alias(name) for name in ("open", "high", "low")]
+    return (
+        pl.concat(frames, how="vertical_relaxed")
+        .with_columns(
+            *dollars,
+            exchange=pl.lit("XNYS"),
+            instrument_id="XNYS:" + pl.col("symbol"),
+            session_date=pl.col("day").str.slice(0, 8).str.to_date("%Y%m%d"),
+            close=pl.col("units") / 10_000,
+            volume=pl.col("volume").cast(pl.Int64),
+        )
+        .filter(pl.col("session_date").is_between(FIRST, LAST))
+        .join(calendar("XNYS").frame().select("session_date", "closes_at", "kind"), on="session_date")
+        .with_columns(known_at=pl.col("closes_at"))
+        .sort("instrument_id", "session_date")
+    )
+
+
+@pytest.fixture(scope="module")
+def indicators(bars: pl.DataFrame) -> pl.DataFrame:
+    """Indicators of every bar, computed cold: what the scanners are given, and what the crossings below are worked out from."""
+    ends = bars.group_by("instrument_id", maintain_order=True).len()["len"].cum_sum().to_list()
+    split = bars.with_row_index().filter(pl.col("instrument_id") == SPLIT[0], pl.col("session_date") == SPLIT[1])["index"].item()
+    prices = {name: bars[name].to_numpy() for name in ("open", "high", "low", "close")}
+    volume, nothing = bars["volume"].cast(pl.Float64).to_numpy(), np.full(bars.height, np.nan)
+    session = bars["session_date"].to_physical().to_numpy()
+    arrays = BarArrays(np.array([0, *ends]), **prices, volume=volume, turnover=nothing, session=session)
+    columns = compute(arrays, rescales=Rescales.splits([split], [1 / SPLIT[2]])).columns
+    return bars.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()).with_columns(
+        bars_seen=pl.lit(1, dtype=pl.Int64)
+    )
+
+
+@pytest.fixture(scope="module")
+def found(compiled: CompiledScanners, bars: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
+    """Signals of the family at every close."""
+    listed = bars.group_by("exchange", "instrument_id", "symbol").agg(
+        valid_from=pl.col("session_date").min(), is_active=pl.lit(True)
+    )
+    action = pl.DataFrame([SPLIT], schema=["instrument_id", "ex_date", "ratio"], orient="row").with_columns(
+        exchange=pl.lit("XNYS"), action=pl.lit("split"), known_at=pl.lit(datetime(2014, 6, 1, tzinfo=UTC))
+    )
+    family = [name for name, scanner in compiled.scanners.items() if scanner.family == "technical"]
+    inputs = ScanInputs(calendar("XNYS").frame(), listed, bars, corporate_actions=action, indicators_daily=_as_stored(indicators))
+    with ScanEngine(compiled, inputs) as engine:
+        return engine.run_at([(moment, family) for moment in bars["closes_at"].unique().sort()]).signals
+
+
+def test_golden_and_death_crosses_are_those_of_whole_sums_of_closes(bars: pl.DataFrame, found: pl.DataFrame) -> None:
+    # Closes before the split count as they are, those after it sevenfold: whole numbers, and the sign is that of either basis.
+    after = (pl.col("instrument_id") == SPLIT[0]) & (pl.col("session_date") >= SPLIT[1])
+    closes = pl.col("units") * pl.when(after).then(int(SPLIT[2])).otherwise(1)
+    sums = {n: closes.rolling_sum(n).over("instrument_id").cast(pl.Int64) for n in (50, 200)}
+
+    expected = _crossed(bars, (4 * sums[50] - sums[200]).sign())
+    assert _of(found, "technical_golden_cross") == expected
+    assert len(expected) > 10
+
+
+def test_macd_crosses_where_the_histogram_changes_its_sign(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
+    expected = _crossed(indicators, _sign(pl.col("macd") - pl.col("macd_signal")))
+
+    assert _of(found, "technical_macd") == expected
+    assert len(expected) > 300
+
+
+def test_rsi_leaves_its_zones_upwards_from_below_30_and_downwards_from_above_70(
+    indicators: pl.DataFrame, found: pl.DataFrame
+) -> None:
+    out_of_30 = {hit for hit in _crossed(indicators, _sign(pl.col("rsi_14") - 30)) if hit[2] == "BUY"}
+    out_of_70 = {hit for hit in _crossed(indicators, _sign(pl.col("rsi_14") - 70)) if hit[2] == "SELL"}
+
+    assert _of(found, "technical_rsi") == out_of_30 | out_of_70
+    assert min(len(out_of_30), len(out_of_70)) > 10
+
+
+def test_the_supertrend_signals_where_its_direction_turns(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
+    expected = _crossed(indicators, pl.col("supertrend_direction_10"))
+
+    assert _of(found, "technical_supertrend") == expected
+    assert len(expected) > 100
+
+
+def test_a_trend_begins_where_a_strong_adx_has_risen_over_three_sessions(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
+    by_instrument = {"partition_by": "instrument_id"}
+    risen = pl.col("adx_14") - pl.col("adx_14").shift(3).over(**by_instrument)
+    side = _sign(pl.col("plus_di_14") - pl.col("minus_di_14"))
+    trend = pl.when((_sign(pl.col("adx_14") - 25) == 1) & (_sign(risen) == 1)).then(side).otherwise(0)
+    judged = pl.col("adx_14").shift(4).over(**by_instrument).is_not_null()
+    states = indicators.with_columns(trend=trend, judged=judged).with_columns(before=pl.col("trend").shift().over(**by_instrument))
+
+    begun = states.filter(pl.col("judged"), pl.col("trend") != 0, pl.col("trend") != pl.col("before"))
+    assert _of(found, "technical_adx") == _named(begun, pl.col("trend"))
+    assert begun.height > 50
+
+
+def test_a_squeeze_breaks_where_a_close_leaves_the_bands_soon_after_their_narrowest(
+    indicators: pl.DataFrame, found: pl.DataFrame
+) -> None:
+    expected: Found = set()
+    for instrument in indicators.partition_by("instrument_id"):
+        widths: list[float] = []  # of regular sessions before, oldest first
+        before = 0
+        for row in instrument.filter(pl.col("bb_middle_20").is_not_null()).iter_rows(named=True):
+            close, upper, lower = row["close"], row["bb_upper_20"], row["bb_lower_20"]
+            beyond = 1 if close > upper else -1 if close < lower else 0
+            year = widths[-120:]
+            if len(year) >= 100 and beyond not in (0, before) and min(year[-5:]) == min(year):
+                expected.add((row["instrument_id"], row["session_date"], "BUY" if beyond == 1 else "SELL"))
+            before = beyond
+            if row["kind"] == "regular":
+                widths.append(round((upper - lower) / row["bb_middle_20"], 7))
+
+    assert _of(found, "technical_bollinger") == expected
+    assert len(expected) > 20
+
+
+def test_the_split_itself_crosses_nothing(found: pl.DataFrame) -> None:
+    on_ex_date = found.filter(pl.col("instrument_id") == SPLIT[0], pl.col("session_date") == SPLIT[1])
+
+    assert on_ex_date.is_empty()
+
+
+@given(
+    steps=st.lists(st.lists(st.sampled_from([-1, 0, 0, 1]), min_size=8, max_size=8), min_size=4, max_size=12),
+    price=st.integers(1, 40_000_000),
+    seed=st.integers(0, 9),
+)
+@example(steps=[[1, 0, 1, 0, 0, 1, 0, -1], [-1, 0, -1, -1, 0, 0, -1, 0]], price=9_99_95, seed=0)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_means_that_tie_and_part_cross_only_when_they_part_on_the_other_side(
+    compiled: CompiledScanners, steps: Sequence[Sequence[int]], price: int, seed: int
+) -> None:
+    # A step is four times the sum of 50 closes less the sum of 200, in ten-thousandths: the smallest difference that there is.
+    random = np.random.default_rng(seed)
+    sessions = [s for s in calendar("XNYS").sessions if s.session_date >= date(2014, 3, 3)][: len(steps[0])]
+    rows = [
+        (f"XNYS:T{i}", session, *_means(price, step, random))
+        for i, series in enumerate(steps)
+        for session, step in zip(sessions, series, strict=True)
+    ]
+    with ScanEngine(compiled, _tied(rows)) as engine:
+        signals = engine.run_at([(session.closes_at, ["technical_golden_cross"]) for session in sessions]).signals
+
+    expected: Found = set()
+    for i, series in enumerate(steps):
+        stood = 0
+        for session, step in zip(sessions, series, strict=True):
+            if step * stood == -1:
+                expected.add((f"XNYS:T{i}", session.session_date, "BUY" if step == 1 else "SELL"))
+            stood = step or stood
+    assert _of(signals, "technical_golden_cross") == expected
+
+
+def _means(price: int, step: int, random: np.random.Generator) -> tuple[float, float]:
+    """Means of 50 and of 200 closes around `price` ten-thousandths, summed as floats in their own order."""
+    fast = price + random.integers(0, 100, 50)
+    slow = price + random.integers(0, 100, 200)
+    slow[-1] += 4 * fast.sum() - slow.sum() - step
+    return float(np.cumsum(fast / 10_000)[-1] / 50), float(np.cumsum(slow / 10_000)[-1] / 200)
+
+
+def _tied(rows: Sequence[tuple[str, Session, float, float]]) -> ScanInputs:
+    frame = pl.DataFrame(
+        [(name, s.session_date, s.closes_at, fast, slow) for name, s, fast, slow in rows],
+        schema=["instrument_id", "session_date", "known_at", "sma_50", "sma_200"],
+        orient="row",
+    ).with_columns(
+        *(pl.lit(100.0).alias(name) for name in ("open", "high", "low", "close")),
+        exchange=pl.lit("XNYS"),
+        symbol=pl.col("instrument_id").str.slice(5),
+        volume=pl.lit(100, dtype=pl.Int64),
+        bars_seen=pl.lit(300, dtype=pl.Int64),
+        atr_14=pl.lit(1.0),
+    )
+    listed = frame.group_by("exchange", "instrument_id", "symbol").agg(
+        valid_from=pl.col("session_date").min() - timedelta(days=1), is_active=pl.lit(True)
+    )
+    return ScanInputs(calendar("XNYS").frame(), listed, frame, indicators_daily=_as_stored(frame))
+
+
+def _as_stored(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of `indicators_daily`; those that the frame lacks are NULL."""
+    types = {name: kind for name, kind in empty_frame(INDICATORS_DAILY).schema.items() if name != "session_year"}
+    return frame.with_columns(pl.lit(None).alias(name) for name in types if name not in frame.columns).select(types).cast(types)  # type: ignore[arg-type]
+
+
+def _sign(difference: pl.Expr) -> pl.Expr:
+    """-1, 0 or 1; what only the rounding of floats tells apart is 0."""
+    return pl.when(difference.abs() < 5e-8).then(0.0).otherwise(difference.sign())
+
+
+def _crossed(frame: pl.DataFrame, sign: pl.Expr) -> Found:
+    """Where a sign is the opposite of the last one that was not 0."""
+    stood = pl.when(pl.col("sign") != 0).then("sign").forward_fill().shift().over("instrument_id")
+    signs = frame.with_columns(sign=sign.cast(pl.Int64)).with_columns(stood=stood)
+    return _named(signs.filter(pl.col("sign") * pl.col("stood") == -1), pl.col("sign"))
+
+
+def _named(rows: pl.DataFrame, side: pl.Expr) -> Found:
+    sides = rows.select("instrument_id", "session_date", pl.when(side == 1).then(pl.lit("BUY")).otherwise(pl.lit("SELL")))
+    return set(sides.rows())
+
+
+def _of(signals: pl.DataFrame, scanner: str) -> Found:
+    return set(signals.filter(pl.col("scanner_name") == scanner).select("instrument_id", "session_date", "signal_type").rows())
