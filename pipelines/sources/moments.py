@@ -55,7 +55,15 @@ def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None
     seconds east of UTC; null when not written, 0 for an epoch). An unreadable text has a null `wall`. Raises SourceError when day
     and month cannot be told apart.
     """
-    frame = pl.DataFrame({"text": text.str.strip_chars()})
+    written = pl.DataFrame({"text": text.str.strip_chars()})
+    # A file of many instruments writes each of its moments many times.
+    each = written["text"].unique(maintain_order=True)
+    parsed = _read_each(raw, each, date_order).with_columns(each)
+    return written.join(parsed, on="text", how="left", nulls_equal=True, maintain_order="left").drop("text")
+
+
+def _read_each(raw: RawFile, text: pl.Series, date_order: str | None) -> pl.DataFrame:
+    frame = pl.DataFrame({"text": text})
     dates = [_family(frame, pattern) for pattern in _FAMILIES if frame["text"].str.contains(pattern).any()]
     numeric = frame.select(pl.col("text").str.extract_groups(_NUMERIC)).unnest("text")
     if numeric["a"].is_not_null().any():
