@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from pipelines.indicators.profiles import SESSIONS
 from pipelines.indicators.registry import additions_fingerprint
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
@@ -36,10 +39,13 @@ from pipelines.storage.releases import latest_release
 #: Tables that dbt builds and the lake keeps, with the relation of the build database each comes from.
 DERIVED: dict[str, tuple[TableSchema, str]] = {
     **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
-    "intraday_curves": (TABLES["intraday_curves"], "indicators.intraday_curves"),
+    **{name: (TABLES[name], f"indicators.{name}") for name in ("intraday_curves", "intraday_profiles")},
     **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "market_regime", "confluence")},
     **{name: (TABLES[name], f"marts.{name}") for name in ("data_quality_metrics", "price_flags", "minute_reconciliation")},
 }
+
+
+_date_of = attrgetter("session_date")
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         inputs={name: TABLES[name] for name in INPUTS},
         derived={name: schema for name, (schema, _) in DERIVED.items()},
         derived_versions=versions or {},
-        reach={"intraday_curves": _looked_back_on(plan)},
+        reach={name: _looked_at(plan) for name in ("intraday_curves", "intraday_profiles")},
         frames={
             "sessions": calendar(exchange).frame(),
             "closing_auctions": closing_auctions(exchange),
@@ -81,12 +87,25 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     return plan
 
 
-def _looked_back_on(plan: BuildPlan) -> list[date]:
-    """Sessions whose curves scanners may read: those of the window and, for twenty regular ones, two months before it."""
-    touched = _touched_sessions(plan)
-    return (
-        [s.session_date for s in calendar(plan.exchange).between(touched[0] - timedelta(days=62), touched[-1])] if touched else []
-    )
+def _looked_at(plan: BuildPlan) -> list[date]:
+    """Sessions whose curves and profiles a build may read: its window's, and two months, for 20 regular ones, to either side."""
+    touched, around = _touched_sessions(plan), timedelta(days=62)
+    return [s.session_date for s in calendar(plan.exchange).between(touched[0] - around, touched[-1] + around)] if touched else []
+
+
+def _profiled(plan: BuildPlan) -> list[date]:
+    """Sessions whose profiles a build makes anew: those of changed minutes and the 20 regular ones after each."""
+    sessions = calendar(plan.exchange).sessions
+    due: set[date] = set()
+    for first, last in plan.minute.select("from_session", "changed_to").unique().iter_rows():
+        begin = bisect_left(sessions, first, key=_date_of)
+        end = bisect_right(sessions, last, key=_date_of)
+        regular = 0
+        while end < len(sessions) and regular < SESSIONS:
+            regular += sessions[end].kind == "regular"
+            end += 1
+        due.update(s.session_date for s in sessions[begin:end])
+    return sorted(due)
 
 
 def built_with() -> str:
@@ -112,6 +131,9 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
             # A curve follows from its own session's minutes alone.
             changed = plan.minute.with_columns(to_session="changed_to")
             outdated, days = _in_window(changed), _sessions(plan.exchange, changed)
+        elif name == "intraday_profiles":
+            days = _profiled(plan)
+            outdated = _of_sessions(days)
         elif name == "price_flags":
             outdated, days = _in_window(window), _sessions(plan.exchange, window)
         elif name == "minute_reconciliation":

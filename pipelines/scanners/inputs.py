@@ -20,7 +20,7 @@ from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 
-#: Scanners look back on 252 regular sessions of daily bars and on the intraday curves of 20.
+#: Scanners look back on 252 regular sessions of daily bars, profiles on the curves of 20.
 _DAYS_BACK = timedelta(days=400)
 _CURVE_DAYS_BACK = timedelta(days=62)
 
@@ -42,14 +42,18 @@ def read_inputs(
     universes = universes or configured_universes()
     days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - _DAYS_BACK, last))
     years = list(range((first - _DAYS_BACK).year, last.year + 1))
-    recent = [s.session_date for s in calendar(exchange).between(first - _CURVE_DAYS_BACK, last)]
 
     def read(schema: TableSchema, partitions: Sequence[PartitionValue] | None = None) -> pl.DataFrame:
         if schema.name not in versions:
             return empty_frame(schema)
         rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(versions[schema.name], partitions)
-        return rows.filter(pl.col("session_date") <= last) if partitions else rows
+        return rows if partitions is None else rows.filter(pl.col("session_date") <= last)
 
+    asked = [s.session_date for s in calendar(exchange).between(first, last)]
+    profiles = read(TABLES["intraday_profiles"], asked)
+    # Without its profile a session's is made of the curves before it.
+    curves_from = first if set(asked) <= set(profiles["session_date"]) else first - _CURVE_DAYS_BACK
+    curves = [s.session_date for s in calendar(exchange).between(curves_from, last) if s.session_date < last]
     return ScanInputs(
         sessions=days,
         instruments=read(TABLES["instruments"]),
@@ -57,7 +61,8 @@ def read_inputs(
         bars_1m=read(TABLES["bars_1m"], [last]) if minutes is None else minutes,
         corporate_actions=read(TABLES["corporate_actions"]),
         indicators_daily=read(INDICATOR_TABLES["indicators_daily"], years),
-        intraday_curves=read(TABLES["intraday_curves"], recent),
+        intraday_profiles=profiles,
+        intraday_curves=read(TABLES["intraday_curves"], curves),
         universe_members=universes.members,
         universe_rules=universes.rules,
     )

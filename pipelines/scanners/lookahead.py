@@ -86,7 +86,8 @@ def _future(inputs: ScanInputs, moment: datetime) -> dict[str, tuple[pl.DataFram
         "bars_1m": pl.col("ts") + _MINUTE > moment,
         "corporate_actions": pl.col("ex_date") > session,
         "indicators_daily": day > closed,
-        # Of the moment's own session a curve is made from the minutes.
+        # A profile is made the night before; a curve of the moment's own session of its minutes so far.
+        "intraday_profiles": day > session,
         "intraday_curves": day >= session,
     }
     tables = {entry.name: getattr(inputs, entry.name) for entry in fields(inputs)}

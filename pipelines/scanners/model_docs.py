@@ -51,9 +51,9 @@ def model_docs() -> Iterator[ModelDoc]:
         # What this installation adds is not written into files that ship with the code.
         columns = tuple(c for c in table.names if c not in added_columns())
         yield ModelDoc("indicators", name, table, columns, enforced=False, follows_lake=True)
-    # A Python model: dbt enforces contracts on SQL only.
-    curves = TABLES["intraday_curves"]
-    yield ModelDoc("indicators", curves.name, curves, tuple(curves.names), enforced=False)
+    # Python models: dbt enforces contracts on SQL only.
+    for name in ("intraday_curves", "intraday_profiles"):
+        yield ModelDoc("indicators", name, TABLES[name], tuple(TABLES[name].names), enforced=False)
     for name, extra in _MARTS.items():
         yield ModelDoc("marts", name, TABLES[name], tuple(TABLES[name].names), extra=extra)
 

@@ -30,7 +30,7 @@ from pipelines.storage.plan import INPUTS
 from pipelines.storage.relations import quoted, select_files
 
 #: Derived tables whose last built rows the models read.
-DERIVED = (*INDICATOR_TABLES, "intraday_curves", "scanner_signals", "scanner_runs")
+DERIVED = (*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")
 
 #: Beside a manifest: what it was made of.
 MADE_OF = "made_of"

@@ -16,16 +16,15 @@ import duckdb
 import polars as pl
 
 from pipelines.indicators.tables import INDICATORS_DAILY
-from pipelines.market.tables.bars import INTRADAY_CURVES
+from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.project import create_lake_schema, lake_schemas
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
 from pipelines.scanners.universes import MEMBERS, RULES
 
 #: Relations that a run is given instead of computing them: moments, parameters, and what a nightly build computes by kernels.
-_GIVEN = frozenset(
-    {"scan.moments", "scan.params", "scan.chosen_universes", "indicators.indicators_daily", "indicators.intraday_curves"}
-)
+_KERNELS = ("indicators_daily", "intraday_curves", "intraday_profiles")
+_GIVEN = frozenset({"scan.moments", "scan.params", "scan.chosen_universes", *(f"indicators.{name}" for name in _KERNELS)})
 _RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCANNER_RUNS}
 _UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
@@ -40,8 +39,8 @@ class ScanInputs:
     """What a scan may see, as frames with the columns of the lake tables of the same names (more columns do no harm).
 
     Give whole or cut history: sessions, daily bars and indicators a year and a half back (scanners look back 252 regular
-    sessions), minutes of the session, and for volume profiles the intraday curves of two months before, or their minutes. Rows
-    that lie after the moment are never read. All of one exchange.
+    sessions), minutes of the moment's session and its intraday profiles. Where there are no profiles they are made of the curves
+    of the sessions before, or of their minutes. Rows that lie after the moment are never read. All of one exchange.
     """
 
     sessions: pl.DataFrame
@@ -50,6 +49,7 @@ class ScanInputs:
     bars_1m: pl.DataFrame = field(default_factory=pl.DataFrame)
     corporate_actions: pl.DataFrame = field(default_factory=pl.DataFrame)
     indicators_daily: pl.DataFrame = field(default_factory=pl.DataFrame)
+    intraday_profiles: pl.DataFrame = field(default_factory=pl.DataFrame)
     intraday_curves: pl.DataFrame = field(default_factory=pl.DataFrame)
     universe_members: pl.DataFrame = field(default_factory=pl.DataFrame)
     universe_rules: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -138,14 +138,8 @@ class ScanEngine:
         self._connection.execute("delete from scan.chosen_universes")
         looked_at = [(scanner.name, universe or scanner.universe) for scanner in self._compiled.scanners.values()]
         self._connection.executemany("insert into scan.chosen_universes values (?, ?)", looked_at)
-        for model in self._compiled.needed(list(_RESULTS), _GIVEN):
-            schema = model.relation.split(".")[0]
-            kind = "table" if model.materialized == "table" else "view"
-            self._connection.execute(f"create schema if not exists {schema}")
-            if model.python:
-                self._decide(model.relation, model.python)
-                continue
-            self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
+        self._set_profiles()
+        self._make(list(_RESULTS))
         signals, runs = (self._read(relation, names) for relation in _RESULTS)
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
 
@@ -192,6 +186,35 @@ class ScanEngine:
         self._connection.execute("insert into lake.intraday_curves from given.intraday_curves where session_date < ?", [session])
         if today.height:
             self._insert_into("lake.intraday_curves", self._curves(today))
+
+    def _set_profiles(self) -> None:
+        """Profiles of the moments' sessions: those given, the others made of the curves of the sessions before."""
+        self._connection.execute("delete from lake.intraday_profiles")
+        self._connection.execute(
+            "insert into lake.intraday_profiles from given.intraday_profiles "
+            "where session_date in (select session_date from scan.moments)"
+        )
+        missing = self._connection.execute(
+            "select distinct session_date from scan.moments "
+            "where session_date not in (select session_date from lake.intraday_profiles)"
+        ).fetchall()
+        if missing and self._connection.execute("select count(*) from lake.intraday_curves").fetchall()[0][0]:
+            from pipelines.indicators.profiles import profiles_of  # numba
+
+            self._make(["staging.stg_sessions", "intermediate.int_intraday_curves_known", "intermediate.int_basis_spans"])
+            made = profiles_of(self._connection, [row[0] for row in missing])
+            self._insert_into("lake.intraday_profiles", made)
+
+    def _make(self, relations: list[str]) -> None:
+        """Carry out the compiled models behind these relations."""
+        for model in self._compiled.needed(relations, _GIVEN):
+            schema = model.relation.split(".")[0]
+            kind = "table" if model.materialized == "table" else "view"
+            self._connection.execute(f"create schema if not exists {schema}")
+            if model.python:
+                self._decide(model.relation, model.python)
+            else:
+                self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
 
     def _curves(self, minutes: pl.DataFrame) -> pl.DataFrame:
         from pipelines.indicators.curves import intraday_curves  # numba
@@ -254,8 +277,8 @@ def empty_run(compiled: CompiledScanners) -> None:
 
 
 def _place(table: str) -> str:
-    """Where an input lies: curves apart from those that a moment may see, since later ones must not be."""
-    return "given.intraday_curves" if table == "intraday_curves" else f"lake.{table}"
+    """Where an input lies: curves and profiles apart from those that a moment may see, since later ones must not be."""
+    return f"given.{table}" if table in {"intraday_curves", "intraday_profiles"} else f"lake.{table}"
 
 
 _OWN_SCHEMAS = (
@@ -267,11 +290,10 @@ _OWN_SCHEMAS = (
     "create table scan.params (scanner_name varchar, name varchar, value double, choice varchar)",
     "create schema given",
     "create table given.asked (moment timestamptz, forming varchar[], finished varchar[])",
-    "create table given.intraday_curves as from lake.intraday_curves limit 0",
+    *(f"create table given.{name} as from lake.{name} limit 0" for name in ("intraday_curves", "intraday_profiles")),
     # Nothing is built here, so what a build would have made of the window is empty.
     "create schema indicators",
-    "create view indicators.indicators_daily as select * from lake.indicators_daily limit 0",
-    "create view indicators.intraday_curves as select * from lake.intraday_curves limit 0",
+    *(f"create view indicators.{name} as select * from lake.{name} limit 0" for name in _KERNELS),
 )
 
 #: The session that is open at the moment, else the close before it; for scanners of finished sessions always the latter.
@@ -314,4 +336,5 @@ _REQUIRED: Mapping[str, set[str]] = {
     "intraday_curves": set(INTRADAY_CURVES.names),
     "universe_members": set(MEMBERS),
     "universe_rules": set(RULES),
+    "intraday_profiles": set(INTRADAY_PROFILES.names),
 }

@@ -89,7 +89,10 @@ def built(exchange: str, frames: dict[str, pl.DataFrame], folder: Path) -> Marke
             return connection.sql(f"from {relation}").pl()
 
         inputs = ScanInputs(
-            **given, indicators_daily=rows("indicators.indicators_daily"), intraday_curves=rows("indicators.intraday_curves")
+            **given,
+            indicators_daily=rows("indicators.indicators_daily"),
+            intraday_profiles=rows("indicators.intraday_profiles"),
+            intraday_curves=rows("indicators.intraday_curves"),
         )
         return Market(
             exchange,
@@ -116,6 +119,7 @@ def around(inputs: ScanInputs, moment: datetime) -> ScanInputs:
         bars_1m=within(inputs.bars_1m, 0, day),
         corporate_actions=inputs.corporate_actions,
         indicators_daily=within(inputs.indicators_daily, 400, end),
+        intraday_profiles=within(inputs.intraday_profiles, 0, end),
         intraday_curves=within(inputs.intraday_curves, 62, end),
     )
 

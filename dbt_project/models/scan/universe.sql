@@ -18,15 +18,9 @@ bars as (
 
 ),
 
-curves as (
+profiles as (
 
-    select * from {{ ref('int_intraday_curves_known') }}
-
-),
-
-sessions as (
-
-    select * from {{ ref('stg_sessions') }}
+    select * from {{ ref('int_intraday_profiles_known') }}
 
 ),
 
@@ -89,28 +83,6 @@ traded_lately as (
 
 ),
 
-minute_days as (
-
-    select
-        curves.instrument_id,
-        sessions.session_number
-    from curves
-    inner join sessions on curves.session_date = sessions.session_date and curves.exchange = sessions.exchange
-
-),
-
-with_minutes as (
-
-    select
-        moment_sessions.session_date,
-        minute_days.instrument_id
-    from moment_sessions
-    inner join minute_days
-        on minute_days.session_number between moment_sessions.session_number - 20 and moment_sessions.session_number - 1
-    group by all
-
-),
-
 listed as (
 
     select
@@ -121,7 +93,7 @@ listed as (
         asked.universe_name,
         instruments.instrument_id,
         instruments.symbol,
-        with_minutes.instrument_id is not null as has_minutes
+        profiles.instrument_id is not null as has_minutes
     from asked
     inner join instruments
         on
@@ -130,8 +102,8 @@ listed as (
             and instruments.is_active
     inner join traded_lately
         on asked.session_date = traded_lately.session_date and instruments.instrument_id = traded_lately.instrument_id
-    left join with_minutes
-        on asked.session_date = with_minutes.session_date and instruments.instrument_id = with_minutes.instrument_id
+    left join profiles
+        on asked.session_date = profiles.session_date and instruments.instrument_id = profiles.instrument_id
     left join members
         on
             asked.session_date = members.session_date

@@ -29,6 +29,7 @@ TABLES: dict[str, TableSchema] = {
         operations.superseded(scanning.SCANNER_SIGNALS),
         bars.BARS_1M_LIVE,
         bars.INTRADAY_CURVES,
+        bars.INTRADAY_PROFILES,
         reference.SESSIONS,
         scanning.SCANNER_SIGNALS,
         scanning.SIGNALS_LIVE,

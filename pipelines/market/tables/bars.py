@@ -125,3 +125,23 @@ INTRADAY_CURVES = TableSchema(
     partition_by="session_date",
     sort_by=("instrument_id",),
 )
+
+INTRADAY_PROFILES = TableSchema(
+    name="intraday_profiles",
+    description="What an instrument usually does by each minute of a session: the mean of the 20 regular sessions before it.",
+    key=("exchange", "instrument_id", "session_date"),
+    columns=(
+        EXCHANGE,
+        INSTRUMENT_ID,
+        SESSION_DATE,
+        Column("sessions", WHOLE, "Sessions, of the 20, with minutes of the instrument.", unit="count"),
+        Column("mean_volume", pa.list_(REAL), "Units traded by each minute, mean, in the session's basis.", unit="shares"),
+        Column("median_volume", pa.list_(REAL), "Units traded by each minute, median, in the session's basis.", unit="shares"),
+        Column(
+            "mean_range", pa.list_(REAL), "Highest minus lowest price by each minute, mean, in the session's basis.", unit="price"
+        ),
+        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the minutes and actions behind it.", unit="UTC"),
+    ),
+    partition_by="session_date",
+    sort_by=("instrument_id",),
+)

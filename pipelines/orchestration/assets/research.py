@@ -114,6 +114,7 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "indicator_state_daily",
                 "indicator_state_1m",
                 "intraday_curves",
+                "intraday_profiles",
                 "instruments",
                 "instrument_aliases",
                 "bars_1m_extended",

@@ -41,7 +41,7 @@ def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
     monkeypatch.setattr(project, "dbt_project_dir", lambda: copy)
 
     compiled = load_scanners(compile_project(tmp_path / "compiled"))
-    built = frozenset({"indicators.indicators_daily", "indicators.intraday_curves"})
+    built = frozenset(f"indicators.{name}" for name in ("indicators_daily", "intraday_curves", "intraday_profiles"))
 
     assert compiled.scanner("breakout_20d").moments == ("10:30",)
     with duckdb.connect() as connection:

@@ -22,7 +22,7 @@ def test_the_breakout_declares_moments_and_parameters(compiled: CompiledScanners
 
 
 def test_models_come_after_what_they_read(compiled: CompiledScanners) -> None:
-    built = frozenset({"indicators.indicators_daily", "indicators.intraday_curves"})
+    built = frozenset(f"indicators.{name}" for name in ("indicators_daily", "intraday_curves", "intraday_profiles"))
     order = [m.relation for m in compiled.needed(["marts.scanner_signals"], built)]
 
     assert order[-1] == "marts.scanner_signals"
