@@ -1,12 +1,13 @@
-"""What a scan looks at, read from pinned versions of the lake.
+"""What a scan looks at, and reading it from pinned versions of the lake.
 
-Lives here: `read_inputs`, as far back as scanners may look and no further.
+Lives here: `ScanInputs`, and `read_inputs`, as far back as scanners may look and no further.
 Does not live here: scanning (`runner.py`), which versions are pinned (`storage/releases.py`), live bars (`live/`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import polars as pl
@@ -15,7 +16,6 @@ from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
-from pipelines.scanners.runner import ScanInputs
 from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
@@ -23,6 +23,27 @@ from pipelines.storage.location import Lake
 #: Scanners look back on 252 regular sessions of daily bars, profiles on the curves of 20.
 _DAYS_BACK = timedelta(days=400)
 _CURVE_DAYS_BACK = timedelta(days=62)
+
+
+@dataclass(frozen=True)
+class ScanInputs:
+    """What a scan may see, as frames with the columns of the lake tables of the same names (more columns do no harm).
+
+    Give whole or cut history: sessions, daily bars and indicators a year and a half back (scanners look back 252 regular
+    sessions), minutes of the moment's session and its intraday profiles. Where there are no profiles they are made of the curves
+    of the sessions before, or of their minutes. Rows that lie after the moment are never read. All of one exchange.
+    """
+
+    sessions: pl.DataFrame
+    instruments: pl.DataFrame
+    bars_daily: pl.DataFrame
+    bars_1m: pl.DataFrame = field(default_factory=pl.DataFrame)
+    corporate_actions: pl.DataFrame = field(default_factory=pl.DataFrame)
+    indicators_daily: pl.DataFrame = field(default_factory=pl.DataFrame)
+    intraday_profiles: pl.DataFrame = field(default_factory=pl.DataFrame)
+    intraday_curves: pl.DataFrame = field(default_factory=pl.DataFrame)
+    universe_members: pl.DataFrame = field(default_factory=pl.DataFrame)
+    universe_rules: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def read_inputs(

@@ -222,7 +222,9 @@ def _tied(rows: Sequence[tuple[str, Session, float, float]]) -> ScanInputs:
 def _as_stored(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `indicators_daily`; those that the frame lacks are NULL."""
     types = {name: kind for name, kind in empty_frame(INDICATORS_DAILY).schema.items() if name != "session_year"}
-    return frame.with_columns(pl.lit(None).alias(name) for name in types if name not in frame.columns).select(list(types)).cast(types)  # type: ignore[arg-type]
+    return (
+        frame.with_columns(pl.lit(None).alias(name) for name in types if name not in frame.columns).select(list(types)).cast(types)
+    )  # type: ignore[arg-type]
 
 
 def _sign(difference: pl.Expr) -> pl.Expr:

@@ -1,0 +1,216 @@
+"""The in-memory database of a scan: its inputs, and what a nightly build would have prepared for the models.
+
+Lives here: `ScanDatabase`, which takes frames and moments and puts them where the compiled models look.
+Does not live here: the models and running them (`runner.py`), reading frames from the lake (`inputs.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+
+import duckdb
+import polars as pl
+
+from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
+from pipelines.scanners.inputs import ScanInputs
+from pipelines.scanners.project import create_lake_schema, lake_schemas
+from pipelines.scanners.registry import Scanner
+from pipelines.scanners.universes import MEMBERS, RULES
+
+_KERNELS = ("indicators_daily", "intraday_curves", "intraday_profiles")
+
+#: Relations that the database holds and no model has to make: moments, parameters, and what a nightly build computes by kernels.
+GIVEN = frozenset({"scan.moments", "scan.params", "scan.chosen_universes", *(f"indicators.{name}" for name in _KERNELS)})
+
+_UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
+_MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
+
+
+class NoSessionError(ValueError):
+    """The moment lies in no session of the calendar given."""
+
+
+class ScanDatabase:
+    """A database in memory with the relations of `GIVEN` and schema `lake`, as models expect them of a build.
+
+    Close `connection` when done.
+    """
+
+    def __init__(self, inputs: ScanInputs) -> None:
+        self.connection = duckdb.connect(":memory:")
+        create_lake_schema(self.connection)
+        for statement in _OWN_SCHEMAS:
+            self.connection.execute(statement)
+        for entry in fields(inputs):
+            self.replace(entry.name, getattr(inputs, entry.name))
+
+    def replace(self, table: str, rows: pl.DataFrame) -> None:
+        """Replace an input: minutes grow during a session, the rest stays. KeyError when it is no input.
+
+        ValueError when the frame lacks a column that may not be missing.
+        """
+        names = [entry.name for entry in fields(ScanInputs)]
+        if table not in names:
+            raise KeyError(f"{table} is no input of a scan; inputs are {', '.join(names)}")
+        self.connection.execute(f"delete from {_place(table)}")
+        if rows.width:
+            self._insert(table, rows)
+
+    def append(self, table: str, rows: pl.DataFrame) -> None:
+        """Add rows to an input, for example the minutes that have just closed."""
+        if rows.height:
+            self._insert(table, rows)
+
+    def set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> None:
+        """Look from these moments, each for its scanners. NoSessionError, or ValueError for a moment without a time zone."""
+        self.connection.execute("delete from scan.moments")
+        self.connection.execute("delete from given.asked")
+        for moment, scanners in asked:
+            if moment.tzinfo is None:
+                raise ValueError(f"moment {moment} has no time zone; give an aware one")
+            finished = [name for name in scanners if chosen[name].evaluates == "closed_daily"]
+            forming = [name for name in scanners if name not in finished]
+            self.connection.execute("insert into given.asked values (?, ?, ?)", [moment, forming, finished])
+        self.connection.execute(_MOMENTS)
+        first, last = self.connection.execute("select min(session_date), max(session_date) from scan.moments").fetchall()[0]
+        if last is None:
+            raise NoSessionError(f"no session had opened by {max(asked)[0].isoformat()}; check the moment and the calendar given")
+        self.connection.execute("delete from lake.window_daily")
+        # Of no instrument: the sessions are those to look back from, but nothing given is to be taken for outdated.
+        self.connection.execute("insert into lake.window_daily values ('', ?, ?, ?)", [first, last, last])
+        self._set_curves(max(asked)[0], last)
+
+    def _set_curves(self, moment: datetime, session: date) -> None:
+        """Curves of the moment's session from the minutes that had ended by then; of sessions before, from whatever was given."""
+        earlier = self.connection.sql(
+            f"select {_MINUTES} from lake.bars_1m as bars where session_date < ? and not exists "
+            "(select 1 from given.intraday_curves as curves where curves.session_date = bars.session_date)",
+            params=[session],
+        ).pl()
+        if earlier.height:
+            self._insert_into("given.intraday_curves", self._curves(earlier))
+        today = self.connection.sql(
+            f"select {_MINUTES} from lake.bars_1m where session_date = ? and ts + interval 1 minute <= ?", params=[session, moment]
+        ).pl()
+        self.connection.execute("delete from lake.intraday_curves")
+        self.connection.execute("insert into lake.intraday_curves from given.intraday_curves where session_date < ?", [session])
+        if today.height:
+            self._insert_into("lake.intraday_curves", self._curves(today))
+
+    def set_profiles(self, make: Callable[[list[str]], None]) -> None:
+        """Profiles of the moments' sessions: those given, the others made of the curves of the sessions before.
+
+        make: carries out the models behind some relations.
+        """
+        self.connection.execute("delete from lake.intraday_profiles")
+        self.connection.execute(
+            "insert into lake.intraday_profiles from given.intraday_profiles "
+            "where session_date in (select session_date from scan.moments)"
+        )
+        missing = self.connection.execute(
+            "select distinct session_date from scan.moments "
+            "where session_date not in (select session_date from lake.intraday_profiles)"
+        ).fetchall()
+        if missing and self.connection.execute("select count(*) from lake.intraday_curves").fetchall()[0][0]:
+            from pipelines.indicators.profiles import profiles_of  # numba
+
+            make(["staging.stg_sessions", "intermediate.int_intraday_curves_known", "intermediate.int_basis_spans"])
+            made = profiles_of(self.connection, [row[0] for row in missing])
+            self._insert_into("lake.intraday_profiles", made)
+
+    def set_parameters(self, rows: Sequence[tuple[str, str, float | None, str | None]]) -> None:
+        """Parameters as (scanner, name, number, word)."""
+        self.connection.execute("delete from scan.params")
+        if rows:
+            self.connection.executemany("insert into scan.params values (?, ?, ?, ?)", rows)
+
+    def set_universes(self, rows: Sequence[tuple[str, str]]) -> None:
+        """The universe of each scanner."""
+        self.connection.execute("delete from scan.chosen_universes")
+        self.connection.executemany("insert into scan.chosen_universes values (?, ?)", rows)
+
+    def _curves(self, minutes: pl.DataFrame) -> pl.DataFrame:
+        from pipelines.indicators.curves import intraday_curves  # numba
+
+        hours = self.connection.sql("select session_date, opens_at, closes_at from lake.sessions").pl()
+        return intraday_curves(minutes, hours)
+
+    def _insert(self, table: str, rows: pl.DataFrame) -> None:
+        known = list(_UNIVERSES[table]) if table in _UNIVERSES else lake_schemas()[table].names
+        names = [name for name in rows.columns if name in known]
+        missing = sorted(_REQUIRED[table] - set(names))
+        if missing:
+            raise ValueError(f"{table}: the frame lacks {', '.join(missing)}")
+        self._insert_into(_place(table), rows.select(names))
+
+    def _insert_into(self, relation: str, rows: pl.DataFrame) -> None:
+        self.connection.register("incoming", rows.to_arrow())
+        self.connection.execute(f"insert into {relation} by name select * from incoming")
+        self.connection.unregister("incoming")
+
+
+def _place(table: str) -> str:
+    """Where an input lies: curves and profiles apart from those that a moment may see, since later ones must not be."""
+    return f"given.{table}" if table in {"intraday_curves", "intraday_profiles"} else f"lake.{table}"
+
+
+_OWN_SCHEMAS = (
+    "create schema scan",
+    "create table scan.moments (as_of_ts timestamptz, exchange varchar, session_date date, session_number bigint, "
+    "regular_before bigint, kind varchar, opens_at timestamptz, closes_at timestamptz, minute_of_session bigint, "
+    "scanners varchar[])",
+    "create table scan.chosen_universes (scanner_name varchar, universe_name varchar)",
+    "create table scan.params (scanner_name varchar, name varchar, value double, choice varchar)",
+    "create schema given",
+    "create table given.asked (moment timestamptz, forming varchar[], finished varchar[])",
+    *(f"create table given.{name} as from lake.{name} limit 0" for name in ("intraday_curves", "intraday_profiles")),
+    # Nothing is built here, so what a build would have made of the window is empty.
+    "create schema indicators",
+    *(f"create view indicators.{name} as select * from lake.{name} limit 0" for name in _KERNELS),
+)
+
+#: The session that is open at the moment, else the close before it; for scanners of finished sessions always the latter.
+_MOMENTS = """
+insert into scan.moments
+with latest as (
+    select sessions.*, least(asked.moment, sessions.closes_at) as as_of_ts, asked.forming as scanners
+    from given.asked as asked asof inner join lake.sessions as sessions on asked.moment >= sessions.opens_at
+), closed as (
+    select sessions.*, sessions.closes_at as as_of_ts, asked.finished as scanners
+    from given.asked as asked asof inner join lake.sessions as sessions on asked.moment >= sessions.closes_at
+), either as (
+    select * from latest where len(scanners) > 0 union all select * from closed where len(scanners) > 0
+)
+select
+    as_of_ts, exchange, session_date, session_number, regular_before, kind, opens_at, closes_at,
+    date_diff('minute', opens_at, as_of_ts), list_sort(list_distinct(flatten(list(scanners))))
+from either
+group by all
+"""
+
+_BAR = {"exchange", "instrument_id", "session_date", "symbol", "open", "high", "low", "close", "volume", "known_at"}
+_REQUIRED: Mapping[str, set[str]] = {
+    "sessions": {
+        "exchange",
+        "session_date",
+        "session_number",
+        "opens_at",
+        "closes_at",
+        "bars_expected",
+        "kind",
+        "midnight_at",
+        "regular_before",
+    },
+    "instruments": {"exchange", "instrument_id", "symbol", "valid_from", "is_active"},
+    "bars_daily": _BAR,
+    "bars_1m": {*_BAR, "ts"},
+    "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
+    "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
+    "intraday_curves": set(INTRADAY_CURVES.names),
+    "universe_members": set(MEMBERS),
+    "universe_rules": set(RULES),
+    "intraday_profiles": set(INTRADAY_PROFILES.names),
+}
