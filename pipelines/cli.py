@@ -93,6 +93,8 @@ def ingest(
         for file in report.files:
             if file["status"] == "refused":
                 say(f"refused: {file['path']}: {file['reason']}")
+            elif file.get("reason"):
+                say(f"warning: {file['path']}: {file['reason']}")
         for name, reasons in report.refused.items():
             say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)

@@ -106,6 +106,10 @@ class ScanEngine:
         signals, runs = (self._read(relation, names) for relation in _RESULTS)
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
 
+    def query(self, sql: str) -> pl.DataFrame:
+        """Rows of a query on the scan's database as the last run left it: schemas lake, scan, scanners, marts."""
+        return self._connection.sql(sql).pl()
+
     def _left_out(self, names: Sequence[str]) -> frozenset[str]:
         """Empty relations in place of the scanners that are not asked for: marts are made of all of them."""
         relations = {scanner.relation for scanner in self._compiled.scanners.values() if scanner.name not in names}

@@ -1,0 +1,259 @@
+"""What does a scan cost: all scanners as of one moment, relative volume, five years of history, a look-up?
+
+Everything runs on generated bars of 500 instruments, in memory as a live session holds them; the look-up on a published catalogue's
+native table.
+
+Not here: building marts (`build`), reading them from the lake.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from benchmarks.tables import SEED, Table, interleaved, random_bars, ratio
+from pipelines.indicators.curves import intraday_curves
+from pipelines.indicators.engine import compute
+from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.inputs import ScanInputs
+from pipelines.scanners.project import compile_project
+from pipelines.scanners.registry import CompiledScanners, load_scanners
+from pipelines.scanners.runner import ScanEngine
+
+MIC = "XNSE"
+INSTRUMENTS, YEARS, MINUTES, ROUNDS = 500, 5, 375, 5
+LAST = date(2024, 12, 31)
+#: Regular sessions of minutes before the moment: what a profile is made of.
+PROFILED = 21
+
+
+def run(*, small: bool = False) -> Table:
+    """Figures of 500 instruments and five years; with `small` of a tenth of both."""
+    instruments, years = (INSTRUMENTS // 10, 1) if small else (INSTRUMENTS, YEARS)
+    days = [s for s in calendar(MIC).sessions if s.session_date <= LAST and s.kind == "regular"][-(years + 1) * 248 :]
+    with tempfile.TemporaryDirectory(prefix="marketlake-bench-") as folder:
+        compiled = load_scanners(compile_project(Path(folder) / "compiled"))
+        market = _Market(instruments, days)
+        rows = [
+            *_one_moment(compiled, market.profiled(compiled)),
+            *_relative_volume(compiled, market),
+            _history(compiled, market, years),
+            _look_up(market, Path(folder)),
+        ]
+    return Table(
+        "Scanners",
+        ("what", "measured", "ratio", "to beat"),
+        rows,
+        f"{len(compiled.scanners)} scanners, {instruments} instruments, daily bars of {len(days):,} sessions, one-minute bars of "
+        f"{PROFILED} sessions and the moment's own.",
+    )
+
+
+class _Market:
+    """Generated bars: daily with indicators, minutes of the last sessions, their curves."""
+
+    def __init__(self, instruments: int, days: list[Session]) -> None:
+        self.days = days
+        self.names = [f"{MIC}:S{i:04}" for i in range(instruments)]
+        self.sessions = calendar(MIC).frame().filter(pl.col("session_date") <= days[-1].session_date)
+        self.instruments = pl.DataFrame(
+            {
+                "exchange": MIC,
+                "instrument_id": self.names,
+                "symbol": [name.split(":")[1] for name in self.names],
+                "valid_from": days[0].session_date,
+                "tick_size": 0.05,
+                "lot_size": 1,
+                "is_active": True,
+            }
+        )
+        bars = random_bars(instruments, len(days))
+        keys = pl.DataFrame(
+            {
+                "exchange": MIC,
+                "instrument_id": np.repeat(self.names, len(days)),
+                "symbol": np.repeat([name.split(":")[1] for name in self.names], len(days)),
+                "session_date": [d.session_date for d in days] * instruments,
+                "known_at": [d.closes_at + timedelta(hours=3) for d in days] * instruments,
+            }
+        ).with_columns(session_year=pl.col("session_date").dt.year().cast(pl.Int64))
+        prices = {name: getattr(bars, name) for name in ("open", "high", "low", "close")}
+        self.daily = keys.with_columns(volume=pl.Series(bars.volume).cast(pl.Int64), **{k: pl.Series(v) for k, v in prices.items()})
+        made = compute(bars, intraday=False)
+        columns = {name: pl.Series(values, nan_to_null=True) for name, values in made.columns.items()}
+        self.indicators = keys.with_columns(bars_seen=pl.Series(made.bars_seen).cast(pl.Int64), **columns).select(
+            INDICATORS_DAILY.names
+        )
+        rng = np.random.default_rng(SEED)
+        self.minutes = [self._minutes(day, rng) for day in days[-PROFILED - 1 :]]
+        self.curves = pl.concat([intraday_curves(frame, self.sessions) for frame in self.minutes[:-1]])
+        self.profiles = pl.DataFrame()
+
+    def _minutes(self, day: Session, rng: np.random.Generator) -> pl.DataFrame:
+        size = len(self.names) * MINUTES
+        close = 100 + np.round(rng.normal(0, 1, size) * 20) / 20
+        starts = [day.opens_at + timedelta(minutes=i) for i in range(MINUTES)]
+        return pl.DataFrame(
+            {
+                "exchange": MIC,
+                "instrument_id": np.repeat(self.names, MINUTES),
+                "symbol": np.repeat([name.split(":")[1] for name in self.names], MINUTES),
+                "session_date": day.session_date,
+                "ts": starts * len(self.names),
+                "open": close,
+                "high": close + 0.05,
+                "low": close - 0.05,
+                "close": close,
+                "volume": rng.integers(0, 5_000, size),
+                "known_at": [ts + timedelta(minutes=1) for ts in starts] * len(self.names),
+            }
+        )
+
+    def moment(self) -> datetime:
+        """09:50 of the last session."""
+        return self.days[-1].opens_at + timedelta(minutes=35)
+
+    def profiled(self, compiled: CompiledScanners) -> _Market:
+        """With the profiles that the night before would have made."""
+        with ScanEngine(compiled, self.inputs(marts=True)) as engine:
+            engine.run(self.moment())
+            self.profiles = engine.query("from lake.intraday_profiles")
+        return self
+
+    def inputs(self, *, marts: bool, sessions_back: int = 290) -> ScanInputs:
+        """What a scan of the moment is given: profiles' curves as marts, or minutes from which they are made."""
+        first = self.days[-sessions_back].session_date if sessions_back < len(self.days) else self.days[0].session_date
+        recent = pl.col("session_date") >= first
+        return ScanInputs(
+            sessions=self.sessions.filter(recent),
+            instruments=self.instruments,
+            bars_daily=self.daily.filter(recent),
+            bars_1m=self.minutes[-1] if marts else pl.concat(self.minutes),
+            indicators_daily=self.indicators.filter(recent),
+            intraday_profiles=self.profiles if marts else pl.DataFrame(),
+            intraday_curves=self.curves if marts and self.profiles.is_empty() else pl.DataFrame(),
+        )
+
+
+def _one_moment(compiled: CompiledScanners, market: _Market) -> list[list[str]]:
+    moment = market.moment()
+    with ScanEngine(compiled, market.inputs(marts=True)) as engine:
+        signals = engine.run(moment).signals.height
+
+        def scan_inputs() -> None:
+            for table in ("bars_daily", "indicators_daily", "intraday_profiles", "bars_1m"):
+                engine.query(f"select min(columns(*)) from lake.{table}")
+
+        seconds = interleaved({"scan": lambda: engine.run(moment), "inputs": scan_inputs}, ROUNDS)
+    raw = _timed(lambda: _from_raw(compiled, market, moment))
+    scan = statistics.median(seconds["scan"])
+    return [
+        [f"all scanners at 09:50, from marts ({signals} signals)", f"{scan * 1e3:,.0f} ms", "", ""],
+        ["over one scan of their inputs", "", ratio(seconds["scan"], seconds["inputs"]), "≤ 5"],
+        ["the same from raw bars: indicators, curves and profiles made first", f"{raw:,.1f} s", f"{raw / scan:,.0f}", ""],
+    ]
+
+
+def _from_raw(compiled: CompiledScanners, market: _Market, moment: datetime) -> None:
+    bars = random_bars(len(market.names), len(market.days))
+    compute(bars, intraday=False)
+    with ScanEngine(compiled, market.inputs(marts=False)) as engine:
+        engine.run(moment)
+
+
+def _relative_volume(compiled: CompiledScanners, market: _Market) -> list[list[str]]:
+    """The yardstick of relative volume at one moment: a look-up in the profiles, or a sum over twenty sessions of minutes."""
+    with ScanEngine(compiled, market.inputs(marts=True)) as engine, duckdb.connect() as raw:
+        engine.run(market.moment())
+        raw.register("incoming", pl.concat(market.minutes).to_arrow())
+        raw.execute("set TimeZone = 'UTC'; create table bars_1m as from incoming")
+        opens = {day.session_date: day.opens_at for day in market.days[-PROFILED - 1 :]}
+        hours = pl.DataFrame({"session_date": list(opens), "opens_at": list(opens.values())})
+        raw.register("hours", hours.to_arrow())
+        seconds = interleaved(
+            {
+                "marts": lambda: engine.query("select instrument_id, mean_volume[35] from lake.intraday_profiles"),
+                "raw": lambda: raw.execute(_RAW_VOLUME, [market.days[-1].session_date]).fetchall(),
+            },
+            ROUNDS,
+        )
+    marts, bars = (statistics.median(seconds[name]) * 1e3 for name in ("marts", "raw"))
+    return [
+        [
+            "usual volume by 09:50: marts, raw bars",
+            f"{marts:.1f} ms, {bars:.0f} ms",
+            ratio(seconds["raw"], seconds["marts"]),
+            "≥ 30",
+        ]
+    ]
+
+
+_RAW_VOLUME = """
+with by_then as (
+    select instrument_id, session_date, sum(volume) as volume
+    from bars_1m inner join hours using (session_date)
+    where ts < opens_at + interval 35 minute and session_date < ?
+    group by instrument_id, session_date
+)
+select instrument_id, avg(volume) from by_then group by instrument_id
+"""
+
+
+def _history(compiled: CompiledScanners, market: _Market, years: int) -> list[str]:
+    closes = [day.closes_at for day in market.days[-years * 248 :]]
+    daily = [s.name for s in compiled.scanners.values() if "close" in s.moments]
+    with ScanEngine(compiled, market.inputs(marts=True, sessions_back=len(market.days))) as engine:
+        found: list[int] = []
+        taken = _timed(lambda: found.append(engine.run_at([(moment, daily) for moment in closes]).signals.height))
+    judged = len(daily) * len(closes) * len(market.names)
+    return [
+        f"{len(daily)} scanners over {len(closes):,} closes ({found[0]:,} signals)",
+        f"{taken:,.1f} s ({1e6 * taken / judged:.2f} µs a judgement)",
+        "",
+        "minutes",
+    ]
+
+
+def _look_up(market: _Market, folder: Path) -> list[str]:
+    with duckdb.connect(str(folder / "catalogue.duckdb")) as connection:
+        connection.register("incoming", market.indicators.to_arrow())
+        # As the published catalogue trims it.
+        connection.execute(
+            "create table indicators_daily_latest as from incoming qualify row_number() over "
+            "(partition by exchange, instrument_id order by session_date desc) <= 1 order by instrument_id, session_date"
+        )
+    with duckdb.connect(str(folder / "catalogue.duckdb"), read_only=True) as connection:
+        name = market.names[len(market.names) // 2]
+
+        def hundred(query: str, parameters: list[str]) -> Callable[[], None]:
+            def ask() -> None:
+                for _ in range(100):
+                    connection.execute(query, parameters).fetchall()
+
+            return ask
+
+        seconds = interleaved(
+            {
+                "look-up": hundred("select * from indicators_daily_latest where instrument_id = ?", [name]),
+                "nothing": hundred("select 1", []),
+            },
+            ROUNDS,
+        )
+    each = statistics.median(seconds["look-up"]) * 10
+    slower = ratio(seconds["look-up"], seconds["nothing"])
+    return ["latest indicators of one instrument, over SELECT 1", f"{each:.2f} ms", slower, "≤ 4"]
+
+
+def _timed(task: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    task()
+    return time.perf_counter() - begun
