@@ -1,6 +1,6 @@
 """Compile ahead what the first job would wait for: `python -m pipelines.warm`, run once after an installation.
 
-Lives here: calling every compiler once: numba for the backtest's step and the indicators, dbt for the models.
+Lives here: calling every compiler once: numba for the backtest's step, the track record and the indicators, dbt for the models.
 Does not live here: the kernels, the models, or where their compiled forms are kept.
 """
 
@@ -45,6 +45,17 @@ def warm_backtest() -> None:
     run_backtest(bars, signals, Strategy("warm", "warm", input_fingerprint="", code_version="", parameters={}))
 
 
+def warm_track_record() -> None:
+    """Compile the loops of the track record on one bar."""
+    import numpy as np
+
+    from pipelines.backtest.track.kernel import first_touch, not_overlapping
+
+    whole, real = np.zeros(1, np.int64), np.ones(1)
+    first_touch(whole, whole, whole, whole + 1, real, real, real, real, real, whole, real)
+    not_overlapping(whole, whole, whole)
+
+
 def warm_indicators() -> None:
     """Compile every indicator kernel for both output types."""
     from pipelines.indicators.warm import warm
@@ -73,6 +84,7 @@ def main() -> None:
     # backtests does not import them; both must look in the same place.
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("backtest kernel", warm_backtest),
+        ("track record", warm_track_record),
         ("indicator kernels", warm_indicators),
         ("dbt models", lambda: warm_models(settings)),
     )

@@ -150,13 +150,11 @@ def expected_best_sharpe(trials: int, trial_variance: float) -> float:
     return math.sqrt(trial_variance) * best
 
 
-def longest_losing_streak(pnl: Sequence[float]) -> int:
+def longest_losing_streak(pnl: Sequence[float] | np.ndarray) -> int:
     """Greatest number of losing trades in a row."""
-    longest = current = 0
-    for profit in pnl:
-        current = current + 1 if profit < 0 else 0
-        longest = max(longest, current)
-    return longest
+    losses = np.concatenate(([0], np.asarray(pnl, dtype=np.float64) < 0, [0]))
+    turns = np.flatnonzero(np.diff(losses))
+    return int((turns[1::2] - turns[::2]).max(initial=0))
 
 
 def _stationary_indices(size: int, mean_length: float, generator: np.random.Generator) -> np.ndarray:

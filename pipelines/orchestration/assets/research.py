@@ -1,26 +1,45 @@
-"""Stages `research` and `release`: backtest and risk report of a scanner, and the release that publishes everything.
+"""Stages `research` and `release`: backtest and risk report of a scanner, track record of all, the release that publishes it.
 
 Lives here: the last assets of an exchange's nightly road.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 
+from datetime import date
+
 import dagster as dg
+import polars as pl
 
 from pipelines.backtest.nightly import read_inputs, run_nightly, store_result
+from pipelines.backtest.track.performance import scanner_ids
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.assets.models import manifest_path
 from pipelines.orchestration.describe import link, picture, preview, schema_metadata
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.derive import current_plan, versions_of
+from pipelines.scanners.registry import load_scanners
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
 
+#: Figures of a scanner shown beside the materialisation.
+_SHOWN = [
+    "scanner_name",
+    "horizon",
+    "total_signals",
+    "win_rate",
+    "win_rate_low",
+    "win_rate_high",
+    "base_rate",
+    "avg_return",
+    "profit_factor",
+]
+
 
 def research_assets(mic: str) -> list[dg.AssetsDefinition]:
-    """Backtest, risk report and release of one exchange."""
-    return [_backtest(mic), _risk(mic), _release(mic)]
+    """Backtest, risk report, track record and release of one exchange."""
+    return [_backtest(mic), _risk(mic), _track_record(mic), _release(mic)]
 
 
 def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
@@ -95,6 +114,46 @@ def _risk(mic: str) -> dg.AssetsDefinition:
     return risk_report
 
 
+def _track_record(mic: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=table_key(mic, "scanner_performance"),
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions")],
+        group_name=RESEARCH,
+        kinds={"delta", "numba"},
+        description="What became of every signal (signal_outcomes) and what that makes of each scanner: win rate with its "
+        "intervals beside the base rate, by horizon, net of dated costs.",
+        metadata={"dagster/column_schema": schema_metadata(TABLES["scanner_performance"])},
+    )
+    def scanner_performance(
+        context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
+    ) -> dg.MaterializeResult[None]:
+        from pipelines.backtest.track.nightly import update_track_record
+
+        built = current_plan(marketlake.state_dir, mic)["sessions"]
+        touched = (date.fromisoformat(built[0]), date.fromisoformat(built[1])) if built else None
+        scanners = scanner_ids(load_scanners(manifest_path(marketlake.manifest_dir)).scanners.values())
+        record = update_track_record(
+            marketlake.lake,
+            mic,
+            _pinned(marketlake, mic),
+            touched,
+            scanners,
+            cost_bps=marketlake.backtest_cost_bps,
+        )
+        shown = record.performance.filter((pl.col("side") == "ALL") & (pl.col("scope") == "all"))
+        return dg.MaterializeResult(
+            metadata={
+                "outcomes_found": record.outcomes,
+                "since": str(record.since or "the first signal"),
+                "rows": record.performance.height,
+                "delta_version": -1 if (version := record.versions["scanner_performance"]) is None else version,
+                "track_record": preview(shown.select(_SHOWN), shown.height),
+            }
+        )
+
+    return scanner_performance
+
+
 def _release(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "release"),
@@ -102,6 +161,7 @@ def _release(mic: str) -> dg.AssetsDefinition:
             table_key(mic, t)
             for t in (
                 "risk_report",
+                "scanner_performance",
                 "scanner_signals",
                 "scanner_runs",
                 "market_regime",

@@ -1,0 +1,153 @@
+"""The track record of a night: outcomes of what is new, figures of everything.
+
+Lives here: which outcomes have to be found again, reading what they stand on from the lake, storing the two tables.
+Does not live here: outcomes and figures themselves (beside this module).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from pipelines.backtest.track.charges import charges
+from pipelines.backtest.track.market import HORIZONS, LONGEST, build_market
+from pipelines.backtest.track.outcomes import ENTRY_SESSIONS, signal_outcomes
+from pipelines.backtest.track.performance import NEEDED, ScannerId, scanner_performance
+from pipelines.market.calendar import calendar
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.publish import replace_rows
+
+#: Columns of the bars that outcomes are found on.
+_BARS = ["instrument_id", "session_date", "open", "high", "low", "close"]
+_MINUTES = ["instrument_id", "ts", "open", "high", "low", "close"]
+#: Calendar days before the first session in which 20 sessions and a halt lie: the universe looks back that far.
+_BEFORE = timedelta(days=62)
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """What a night made: outcomes found (again), the first session of them, all figures, and the tables' versions."""
+
+    outcomes: int
+    since: date | None
+    performance: pl.DataFrame
+    versions: dict[str, int | None]
+
+
+def update_track_record(
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    touched: tuple[date, date] | None,
+    scanners: Mapping[str, ScannerId],
+    *,
+    cost_bps: float,
+) -> TrackRecord:
+    """Find the outcomes that the night can have changed, and count all of them anew.
+
+    versions: pinned versions of the lake tables. touched: first and last session of the build, None when it built nothing. An
+    outcome follows from the bars and actions between the signal's session and the end of the longest horizon, so that everything
+    earlier than that before the first touched session stands. Where the rules or the costs are others than those that the stored
+    outcomes were found by, all are found anew.
+    """
+    outcomes, performance = TABLES["signal_outcomes"], TABLES["scanner_performance"]
+    rules = _rules(exchange, cost_bps)
+    stored = LakeTable(lake.table_uri(exchange, outcomes.name), outcomes)
+    signals = LakeTable(lake.table_uri(exchange, "scanner_signals"), TABLES["scanner_signals"])
+    known = stored.version() is not None and _made_by(stored) == rules
+    since = (_first_affected(exchange, touched[0], stored) if touched else None) if known else date.min
+    found = 0
+    if since is not None and "scanner_signals" in versions:
+        rows = signals.read(versions["scanner_signals"], None if since == date.min else _years(since, touched))
+        rows = rows.filter((pl.col("session_date") >= since) & pl.col("superseded_by").is_null())
+        fresh = _outcomes(lake, exchange, versions, rows, cost_bps)
+        found = fresh.height
+        years = None if since == date.min else _years(since, touched)
+        everything: list[PartitionValue] = sorted({*_stored_years(stored), *fresh.get_column("session_year").unique()})
+        replace_rows(
+            lake,
+            exchange,
+            outcomes,
+            fresh,
+            lambda before: before.get_column("session_date") >= since,
+            everything if years is None else years,
+            {"rules": rules},
+        )
+        crash_point("research.committed")
+    made = scanner_performance(stored.read(columns=NEEDED), scanners)
+    version = replace_rows(
+        lake, exchange, performance, made, lambda before: before.get_column("exchange") == exchange, None, {"rules": rules}
+    )
+    crash_point("research.committed")
+    done = {outcomes.name: stored.version(), performance.name: version}
+    return TrackRecord(found, None if since == date.min else since, made, done)
+
+
+def _rules(exchange: str, cost_bps: float) -> str:
+    told = {"exchange": exchange, "cost_bps": cost_bps, "horizons": HORIZONS, "entry_sessions": ENTRY_SESSIONS}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _made_by(table: LakeTable) -> str | None:
+    """The rules that the newest commit of outcomes was made by."""
+    return next((str(entry["rules"]) for entry in table.scan_versions() if "rules" in entry), None)
+
+
+def _first_affected(exchange: str, touched: date, stored: LakeTable) -> date:
+    """The first session whose signals were still held, or waited for their entry, in the touched one or at the end of the bars."""
+    rows = stored.read(columns=["session_date", "status", "is_over"])
+    waiting = (pl.col("status") == "open") | ((pl.col("status") == "finished") & ~pl.col("is_over"))
+    oldest = rows.filter(waiting).get_column("session_date").min()
+    regular = [s.session_date for s in calendar(exchange).sessions if s.session_date < touched and s.kind == "regular"]
+    held = regular[-HORIZONS[LONGEST] - ENTRY_SESSIONS - 1 :][:1] or [touched]
+    return min(held[0], oldest) if isinstance(oldest, date) else held[0]
+
+
+def _years(first: date, touched: tuple[date, date] | None) -> list[PartitionValue]:
+    return list(range(first.year, (touched[1] if touched else first).year + 1))
+
+
+def _stored_years(table: LakeTable) -> list[PartitionValue]:
+    return sorted(table.read(columns=["session_year"]).get_column("session_year").unique())
+
+
+def _outcomes(lake: Lake, exchange: str, versions: Mapping[str, int], signals: pl.DataFrame, cost_bps: float) -> pl.DataFrame:
+    if signals.is_empty():
+        return empty_frame(TABLES["signal_outcomes"])
+    first: date = signals.get_column("session_date").min()  # type: ignore[assignment]
+    sessions = calendar(exchange).frame()
+    newest = sessions.get_column("session_date").max()
+    assert isinstance(newest, date)
+    years: list[PartitionValue] = list(range((first - _BEFORE).year, newest.year + 1))
+    bars = _read(lake, exchange, versions, "bars_daily", years, _BARS).filter(pl.col("session_date") >= first - _BEFORE)
+    actions = _read(lake, exchange, versions, "corporate_actions", None, ["instrument_id", "ex_date", "action", "ratio"])
+    market = build_market(bars, actions, sessions)
+    return signal_outcomes(
+        market,
+        signals,
+        lambda session: _read(lake, exchange, versions, "bars_1m", [session], _MINUTES),
+        charges(exchange, market.dates, cost_bps),
+    )
+
+
+def _read(
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    name: str,
+    partitions: list[PartitionValue] | None,
+    columns: list[str],
+) -> pl.DataFrame:
+    schema: TableSchema = TABLES[name]
+    if name not in versions:
+        return empty_frame(schema).select(columns)
+    return LakeTable(lake.table_uri(exchange, name), schema).read(versions[name], partitions, columns)
