@@ -1,8 +1,8 @@
 """The `marketlake` command: parses, calls, prints.
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
-Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands about single rows
-(`quarantine_commands.py`) and about scanners (`scan_commands.py`).
+Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
+(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import typer
 
 from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
 from pipelines.console import USAGE, count_table, fail, progress, say, say_json, table
-from pipelines.quarantine_commands import explain, quarantine
+from pipelines.explain_command import explain
+from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 
 if TYPE_CHECKING:

@@ -48,6 +48,24 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
     Console(width=None if sys.stdout.isatty() else 140).print(shown)
 
 
+def say_fields(content: dict[str, Any], indent: str = "") -> None:
+    """Names and values, nested ones below their name; what is absent is left out."""
+    for name, value in content.items():
+        if value is None or value in ("", [], {}):
+            continue
+        if isinstance(value, dict):
+            say(f"{indent}{name}:")
+            say_fields(value, indent + "  ")
+        elif isinstance(value, list) and isinstance(value[0], dict):
+            say(f"{indent}{name}:")
+            for entry in value:
+                say_fields(entry, indent + "  ")
+                say()
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            say(f"{indent}{name + ':':<{max(18 - len(indent), 1)}} {shown}")
+
+
 @contextmanager
 def progress(task: str, *, quiet: bool = False) -> Iterator[None]:
     """A moving line while something long runs, on a terminal only; elsewhere one line when it starts."""

@@ -1,19 +1,18 @@
-"""The commands about single rows: `marketlake quarantine list|show|release` and `marketlake explain`.
+"""The commands about rows that were not let in: `marketlake quarantine list|show|release`.
 
 Lives here: their arguments and how they print.
-Does not live here: decisions and releases (`quality/`), where a bar comes from (`quality/provenance.py`), running the job
-(`orchestration/launch.py`).
+Does not live here: decisions and releases (`quality/`), running the job (`orchestration/launch.py`).
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.arguments import Exchange, Json, Wait, configured, day, read_settings
-from pipelines.console import USAGE, fail, progress, say, say_json, table
+from pipelines.console import USAGE, fail, progress, say, say_fields, say_json, table
 
 if TYPE_CHECKING:
     from pipelines.quality.decisions import Selection
@@ -93,7 +92,7 @@ def show(
         say_json(records)
         return
     for record in records:
-        _say_fields(record)
+        say_fields(record)
 
 
 @quarantine.command()
@@ -160,33 +159,6 @@ def release(
     say("`marketlake nightly` rebuilds what it touches")
 
 
-def explain(
-    table_name: Annotated[str, typer.Argument(help="bars_1m, bars_daily, bars_1m_extended, …", metavar="TABLE")],
-    instrument: Annotated[str, typer.Argument(help="Symbol or instrument_id.")],
-    when: Annotated[str, typer.Argument(help="Session (YYYY-MM-DD), or start of the minute (ISO 8601).", metavar="WHEN")],
-    exchange: Exchange = None,
-    as_json: Json = False,
-) -> None:
-    """Follow a published bar back: its row, raw file and line, delivery, checks passed, versions superseded, quarantine, release.
-
-    Example: marketlake explain bars_daily AAPL 2014-06-09
-    """
-    from pipelines.quality.provenance import UnknownBarError, trace
-    from pipelines.storage.location import Lake
-
-    settings = read_settings()
-    prefix = instrument.partition(":")[0].upper()
-    mic = configured(settings, exchange or (prefix if ":" in instrument and prefix in settings.exchanges else None))
-    try:
-        found = trace(Lake(settings.lake_root), mic, table_name, instrument, when)
-    except UnknownBarError as error:
-        fail(str(error), USAGE)
-    if as_json:
-        say_json(found)
-    else:
-        _say_fields(found)
-
-
 def _user() -> str:
     """Name of the user in the operating system; a container's user may have only a number."""
     import getpass
@@ -233,21 +205,3 @@ def _release(settings: Settings, order, *, quiet: bool):  # type: ignore[no-unty
             return run_release(settings, order)
     except (NotReleasedError, JobFailedError, LockHeldError) as error:
         fail(str(error))
-
-
-def _say_fields(content: dict[str, Any], indent: str = "") -> None:
-    """Names and values, nested ones below their name; what is absent is left out."""
-    for name, value in content.items():
-        if value is None or value in ("", [], {}):
-            continue
-        if isinstance(value, dict):
-            say(f"{indent}{name}:")
-            _say_fields(value, indent + "  ")
-        elif isinstance(value, list) and isinstance(value[0], dict):
-            say(f"{indent}{name}:")
-            for entry in value:
-                _say_fields(entry, indent + "  ")
-                say()
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            say(f"{indent}{name + ':':<{max(18 - len(indent), 1)}} {shown}")

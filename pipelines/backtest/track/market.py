@@ -71,7 +71,7 @@ class Market:
         return left
 
     def end_of(self, horizon: str, session: np.ndarray) -> np.ndarray:
-        """Number of the session whose close ends the horizon of a position entered in `session`: the n-th regular one from there."""
+        """Number of the session whose close ends the horizon of a position entered in `session`: the n-th regular one on."""
         count = HORIZONS[horizon]
         if count == 0:
             return session

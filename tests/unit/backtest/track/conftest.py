@@ -1,0 +1,112 @@
+"""Frames of few bars and signals, and the outcomes that follow from them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipelines.backtest.track.charges import charges
+from pipelines.backtest.track.market import build_market
+from pipelines.backtest.track.outcomes import signal_outcomes
+from pipelines.market.calendar import calendar
+from pipelines.market.tables import TABLES
+from pipelines.storage.delta import empty_frame
+
+Ohlc = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class World:
+    """Daily bars by instrument and session, minutes and actions of one exchange."""
+
+    mic: str = "XNYS"
+    bars: Mapping[str, Mapping[date, Ohlc]] = field(default_factory=dict)
+    minutes: Sequence[tuple[str, datetime, float, float, float, float]] = ()
+    actions: Sequence[tuple[str, date, str, float | None]] = ()
+    bps: float = 0.0
+
+    def frame(self) -> pl.DataFrame:
+        rows = [(name, day, *bar) for name, days in self.bars.items() for day, bar in days.items()]
+        schema = {
+            "instrument_id": pl.String,
+            "session_date": pl.Date,
+            **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
+        }
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def outcomes(self, *signals: Mapping[str, object]) -> pl.DataFrame:
+        """Rows of `signal_outcomes`."""
+        types = {"instrument_id": pl.String, "ex_date": pl.Date, "action": pl.String, "ratio": pl.Float64}
+        names = {"instrument_id": pl.String, "ts": pl.Datetime("us", "UTC")}
+        prices = dict.fromkeys(("open", "high", "low", "close"), pl.Float64)
+        market = build_market(self.frame(), pl.DataFrame(self.actions, schema=types, orient="row"), calendar(self.mic).frame())
+        minutes = pl.DataFrame(self.minutes, schema=names | prices, orient="row")
+        given = pl.DataFrame(list(signals)).pipe(_completed, self.mic)
+        of_day = lambda day: minutes.filter(pl.col("ts").dt.date() == day)  # noqa: E731
+        return signal_outcomes(market, given, of_day, charges(self.mic, market.dates, self.bps))
+
+
+def _completed(rows: pl.DataFrame, mic: str) -> pl.DataFrame:
+    schema = empty_frame(TABLES["scanner_signals"]).schema
+    filled = rows.with_columns(pl.lit(None).alias(name) for name in schema if name not in rows.columns)
+    return filled.with_columns(exchange=pl.lit(mic)).select(list(schema)).cast(dict(schema))
+
+
+@pytest.fixture(scope="session")
+def world() -> type[World]:
+    return World
+
+
+@pytest.fixture(scope="session")
+def signal() -> Callable[..., dict[str, object]]:
+    """A signal of a session's close, known then (or `known` later), with the price of decision and levels."""
+
+    def made(
+        instrument: str = "A",
+        day: date = date(2023, 11, 20),
+        side: str = "BUY",
+        *,
+        mic: str = "XNYS",
+        price: float = 100.0,
+        stop: float | None = None,
+        target: float | None = None,
+        ts: datetime | None = None,
+        known: timedelta = timedelta(0),
+        scanner: str = "s",
+    ) -> dict[str, object]:
+        at = ts or calendar(mic).session(day).closes_at
+        return {
+            "signal_id": f"{scanner}-{instrument}-{at:%Y%m%d%H%M}-{side}",
+            "scanner_name": scanner,
+            "instrument_id": instrument,
+            "symbol": instrument,
+            "session_date": day,
+            "ts": at,
+            "known_at": at + known,
+            "signal_type": side,
+            "entry_price": price,
+            "stop_loss": stop,
+            "target_price": target,
+        }
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def flat() -> Callable[..., dict[date, Ohlc]]:
+    """Bars of every session between two dates at one price, some replaced."""
+
+    def made(first: date, last: date, price: float = 100.0, mic: str = "XNYS", **changed: Ohlc) -> dict[date, Ohlc]:
+        days = [s.session_date for s in calendar(mic).between(first, last)]
+        replaced = {date.fromisoformat(name.removeprefix("d").replace("_", "-")): bar for name, bar in changed.items()}
+        return {day: (price, price, price, price) for day in days} | replaced
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def at() -> Callable[..., datetime]:
+    """A moment in UTC."""
+    return lambda *parts: datetime(*parts, tzinfo=UTC)
