@@ -98,7 +98,7 @@ def explain_signal(lake: Lake, exchanges: Sequence[str], key: str, compiled: Com
         "parameters": _parameters(scanner, row),
         "signal": {name: value for name, value in row.items() if name not in {"signal_id", "details", "session_year"}},
         "details": json.loads(row["details"]),
-        "look_back": f"{reach.sessions} {'' if reach.of_kind == 'any' else reach.of_kind + ' '}sessions before {row['session_date']}",
+        "look_back": f"{reach.sessions} {'regular ' if reach.regular else ''}sessions before {row['session_date']}",
         "minutes": minutes.to_dicts(),
         "bars": bars.to_dicts(),
         "indicators": indicators.to_dicts(),
@@ -165,17 +165,17 @@ def _parameters(scanner: Scanner | None, row: Mapping[str, Any]) -> dict[str, An
 
 @dataclass(frozen=True)
 class _Reach:
-    """What a scanner's text may read: so many sessions back (regular ones where it counts those), these indicators, minutes or not."""
+    """What a scanner's text may read: how many sessions back, whether it counts regular ones only, indicators, minutes."""
 
     sessions: int
-    of_kind: str
+    regular: bool
     indicators: tuple[str, ...]
     minutes: bool
 
     def days(self, exchange: str, session: date) -> list[date]:
         """The session and those before it in reach."""
         known = calendar(exchange).between(session - _REACH_DAYS, session)
-        counted = [s.session_date for s in known[:-1] if self.of_kind == "any" or s.kind == self.of_kind]
+        counted = [s.session_date for s in known[:-1] if not self.regular or s.kind == "regular"]
         first = counted[-self.sessions :][:1] or [session]
         return [s.session_date for s in known if self.sessions and s.session_date >= first[0]] or [session]
 
@@ -185,15 +185,15 @@ def _reach(compiled: CompiledScanners, scanner: Scanner | None) -> _Reach:
     names = [c for c in INDICATOR_TABLES["indicators_daily"].names if c not in {*_INDICATOR_KEY, "session_year"}]
     text = compiled.models[scanner.relation].sql if scanner and scanner.relation in compiled.models else ""
     if not scanner or not text:
-        return _Reach(_REACH, "any", tuple(names), minutes=True)
+        return _Reach(_REACH, regular=False, indicators=tuple(names), minutes=True)
     bounds: dict[str, int] = {}
     for name, count in _BOUND.findall(text):
         bounds[name] = max(int(count), bounds.get(name, 0))
     used = tuple(name for name in names if re.search(rf"\b{name}\b", text))
     intraday = scanner.evaluates == "intraday"
     if "regular_ago" in bounds:
-        return _Reach(bounds["regular_ago"], "regular", used, intraday)
-    return _Reach(bounds.get("sessions_ago", _REACH), "any", used, intraday)
+        return _Reach(bounds["regular_ago"], regular=True, indicators=used, minutes=intraday)
+    return _Reach(bounds.get("sessions_ago", _REACH), regular=False, indicators=used, minutes=intraday)
 
 
 def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: _Reach) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:

@@ -45,7 +45,7 @@ DERIVED = (
     *INDICATOR_TABLES,
     *("scanner_signals", "scanner_runs", "market_regime", "confluence"),
     *("data_quality_metrics", "price_flags", "minute_reconciliation"),
-    *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var"),
+    *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var", "signal_outcomes", "scanner_performance"),
 )
 INGESTED = tuple(
     name for name in TABLES if name.startswith(("bars_", "corporate_actions", "instrument")) and name != "bars_1m_live"

@@ -101,7 +101,7 @@ def flat() -> Callable[..., dict[date, Ohlc]]:
     def made(first: date, last: date, price: float = 100.0, mic: str = "XNYS", **changed: Ohlc) -> dict[date, Ohlc]:
         days = [s.session_date for s in calendar(mic).between(first, last)]
         replaced = {date.fromisoformat(name.removeprefix("d").replace("_", "-")): bar for name, bar in changed.items()}
-        return {day: (price, price, price, price) for day in days} | replaced
+        return dict.fromkeys(days, (price, price, price, price)) | replaced
 
     return made
 
