@@ -65,7 +65,7 @@ def _explain_bar(settings: Settings, key: str, instrument: str, when: str, excha
 
 
 def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_json: bool) -> None:
-    from pipelines.scanners.project import compile_project
+    from pipelines.scanners.project import manifest_path
     from pipelines.scanners.provenance import UnknownSignalError, explain_signal, find_signal
     from pipelines.scanners.registry import load_scanners
     from pipelines.storage.location import Lake
@@ -75,9 +75,7 @@ def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_js
     try:
         # Before anything is compiled: a mistyped id is told at once.
         find_signal(lake, exchanges, key)
-        manifest = settings.manifest_dir / "manifest.json"
-        compiled = load_scanners(manifest if manifest.is_file() else compile_project(settings.manifest_dir))
-        found = explain_signal(lake, exchanges, key, compiled)
+        found = explain_signal(lake, exchanges, key, load_scanners(manifest_path(settings.manifest_dir)))
     except UnknownSignalError as error:
         fail(str(error), REFUSED)
     if as_json:

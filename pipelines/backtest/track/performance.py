@@ -45,7 +45,7 @@ class ScannerId:
 
 def scanner_ids(scanners: Iterable[Scanner]) -> dict[str, ScannerId]:
     """Identities of scanners with their default parameters, which a nightly build runs them with."""
-    return {s.name: ScannerId(s.version, parameters_hash(s.values())) for s in scanners}
+    return {s.name: ScannerId(s.version, parameters_hash(s.values()), s.universe) for s in scanners}
 
 
 def scanner_performance(outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId]) -> pl.DataFrame:

@@ -83,7 +83,7 @@ SCANNER_PERFORMANCE = TableSchema(
         EXCHANGE,
         Column("scanner_name", TEXT, "Scanner."),
         Column("parameters_hash", TEXT, "SHA-256 of the parameters, as signal_id holds it."),
-        Column("universe", TEXT, "Instruments that the scanner looks at and the base rate counts."),
+        Column("universe", TEXT, "Universe that the scanner looks at; the base rate counts all that trades."),
         _HORIZON,
         Column("side", TEXT, "BUY, SELL, or ALL of both."),
         Column(

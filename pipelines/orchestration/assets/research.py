@@ -12,13 +12,12 @@ import polars as pl
 from pipelines.backtest.nightly import read_inputs, run_nightly, store_result
 from pipelines.backtest.track.performance import scanner_ids
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.assets.models import manifest_path
 from pipelines.orchestration.describe import link, picture, preview, schema_metadata
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.derive import current_plan, versions_of
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.project import declared_scanners
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
@@ -131,7 +130,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 
         built = current_plan(marketlake.state_dir, mic)["sessions"]
         touched = (date.fromisoformat(built[0]), date.fromisoformat(built[1])) if built else None
-        scanners = scanner_ids(load_scanners(manifest_path(marketlake.manifest_dir)).scanners.values())
+        scanners = scanner_ids(declared_scanners().values())
         record = update_track_record(
             marketlake.lake,
             mic,
