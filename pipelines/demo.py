@@ -77,6 +77,7 @@ def _rows_by_table(settings: Settings) -> dict[str, int]:
         "scanner_signals",
         "backtest_trades",
         "risk_var",
+        "scanner_performance",
     )
     with open_catalogue(settings.catalogue_link, Lake(settings.lake_root)) as connection:
         counts: list[Any] = [connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in shown]
