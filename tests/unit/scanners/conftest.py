@@ -4,14 +4,20 @@ RISE breaks out upwards on volume in the last session, FALL downwards, TIE equal
 volume, SPLIT halves its price in the last session and does nothing else, YOUNG was listed ten sessions ago.
 """
 
+import io
+import zipfile
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.bundled import bundled_folder
+from pipelines.indicators.arrays import BarArrays, Rescales
+from pipelines.indicators.engine import compute
 from pipelines.market.calendar import Session, calendar
 from pipelines.scanners.project import create_lake_schema, run_dbt
 from pipelines.scanners.registry import CompiledScanners, load_scanners
@@ -73,6 +79,32 @@ def compiled(build: Build) -> CompiledScanners:
     return load_scanners(build.manifest)
 
 
+@dataclass(frozen=True)
+class Bundled:
+    """Four years of the bundled daily bars: `bars` and `indicators` (each bar and its indicators, computed cold), sorted by
+    instrument and session, with `units` the close in ten-thousandths, `closes_at` and `kind` of the session; the one split of
+    these years; and all of it as inputs of a scan."""
+
+    bars: pl.DataFrame
+    indicators: pl.DataFrame
+    split: tuple[str, date, float]
+    inputs: ScanInputs
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Bundled:
+    bars = _bundled_bars()
+    indicators = _indicators_of(bars)
+    listed = bars.group_by("exchange", "instrument_id", "symbol").agg(
+        valid_from=pl.col("session_date").min(), is_active=pl.lit(True)
+    )
+    action = pl.DataFrame([SPLIT], schema=["instrument_id", "ex_date", "ratio"], orient="row").with_columns(
+        exchange=pl.lit("XNYS"), action=pl.lit("split"), known_at=pl.lit(datetime(2014, 6, 1, tzinfo=UTC))
+    )
+    inputs = ScanInputs(calendar("XNYS").frame(), listed, bars, corporate_actions=action, indicators_daily=indicators)
+    return Bundled(bars, indicators, SPLIT, inputs)
+
+
 _NOTHING = ScanInputs(pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
 _NAMES = ("FALL", "QUIET", "RISE", "SPLIT", "TIE", "YOUNG")
 
@@ -129,3 +161,48 @@ def _actions(sessions: list[Session]) -> pl.DataFrame:
     last = sessions[-1]
     row = ("XNSE:SPLIT", last.session_date, "split", "XNSE", 2.0, last.opens_at - timedelta(days=20))
     return pl.DataFrame([row], schema=["instrument_id", "ex_date", "action", "exchange", "ratio", "known_at"], orient="row")
+
+
+_SYMBOLS = ("aapl", "eem", "ibm", "qqq", "spy")
+_FIRST, _LAST = date(2012, 1, 1), date(2015, 12, 31)
+#: Seven new shares for one: the only split of these five in these years.
+SPLIT = ("XNYS:AAPL", date(2014, 6, 9), 7.0)
+
+
+def _bundled_bars() -> pl.DataFrame:
+    frames = []
+    for symbol in _SYMBOLS:
+        path = bundled_folder() / "lean" / "equity" / "usa" / "daily" / f"{symbol}.zip"
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(f"{symbol}.csv")
+        frame = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=["day", "open", "high", "low", "units", "volume"])
+        frames.append(frame.with_columns(symbol=pl.lit(symbol.upper())))
+    dollars = [(pl.col(name) / 10_000).alias(name) for name in ("open", "high", "low")]
+    return (
+        pl.concat(frames, how="vertical_relaxed")
+        .with_columns(
+            *dollars,
+            exchange=pl.lit("XNYS"),
+            instrument_id="XNYS:" + pl.col("symbol"),
+            session_date=pl.col("day").str.slice(0, 8).str.to_date("%Y%m%d"),
+            close=pl.col("units") / 10_000,
+            volume=pl.col("volume").cast(pl.Int64),
+        )
+        .filter(pl.col("session_date").is_between(_FIRST, _LAST))
+        .join(calendar("XNYS").frame().select("session_date", "closes_at", "kind"), on="session_date")
+        .with_columns(known_at=pl.col("closes_at"))
+        .sort("instrument_id", "session_date")
+    )
+
+
+def _indicators_of(bars: pl.DataFrame) -> pl.DataFrame:
+    ends = bars.group_by("instrument_id", maintain_order=True).len()["len"].cum_sum().to_list()
+    split = bars.with_row_index().filter(pl.col("instrument_id") == SPLIT[0], pl.col("session_date") == SPLIT[1])["index"].item()
+    prices = {name: bars[name].to_numpy() for name in ("open", "high", "low", "close")}
+    volume, nothing = bars["volume"].cast(pl.Float64).to_numpy(), np.full(bars.height, np.nan)
+    session = bars["session_date"].to_physical().to_numpy()
+    arrays = BarArrays(np.array([0, *ends]), **prices, volume=volume, turnover=nothing, session=session)
+    columns = compute(arrays, rescales=Rescales.splits([split], [1 / SPLIT[2]])).columns
+    return bars.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()).with_columns(
+        bars_seen=pl.lit(1, dtype=pl.Int64)
+    )

@@ -60,10 +60,13 @@ def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
         for model in compiled.needed(["marts.scanner_runs"], built):
             connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")
             connection.execute(f"create view {model.relation} as {model.sql}")
-        moments = connection.execute("select strftime(make_timestamp(epoch_us(as_of_ts)), '%H:%M'), scanners from scan.moments")
-        assert moments.fetchall() == [("05:00", ["breakout_20d"])]
-        assert connection.execute("select minute_of_session from scan.moments").fetchall() == [(75,)]
-        assert connection.execute("select count(*) from marts.scanner_runs").fetchall() == [(1,)]
+        moments = connection.execute(
+            "select strftime(make_timestamp(epoch_us(as_of_ts)), '%H:%M'), minute_of_session from scan.moments "
+            "where list_contains(scanners, 'breakout_20d')"
+        )
+        assert moments.fetchall() == [("05:00", 75)]
+        runs = connection.execute("select count(*) from marts.scanner_runs where scanner_name = 'breakout_20d'")
+        assert runs.fetchall() == [(1,)]
 
 
 def test_a_parameter_that_no_scanner_has_fails_by_name(tmp_path: Path) -> None:

@@ -1,9 +1,8 @@
 """Crossings worked out apart from the SQL: over the bundled daily bars, session by session, and over series that tie and part."""
 
-import io
-import zipfile
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,134 +10,75 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.bundled import bundled_folder
-from pipelines.indicators.arrays import BarArrays, Rescales
-from pipelines.indicators.engine import compute
 from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.calendar import Session, calendar
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.runner import ScanEngine, ScanInputs
 from pipelines.storage.delta import empty_frame
 
-SYMBOLS = ("aapl", "eem", "ibm", "qqq", "spy")
-FIRST, LAST = date(2012, 1, 1), date(2015, 12, 31)
-#: Seven new shares for one: the only split of these five in these years.
-SPLIT = ("XNYS:AAPL", date(2014, 6, 9), 7.0)
-
+Bundled = Any  # the fixture's record, in conftest.py
 Found = set[tuple[str, date, str]]
 
 
 @pytest.fixture(scope="module")
-def bars() -> pl.DataFrame:
-    """Bundled daily bars, one row an instrument and session, sorted; prices in dollars and, as `units`, the close as stored."""
-    frames = []
-    for symbol in SYMBOLS:
-        path = bundled_folder() / "lean" / "equity" / "usa" / "daily" / f"{symbol}.zip"
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(f"{symbol}.csv")
-        frame = pl.read_csv(io.BytesIO(text), has_header=False, new_columns=["day", "open", "high", "low", "units", "volume"])
-        frames.append(frame.with_columns(symbol=pl.lit(symbol.upper())))
-    dollars = [(pl.col(name) / 10_000).alias(name) for name in ("open", "high", "low")]
-    return (
-        pl.concat(frames, how="vertical_relaxed")
-        .with_columns(
-            *dollars,
-            exchange=pl.lit("XNYS"),
-            instrument_id="XNYS:" + pl.col("symbol"),
-            session_date=pl.col("day").str.slice(0, 8).str.to_date("%Y%m%d"),
-            close=pl.col("units") / 10_000,
-            volume=pl.col("volume").cast(pl.Int64),
-        )
-        .filter(pl.col("session_date").is_between(FIRST, LAST))
-        .join(calendar("XNYS").frame().select("session_date", "closes_at", "kind"), on="session_date")
-        .with_columns(known_at=pl.col("closes_at"))
-        .sort("instrument_id", "session_date")
-    )
-
-
-@pytest.fixture(scope="module")
-def indicators(bars: pl.DataFrame) -> pl.DataFrame:
-    """Indicators of every bar, computed cold: what the scanners are given, and what the crossings below are worked out from."""
-    ends = bars.group_by("instrument_id", maintain_order=True).len()["len"].cum_sum().to_list()
-    split = bars.with_row_index().filter(pl.col("instrument_id") == SPLIT[0], pl.col("session_date") == SPLIT[1])["index"].item()
-    prices = {name: bars[name].to_numpy() for name in ("open", "high", "low", "close")}
-    volume, nothing = bars["volume"].cast(pl.Float64).to_numpy(), np.full(bars.height, np.nan)
-    session = bars["session_date"].to_physical().to_numpy()
-    arrays = BarArrays(np.array([0, *ends]), **prices, volume=volume, turnover=nothing, session=session)
-    columns = compute(arrays, rescales=Rescales.splits([split], [1 / SPLIT[2]])).columns
-    return bars.with_columns(pl.Series(name, values, nan_to_null=True) for name, values in columns.items()).with_columns(
-        bars_seen=pl.lit(1, dtype=pl.Int64)
-    )
-
-
-@pytest.fixture(scope="module")
-def found(compiled: CompiledScanners, bars: pl.DataFrame, indicators: pl.DataFrame) -> pl.DataFrame:
-    """Signals of the family at every close."""
-    listed = bars.group_by("exchange", "instrument_id", "symbol").agg(
-        valid_from=pl.col("session_date").min(), is_active=pl.lit(True)
-    )
-    action = pl.DataFrame([SPLIT], schema=["instrument_id", "ex_date", "ratio"], orient="row").with_columns(
-        exchange=pl.lit("XNYS"), action=pl.lit("split"), known_at=pl.lit(datetime(2014, 6, 1, tzinfo=UTC))
-    )
+def found(compiled: CompiledScanners, bundled: Bundled) -> pl.DataFrame:
+    """Signals of the family at every close of four years."""
     family = [name for name, scanner in compiled.scanners.items() if scanner.family == "technical"]
-    inputs = ScanInputs(calendar("XNYS").frame(), listed, bars, corporate_actions=action, indicators_daily=_as_stored(indicators))
-    with ScanEngine(compiled, inputs) as engine:
-        return engine.run_at([(moment, family) for moment in bars["closes_at"].unique().sort()]).signals
+    with ScanEngine(compiled, bundled.inputs) as engine:
+        return engine.run_at([(moment, family) for moment in bundled.bars["closes_at"].unique().sort()]).signals
 
 
-def test_golden_and_death_crosses_are_those_of_whole_sums_of_closes(bars: pl.DataFrame, found: pl.DataFrame) -> None:
+def test_golden_and_death_crosses_are_those_of_whole_sums_of_closes(bundled: Bundled, found: pl.DataFrame) -> None:
     # Closes before the split count as they are, those after it sevenfold: whole numbers, and the sign is that of either basis.
-    after = (pl.col("instrument_id") == SPLIT[0]) & (pl.col("session_date") >= SPLIT[1])
-    closes = pl.col("units") * pl.when(after).then(int(SPLIT[2])).otherwise(1)
+    after = (pl.col("instrument_id") == bundled.split[0]) & (pl.col("session_date") >= bundled.split[1])
+    closes = pl.col("units") * pl.when(after).then(int(bundled.split[2])).otherwise(1)
     sums = {n: closes.rolling_sum(n).over("instrument_id").cast(pl.Int64) for n in (50, 200)}
 
-    expected = _crossed(bars, (4 * sums[50] - sums[200]).sign())
+    expected = _crossed(bundled.bars, (4 * sums[50] - sums[200]).sign())
     assert _of(found, "technical_golden_cross") == expected
     assert len(expected) > 10
 
 
-def test_macd_crosses_where_the_histogram_changes_its_sign(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
-    expected = _crossed(indicators, _sign(pl.col("macd") - pl.col("macd_signal")))
+def test_macd_crosses_where_the_histogram_changes_its_sign(bundled: Bundled, found: pl.DataFrame) -> None:
+    expected = _crossed(bundled.indicators, _sign(pl.col("macd") - pl.col("macd_signal")))
 
     assert _of(found, "technical_macd") == expected
     assert len(expected) > 300
 
 
-def test_rsi_leaves_its_zones_upwards_from_below_30_and_downwards_from_above_70(
-    indicators: pl.DataFrame, found: pl.DataFrame
-) -> None:
-    out_of_30 = {hit for hit in _crossed(indicators, _sign(pl.col("rsi_14") - 30)) if hit[2] == "BUY"}
-    out_of_70 = {hit for hit in _crossed(indicators, _sign(pl.col("rsi_14") - 70)) if hit[2] == "SELL"}
+def test_rsi_leaves_its_zones_upwards_from_below_30_and_downwards_from_above_70(bundled: Bundled, found: pl.DataFrame) -> None:
+    out_of_30 = {hit for hit in _crossed(bundled.indicators, _sign(pl.col("rsi_14") - 30)) if hit[2] == "BUY"}
+    out_of_70 = {hit for hit in _crossed(bundled.indicators, _sign(pl.col("rsi_14") - 70)) if hit[2] == "SELL"}
 
     assert _of(found, "technical_rsi") == out_of_30 | out_of_70
     assert min(len(out_of_30), len(out_of_70)) > 10
 
 
-def test_the_supertrend_signals_where_its_direction_turns(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
-    expected = _crossed(indicators, pl.col("supertrend_direction_10"))
+def test_the_supertrend_signals_where_its_direction_turns(bundled: Bundled, found: pl.DataFrame) -> None:
+    expected = _crossed(bundled.indicators, pl.col("supertrend_direction_10"))
 
     assert _of(found, "technical_supertrend") == expected
     assert len(expected) > 100
 
 
-def test_a_trend_begins_where_a_strong_adx_has_risen_over_three_sessions(indicators: pl.DataFrame, found: pl.DataFrame) -> None:
+def test_a_trend_begins_where_a_strong_adx_has_risen_over_three_sessions(bundled: Bundled, found: pl.DataFrame) -> None:
     by_instrument = {"partition_by": "instrument_id"}
     risen = pl.col("adx_14") - pl.col("adx_14").shift(3).over(**by_instrument)
     side = _sign(pl.col("plus_di_14") - pl.col("minus_di_14"))
     trend = pl.when((_sign(pl.col("adx_14") - 25) == 1) & (_sign(risen) == 1)).then(side).otherwise(0)
     judged = pl.col("adx_14").shift(4).over(**by_instrument).is_not_null()
-    states = indicators.with_columns(trend=trend, judged=judged).with_columns(before=pl.col("trend").shift().over(**by_instrument))
+    states = bundled.indicators.with_columns(trend=trend, judged=judged).with_columns(
+        before=pl.col("trend").shift().over(**by_instrument)
+    )
 
     begun = states.filter(pl.col("judged"), pl.col("trend") != 0, pl.col("trend") != pl.col("before"))
     assert _of(found, "technical_adx") == _named(begun, pl.col("trend"))
     assert begun.height > 50
 
 
-def test_a_squeeze_breaks_where_a_close_leaves_the_bands_soon_after_their_narrowest(
-    indicators: pl.DataFrame, found: pl.DataFrame
-) -> None:
+def test_a_squeeze_breaks_where_a_close_leaves_the_bands_soon_after_their_narrowest(bundled: Bundled, found: pl.DataFrame) -> None:
     expected: Found = set()
-    for instrument in indicators.partition_by("instrument_id"):
+    for instrument in bundled.indicators.partition_by("instrument_id"):
         widths: list[float] = []  # of regular sessions before, oldest first
         before = 0
         for row in instrument.filter(pl.col("bb_middle_20").is_not_null()).iter_rows(named=True):
@@ -155,8 +95,8 @@ def test_a_squeeze_breaks_where_a_close_leaves_the_bands_soon_after_their_narrow
     assert len(expected) > 20
 
 
-def test_the_split_itself_crosses_nothing(found: pl.DataFrame) -> None:
-    on_ex_date = found.filter(pl.col("instrument_id") == SPLIT[0], pl.col("session_date") == SPLIT[1])
+def test_the_split_itself_crosses_nothing(bundled: Bundled, found: pl.DataFrame) -> None:
+    on_ex_date = found.filter(pl.col("instrument_id") == bundled.split[0], pl.col("session_date") == bundled.split[1])
 
     assert on_ex_date.is_empty()
 
@@ -222,9 +162,8 @@ def _tied(rows: Sequence[tuple[str, Session, float, float]]) -> ScanInputs:
 def _as_stored(frame: pl.DataFrame) -> pl.DataFrame:
     """The columns of `indicators_daily`; those that the frame lacks are NULL."""
     types = {name: kind for name, kind in empty_frame(INDICATORS_DAILY).schema.items() if name != "session_year"}
-    return (
-        frame.with_columns(pl.lit(None).alias(name) for name in types if name not in frame.columns).select(list(types)).cast(types)
-    )  # type: ignore[arg-type]
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in types.items() if name not in frame.columns]
+    return frame.with_columns(missing).select(list(types))
 
 
 def _sign(difference: pl.Expr) -> pl.Expr:
