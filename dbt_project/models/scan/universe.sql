@@ -12,9 +12,9 @@ instruments as (
 
 ),
 
-bars as (
+traded_lately as (
 
-    select * from {{ ref('int_bars_daily_scope') }}
+    select * from {{ ref('int_traded_lately') }}
 
 ),
 
@@ -47,38 +47,6 @@ asked as (
         list(chosen.scanner_name order by chosen.scanner_name) as scanners
     from moments
     inner join chosen on moments.scanners is null or list_contains(moments.scanners, chosen.scanner_name)
-    group by all
-
-),
-
-moment_sessions as (
-
-    select distinct
-        exchange,
-        session_date,
-        session_number
-    from moments
-
-),
-
-days_traded as (
-
-    select
-        instrument_id,
-        session_number
-    from bars
-
-),
-
--- What has not traded for a month is not expected to trade today.
-traded_lately as (
-
-    select
-        moment_sessions.session_date,
-        days_traded.instrument_id
-    from moment_sessions
-    inner join days_traded
-        on days_traded.session_number between moment_sessions.session_number - 20 and moment_sessions.session_number - 1
     group by all
 
 ),
