@@ -21,6 +21,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{2,59}")
 #: What a rule looks at when it does not say, and how far its own words may reach back.
 _MOMENTS = {"closed_daily": ["close"], "forming_daily": ["close"], "intraday": ["every_bar"]}
 FARTHEST = 60
+#: Columns that a rule's model has besides what the rule reads.
+_KEYS = {"as_of_ts", "exchange", "session_date", "instrument_id", "symbol", "known_at"}
+_OWN = _KEYS | {"stop_atr", "target_atr", "last_price", "is_met", "side", "score", "entry_price", "target_price", "stop_loss"}
 
 
 class RuleFileError(ValueError):
@@ -128,8 +132,8 @@ def read_rules(path: Path, taken: Collection[str] = ()) -> tuple[Rule, ...]:
 
 
 def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
-    if not _NAME.fullmatch(name):
-        raise RuleFileError(f"{place}: a name has small letters, digits and _, three to sixty of them, a letter first")
+    if not _NAME.fullmatch(name) or name in _reserved():
+        raise RuleFileError(f"{place}: a name has small letters, digits and _, three to sixty, a letter first; no word of SQL")
     for field, value in given.items():
         if field not in _FIELDS:
             raise RuleFileError(f"{place}: no field {field!r}{_hint(str(field), _FIELDS)} (fields are {', '.join(_FIELDS)})")
@@ -201,8 +205,8 @@ def _parameters(place: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any
     found: dict[str, dict[str, Any]] = {}
     for name, about in given.get("parameters", {}).items():
         what = f"{place}: parameter {name}"
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in rule_columns() or name in ("stop_atr", "target_atr"):
-            raise RuleFileError(f"{what}: the name is no word of small letters, or it is a column's")
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _reserved() or name in {*rule_columns(), *_OWN}:
+            raise RuleFileError(f"{what}: the name is no word of small letters, or a word of SQL, or it is a column's")
         lacking = [key for key in ("default", "range", "unit", "meaning") if not isinstance(about, dict) or key not in about]
         if lacking:
             example = "{default: 30, range: [0, 100], unit: points, meaning: …}"
@@ -225,6 +229,15 @@ def _parameters(place: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any
         meaning = f"Distance of the {what} from the entry."
         found[name] = {"default": value, "range": [0.0, 100.0], "unit": "ATR", "meaning": meaning}
     return found
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Words that cannot be names of columns or tables."""
+    import duckdb
+
+    rows = duckdb.execute("select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'").fetchall()
+    return frozenset(word for (word,) in rows)
 
 
 def _is_number(value: object) -> bool:

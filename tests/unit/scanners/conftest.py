@@ -47,7 +47,10 @@ class Build:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    folder = tmp_path_factory.mktemp("build")
+    return build_small_lake(tmp_path_factory.mktemp("build"))
+
+
+def build_small_lake(folder: Path) -> Build:
     path = folder / "XNSE.duckdb"
     sessions = [s for s in calendar("XNSE").sessions if s.session_date <= LAST][-SESSIONS:]
     frames = {
