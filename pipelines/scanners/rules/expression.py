@@ -117,22 +117,22 @@ def is_condition(node: Node) -> bool:
     return isinstance(node, Comparison | Logic | Crossing)
 
 
-def names(node: Node, ago: int = 0) -> Iterator[tuple[Name, int]]:
-    """Every name with how many sessions ago it is meant."""
+def names(node: Node, ago: int = 0, tie: int = TIE_SESSIONS) -> Iterator[tuple[Name, int]]:
+    """Every name with how many sessions ago it is meant; a crossing looks back over at most `tie` sessions."""
     if isinstance(node, Name):
         yield node, ago
     elif isinstance(node, Previous):
-        yield from names(node.of, ago + 1)
+        yield from names(node.of, ago + 1, tie)
     elif isinstance(node, Crossing):
-        for back in range(TIE_SESSIONS + 1):
-            yield from names(node.left, ago + back)
-            yield from names(node.right, ago + back)
+        for back in range(tie + 1):
+            yield from names(node.left, ago + back, tie)
+            yield from names(node.right, ago + back, tie)
     elif isinstance(node, Logic):
         for part in node.parts:
-            yield from names(part, ago)
+            yield from names(part, ago, tie)
     elif isinstance(node, Operation | Comparison):
-        yield from names(node.left, ago)
-        yield from names(node.right, ago)
+        yield from names(node.left, ago, tie)
+        yield from names(node.right, ago, tie)
 
 
 @dataclass(frozen=True)

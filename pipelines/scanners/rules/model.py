@@ -3,8 +3,8 @@
 Lives here: `model_sql` and `model_yml`.
 Does not live here: reading rules (`file`), where the models go (`scanners/additions.py`).
 
-Numbers are compared as whole millionths, so that no tie turns on a float. A value that is missing makes a comparison unknown, and
-an instrument whose rule is unknown is not judged: it shows as missing coverage.
+Numbers are compared as whole millionths, so that no tie turns on a float. An instrument that lacks any value the rule needs is not
+judged, whatever the others say: it shows as missing coverage.
 """
 
 from __future__ import annotations
@@ -260,10 +260,12 @@ def _decided(rule: Rule) -> str:
     condition = expression_sql(rule.condition, rule.parameters)
     score = expression_sql(rule.rank, rule.parameters)
     side = 1 if rule.side == "BUY" else -1
+    needed = {(name.name, ago) for name, ago in names(rule.condition, tie=1) if name.name not in rule.parameters}
+    known = "".join(f"\n        and {name}__{ago} is not null" for name, ago in sorted(needed))
     return (
         "    select\n        *,\n        case when is_met then "
         f"{side} else 0 end as side\n    from (\n        select\n            *,\n            {condition} as is_met,\n"
-        f"            {score} as score\n        from gathered\n    )\n    where is_met is not null"
+        f"            {score} as score\n        from gathered\n    )\n    where\n        is_met is not null{known}"
     )
 
 

@@ -41,14 +41,15 @@ scanners:
 
 
 @pytest.fixture(scope="module")
-def ruled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompiledScanners]:
+def ruled(tmp_path_factory: pytest.TempPathFactory) -> CompiledScanners:
     """The project with the rules above, compiled once."""
     home = tmp_path_factory.mktemp("home")
     (home / "scanners.yml").write_text(RULES, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARKETLAKE_HOME", str(home))
         patch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
-        yield load_scanners(compile_project(home / "compiled"))
+        manifest = compile_project(home / "compiled")
+    return load_scanners(manifest)
 
 
 @pytest.fixture(scope="module")
