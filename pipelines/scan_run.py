@@ -14,17 +14,15 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.live.as_of import Sight, look, mode_of, record, scan_as_of, sessions_at
-from pipelines.live.scan import LiveScanError
+from pipelines.live.as_of import Sight, look, mode_of, record, released, scan_as_of, sessions_at
 from pipelines.live.shortlist import shortlist
 from pipelines.market.exchanges import exchange as venue_of
-from pipelines.scanners.project import manifest_path
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.project import declared_scanners, manifest_path
+from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.runner import ScanResult
 from pipelines.scanners.universes import WATCHLIST, Universes
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
-from pipelines.storage.releases import latest_release
 
 
 @dataclass(frozen=True)
@@ -50,34 +48,41 @@ def run_scan(
     """
     lake = Lake(settings.lake_root)
     zone = venue_of(asked.exchange).zone
-    content: dict[str, Any] = {"exchange": asked.exchange, "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}"}
+    release = released(lake, asked.exchange)
+    _check_names(asked)
+    content: dict[str, Any] = {
+        "exchange": asked.exchange,
+        "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}",
+        "release_id": release.release_id,
+    }
     looks: list[str | None] = [asked.universe]
     if top is not None:
         opened, closed = sessions_at(asked.exchange, asked.moment)
-        in_session = opened != closed
-        release = latest_release(lake)
-        if release is None or not release.versions(asked.exchange):
-            raise LiveScanError(
-                f"nothing is released for {asked.exchange}: run `marketlake nightly --exchange {asked.exchange}` first"
-            )
         ranked = shortlist(lake, asked.exchange, release, closed, top)
         if save is not None:
             ranked.write_csv(save)
-        content |= {"release_id": release.release_id, "shortlist_of": str(closed.session_date), "shortlist": ranked.to_dicts()}
-        if not in_session:
+        content |= {"shortlist_of": str(closed.session_date), "shortlist": ranked.to_dicts()}
+        if opened == closed:
             return {**content, "scans": []}
         asked = replace(asked, universes=asked.universes.with_watchlist(ranked.get_column("instrument_id").to_list()))
         looks = [WATCHLIST, None]
     compiled = load_scanners(manifest_path(settings.manifest_dir))
-    for name in (*asked.scanners, *asked.parameters):
-        compiled.scanner(name)
     sight = look(lake, asked.exchange, asked.moment, compiled, asked.universes, raw=asked.raw)
     found = scan_as_of(sight, compiled, asked.scanners, asked.parameters, looks)
-    content |= {"release_id": sight.release.release_id, "mode": mode_of(sight), "note": _note(asked, sight)}
+    content |= {"mode": mode_of(sight), "note": _note(asked, sight)}
     content["scans"] = [_told(name, result) for name, result in zip(looks, found, strict=True)]
     if keep:
         content["recorded"] = record(lake, asked.exchange, sight, found[-1])
     return content
+
+
+def _check_names(asked: Asked) -> None:
+    """Scanners and parameters must be known; asked of the declarations, which costs no dbt."""
+    declared = CompiledScanners(declared_scanners(), {})
+    for name in asked.scanners:
+        declared.scanner(name)
+    for name, values in asked.parameters.items():
+        declared.scanner(name).values(values)
 
 
 def _note(asked: Asked, sight: Sight) -> str:

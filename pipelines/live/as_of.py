@@ -45,6 +45,14 @@ class Sight:
     is_live: bool
 
 
+def released(lake: Lake, exchange: str) -> Release:
+    """The latest release; LiveScanError when it holds nothing of the exchange."""
+    release = latest_release(lake)
+    if release is None or not release.versions(exchange):
+        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+    return release
+
+
 def look(
     lake: Lake,
     exchange: str,
@@ -58,9 +66,7 @@ def look(
 
     Raises LiveScanError when nothing is released or known of that day, NoSessionError before the first session.
     """
-    release = latest_release(lake)
-    if release is None or not release.versions(exchange):
-        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+    release = released(lake, exchange)
     opened, closed = sessions_at(exchange, moment)
     versions = release.versions(exchange)
     last = opened.session_date
@@ -154,4 +160,5 @@ def _from_bars(
         bars_1m=minutes,
         indicators_daily=indicators.filter(pl.col("session_date") >= since),
         intraday_curves=pl.DataFrame(),
+        intraday_profiles=pl.DataFrame(),
     )
