@@ -1,5 +1,5 @@
-"""`marketlake scan` on a released home: history gives the nightly rows, from the release and from raw bars; lists narrow it; a changed
-rule leaves no row of the old one.
+"""`marketlake scan` on a released home: history gives the nightly rows, from the release and from raw bars; lists narrow it; a
+changed rule leaves no row of the old one.
 """
 
 import json
