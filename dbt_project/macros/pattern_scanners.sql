@@ -1,4 +1,4 @@
 {#- Scanners of the family pattern: models/scanners/pattern. -#}
 {% macro pattern_scanners() %}
-  {{ return([]) }}
+  {{ return(['candlestick_continuation', 'candlestick_reversal', 'narrow_range', 'support_resistance', 'swing_structure']) }}
 {% endmacro %}
