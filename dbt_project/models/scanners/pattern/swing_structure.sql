@@ -41,7 +41,7 @@ points as (
     from {{ scan('swing_points') }} as swing_points
     inner join parameters
         on swing_points.strength = cast(parameters.strength as bigint) and swing_points.regular_ago <= parameters.lookback
-    where swing_points.confirmed_ago <= 132
+    where swing_points.confirmed_ago <= 66
 
 ),
 
