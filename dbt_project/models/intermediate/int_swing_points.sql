@@ -1,7 +1,7 @@
 -- A swing point is found in the basis of the session that confirms it, from bars up to that session and no later one.
 {{ config(materialized='table') }}
 
-{%- set readers = "['support_resistance', 'swing_structure']" %}
+{%- set readers = scan_readers('swing_points') %}
 
 with
 

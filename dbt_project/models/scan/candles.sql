@@ -2,7 +2,7 @@
 -- ten times the other side, a factor of 0.1 a hundred times, so that no tie turns on a float. Bar 0 is the moment's own.
 {{ config(materialized='table') }}
 
-{%- set readers = "['candlestick_continuation', 'candlestick_reversal']" %}
+{%- set readers = scan_readers('candles') %}
 
 with
 
