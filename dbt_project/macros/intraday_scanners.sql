@@ -1,4 +1,4 @@
 {#- Scanners of the family intraday: models/scanners/intraday. -#}
 {% macro intraday_scanners() %}
-  {{ return([]) }}
+  {{ return(['crp', 'relative_volume']) }}
 {% endmacro %}

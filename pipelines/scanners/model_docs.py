@@ -97,7 +97,7 @@ def _column(doc: ModelDoc, name: str) -> dict[str, Any]:
 
 _PROVENANCE = {"source", "batch_id", "row_number", "session_year"}
 _STAGING: Mapping[str, set[str]] = {
-    "bars_daily": {*_PROVENANCE, "series", "trades", "prev_close", "delivery_qty"},
+    "bars_daily": {*_PROVENANCE, "trades", "prev_close", "delivery_qty"},
     "bars_1m": _PROVENANCE,
     "corporate_actions": {*_PROVENANCE, "amount", "successor_id"},
     "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "known_at"},

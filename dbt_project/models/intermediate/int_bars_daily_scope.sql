@@ -38,6 +38,7 @@ final as (
         bars.exchange,
         bars.instrument_id,
         bars.symbol,
+        bars.series,
         bars.session_date,
         in_scope.session_number,
         in_scope.opens_at,

@@ -12,7 +12,7 @@ universe as (
         as_of_ts,
         universe_name,
         count(*) as instruments,
-        count(*) filter (where has_minutes) as instruments_with_minutes
+        count(*) filter (where has_minutes and is_intraday_allowed) as instruments_intraday
     from {{ ref('universe') }}
     group by as_of_ts, universe_name
 
@@ -70,7 +70,7 @@ counted as (
         coalesce(evaluated.found, 0) as found,
         -- An instrument that is judged on its first day with minutes was to be expected after all.
         greatest(
-            case when due.evaluates = 'intraday' then universe.instruments_with_minutes else universe.instruments end,
+            case when due.evaluates = 'intraday' then universe.instruments_intraday else universe.instruments end,
             evaluated.instruments_scanned,
             0
         ) as universe_size

@@ -33,11 +33,13 @@ sessions_before as (
 -- What has not traded for a month is not expected to trade today.
 final as (
 
-    select distinct
+    select
         sessions_before.session_date,
-        bars.instrument_id
+        bars.instrument_id,
+        max_by(coalesce(bars.series, ''), bars.session_number) as series
     from sessions_before
     inner join bars on sessions_before.session_number = bars.session_number
+    group by sessions_before.session_date, bars.instrument_id
 
 )
 

@@ -26,7 +26,8 @@ effective as (
         actions.instrument_id,
         actions.action,
         actions.ex_date,
-        sessions.session_number
+        sessions.session_number,
+        sessions.regular_before
     from actions
     asof inner join sessions
         on actions.exchange = sessions.exchange and actions.ex_date <= sessions.session_date
@@ -41,7 +42,8 @@ final as (
         effective.instrument_id,
         effective.action,
         effective.ex_date,
-        moments.session_number - effective.session_number as sessions_ago
+        moments.session_number - effective.session_number as sessions_ago,
+        moments.regular_before - effective.regular_before as regular_ago
     from moments
     inner join effective
         on effective.session_number between moments.session_number - {{ scan_reach() }} and moments.session_number

@@ -61,7 +61,9 @@ listed as (
         asked.universe_name,
         instruments.instrument_id,
         instruments.symbol,
-        profiles.instrument_id is not null as has_minutes
+        profiles.instrument_id is not null as has_minutes,
+        -- NSE settles these series trade by trade: what is bought there cannot be sold the same day.
+        traded_lately.series not in ('BE', 'BZ') as is_intraday_allowed
     from asked
     inner join instruments
         on

@@ -13,6 +13,7 @@ renamed as (
         instrument_id,
         session_date,
         symbol,
+        series,
         open,
         high,
         low,

@@ -1,0 +1,117 @@
+{#-
+  A scanner of the first close beyond the range of the session's first `minutes` minutes, once a side.
+
+  Prices are compared as whole ten-thousandths: no tie can turn on a float.
+-#}
+{% macro opening_range(scanner, minutes) %}
+with
+
+universe as (
+
+    select
+        as_of_ts,
+        instrument_id
+    from {{ scan('universe') }}
+    where is_intraday_allowed
+
+),
+
+-- Lists end here: a join that carried them along would copy them for every minute of history.
+today as (
+
+    select
+        as_of_ts,
+        exchange,
+        session_date,
+        instrument_id,
+        symbol,
+        minute_of_session,
+        minutes_to_close,
+        last_price,
+        known_at,
+        cast(round(last_price * 10000) as bigint) as last_units,
+        cast(round(highs[{{ minutes }}] * 10000) as bigint) as high_units,
+        cast(round(lows[{{ minutes }}] * 10000) as bigint) as low_units,
+        cast(round(closes[minute_of_session - 1] * 10000) as bigint) as before_units,
+        volumes[{{ minutes }}] as range_volume,
+        volume - volumes[minute_of_session - 1] as minute_volume,
+        -- The close before tells nearly every minute apart; only what passes it is worth a look at all closes.
+        case
+            when minute_of_session <= {{ minutes }} or high_units = low_units then 0
+            when
+                last_units > high_units and before_units <= high_units
+                then cast(round(list_max(closes[:minute_of_session - 1]) * 10000) <= high_units as integer)
+            when
+                last_units < low_units and before_units >= low_units
+                then -cast(round(list_min(closes[:minute_of_session - 1]) * 10000) >= low_units as integer)
+            else 0
+        end as first_side
+    from {{ scan('intraday_so_far') }}
+    where is_regular and (minute_of_session <= {{ minutes }} or highs[{{ minutes }}] is not null)
+
+),
+
+parameters as (
+
+    {{ scanner_parameters(scanner, numbers=['target_ranges', 'quiet_minutes']) }}
+
+),
+
+measured as (
+
+    select
+        today.*,
+        parameters.*,
+        case when today.minutes_to_close >= parameters.quiet_minutes then today.first_side else 0 end as side,
+        today.high_units / 10000.0::double as range_high,
+        today.low_units / 10000.0::double as range_low,
+        cast(today.minute_volume as double) * {{ minutes }} / nullif(today.range_volume, 0) as volume_pace
+    from today
+    semi join universe on today.as_of_ts = universe.as_of_ts and today.instrument_id = universe.instrument_id
+    cross join parameters
+
+),
+
+scored as (
+
+    select
+        *,
+        last_price as entry_price,
+        last_price + side * target_ranges * (range_high - range_low) as target_price,
+        case side when 1 then range_low else range_high end as stop_loss,
+        case side when 1 then range_high else range_low end as level,
+        case side when 1 then last_units - high_units else low_units - last_units end
+        / cast(nullif(high_units - low_units, 0) as double) as distance_score,
+        1 - cast(minute_of_session - {{ minutes }} - 1 as double)
+        / nullif(minute_of_session + minutes_to_close - quiet_minutes - {{ minutes }}, 0) as early_score,
+        least(greatest(volume_pace - 1, 0), 1) as volume_score
+    from measured
+
+),
+
+final as (
+
+    select
+        *,
+        0.4 * least(distance_score, 1) + 0.3 * early_score + 0.3 * coalesce(volume_score, 0.0::double) as score
+    from scored
+
+),
+
+signals as (
+
+    {{ signal_rows('final', timeframe='1m', details={
+        'level': 'level',
+        'range_high': 'range_high',
+        'range_low': 'range_low',
+        'minute_of_session': 'minute_of_session',
+        'volume_pace': 'round(volume_pace, 6)',
+        'distance_score': 'round(least(distance_score, 1), 6)',
+        'early_score': 'round(early_score, 6)',
+        'volume_score': 'round(volume_score, 6)',
+    }) }}
+
+)
+
+select * from signals
+{% endmacro %}

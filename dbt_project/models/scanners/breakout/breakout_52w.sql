@@ -1,0 +1,1 @@
+{{ breakout_beyond('breakout_52w', sessions=252) }}

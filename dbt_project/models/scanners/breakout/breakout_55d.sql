@@ -1,0 +1,1 @@
+{{ breakout_beyond('breakout_55d', sessions=55) }}

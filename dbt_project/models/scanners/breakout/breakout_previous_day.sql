@@ -1,0 +1,1 @@
+{{ breakout_beyond('breakout_previous_day', sessions=1) }}

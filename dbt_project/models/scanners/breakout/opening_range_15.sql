@@ -1,0 +1,1 @@
+{{ opening_range('opening_range_15', minutes=15) }}

@@ -1,0 +1,1 @@
+{{ opening_range('opening_range_30', minutes=30) }}
