@@ -1,7 +1,5 @@
 {#-
   A scanner of the first close beyond the range of the session's first `minutes` minutes, once a side.
-
-  Prices are compared as whole ten-thousandths: no tie can turn on a float.
 -#}
 {% macro opening_range(scanner, minutes) %}
 with
@@ -16,38 +14,15 @@ universe as (
 
 ),
 
--- Lists end here: a join that carried them along would copy them for every minute of history.
 today as (
 
     select
-        as_of_ts,
-        exchange,
-        session_date,
-        instrument_id,
-        symbol,
-        minute_of_session,
-        minutes_to_close,
-        last_price,
-        known_at,
+        *,
         cast(round(last_price * 10000) as bigint) as last_units,
-        cast(round(highs[{{ minutes }}] * 10000) as bigint) as high_units,
-        cast(round(lows[{{ minutes }}] * 10000) as bigint) as low_units,
-        cast(round(closes[minute_of_session - 1] * 10000) as bigint) as before_units,
-        volumes[{{ minutes }}] as range_volume,
-        volume - volumes[minute_of_session - 1] as minute_volume,
-        -- The close before tells nearly every minute apart; only what passes it is worth a look at all closes.
-        case
-            when minute_of_session <= {{ minutes }} or high_units = low_units then 0
-            when
-                last_units > high_units and before_units <= high_units
-                then cast(round(list_max(closes[:minute_of_session - 1]) * 10000) <= high_units as integer)
-            when
-                last_units < low_units and before_units >= low_units
-                then -cast(round(list_min(closes[:minute_of_session - 1]) * 10000) >= low_units as integer)
-            else 0
-        end as first_side
-    from {{ scan('intraday_so_far') }}
-    where is_regular and (minute_of_session <= {{ minutes }} or highs[{{ minutes }}] is not null)
+        cast(round(range_high * 10000) as bigint) as high_units,
+        cast(round(range_low * 10000) as bigint) as low_units
+    from {{ scan('opening_ranges') }}
+    where is_regular and minutes = {{ minutes }} and (range_high is not null or minute_of_session < {{ minutes }})
 
 ),
 
@@ -62,10 +37,11 @@ measured as (
     select
         today.*,
         parameters.*,
-        case when today.minutes_to_close >= parameters.quiet_minutes then today.first_side else 0 end as side,
-        today.high_units / 10000.0::double as range_high,
-        today.low_units / 10000.0::double as range_low,
-        cast(today.minute_volume as double) * {{ minutes }} / nullif(today.range_volume, 0) as volume_pace
+        case
+            when today.minutes_to_close >= parameters.quiet_minutes and today.high_units > today.low_units then today.first_beyond
+            else 0
+        end as side,
+        cast(today.minute_volume * today.minutes as double) / nullif(today.range_volume, 0) as volume_pace
     from today
     semi join universe on today.as_of_ts = universe.as_of_ts and today.instrument_id = universe.instrument_id
     cross join parameters
@@ -82,8 +58,7 @@ scored as (
         case side when 1 then range_high else range_low end as level,
         case side when 1 then last_units - high_units else low_units - last_units end
         / cast(nullif(high_units - low_units, 0) as double) as distance_score,
-        1 - cast(minute_of_session - {{ minutes }} - 1 as double)
-        / nullif(minute_of_session + minutes_to_close - quiet_minutes - {{ minutes }}, 0) as early_score,
+        1 - (minute_of_session - minutes - 1) / nullif(minute_of_session + minutes_to_close - quiet_minutes - minutes, 0) as early_score,
         least(greatest(volume_pace - 1, 0), 1) as volume_score
     from measured
 

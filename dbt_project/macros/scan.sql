@@ -5,7 +5,7 @@
 {% macro scan(name) %}
   {%- set known = [
     'moments', 'universe', 'day_so_far', 'intraday_so_far', 'bars_today', 'bars_prior', 'bars_closed', 'indicators_prior',
-    'indicators_closed', 'volume_profile', 'regime', 'unadjusted_actions', 'candles', 'swing_points', 'params',
+    'indicators_closed', 'volume_profile', 'regime', 'opening_ranges', 'unadjusted_actions', 'candles', 'swing_points', 'params',
   ] -%}
   {%- if name not in known -%}
     {{ exceptions.raise_compiler_error("scan('" ~ name ~ "'): no such relation; scanners may read " ~ known | join(', ')) }}

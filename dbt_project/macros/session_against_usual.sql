@@ -17,7 +17,7 @@ universe as (
 today as (
 
     select
-        * exclude (highs, lows, closes, volumes),
+        * exclude (highs, lows, closes),
         cast(round(open * 10000) as bigint) as open_units,
         cast(round(high * 10000) as bigint) as high_units,
         cast(round(low * 10000) as bigint) as low_units,

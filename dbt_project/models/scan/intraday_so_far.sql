@@ -32,7 +32,6 @@ so_far as (
         curves.high_so_far[:moments.minute_of_session] as highs,
         curves.low_so_far[:moments.minute_of_session] as lows,
         curves.last_price[:moments.minute_of_session] as closes,
-        curves.volume_so_far[:moments.minute_of_session] as volumes,
         curves.known_so_far[moments.minute_of_session] as known_at
     from moments
     inner join curves on moments.session_date = curves.session_date and moments.exchange = curves.exchange
