@@ -34,7 +34,7 @@ def test_what_is_built_has_the_columns_and_types_of_its_table(build: Build, rela
 
 
 def test_stop_and_target_stand_at_two_and_three_atrs_of_the_day_before(build: Build) -> None:
-    signal = build.rows("from marts.scanner_signals where symbol = 'RISE' and session_date = '2024-06-28'").row(0, named=True)
+    signal = build.rows("from marts.scanner_signals where scanner_name = 'breakout_20d' and symbol = 'RISE'").row(-1, named=True)
     atr = build.rows(
         "select atr_14 from indicators.indicators_daily where symbol = 'RISE' order by session_date desc limit 2 offset 1"
     )

@@ -47,7 +47,7 @@ def with_a_peeking_scanner(tmp_path_factory: pytest.TempPathFactory) -> Compiled
     folder = tmp_path_factory.mktemp("planted")
     copy = folder / "project"
     shutil.copytree(dbt_project_dir(), copy, ignore=shutil.ignore_patterns("target", "logs"))
-    model = copy / "models" / "scanners" / "breakout" / "breakout_20d.sql"
+    model = copy / "macros" / "breakout_beyond.sql"
     honest = "    select * from {{ scan('day_so_far') }}"
     peeking = """    select so_far.* replace (tomorrow.close as last_price)
     from {{ scan('day_so_far') }} as so_far
