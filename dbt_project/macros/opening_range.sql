@@ -26,6 +26,12 @@ today as (
 
 ),
 
+usual as (
+
+    select * from {{ scan('volume_profile') }}
+
+),
+
 parameters as (
 
     {{ scanner_parameters(scanner, numbers=['target_ranges', 'quiet_minutes']) }}
@@ -35,15 +41,17 @@ parameters as (
 measured as (
 
     select
-        today.*,
+        today.* exclude (known_at),
         parameters.*,
         case
             when today.minutes_to_close >= parameters.quiet_minutes and today.high_units > today.low_units then today.first_beyond
             else 0
         end as side,
-        cast(today.minute_volume * today.minutes as double) / nullif(today.range_volume, 0) as volume_pace
+        today.volume / nullif(usual.mean_volume, 0) as relative_volume,
+        greatest(today.known_at, coalesce(usual.known_at, today.known_at)) as known_at
     from today
     semi join universe on today.as_of_ts = universe.as_of_ts and today.instrument_id = universe.instrument_id
+    left join usual on today.as_of_ts = usual.as_of_ts and today.instrument_id = usual.instrument_id
     cross join parameters
 
 ),
@@ -59,7 +67,7 @@ scored as (
         case side when 1 then last_units - high_units else low_units - last_units end
         / cast(nullif(high_units - low_units, 0) as double) as distance_score,
         1 - (minute_of_session - minutes - 1) / nullif(minute_of_session + minutes_to_close - quiet_minutes - minutes, 0) as early_score,
-        least(greatest(volume_pace - 1, 0), 1) as volume_score
+        least(greatest(coalesce(relative_volume, 0.0::double) - 1, 0), 1) as volume_score
     from measured
 
 ),
@@ -68,7 +76,7 @@ final as (
 
     select
         *,
-        0.4 * least(distance_score, 1) + 0.3 * early_score + 0.3 * coalesce(volume_score, 0.0::double) as score
+        0.4 * least(distance_score, 1) + 0.3 * early_score + 0.3 * volume_score as score
     from scored
 
 ),
@@ -80,7 +88,7 @@ signals as (
         'range_high': 'range_high',
         'range_low': 'range_low',
         'minute_of_session': 'minute_of_session',
-        'volume_pace': 'round(volume_pace, 6)',
+        'relative_volume': 'round(relative_volume, 6)',
         'distance_score': 'round(least(distance_score, 1), 6)',
         'early_score': 'round(early_score, 6)',
         'volume_score': 'round(volume_score, 6)',

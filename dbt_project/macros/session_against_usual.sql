@@ -33,7 +33,7 @@ parameters as (
 
 ),
 
--- A mean is kept as the whole sum and its count, a median as its double, so that it is compared without a division.
+-- A mean is compared as the whole sum and its count, a median as its double: without a division.
 usual as (
 
     select

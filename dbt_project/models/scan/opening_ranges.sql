@@ -33,11 +33,9 @@ so_far as (
         curves.instrument_id,
         curves.symbol,
         curves.last_price[moments.minute_of_session] as last_price,
-        curves.volume_so_far[moments.minute_of_session]
-        - coalesce(curves.volume_so_far[moments.minute_of_session - 1], 0) as minute_volume,
+        curves.volume_so_far[moments.minute_of_session] as volume,
         curves.high_so_far[lengths.minutes] as range_high,
         curves.low_so_far[lengths.minutes] as range_low,
-        curves.volume_so_far[lengths.minutes] as range_volume,
         cast(round(curves.last_price[moments.minute_of_session] * 10000) as bigint) as last_units,
         cast(round(curves.last_price[moments.minute_of_session - 1] * 10000) as bigint) as before_units,
         cast(round(curves.high_so_far[lengths.minutes] * 10000) as bigint) as high_units,
@@ -63,10 +61,9 @@ so_far as (
 final as (
 
     select
-        * exclude (before_units, last_units, high_units, low_units, range_high, range_low, range_volume),
+        * exclude (before_units, last_units, high_units, low_units, range_high, range_low),
         case when minute_of_session >= minutes then range_high end as range_high,
-        case when minute_of_session >= minutes then range_low end as range_low,
-        case when minute_of_session >= minutes then range_volume end as range_volume
+        case when minute_of_session >= minutes then range_low end as range_low
     from so_far
     where last_price is not null
 

@@ -1,0 +1,387 @@
+"""Relative volume, CRP and opening ranges, worked out again from raw minutes without any SQL, signal for signal.
+
+Once over made-up minutes with gaps, a split, a trade-to-trade series and a special session, once over NSE's real minutes of 2016.
+"""
+
+import json
+import statistics
+import zipfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.registry import CompiledScanners
+from pipelines.scanners.runner import ScanEngine, ScanInputs
+
+Build = Any  # the fixture's record, in conftest.py
+
+CUT_OFF = 35
+#: (open, high, low, close) in whole ten-thousandths and volume, by minute of the session from 0 on.
+Bars = dict[int, tuple[int, int, int, int, int]]
+Found = dict[tuple[str, str, int, str], tuple[float, float | None, float | None, float]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Minutes of some instruments, as the scanners get them and as the test reads them."""
+
+    inputs: ScanInputs
+    sessions: list[Session]
+    bars: dict[str, list[Bars]]
+    #: Split ratio by instrument and the place of its ex-date among the sessions.
+    splits: dict[str, tuple[int, int]]
+    barred: set[str]
+
+    def in_basis_of(self, name: str, bar_at: int, moment_at: int) -> int:
+        ratio, ex_at = self.splits.get(name, (1, 0))
+        return ratio if bar_at < ex_at <= moment_at else 1
+
+    def regular(self, at: int) -> bool:
+        return calendar("XNSE").frame().filter(pl.col("session_date") == self.sessions[at].session_date)["kind"][0] == "regular"
+
+
+def world(minutes: pl.DataFrame, sessions: list[Session], splits: dict[str, tuple[int, int]], barred: set[str]) -> World:
+    """minutes: symbol, session_date, ts, open, high, low, close, volume. The daily bar is their sum, its close their last."""
+    minutes = minutes.with_columns(
+        exchange=pl.lit("XNSE"), instrument_id="XNSE:" + pl.col("symbol"), known_at=pl.col("ts") + timedelta(minutes=1)
+    )
+    daily = (
+        minutes.sort("ts")
+        .group_by("exchange", "instrument_id", "symbol", "session_date")
+        .agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            pl.col("volume").sum(),
+            pl.col("known_at").max(),
+        )
+        .with_columns(series=pl.when(pl.col("symbol").is_in(list(barred))).then(pl.lit("BE")).otherwise(pl.lit("EQ")))
+    )
+    listed = daily.select("exchange", "instrument_id", "symbol").unique()
+    actions = pl.DataFrame(
+        [
+            (f"XNSE:{name}", sessions[at].session_date, "split", "XNSE", float(ratio), sessions[0].opens_at)
+            for name, (ratio, at) in splits.items()
+        ],
+        schema=["instrument_id", "ex_date", "action", "exchange", "ratio", "known_at"],
+        orient="row",
+    )
+    instruments = listed.with_columns(valid_from=sessions[0].session_date, is_active=pl.lit(True))
+    places = {session.session_date: at for at, session in enumerate(sessions)}
+    bars: dict[str, list[Bars]] = defaultdict(lambda: [{} for _ in sessions])
+    for row in minutes.iter_rows(named=True):
+        at = places[row["session_date"]]
+        prices = [round(row[name] * 10_000) for name in ("open", "high", "low", "close")]
+        bars[row["symbol"]][at][(row["ts"] - sessions[at].opens_at) // timedelta(minutes=1)] = (*prices, row["volume"])
+    inputs = ScanInputs(calendar("XNSE").frame(), instruments, daily, minutes, actions if splits else pl.DataFrame())
+    return World(inputs, sessions, dict(bars), splits, barred)
+
+
+@pytest.fixture(scope="module")
+def made_up() -> World:
+    """25 sessions of 2024 around the special one of Saturday 2 March. SPLIT is PLAIN at half the price from the 23rd on."""
+    sessions = calendar("XNSE").between(date(2024, 2, 8), date(2024, 3, 15))
+    source = np.random.default_rng(7)
+    frames = []
+    for name in ("A", "B", "C", "PLAIN", "BARRED"):
+        for at, session in enumerate(sessions):
+            steps = source.normal(0, 0.15, 375).cumsum().round(1)
+            close = 200 + steps
+            stamps = [session.opens_at + timedelta(minutes=m) for m in range(375)]
+            day = pl.DataFrame({"ts": stamps, "open": close, "high": close + 0.2, "low": close - 0.2, "close": close}).with_columns(
+                symbol=pl.lit(name),
+                session_date=pl.lit(session.session_date),
+                volume=pl.Series(source.integers(1, 60, 375) * 2 * (1 + at % 3)),
+            )
+            frames.append(day.filter(pl.Series(source.random(375) < 0.7) & (pl.col("ts") < session.closes_at)))
+    minutes = pl.concat(frames)
+    plain = minutes.filter(pl.col("symbol") == "PLAIN")
+    late = pl.col("session_date") >= sessions[22].session_date
+    divided = [pl.when(late).then(pl.col(c) / 2).otherwise(c).alias(c) for c in ("open", "high", "low", "close")]
+    split = plain.with_columns(
+        *divided, symbol=pl.lit("SPLIT"), volume=pl.when(late).then(pl.col("volume") * 2).otherwise("volume")
+    )
+    return world(pl.concat([minutes, split]), sessions, {"SPLIT": (2, 22)}, {"BARRED"})
+
+
+@pytest.fixture(scope="module")
+def recorded(shared: Path) -> World:
+    """Fourteen NSE shares over 18 sessions of 2016; minutes that the feed filled in without a trade are left out."""
+    frames = []
+    for path in sorted((shared / "data" / "nse_minute_2016").glob("*.zip")):
+        if path.stem == "NIFTY50":
+            continue
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read(archive.namelist()[0]).replace(b", ", b",")
+        frames.append(pl.read_csv(text, schema_overrides=dict.fromkeys(("Open", "High", "Low", "Close"), pl.Float64)))
+    minutes = pl.concat(frames).select(
+        pl.col("Code").alias("symbol"),
+        pl.col("Date").str.to_datetime().dt.replace_time_zone("Asia/Kolkata").dt.convert_time_zone("UTC").alias("ts"),
+        pl.col("Date").str.to_datetime().dt.date().alias("session_date"),
+        *(pl.col(c).alias(c.lower()) for c in ("Open", "High", "Low", "Close", "Volume")),
+    )
+    days = minutes["session_date"].unique().sort().to_list()
+    sessions = [s for s in calendar("XNSE").between(days[0], days[-1]) if s.session_date in days]
+    assert len(sessions) == 18
+    return world(minutes.filter(pl.col("volume") > 0), sessions, {}, set())
+
+
+def so_far(bars: Bars, minute: int) -> tuple[int, int, int, int, int] | None:
+    seen = [bars[m] for m in sorted(bars) if m < minute]
+    if not seen:
+        return None
+    return seen[0][0], max(b[1] for b in seen), min(b[2] for b in seen), seen[-1][3], sum(b[4] for b in seen)
+
+
+def usual(w: World, name: str, at: int, minute: int) -> tuple[list[int], list[float]]:
+    """Volumes and ranges by this minute of the 20 regular sessions before, in the basis of session `at`."""
+    before = [i for i in range(at) if w.regular(i)][-20:]
+    volumes, ranges = [], []
+    for i in (i for i in before if w.bars[name][i]):
+        ratio = w.in_basis_of(name, i, at)
+        seen = so_far(w.bars[name][i], minute)
+        volumes.append(seen[4] * ratio if seen else 0)
+        if seen:
+            ranges.append((seen[1] - seen[2]) / ratio)
+    return volumes, ranges
+
+
+def clipped(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def expected_at(w: World, at: int, minute: int, average: str = "mean", factor: float = 2.0) -> Found:
+    """What relative_volume and crp should say; without indicators, so that the former has neither stop nor target."""
+    found: Found = {}
+    for name, days in w.bars.items():
+        today = so_far(days[at], minute)
+        if name in w.barred or today is None or not w.regular(at) or not days[at - 1]:
+            continue
+        opened, high, low, last, volume = today
+        volumes, ranges = usual(w, name, at, minute)
+        if len(volumes) < 10 or not sum(volumes):
+            continue
+        level = statistics.median(volumes) if average == "median" else sum(volumes) / len(volumes)
+        before = days[at - 1][max(days[at - 1])][3] / w.in_basis_of(name, at - 1, at)
+        if volume > factor * level and (last - before) * (last - opened) > 0:
+            side = "BUY" if last > before else "SELL"
+            found["relative_volume", name, at, side] = (
+                last / 1e4,
+                None,
+                None,
+                round(0.5 * clipped(volume / level / factor - 1), 6),
+            )
+        if average == "median" or high == low:
+            continue
+        position, mean_range = (last - low) / (high - low), sum(ranges) / len(ranges)
+        up, down = 5 * (last - low) >= 4 * (high - low), 5 * (high - last) >= 4 * (high - low)
+        if (high - low) > mean_range or volume <= level or not ((up and last > before) or (down and last < before)):
+            continue
+        score = (
+            0.4 * (position if up else 1 - position)
+            + 0.2 * clipped(1 - (high - low) / mean_range)
+            + 0.2 * clipped(volume / level - 1)
+            + 0.2 * clipped(abs(last / before - 1) / 0.02)
+        )
+        sign = 1 if up else -1
+        stop = (low if up else high) / 1e4
+        target = round((last + sign * 1.5 * (high - low)) / 1e4, 4)
+        found["crp", name, at, "BUY" if up else "SELL"] = (last / 1e4, target, stop, round(score, 6))
+    return found
+
+
+def expected_ranges(w: World, at: int, length: int) -> Found:
+    """What opening_range_* should say over a whole session, with the minute that ends in the key's place of the scanner."""
+    found: Found = {}
+    for name, days in w.bars.items():
+        opening = so_far(days[at], length)
+        if name in w.barred or opening is None or not w.regular(at) or opening[1] == opening[2]:
+            continue
+        high, low = opening[1] / 1e4, opening[2] / 1e4
+        for side, sign in (("BUY", 1), ("SELL", -1)):
+            beyond = [m for m in sorted(days[at]) if m >= length and sign * (days[at][m][3] - opening[1 if sign > 0 else 2]) > 0]
+            if not beyond or beyond[0] + 1 > 375 - 30:
+                continue
+            minute = beyond[0] + 1
+            last = days[at][beyond[0]][3] / 1e4
+            volumes, _ = usual(w, name, at, minute)
+            level = sum(volumes) / len(volumes) if volumes else 0
+            volume = sum(bar[4] for m, bar in days[at].items() if m < minute)
+            score = (
+                0.4 * clipped(sign * (last - (high if sign > 0 else low)) / (high - low))
+                + 0.3 * (1 - (minute - length - 1) / (345 - length))
+                + 0.3 * (clipped(volume / level - 1) if level else 0)
+            )
+            stop, target = (low if sign > 0 else high), round(last + sign * 1.5 * (high - low), 4)
+            found[str(minute), name, at, side] = (last, target, stop, round(score, 6))
+    return found
+
+
+def scanned(
+    compiled: CompiledScanners,
+    w: World,
+    moments: Sequence[tuple[int, int]],
+    names: list[str],
+    parameters: dict[str, dict[str, object]] | None = None,
+) -> pl.DataFrame:
+    """Signals at these (session, minute)s."""
+    asked = [(w.sessions[at].opens_at + timedelta(minutes=minute), names) for at, minute in moments]
+    with ScanEngine(compiled, w.inputs) as engine:
+        return engine.run_at(asked, parameters).signals
+
+
+def as_found(w: World, signals: pl.DataFrame, *, by_minute: bool = False) -> Found:
+    places = {session.session_date: at for at, session in enumerate(w.sessions)}
+    found: Found = {}
+    for row in signals.iter_rows(named=True):
+        at = places[row["session_date"]]
+        first = str((row["ts"] - w.sessions[at].opens_at) // timedelta(minutes=1)) if by_minute else row["scanner_name"]
+        found[first, row["symbol"], at, row["signal_type"]] = (
+            row["entry_price"],
+            row["target_price"],
+            row["stop_loss"],
+            row["confidence_score"],
+        )
+    return found
+
+
+def assert_same(found: Found, expected: Found) -> None:
+    assert sorted(found) == sorted(expected)
+    for key, values in expected.items():
+        assert found[key] == pytest.approx(values, abs=2e-6), key
+
+
+@pytest.mark.parametrize("minute", [1, CUT_OFF, 165])
+@pytest.mark.parametrize("which", ["made_up", "recorded"])
+def test_relative_volume_and_crp_are_what_the_minutes_say(
+    compiled: CompiledScanners, request: pytest.FixtureRequest, which: str, minute: int
+) -> None:
+    w: World = request.getfixturevalue(which)
+    places = [at for at, s in enumerate(w.sessions) if at > 0 and s.opens_at + timedelta(minutes=minute) <= s.closes_at]
+    signals = scanned(
+        compiled,
+        w,
+        [(at, minute) for at in places],
+        ["relative_volume", "crp"],
+        {"relative_volume": {"factor": 1.2}},
+    )
+
+    expected: Found = {}
+    for at in places:
+        expected |= expected_at(w, at, minute, factor=1.2)
+    assert_same(as_found(w, signals), expected)
+    assert minute != CUT_OFF or {key[0] for key in expected} == {"relative_volume", "crp"}
+
+
+def test_relative_volume_against_the_median(compiled: CompiledScanners, made_up: World) -> None:
+    places = list(range(1, len(made_up.sessions)))
+    choice = {"relative_volume": {"average": "median", "factor": 1.1}}
+    signals = scanned(compiled, made_up, [(at, CUT_OFF) for at in places], ["relative_volume"], choice)
+
+    expected: Found = {}
+    for at in places:
+        expected |= expected_at(made_up, at, CUT_OFF, "median", 1.1)
+    assert_same(as_found(made_up, signals), expected)
+    assert expected
+
+
+@pytest.mark.parametrize("length", [15, 30])
+@pytest.mark.parametrize("which", ["made_up", "recorded"])
+def test_an_opening_range_is_left_once_a_side_where_the_minutes_say(
+    compiled: CompiledScanners, request: pytest.FixtureRequest, which: str, length: int
+) -> None:
+    w: World = request.getfixturevalue(which)
+    places = list(range(len(w.sessions) - 3, len(w.sessions)))
+    name = f"opening_range_{length}"
+    signals = scanned(compiled, w, [(at, minute) for at in places for minute in range(1, 376)], [name])
+
+    expected: Found = {}
+    for at in places:
+        expected |= expected_ranges(w, at, length)
+    assert_same(as_found(w, signals, by_minute=True), expected)
+    assert signals.group_by("instrument_id", "session_date", "signal_type").len()["len"].max() == 1
+    assert len(expected) > len(places)
+
+
+def test_a_split_within_the_twenty_sessions_leaves_relative_volume_as_it_was(compiled: CompiledScanners, made_up: World) -> None:
+    factor: dict[str, dict[str, object]] = {"relative_volume": {"factor": 0.1}}
+    signals = scanned(compiled, made_up, [(at, CUT_OFF) for at in range(20, 25)], ["relative_volume"], factor)
+
+    plain, split = (signals.filter(pl.col("symbol") == name).sort("ts") for name in ("PLAIN", "SPLIT"))
+    assert plain.height > 2
+    assert plain["ts"].equals(split["ts"])
+    assert plain["signal_type"].equals(split["signal_type"])
+    ratios = [[json.loads(d)["relative_volume"] for d in side["details"]] for side in (plain, split)]
+    assert ratios[0] == pytest.approx(ratios[1], abs=1e-6)
+
+
+def test_a_special_session_and_a_trade_to_trade_series_are_not_judged_within_the_day(
+    compiled: CompiledScanners, made_up: World
+) -> None:
+    special = next(at for at, s in enumerate(made_up.sessions) if s.session_date == date(2024, 3, 2))
+    asked = [(made_up.sessions[at].opens_at + timedelta(minutes=CUT_OFF), ["relative_volume"]) for at in (special, special + 1)]
+    with ScanEngine(compiled, made_up.inputs) as engine:
+        runs = engine.run_at(asked).runs.sort("as_of_ts")
+
+    assert runs["instruments_scanned"].to_list() == [0, 5]
+    # BARRED is neither judged nor missed.
+    assert runs["universe_size"].to_list() == [5, 5]
+
+
+def test_a_missing_day_before_makes_no_breakout(build: Build, compiled: CompiledScanners) -> None:
+    gone = (pl.col("symbol") == "RISE") & (pl.col("session_date") == build.sessions[-2].session_date)
+    names = ["breakout_20d", "breakout_previous_day"]
+    whole = build.inputs
+    for inputs, expected in ((whole, {*names}), (replace(whole, bars_daily=whole.bars_daily.filter(~gone)), set())):
+        with ScanEngine(compiled, inputs) as engine:
+            signals = engine.run(build.sessions[-1].closes_at, names).signals
+        assert set(signals.filter(pl.col("symbol") == "RISE")["scanner_name"]) == expected
+
+
+@pytest.mark.parametrize(("ratio", "judged", "sold"), [(2580.00 / 2841.85, True, False), (None, False, False), (0.0, True, True)])
+def test_the_demerger_of_reliance_is_no_breakdown(
+    compiled: CompiledScanners, shared: Path, ratio: float | None, judged: bool, sold: bool
+) -> None:
+    """A ratio of 0 stands for no action at all: the fall of 9 % would then be sold."""
+    ex_date = date(2023, 7, 20)
+    panel = pl.read_parquet(shared / "data" / "nse_daily" / "nse_bhav_panel.parquet")
+    daily = (
+        panel.filter((pl.col("SYMBOL") == "RELIANCE") & (pl.col("SERIES") == "EQ"))
+        .select(
+            pl.col("DATE1").str.to_date("%d-%b-%Y").alias("session_date"),
+            *(pl.col(f"{name.upper()}_PRICE").alias(name) for name in ("open", "high", "low", "close")),
+            pl.col("TTL_TRD_QNTY").cast(pl.Int64).alias("volume"),
+        )
+        .unique("session_date")
+        .with_columns(exchange=pl.lit("XNSE"), instrument_id=pl.lit("XNSE:RELIANCE"), symbol=pl.lit("RELIANCE"))
+        .join(calendar("XNSE").frame().select("session_date", known_at="closes_at"), on="session_date")
+        .filter(pl.col("session_date").is_between(date(2023, 1, 1), ex_date))
+    )
+    session = calendar("XNSE").session(ex_date)
+    instruments = (
+        daily.select("exchange", "instrument_id", "symbol").unique().with_columns(valid_from=date(2010, 1, 1), is_active=True)
+    )
+    action = pl.DataFrame(
+        [("XNSE:RELIANCE", ex_date, "demerger", "XNSE", ratio, session.opens_at - timedelta(days=9))],
+        schema={"instrument_id": pl.String, "ex_date": pl.Date, "action": pl.String, "exchange": pl.String, "ratio": pl.Float64}
+        | {"known_at": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
+    inputs = ScanInputs(calendar("XNSE").frame(), instruments, daily, corporate_actions=pl.DataFrame() if sold else action)
+    # The panel lacks a day of the 55 sessions before: breakout_55d is not judged on it, whatever the action.
+    names = ["breakout_20d", "breakout_previous_day"]
+    any_volume: dict[str, dict[str, object]] = {name: {"volume_factor": 0} for name in names}
+    with ScanEngine(compiled, inputs) as engine:
+        result = engine.run(session.closes_at, names, any_volume)
+
+    assert set(result.runs.filter(pl.col("instruments_scanned") == 1)["scanner_name"]) == ({*names} if judged else set())
+    assert set(result.signals.filter(pl.col("signal_type") == "SELL")["scanner_name"]) == ({*names} if sold else set())
