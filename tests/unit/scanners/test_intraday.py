@@ -351,7 +351,7 @@ def test_a_missing_day_before_makes_no_breakout(build: Build, compiled: Compiled
 def test_the_demerger_of_reliance_is_no_breakdown(
     compiled: CompiledScanners, shared: Path, ratio: float | None, judged: bool, sold: bool
 ) -> None:
-    """A ratio of 0 stands for no action at all: the fall of 9 % would then be sold."""
+    """A ratio of 0 stands for no action at all: the fall of 9 % would then be sold, below the low of the day before."""
     ex_date = date(2023, 7, 20)
     panel = pl.read_parquet(shared / "data" / "nse_daily" / "nse_bhav_panel.parquet")
     daily = (
@@ -384,4 +384,6 @@ def test_the_demerger_of_reliance_is_no_breakdown(
         result = engine.run(session.closes_at, names, any_volume)
 
     assert set(result.runs.filter(pl.col("instruments_scanned") == 1)["scanner_name"]) == ({*names} if judged else set())
-    assert set(result.signals.filter(pl.col("signal_type") == "SELL")["scanner_name"]) == ({*names} if sold else set())
+    assert set(result.signals.filter(pl.col("signal_type") == "SELL")["scanner_name"]) == (
+        {"breakout_previous_day"} if sold else set()
+    )
