@@ -23,6 +23,9 @@ __all__ = ["NoSessionError", "ScanEngine", "ScanInputs", "ScanResult", "empty_ru
 
 _RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCANNER_RUNS}
 
+#: Read by most scanners: as of a few moments they are worked out once, over many they would not fit.
+_SHARED = frozenset(f"scan.{name}" for name in ("universe", "day_so_far", "bars_closed", "unadjusted_actions", "volume_profile"))
+_FEW = 3
 _ROW = (
     "exchange varchar, instrument_id varchar, symbol varchar, session_date date, ts timestamptz, timeframe varchar, "
     "signal_type varchar, entry_price double, target_price double, stop_loss double, confidence_score double, details varchar, "
@@ -49,6 +52,8 @@ class ScanEngine:
         self._compiled = compiled
         self._database = ScanDatabase(inputs)
         self._connection = self._database.connection
+        self._kinds: dict[str, str] = {}
+        self._is_short = True
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +104,7 @@ class ScanEngine:
         names = sorted({name for _, scanners in asked for name in scanners})
         chosen = {name: self._compiled.scanner(name) for name in names}
         self._database.set_moments(asked, chosen)
+        self._is_short = len(asked) <= _FEW
         self._database.set_parameters(self._parameters(parameters or {}))
         self._database.set_universes([(s.name, universe or s.universe) for s in self._compiled.scanners.values()])
         self._database.set_profiles(self._make)
@@ -130,13 +136,19 @@ class ScanEngine:
     def _make(self, relations: list[str], made: frozenset[str] = frozenset()) -> None:
         """Carry out the compiled models behind these relations, apart from those that are `made`."""
         for model in self._compiled.needed(relations, GIVEN | made):
-            schema = model.relation.split(".")[0]
-            kind = "table" if model.materialized == "table" else "view"
-            self._connection.execute(f"create schema if not exists {schema}")
+            kind = "table" if model.materialized == "table" or (self._is_short and model.relation in _SHARED) else "view"
+            before = self._kinds.get(model.relation)
+            # A view is a text over names: made once, it serves every run.
+            if kind == before == "view":
+                continue
+            if before and before != kind:
+                self._connection.execute(f"drop {before} {model.relation}")
+            self._connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")
             if model.python:
                 self._decide(model.relation, model.python)
             else:
                 self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
+            self._kinds[model.relation] = kind
 
     def _parameters(self, overrides: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str, float | None, str | None]]:
         unknown = sorted(set(overrides) - set(self._compiled.scanners))
