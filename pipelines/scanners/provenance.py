@@ -22,6 +22,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.quality.provenance import UnknownBarError, trace
 from pipelines.scanners.identity import parameters_hash, signal_id
+from pipelines.scanners.reach import INDICATOR_KEY, Reach, reach_of
 from pipelines.scanners.registry import CompiledScanners, Scanner
 from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
@@ -30,13 +31,8 @@ from pipelines.storage.releases import Release, releases
 
 #: Where signals stand, in the order in which they are looked for.
 _PLACES = ("scanner_signals", "signals_live", "scanner_signals_superseded")
-#: Sessions of daily history in reach of a scanner (macro `scan_reach`), and calendar days that surely hold them.
-_REACH, _REACH_DAYS = 264, timedelta(days=400)
-#: How a scanner's text bounds what it reads: every one filters sessions_ago (docs/scanners.md).
-_BOUND = re.compile(r"\b(regular_ago|sessions_ago)\s*(?:<=|<|=|between\s+\d+\s+and)\s*(\d+)")
 _BAR = ("session_date", "open", "high", "low", "close", "volume", "known_at", "batch_id", "row_number")
 _MINUTE = ("ts", *_BAR[1:])
-_INDICATOR_KEY = ("session_date", "instrument_id", "exchange", "symbol", "bars_seen", "known_at")
 
 
 class UnknownSignalError(ValueError):
@@ -88,7 +84,7 @@ def explain_signal(lake: Lake, exchanges: Sequence[str], key: str, compiled: Com
     found = find_signal(lake, exchanges, key)
     row, exchange = found.row, found.exchange
     scanner = compiled.scanners.get(row["scanner_name"])
-    reach = _reach(compiled, scanner)
+    reach = reach_of(compiled, scanner)
     bars, minutes, indicators = _inputs(lake, exchange, row, reach)
     return {
         "signal_id": row["signal_id"],
@@ -163,40 +159,7 @@ def _parameters(scanner: Scanner | None, row: Mapping[str, Any]) -> dict[str, An
     return "other values than the defaults of today, given to the scan that issued it"
 
 
-@dataclass(frozen=True)
-class _Reach:
-    """What a scanner's text may read: how many sessions back, whether it counts regular ones only, indicators, minutes."""
-
-    sessions: int
-    regular: bool
-    indicators: tuple[str, ...]
-    minutes: bool
-
-    def days(self, exchange: str, session: date) -> list[date]:
-        """The session and those before it in reach."""
-        known = calendar(exchange).between(session - _REACH_DAYS, session)
-        counted = [s.session_date for s in known[:-1] if not self.regular or s.kind == "regular"]
-        first = counted[-self.sessions :][:1] or [session]
-        return [s.session_date for s in known if self.sessions and s.session_date >= first[0]] or [session]
-
-
-def _reach(compiled: CompiledScanners, scanner: Scanner | None) -> _Reach:
-    """What the scanner's text bounds itself to; without a text everything in reach of any scanner."""
-    names = [c for c in INDICATOR_TABLES["indicators_daily"].names if c not in {*_INDICATOR_KEY, "session_year"}]
-    text = compiled.models[scanner.relation].sql if scanner and scanner.relation in compiled.models else ""
-    if not scanner or not text:
-        return _Reach(_REACH, regular=False, indicators=tuple(names), minutes=True)
-    bounds: dict[str, int] = {}
-    for name, count in _BOUND.findall(text):
-        bounds[name] = max(int(count), bounds.get(name, 0))
-    used = tuple(name for name in names if re.search(rf"\b{name}\b", text))
-    intraday = scanner.evaluates == "intraday"
-    if "regular_ago" in bounds:
-        return _Reach(bounds["regular_ago"], regular=True, indicators=used, minutes=intraday)
-    return _Reach(bounds.get("sessions_ago", _REACH), regular=False, indicators=used, minutes=intraday)
-
-
-def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: _Reach) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: Reach) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Daily bars, minutes and indicator rows of the instrument in reach at the moment, newest first."""
     session, ts = row["session_date"], row["ts"]
     closes = calendar(exchange).session(session).closes_at
@@ -208,7 +171,7 @@ def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: _Reach) ->
     years: list[PartitionValue] = sorted({day.year for day in days})
     bars = _rows(lake, exchange, TABLES["bars_daily"], own, years, _BAR)
     schema = INDICATOR_TABLES["indicators_daily"]
-    indicators = _rows(lake, exchange, schema, own, years if reach.indicators else [], [*_INDICATOR_KEY, *reach.indicators])
+    indicators = _rows(lake, exchange, schema, own, years if reach.indicators else [], [*INDICATOR_KEY, *reach.indicators])
     intraday = not has_closed or reach.minutes
     until = (pl.col("instrument_id") == row["instrument_id"]) & (pl.col("ts") + timedelta(minutes=1) <= ts)
     minutes = _rows(lake, exchange, TABLES["bars_1m"], until, [session] if intraday else [], _MINUTE)

@@ -6,7 +6,7 @@ Does not live here: which signals enter where (`outcomes.py`), the loops over ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,11 +109,6 @@ def to_stop_or_target(market: Market, charges: Charges, entries: Entries, minute
     status = np.where(untouched & (limit < last), UNADJUSTED, np.where(untouched & ~over, OPEN, FINISHED))
     status = np.where(np.isnan(entries.stop) & np.isnan(entries.target), NO_LEVELS, status)
     return _priced(market, charges, entries, status, over, touched_at, ts, price, reason)
-
-
-def without_levels(entries: Entries) -> Entries:
-    """The same positions without stop and target."""
-    return replace(entries, stop=np.full(entries.size, np.nan), target=np.full(entries.size, np.nan))
 
 
 def _priced(

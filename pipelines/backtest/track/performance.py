@@ -30,7 +30,6 @@ NEEDED = (
 )  # fmt: skip
 ALL, BOTH_SIDES, NON_OVERLAPPING = "all", "ALL", "non_overlapping"
 _LEFT_OUT = ("late", "not_entered", "no_levels")
-_WON = (pl.col("net_return") > 0).cast(pl.Float64)
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -62,26 +61,63 @@ def scanner_performance(outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId
 
 
 def _of_scanner(exchange: str, name: str, scanner: ScannerId, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
-    days = outcomes.select(pl.col("session_date").unique().sort())
+    days = outcomes.get_column("session_date").unique().sort()
     # In order of entry, since runs of losses are counted.
     ordered = outcomes.sort("entry_ts", "instrument_id", "signal_id")
     rows, sums = [], []
     for horizon in (*HORIZONS, STOP_TARGET):
         of_horizon = ordered.filter(pl.col("horizon") == horizon)
-        scopes = {ALL: of_horizon, NON_OVERLAPPING: of_horizon.filter(_taken(of_horizon))}
-        for side in (BOTH_SIDES, "BUY", "SELL"):
-            for scope, chosen in scopes.items():
-                ours = chosen if side == BOTH_SIDES else chosen.filter(pl.col("side") == side)
-                counted = ours.filter((pl.col("status") == "finished") & pl.col("is_over"))
+        columns, taken = _columns(of_horizon, days), _taken(of_horizon)
+        everything, sold = np.ones(of_horizon.height, dtype=bool), of_horizon.get_column("side").to_numpy() == "SELL"
+        for side, of_side in ((BOTH_SIDES, everything), ("BUY", ~sold), ("SELL", sold)):
+            for scope, in_scope in ((ALL, everything), (NON_OVERLAPPING, taken)):
+                ours = of_side & in_scope
                 told = {"exchange": exchange, "scanner_name": name, "horizon": horizon, "side": side, "scope": scope}
-                rows.append({**told, **_identity(scanner), **_figures(counted), **_not_counted(ours)})
-                sums.append(_by_day(counted, days))
+                rows.append({**told, **_identity(scanner), **_figures(columns, ours & columns.counted, days)})
+                rows[-1] |= {what: int((ours & one).sum()) for what, one in columns.not_counted.items()}
+                sums.append(_by_day(columns, ours & columns.counted, days.len()))
     totals, counts = (np.stack([entry[k] for pair in sums for entry in pair], axis=1) for k in (0, 1))
     low, high = by_session(totals, counts, f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}")
     for i, row in enumerate(rows):
         for j, what in enumerate(("win_rate", "edge")):
             row |= {f"{what}_{end}": _finite(ends[2 * i + j]) for end, ends in (("low", low), ("high", high))}
     return rows
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Outcomes of one horizon as arrays. day: number of the session. reason: of the exit. not_counted: by the column that tells."""
+
+    day: np.ndarray
+    counted: np.ndarray
+    net: np.ndarray
+    costs: np.ndarray
+    base_rate: np.ndarray
+    base_return: np.ndarray
+    assumed: np.ndarray
+    reason: np.ndarray
+    not_counted: dict[str, np.ndarray]
+
+
+def _columns(rows: pl.DataFrame, days: pl.Series) -> _Columns:
+    status, is_over = rows.get_column("status"), rows.get_column("is_over").to_numpy()
+    finished = (status == "finished").to_numpy()
+    real = {name: rows.get_column(name).cast(pl.Float64).to_numpy() for name in ("net_return", "costs", "base_rate", "base_return")}
+    return _Columns(
+        day=days.search_sorted(rows.get_column("session_date")).to_numpy().astype(np.int64),
+        counted=finished & is_over,
+        net=real["net_return"],
+        costs=real["costs"],
+        base_rate=real["base_rate"],
+        base_return=real["base_return"],
+        assumed=rows.get_column("costs_assumed").fill_null(value=False).to_numpy(),
+        reason=rows.get_column("exit_reason").fill_null("").to_numpy(),
+        not_counted={
+            "open_signals": (status == "open").to_numpy() | (finished & ~is_over),
+            "left_out": status.is_in(_LEFT_OUT).to_numpy(),
+            "unadjusted": (status == "unadjusted").to_numpy(),
+        },
+    )
 
 
 def _identity(scanner: ScannerId) -> dict[str, Any]:
@@ -92,7 +128,7 @@ def _identity(scanner: ScannerId) -> dict[str, Any]:
     }
 
 
-def _taken(rows: pl.DataFrame) -> pl.Series:
+def _taken(rows: pl.DataFrame) -> np.ndarray:
     """Which of the signals, ordered by entry, came when none taken before of the same instrument and side was held."""
     entered = rows.with_row_index("at").filter(pl.col("entry_ts").is_not_null())
     held = entered.select(
@@ -105,66 +141,57 @@ def _taken(rows: pl.DataFrame) -> pl.Series:
     # What never entered blocks nothing and is counted as it is.
     out = np.ones(rows.height, dtype=bool)
     out[held.get_column("at").to_numpy()] = taken
-    return pl.Series(out)
+    return out
 
 
-def _figures(counted: pl.DataFrame) -> dict[str, Any]:
+def _figures(columns: _Columns, counted: np.ndarray, days: pl.Series) -> dict[str, Any]:
     """Figures of the signals that are counted, in order of entry."""
-    net = counted.get_column("net_return").to_numpy()
+    net, base, reason = columns.net[counted], columns.base_rate[counted], columns.reason[counted]
     won = net > 0
     total, wins = int(net.size), int(won.sum())
     lower, upper = wilson(wins, total)
-    sessions, reason = counted.get_column("session_date"), counted.get_column("exit_reason")
+    sessions = np.unique(columns.day[counted])
     return {
         "total_signals": total,
         "profitable_signals": wins,
         "win_rate": wins / total if total else None,
         "wilson_low": lower,
         "wilson_high": upper,
-        "base_rate": _mean(counted.get_column("base_rate")),
-        "edge": _mean(counted.select(_WON - pl.col("base_rate")).to_series()),
-        "avg_return": _mean(counted.get_column("net_return")),
-        "base_return": _mean(counted.get_column("base_return")),
-        "avg_profit": _mean(pl.Series(net[won])),
-        "avg_loss": _mean(pl.Series(net[net < 0])),
-        "avg_costs": _mean(counted.get_column("costs")),
+        "base_rate": _mean(base),
+        "edge": _mean(won - base),
+        "avg_return": _mean(net),
+        "base_return": _mean(columns.base_return[counted]),
+        "avg_profit": _mean(net[won]),
+        "avg_loss": _mean(net[net < 0]),
+        "avg_costs": _mean(columns.costs[counted]),
         "profit_factor": profit_factor(net),
         "max_consecutive_losses": longest_losing_streak(net),
         "stop_exits": int((reason == "stop").sum()),
         "target_exits": int((reason == "target").sum()),
-        "time_exits": int(reason.is_in(["time", "close"]).sum()),
-        "costs_assumed": int(counted.get_column("costs_assumed").sum()),
-        "sessions": sessions.n_unique(),
-        "first_session": sessions.min(),
-        "last_session": sessions.max(),
+        "time_exits": int(np.isin(reason, ["time", "close"]).sum()),
+        "costs_assumed": int(columns.assumed[counted].sum()),
+        "sessions": sessions.size,
+        "first_session": days[int(sessions[0])] if sessions.size else None,
+        "last_session": days[int(sessions[-1])] if sessions.size else None,
     }
 
 
-def _not_counted(rows: pl.DataFrame) -> dict[str, int]:
-    status = rows.get_column("status")
-    early = (status == "finished") & ~rows.get_column("is_over")
-    return {
-        "open_signals": int(((status == "open") | early).sum()),
-        "left_out": int(status.is_in(_LEFT_OUT).sum()),
-        "unadjusted": int((status == "unadjusted").sum()),
-    }
+_Sums = tuple[np.ndarray, np.ndarray]
 
 
-def _by_day(counted: pl.DataFrame, days: pl.DataFrame) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Wins and signals, edges and signals with a base, summed by session in the order of `days`: float64[sessions] each."""
-    base = pl.col("base_rate")
-    sums = counted.group_by("session_date").agg(
-        won=_WON.sum(), signals=pl.len().cast(pl.Float64), edge=(_WON - base).sum(), compared=base.count().cast(pl.Float64)
-    )
-    aligned = days.join(sums, on="session_date", how="left", maintain_order="left").fill_null(0.0)
-    won, signals, edge, compared = (aligned.get_column(name).to_numpy() for name in ("won", "signals", "edge", "compared"))
-    return (won, signals), (edge, compared)
+def _by_day(columns: _Columns, counted: np.ndarray, days: int) -> tuple[_Sums, _Sums]:
+    """Wins and signals, edges and signals with a base, summed by session: float64[days] each."""
+    day, won, base = columns.day[counted], columns.net[counted] > 0, columns.base_rate[counted]
+    based = ~np.isnan(base)
+    signals = np.bincount(day, None, days).astype(np.float64)
+    edges = np.bincount(day[based], (won - base)[based], days)
+    return (np.bincount(day, won, days), signals), (edges, np.bincount(day[based], None, days).astype(np.float64))
 
 
-def _mean(values: pl.Series) -> float | None:
+def _mean(values: np.ndarray) -> float | None:
     """The mean of what is known, summed in order; None of nothing."""
-    known = values.drop_nulls()
-    return float(known.to_numpy().mean()) if known.len() else None
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
 
 
 def _finite(value: float) -> float | None:

@@ -1,0 +1,55 @@
+"""How far back a scanner looks, told from its text.
+
+Lives here: `reach_of`, for people who want to see what a signal stands on.
+Does not live here: the scanners' texts (`dbt_project/models/scanners`), what lies in reach (`provenance.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.market.calendar import calendar
+from pipelines.scanners.registry import CompiledScanners, Scanner
+
+#: Sessions of daily history in reach of a scanner (macro `scan_reach`), and calendar days that surely hold them.
+_REACH, _REACH_DAYS = 264, timedelta(days=400)
+#: How a scanner's text bounds what it reads: every one filters sessions_ago (docs/scanners.md).
+_BOUND = re.compile(r"\b(regular_ago|sessions_ago)\s*(?:<=|<|=|between\s+\d+\s+and)\s*(\d+)")
+#: Columns of indicators_daily that are no indicator.
+INDICATOR_KEY = ("session_date", "instrument_id", "exchange", "symbol", "bars_seen", "known_at")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a scanner's text may read: how many sessions back, whether it counts regular ones only, indicators, minutes."""
+
+    sessions: int
+    regular: bool
+    indicators: tuple[str, ...]
+    minutes: bool
+
+    def days(self, exchange: str, session: date) -> list[date]:
+        """The session and those before it in reach."""
+        known = calendar(exchange).between(session - _REACH_DAYS, session)
+        counted = [s.session_date for s in known[:-1] if not self.regular or s.kind == "regular"]
+        first = counted[-self.sessions :][:1] or [session]
+        return [s.session_date for s in known if self.sessions and s.session_date >= first[0]] or [session]
+
+
+def reach_of(compiled: CompiledScanners, scanner: Scanner | None) -> Reach:
+    """What the scanner's text bounds itself to; without a text everything in reach of any scanner."""
+    names = [c for c in INDICATOR_TABLES["indicators_daily"].names if c not in {*INDICATOR_KEY, "session_year"}]
+    text = compiled.models[scanner.relation].sql if scanner and scanner.relation in compiled.models else ""
+    if not scanner or not text:
+        return Reach(_REACH, regular=False, indicators=tuple(names), minutes=True)
+    bounds: dict[str, int] = {}
+    for name, count in _BOUND.findall(text):
+        bounds[name] = max(int(count), bounds.get(name, 0))
+    used = tuple(name for name in names if re.search(rf"\b{name}\b", text))
+    intraday = scanner.evaluates == "intraday"
+    if "regular_ago" in bounds:
+        return Reach(bounds["regular_ago"], regular=True, indicators=used, minutes=intraday)
+    return Reach(bounds.get("sessions_ago", _REACH), regular=False, indicators=used, minutes=intraday)
