@@ -205,7 +205,7 @@ def _print(content: Mapping[str, Any], venue: Venue) -> None:
     if content.get("note"):
         say(content["note"])
     if "shortlist" in content:
-        columns = ["rank", "symbol", "side", "signals", "against", "score", "traded_value", "scanners"]
+        columns = ["rank", "symbol", "side", "agreeing", "disagreeing", "regime", "score", "traded_value", "scanners"]
         rows = [[row[name] for name in columns] for row in content["shortlist"]]
         table(columns, rows, title=f"Shortlist of the close of {content['shortlist_of']}: {len(rows)} instruments")
         if not content["scans"]:

@@ -1,4 +1,4 @@
-"""The shortlist of a day: what the signals of the close before it single out, ranked.
+"""The shortlist of a day: what the signals of the close before it single out, ranked by their confluence.
 
 Lives here: `shortlist`.
 Does not live here: the signals themselves (the nightly marts), scanning the list at a cut-off (`as_of.py`).
@@ -21,9 +21,10 @@ _LIQUIDITY_SESSIONS = 20
 def shortlist(lake: Lake, exchange: str, release: Release, close: Session, top: int) -> pl.DataFrame:
     """The `top` instruments of one close, best first.
 
-    Columns: rank, instrument_id, symbol, side, signals (scanners that say so), against (scanners that say the opposite), scanners
-    (their names), score (mean), traded_value (median close × volume of the 20 regular sessions up to the close, in the exchange's
-    currency). Ranked by signals less against, score, traded_value. Raises LiveScanError when that close is not in the release.
+    Columns: rank, instrument_id, symbol, side, agreeing and disagreeing (scanners), scanners (names of those that agree), regime,
+    score (`combined_score` of the table confluence), traded_value (median close × volume of the 20 regular sessions up to the
+    close, in the exchange's currency). Ranked by score, then traded_value; an instrument on which as many disagree as agree is left
+    out. Raises LiveScanError when that close is not in the release.
     """
     versions = release.versions(exchange)
     day = close.session_date
@@ -32,38 +33,29 @@ def shortlist(lake: Lake, exchange: str, release: Release, close: Session, top: 
         return LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(versions[name], list(years))
 
     newest = release.sessions.get(exchange)
-    if not newest or "scanner_runs" not in versions or _not_scanned(read("scanner_runs", [day.year]), close):
+    if not newest or not {"scanner_runs", "confluence"} <= set(versions) or _not_scanned(read("scanner_runs", [day.year]), close):
         told = f"ends with {newest[1]}" if newest else "holds nothing of it"
         raise LiveScanError(f"the signals of {day} are not released ({release.release_id} {told}): run `marketlake nightly` first")
-    at_close = read("scanner_signals", [day.year]).filter(pl.col("ts") == close.closes_at)
-    by_side = (
-        at_close.group_by("instrument_id", "symbol", "signal_type")
-        .agg(
-            pl.col("scanner_name").n_unique().cast(pl.Int64).alias("signals"),
-            pl.col("scanner_name").unique().sort().str.join(", ").alias("scanners"),
-            pl.col("confidence_score").mean().alias("score"),
-        )
-        .rename({"signal_type": "side"})
-    )
-    other = by_side.select("instrument_id", "side", against="signals")
-    opposite = other.with_columns(side=pl.when(pl.col("side") == "BUY").then(pl.lit("SELL")).otherwise(pl.lit("BUY")))
     ranked = (
-        by_side.join(opposite, on=["instrument_id", "side"], how="left")
-        .with_columns(pl.col("against").fill_null(0))
-        .filter(pl.col("signals") > pl.col("against"))
+        read("confluence", [day.year])
+        .filter((pl.col("as_of_ts") == close.closes_at) & (pl.col("agreeing") > pl.col("disagreeing")))
         .join(_traded_value(read("bars_daily", [day.year - 1, day.year]), exchange, close), on="instrument_id", how="left")
-        .sort(
-            pl.col("signals") - pl.col("against"),
-            "score",
-            "traded_value",
-            "instrument_id",
-            descending=[True, True, True, False],
-            nulls_last=True,
-        )
+        .sort("combined_score", "traded_value", "instrument_id", descending=[True, True, False], nulls_last=True)
         .head(top)
+        .with_row_index("rank", offset=1)
     )
-    columns = ["instrument_id", "symbol", "side", "signals", "against", "scanners", "score", "traded_value"]
-    return ranked.select(columns).with_row_index("rank", offset=1).with_columns(pl.col("rank").cast(pl.Int64))
+    return ranked.select(
+        pl.col("rank").cast(pl.Int64),
+        "instrument_id",
+        "symbol",
+        side="signal_type",
+        agreeing="agreeing",
+        disagreeing="disagreeing",
+        scanners="agreeing_scanners",
+        regime="regime",
+        score="combined_score",
+        traded_value="traded_value",
+    )
 
 
 def _not_scanned(runs: pl.DataFrame, close: Session) -> bool:

@@ -2,8 +2,11 @@
 changed rule leaves no row of the old one.
 """
 
+import contextlib
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -12,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.cli import main
 from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.plugins import load_plugins
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +37,36 @@ scanners:
 """
 
 
+GUIDE = (ROOT / "docs" / "how-to-add-a-scanner.md").read_text(encoding="utf-8")
+#: Checks of the guide's scanner in Dagster, after a nightly run: name and whether it passed.
+CHECKS = """
+import json
+import dagster as dg
+from pipelines.definitions import build_definitions
+from pipelines.orchestration.instance import open_instance
+from pipelines.settings import Settings
+
+settings = Settings()
+key = dg.AssetKey(["XNYS", "scanners", "acme_strong_day"])
+graph = build_definitions(settings).resolve_asset_graph()
+keys = sorted(check.name for check in graph.asset_check_keys if check.asset_key == key)
+with open_instance(settings) as instance:
+    records = {name: instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, name), 1) for name in keys}
+print(json.dumps({name: found[0].status.value for name, found in records.items()}))
+"""
+
+
+def _install_the_guides_package(site: Path) -> None:
+    """What pip would leave of it, with its scanner in Python alone."""
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
+    site.mkdir()
+    (site / "acme_scanners.py").write_text(code.replace('[Path(__file__).parent / "models", STRONG_DAY]', "STRONG_DAY"))
+    about = site / "acme_scanners-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-scanners\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[marketlake.scanners]\nacme = acme_scanners:scanners\n")
+
+
 class Home:
     """A home of two shares: fifty sessions of days, minutes of the last one, and rules."""
 
@@ -45,11 +80,11 @@ class Home:
             "MARKETLAKE_SCANNERS": self.rules.name,
             "MARKETLAKE_UNIVERSES": "lists",
             "DAGSTER_HOME": str(folder / ".state" / "dagster"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]),
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", RUN, *arguments]
+    def run(self, *arguments: str, code: str = RUN) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *arguments]
         return subprocess.run(command, cwd=self.folder, env=self._env, capture_output=True, text=True, check=False)
 
     def ok(self, *arguments: str) -> str:
@@ -57,13 +92,39 @@ class Home:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 
+    def here(self, *arguments: str) -> tuple[int, str, str]:
+        """A command that reads, in this process: exit code, standard output and error."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            for name, value in self._env.items():
+                patch.setenv(name, value)
+            patch.syspath_prepend(str(self.folder / "site"))
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["marketlake", *arguments])
+            load_plugins.cache_clear()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        load_plugins.cache_clear()
+        return int(ended.value.code or 0), out.getvalue(), err.getvalue()
+
     def rows(self, query: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.ok("sql", query, "--format", "json"))
+        code, out, err = self.here("sql", query, "--format", "json")
+        assert code == 0, err
+        found: list[dict[str, Any]] = json.loads(out)
         return found
 
     def scan(self, *arguments: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.ok("scan", "--json", *arguments))
+        code, out, err = self.here("scan", "--json", *arguments)
+        assert code == 0, err
+        found: dict[str, Any] = json.loads(out)
         return found
+
+    def refused(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and the one line of a scan that cannot be done."""
+        code, out, err = self.here("scan", *arguments)
+        lines = [line for line in err.splitlines() if not line.startswith("scanning")]
+        assert (out, len(lines)) == ("", 1)
+        return code, lines[0].removeprefix("error: ")
 
 
 def _sessions() -> list[Session]:
@@ -75,6 +136,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Fifty days of AAA and BBB; AAA rises by 2 every tenth session, BBB in the last one; minutes of the last session."""
     home = Home(tmp_path_factory.mktemp("home"))
     home.rules.write_text(RULE.format(least=1))
+    _install_the_guides_package(home.folder / "site")
     (home.folder / "lists").mkdir()
     (home.folder / "lists" / "held.csv").write_text("BBB\n")
     lines = ["symbol,date,open,high,low,close,volume"]
@@ -116,6 +178,20 @@ def test_a_scan_of_history_issues_the_nightly_ids_and_raw_bars_give_the_same(hom
             assert _key(found["signals"]) == wanted
 
 
+def test_a_scanner_of_a_package_has_rows_and_checks_like_a_built_in_one(home: Home) -> None:
+    runs = home.rows("select count(*) as n, sum(signals) as signals from scanner_runs where scanner_name = 'acme_strong_day'")
+    assert runs[0]["n"] == 50
+    assert runs[0]["signals"] > 0
+    last = str(_sessions()[-1].session_date)
+    (found,) = home.scan("--at", last, "--scanner", "acme_strong_day")["scans"]
+    night = home.rows(f"select * from scanner_signals where scanner_name = 'acme_strong_day' and session_date = '{last}'")
+    assert _key(found["signals"]) == _key(night)
+
+    checks = home.run(code=CHECKS)
+    assert checks.returncode == 0, checks.stderr[-2000:]
+    assert json.loads(checks.stdout.splitlines()[-1]) == dict.fromkeys(("coverage", "look_ahead", "parity"), "SUCCEEDED")
+
+
 def test_as_of_a_minute_the_intraday_rule_is_on_record_and_closed_ones_speak_of_yesterday(home: Home) -> None:
     last = _sessions()[-1].session_date
     (found,) = home.scan("--at", f"{last} 09:50", "--scanner", "morning_rise", "--scanner", "strong_close")["scans"]
@@ -145,14 +221,13 @@ def test_parameters_and_lists_change_what_is_found_and_nothing_is_written(home: 
     (far,) = home.scan(*scan, "--param", "strong_close.stop_atr=5")["scans"]
     assert {s["symbol"] for s in far["signals"]} == {"AAA", "BBB"}
     assert not _key(far["signals"]) & _key(usual["signals"])
-    wrong = home.run("scan", *scan, "--param", "strong_close.stop_atr=500")
-    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (
+    assert home.refused(*scan, "--param", "strong_close.stop_atr=500") == (
         2,
-        "error: strong_close: stop_atr = 500 lies outside 0.0 … 100.0",
+        "strong_close: stop_atr = 500 lies outside 0.0 … 100.0",
     )
-    unknown = home.run("scan", "--scanner", "strong_clos")
-    assert unknown.returncode == 2
-    assert "did you mean strong_close?" in unknown.stderr
+    code, told = home.refused("--scanner", "strong_clos")
+    assert code == 2
+    assert "did you mean strong_close?" in told
     assert home.rows("select count(*) as n from scanner_runs") == before
 
 
@@ -181,6 +256,11 @@ def test_a_day_has_two_phases_a_shortlist_before_the_open_and_a_scan_at_the_cut_
     after_close = home.scan("--at", f"{last} 20:00", "--shortlist", "--top", "1")
     assert after_close["shortlist_of"] == str(last)
     (first,) = after_close["shortlist"]
+    (best,) = home.rows(
+        f"select * from confluence where session_date = '{last}' and agreeing > disagreeing "
+        "and as_of_ts = (select max(as_of_ts) from confluence) order by combined_score desc, symbol limit 1"
+    )
+    assert first["score"] == best["combined_score"]
     assert (first["rank"], first["side"]) == (1, "BUY")
     assert "strong_close" in first["scanners"]
 
@@ -190,16 +270,14 @@ def test_a_day_has_two_phases_a_shortlist_before_the_open_and_a_scan_at_the_cut_
 
 
 def test_a_day_that_is_not_in_the_release_is_told(home: Home) -> None:
-    done = home.run("scan")
-    assert done.returncode == 1
-    assert "nothing is known of XNYS on" in done.stderr
-    assert f"ends with {_sessions()[-1].session_date}" in done.stderr
-    early = home.run("scan", "--at", "1900-01-01")
-    assert early.returncode == 2
-    assert "Traceback" not in early.stderr
-    missing = home.run("scan", "--at", "2025-06-02 09:00", "--shortlist")
-    assert missing.returncode == 1
-    assert "the signals of 2025-05-30 are not released" in missing.stderr
+    code, told = home.refused()
+    assert code == 1
+    assert told.startswith("nothing is known of XNYS on")
+    assert f"ends with {_sessions()[-1].session_date}" in told
+    assert home.refused("--at", "1900-01-01")[0] == 2
+    code, told = home.refused("--at", "2025-06-02 09:00", "--shortlist")
+    assert code == 1
+    assert told.startswith("the signals of 2025-05-30 are not released")
 
 
 def test_a_changed_rule_rebuilds_and_no_row_of_the_old_one_stays(home: Home) -> None:
