@@ -113,7 +113,9 @@ def build_rows(scanner: PythonScanner, connection: duckdb.DuckDBPyConnection) ->
     rows = pl.concat(decided) if decided else _checked(scanner, None)
     connection.register("decided", rows.to_arrow())
     try:
-        return connection.sql(_ROWS.format(timeframe=literal(scanner.timeframe), mine=mine)).to_arrow_table()
+        # Shares that can only be delivered, not turned over within a day, are no business of a scanner that looks within the day.
+        allowed = " and is_intraday_allowed" if scanner.evaluates == "intraday" else ""
+        return connection.sql(_ROWS.format(timeframe=literal(scanner.timeframe), mine=mine, allowed=allowed)).to_arrow_table()
     finally:
         connection.unregister("decided")
 
@@ -194,6 +196,6 @@ select
     greatest(decided.known_at, universe.as_of_ts) as known_at
 from decided
 inner join scan.universe as universe
-    on decided.as_of_ts = universe.as_of_ts and decided.instrument_id = universe.instrument_id and {mine}
+    on decided.as_of_ts = universe.as_of_ts and decided.instrument_id = universe.instrument_id and {mine}{allowed}
 order by ts, instrument_id
 """

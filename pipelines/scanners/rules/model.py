@@ -83,7 +83,7 @@ def model_sql(rule: Rule) -> str:
     numbers = sorted(rule.parameters)
     atr_ago = 0 if rule.evaluates == "closed_daily" else 1
     parts = [
-        ("universe", "    select * from {{ scan('universe') }}"),
+        ("universe", "    select * from {{ scan('universe') }}" + ("\n    where is_intraday_allowed" if fast else "")),
         ("today", f"    select * from {{{{ scan('{today}') }}}}" + ("\n    where is_regular" if fast else "")),
         ("bars", _bars(asked)),
         ("indicators", _indicators(rule, asked)),
