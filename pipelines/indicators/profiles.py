@@ -53,7 +53,7 @@ def profiles_of(connection: duckdb.DuckDBPyConnection, sessions: Sequence[date])
         pl.col("volume_so_far").list.len().max().alias("length"),
         pl.col("known_at").max(),
     )
-    return groups.with_columns(_usual(curves, groups)).cast({"sessions": pl.Int64}).select(INTRADAY_PROFILES.names)
+    return groups.with_columns(usual(curves, groups)).cast({"sessions": pl.Int64}).select(INTRADAY_PROFILES.names)
 
 
 def _batches(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
@@ -67,10 +67,17 @@ with reached as (
     select distinct window_1m.from_session, sessions.regular_before + {SESSIONS} as last_regular
     from lake.window_1m as window_1m
     asof inner join staging.stg_sessions as sessions on window_1m.changed_to >= sessions.session_date
+), with_curves as (
+    select distinct sessions.regular_before
+    from intermediate.int_intraday_curves_known as curves
+    inner join staging.stg_sessions as sessions on curves.session_date = sessions.session_date
+    where sessions.kind = 'regular'
 )
 select distinct sessions.session_date
 from staging.stg_sessions as sessions
 inner join reached on sessions.session_date >= reached.from_session and sessions.regular_before <= reached.last_regular
+inner join with_curves
+    on with_curves.regular_before between sessions.regular_before - {SESSIONS} and sessions.regular_before - 1
 where sessions.session_date <= (
     select min(session_date) from staging.stg_sessions
     where session_date > (select max(session_date) from intermediate.int_intraday_curves_known)
@@ -111,7 +118,12 @@ order by before.session_date, curves.instrument_id, before.curve_date
 """
 
 
-def _usual(curves: pl.DataFrame, groups: pl.DataFrame) -> list[pl.Series]:
+def usual(curves: pl.DataFrame, groups: pl.DataFrame) -> list[pl.Series]:
+    """Mean volume, median volume and mean range by minute: a list for each group of consecutive curves.
+
+    curves: lists volume_so_far, high_so_far, low_so_far, and volume_divisor and price_factor. groups: sessions (curves of the group)
+    and length (of its lists).
+    """
     minute_offsets = _offsets(groups["length"])
     usual = (np.empty(minute_offsets[-1]), np.empty(minute_offsets[-1]), np.empty(minute_offsets[-1]))
     if groups.height:
