@@ -70,7 +70,8 @@ def run_scan(
     sight = look(lake, asked.exchange, asked.moment, compiled, asked.universes, raw=asked.raw)
     found = scan_as_of(sight, compiled, asked.scanners, asked.parameters, looks)
     content |= {"mode": mode_of(sight), "note": _note(asked, sight)}
-    content["scans"] = [_told(name, result) for name, result in zip(looks, found, strict=True)]
+    names = looks if top is None else ["shortlist", None]
+    content["scans"] = [_told(name, result) for name, result in zip(names, found, strict=True)]
     if keep:
         content["recorded"] = record(lake, asked.exchange, sight, found[-1])
     return content

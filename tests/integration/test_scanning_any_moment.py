@@ -271,7 +271,7 @@ def test_a_day_has_two_phases_a_shortlist_before_the_open_and_a_scan_at_the_cut_
     assert "strong_close" in first["scanners"]
 
     at_cut_off = home.scan("--at", f"{last} 09:50", "--shortlist", "--scanner", "morning_rise")
-    assert [found["universe"] for found in at_cut_off["scans"]] == ["watchlist", "each scanner's own"]
+    assert [found["universe"] for found in at_cut_off["scans"]] == ["shortlist", "each scanner's own"]
     assert (home.folder / "short.csv").read_text().startswith("rank,instrument_id,symbol,side")
 
 
