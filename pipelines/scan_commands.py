@@ -116,7 +116,7 @@ def scan(
     Reads the published release; for a session that is not released yet, the live minutes. Nothing is written unless --record says
     so. Signals of a declared moment bear the ids of the nightly ones.
 
-    Example: marketlake scan --at "2021-03-31 16:00" --exchange XNYS --scanner breakout_20d
+    Example: marketlake scan --at "2021-03-04 16:00" --exchange XNYS --scanner breakout_20d
     """
     _refuse_combinations(param, universe, watchlist, save, shortlist=shortlist, record=record)
     settings = read_settings()

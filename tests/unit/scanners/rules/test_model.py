@@ -205,6 +205,7 @@ def test_the_project_follows_the_file_and_without_one_is_the_shipped_one(tmp_pat
     assert (dbt_project_dir(), additions().fingerprint()) == (first, made_of)
 
 
+@pytest.mark.slow
 def test_a_manifest_of_other_rules_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKETLAKE_HOME", str(tmp_path))
     monkeypatch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
