@@ -121,7 +121,7 @@ order by before.session_date, curves.instrument_id, before.curve_date
 def usual(curves: pl.DataFrame, groups: pl.DataFrame) -> list[pl.Series]:
     """Mean volume, median volume and mean range by minute: a list for each group of consecutive curves.
 
-    curves: lists volume_so_far, high_so_far, low_so_far, and volume_divisor and price_factor. groups: sessions (curves of the group)
+    curves: lists volume_so_far, high_so_far, low_so_far, and volume_divisor and price_factor. groups: sessions (how many curves)
     and length (of its lists).
     """
     minute_offsets = _offsets(groups["length"])
