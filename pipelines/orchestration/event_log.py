@@ -10,7 +10,8 @@ would take a minute an asset. In one transaction they take about a second.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -22,7 +23,15 @@ from dagster._core.loader import LoadingContext
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.partition_status_cache import AssetStatusCacheValue
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+#: SQLite files whose prepared statements are kept: the index and the latest runs.
+_ENGINES = 16
+#: How often the text of a materialisation names its session.
+_MENTIONS = 2
 
 
 class CountedWindows(dg.TimeWindowPartitionsDefinition):
@@ -64,6 +73,26 @@ class SessionEventLog(SqliteEventLogStorage):
         """Made from dagster.yaml; the inherited method would make its own class."""
         return cls(inst_data=inst_data, **config_value)
 
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """A connection as the inherited method gives it, from one engine a file: a new engine for each of a thousand events of a
+        run would prepare every statement anew.
+        """
+        with self._db_lock:
+            engines: dict[str, Engine] = self.__dict__.setdefault("_engines", {})
+            engine = engines.pop(shard, None)
+            if engine is None:
+                timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+                engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=timeout)
+            engines[shard] = engine
+            if len(engines) > _ENGINES:
+                engines.pop(next(iter(engines))).dispose()
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
     def get_asset_status_cache_values(
         self, partitions_defs_by_key: Iterable[tuple[dg.AssetKey, dg.PartitionsDefinition | None]], context: LoadingContext
     ) -> Sequence[AssetStatusCacheValue | None]:
@@ -90,10 +119,29 @@ class SessionEventLog(SqliteEventLogStorage):
         with self.index_transaction() as connection:
             # SQLAlchemy reads an empty list as one row of defaults.
             if len(batch) > 1:
-                connection.execute(SqlEventLogStorageTable.insert(), [self._event_to_row(event) for event in batch[:-1]])
+                connection.execute(SqlEventLogStorageTable.insert(), self._rows(batch[:-1]))
             inserted = connection.execute(self.prepare_insert_event(batch[-1])).inserted_primary_key
             assert inserted is not None
             self._store_asset_event(connection, batch[-1], inserted[0])
+
+    def _rows(self, batch: Sequence[EventLogEntry]) -> list[dict[str, Any]]:
+        """Rows of materialisations. Those that differ in their session alone are put into words once, which is most of the cost."""
+        rows: list[dict[str, Any]] = []
+        worded: dict[tuple[str, str], dict[str, Any]] = {}
+        for event in batch:
+            assert event.dagster_event is not None
+            made = event.dagster_event.step_materialization_data.materialization
+            alike = (made.asset_key.to_string(), repr(made.metadata))
+            known = worded.get(alike)
+            # The session stands in the message and in the materialisation, and must stand nowhere else.
+            if known and made.partition and known["event"].count(known["partition"]) == _MENTIONS:
+                text = known["event"].replace(known["partition"], made.partition)
+                rows.append({**known, "event": text, "partition": made.partition})
+            else:
+                rows.append(self._event_to_row(event))
+                if made.partition:
+                    worded[alike] = rows[-1]
+        return rows
 
 
 def _planned_once(event: EventLogEntry) -> EventLogEntry:
@@ -110,14 +158,14 @@ def record_sessions(context: dg.AssetExecutionContext, key: dg.AssetKey, session
     """Record one materialisation of `key` per session, with that session's metadata, besides those that the run itself records."""
     if not sessions:
         return
-    instance, run = context.instance, context.run
+    instance, run, now = context.instance, context.run, time.time()
     events = [
         EventLogEntry(
             error_info=None,
             level="debug",
             user_message="",
             run_id=run.run_id,
-            timestamp=time.time(),
+            timestamp=now,
             job_name=run.job_name,
             dagster_event=DagsterEvent(
                 event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
