@@ -15,8 +15,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # xdist: two workers, a file's tests on the same one, so that fixtures of a module are made once.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # What is compiled ahead.
-COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py dbt_project/models dbt_project/macros -type f \
-	! -path '*/__pycache__/*')
+COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/track/kernel.py \
+	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
 .PHONY: help demo test test-all ui bench bench-large lint lock install install-dev clean clean-lake
 
