@@ -245,12 +245,14 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
     }
     backtest, risk, release = (notes.get(table_key(mic, t), {}) for t in ("backtest_runs", "risk_report", "release"))
     report = risk.get("report")
+    signals = LakeTable(Lake(settings.lake_root).table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
     return {
         "run": result.run_id,
         "release_id": release.get("release_id"),
         "new_release": release.get("new"),
         "catalogue": str(settings.catalogue_link),
-        "signals": backtest.get("total_signals"),
+        "signals": signals.read(columns=["signal_id"]).height,
+        "backtest_of": backtest.get("scanner_used"),
         "trades": backtest.get("trades"),
         "total_return": backtest.get("total_return"),
         "max_drawdown": backtest.get("max_drawdown"),

@@ -65,7 +65,7 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
         if result is None:
             return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
         versions = store_result(marketlake.lake, mic, result)
-        figures = ("total_signals", "trades", "total_return", "cagr", "max_drawdown", "sharpe_ratio", "costs")
+        figures = ("scanner_used", "total_signals", "trades", "total_return", "cagr", "max_drawdown", "sharpe_ratio", "costs")
         return dg.MaterializeResult(
             metadata={
                 "run_id": result.run_id,
