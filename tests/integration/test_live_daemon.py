@@ -173,9 +173,11 @@ def test_the_live_signal_is_that_of_the_same_minutes_in_the_lake(scanned: Feed, 
     )
 
     with ScanEngine(load_scanners(later.settings.manifest_dir / "manifest.json"), history) as engine:
-        found = engine.run(NOON, mode="history").signals.select(SAID)
+        found = engine.run(NOON, ["breakout_20d"], mode="history").signals.select(SAID)
 
-    live = scanned.home.rows("signals_live").filter(pl.col("ts") == NOON).select(SAID)
+    live = (
+        scanned.home.rows("signals_live").filter((pl.col("ts") == NOON) & (pl.col("scanner_name") == "breakout_20d")).select(SAID)
+    )
     assert live.equals(found)
     # Bought above the highest price of the twenty sessions before, at the last minute's close.
     assert (live["symbol"].item(), live["signal_type"].item()) == ("AAPL", "BUY")

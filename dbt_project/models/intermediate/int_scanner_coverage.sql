@@ -43,7 +43,9 @@ due as (
         chosen.universe_name,
         moments.as_of_ts,
         moments.exchange,
-        moments.session_date
+        moments.session_date,
+        -- While the session runs, minutes are all there is to judge by.
+        scanners.evaluates = 'intraday' or moments.as_of_ts < moments.closes_at as is_of_minutes
     from moments
     inner join scanners on moments.scanners is null or list_contains(moments.scanners, scanners.scanner_name)
     inner join chosen on scanners.scanner_name = chosen.scanner_name
@@ -70,7 +72,7 @@ counted as (
         coalesce(evaluated.found, 0) as found,
         -- An instrument that is judged on its first day with minutes was to be expected after all.
         greatest(
-            case when due.evaluates = 'intraday' then universe.instruments_intraday else universe.instruments end,
+            case when due.is_of_minutes then universe.instruments_intraday else universe.instruments end,
             evaluated.instruments_scanned,
             0
         ) as universe_size
