@@ -1,6 +1,7 @@
 """Compile ahead what the first job would wait for: `python -m pipelines.warm`, run once after an installation.
 
-Lives here: calling every compiler once: numba for the backtest's step, the track record and the indicators, dbt for the models.
+Lives here: calling every compiler once: numba for the backtest's step, the track record and the indicators, dbt for the models; and
+making the databases of the home's Dagster instance.
 Does not live here: the kernels, the models, or where their compiled forms are kept.
 """
 
@@ -77,6 +78,14 @@ def warm_models(settings: Settings) -> Path:
     return manifest_path(settings.manifest_dir)
 
 
+def prepare_instance(settings: Settings) -> None:
+    """Make the databases of this home's Dagster instance."""
+    from pipelines.orchestration.instance import open_instance
+
+    with open_instance(settings):
+        pass
+
+
 def main() -> None:
     """Compile everything, saying what is going on: half a minute at first, seconds when nothing changed."""
     settings = Settings()
@@ -87,9 +96,10 @@ def main() -> None:
         ("track record", warm_track_record),
         ("indicator kernels", warm_indicators),
         ("dbt models", lambda: warm_models(settings)),
+        ("Dagster instance", lambda: prepare_instance(settings)),
     )
     for name, step in steps:
-        sys.stdout.write(f"compiling {name} …\n")
+        sys.stdout.write(f"preparing {name} …\n")
         sys.stdout.flush()
         step()
 

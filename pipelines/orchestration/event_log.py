@@ -26,6 +26,7 @@ from dagster._core.storage.partition_status_cache import AssetStatusCacheValue
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.event import listen
 from sqlalchemy.pool import NullPool
 
 #: SQLite files whose prepared statements are kept: the index and the latest runs.
@@ -84,6 +85,7 @@ class SessionEventLog(SqliteEventLogStorage):
             if engine is None:
                 timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
                 engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=timeout)
+                listen(engine, "connect", _without_waiting_for_the_disk)
             engines[shard] = engine
             if len(engines) > _ENGINES:
                 engines.pop(next(iter(engines))).dispose()
@@ -142,6 +144,11 @@ class SessionEventLog(SqliteEventLogStorage):
                 if made.partition:
                     worded[alike] = rows[-1]
         return rows
+
+
+def _without_waiting_for_the_disk(connection: Any, record: object) -> None:
+    # In write-ahead mode a process that is killed loses nothing by this, and a machine that loses power its last events at most.
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _planned_once(event: EventLogEntry) -> EventLogEntry:

@@ -30,8 +30,8 @@ _READ = {
     "indicators_daily": INDICATOR_TABLES["indicators_daily"],
 }
 
-#: Moments of a session that are scanned without their future; the tests do it for all.
-_CUT_OFF = 2
+#: Moments of a session, its last, that are scanned without their future; the tests do it for all.
+_CUT_OFF = 1
 
 _ABOUT = {
     "parity": "A scan in this process, as a live session runs it, gives what the build put on record for its last session.",
