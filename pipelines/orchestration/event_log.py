@@ -27,7 +27,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 #: SQLite files whose prepared statements are kept: the index and the latest runs.
 _ENGINES = 16
@@ -76,15 +76,17 @@ class SessionEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """A connection as the inherited method gives it, from one engine a file: a new engine for each of a thousand events of a
-        run would prepare every statement anew.
+        """A connection as the inherited method gives it, which makes an engine and opens the file anew for each of the thousand
+        events of a run.
         """
         with self._db_lock:
             engines: dict[str, Engine] = self.__dict__.setdefault("_engines", {})
             engine = engines.pop(shard, None)
             if engine is None:
-                timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-                engine = create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=timeout)
+                # One connection a file, kept open, for whichever thread holds the lock: to close the last one is a checkpoint.
+                options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+                place = self.conn_string_for_shard(shard)
+                engine = create_engine(place, poolclass=QueuePool, pool_size=1, connect_args=options)
                 listen(engine, "connect", _without_waiting_for_the_disk)
             engines[shard] = engine
             if len(engines) > _ENGINES:
