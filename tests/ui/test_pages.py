@@ -64,9 +64,9 @@ def test_schedule_sensor_and_jobs_are_named(page: Page) -> None:
         shown(page, job)
 
 
-def test_signals_come_from_evaluations_and_lead_to_backtest_and_release(page: Page) -> None:
-    page.goto("/assets/XNYS/scanner_signals?view=lineage")
-    for neighbour in ("int_scanner_evaluations", "params", "scanner_signals", "backtest_runs", "release"):
+def test_the_backtest_stands_on_signals_bars_and_actions_and_leads_to_the_report(page: Page) -> None:
+    page.goto("/assets/XNYS/backtest_runs?view=lineage")
+    for neighbour in ("scanner_signals", "bars_daily", "corporate_actions", "backtest_runs", "risk_report"):
         shown(page, re.compile(f"^{neighbour}$"))
 
 
