@@ -74,10 +74,10 @@ def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_js
     exchanges = [configured(settings, exchange)] if exchange else list(settings.exchanges)
     try:
         # Before anything is compiled: a mistyped id is told at once.
-        find_signal(lake, exchanges, key)
-        found = explain_signal(lake, exchanges, key, load_scanners(manifest_path(settings.manifest_dir)))
+        signal = find_signal(lake, exchanges, key)
     except UnknownSignalError as error:
         fail(str(error), REFUSED)
+    found = explain_signal(lake, signal, load_scanners(manifest_path(settings.manifest_dir)))
     if as_json:
         say_json(found)
         return

@@ -121,7 +121,7 @@ def scan(
     _refuse_combinations(param, universe, watchlist, save, shortlist=shortlist, record=record)
     settings = read_settings()
     mic = configured(settings, exchange)
-    from pipelines.live.scan import LiveScanError
+    from pipelines.live.kept import LiveScanError
     from pipelines.market.calendar import CalendarError
     from pipelines.market.exchanges import exchange as venue_of
     from pipelines.scan_run import Asked, run_scan

@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.live.as_of import Sight, look, mode_of, record, released, scan_as_of, sessions_at
+from pipelines.live.as_of import Sight, look, mode_of, record, scan_as_of, sessions_at
+from pipelines.live.kept import released
 from pipelines.live.shortlist import shortlist
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.scanners.project import declared_scanners, manifest_path

@@ -10,7 +10,7 @@ Does not live here: the loop (`kernels/curves.py`), curves (`curves.py`), the ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Regular sessions that a profile is the mean of.
 SESSIONS = 20
+
+#: Calendar days that surely hold as many.
+CALENDAR_DAYS = timedelta(days=62)
 
 #: Profiles are made for so many sessions at once: a hundred megabytes of curves each, with 500 instruments.
 _SESSIONS_PER_CHUNK = 4

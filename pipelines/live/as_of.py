@@ -14,7 +14,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from pipelines.live.scan import LiveScanError
+from pipelines.indicators.profiles import CALENDAR_DAYS
+from pipelines.live.kept import LiveScanError, keep_scan, released
 from pipelines.market.calendar import Session, calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.inputs import read_inputs
@@ -23,8 +24,7 @@ from pipelines.scanners.runner import NoSessionError, ScanEngine, ScanInputs, Sc
 from pipelines.scanners.universes import Universes
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
-from pipelines.storage.publish import append_new
-from pipelines.storage.releases import Release, latest_release
+from pipelines.storage.releases import Release
 
 #: Longest stretch without a session, with room to spare.
 _DAYS_BACK = timedelta(days=30)
@@ -43,14 +43,6 @@ class Sight:
     release: Release
     inputs: ScanInputs
     is_live: bool
-
-
-def released(lake: Lake, exchange: str) -> Release:
-    """The latest release; LiveScanError when it holds nothing of the exchange."""
-    release = latest_release(lake)
-    if release is None or not release.versions(exchange):
-        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
-    return release
 
 
 def look(
@@ -113,13 +105,7 @@ def record(lake: Lake, exchange: str, sight: Sight, found: ScanResult) -> str:
     """Keep signals in `signals_live` and coverage in `scanner_runs`, each once however often it is asked. Returns the run key."""
     asked = json.dumps([exchange, sight.moment.isoformat(), sight.release.release_id, sorted(found.runs["scanner_name"])])
     key = f"{exchange}-scan-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-    year = pl.col("session_date").dt.year().cast(pl.Int64)
-    signals = found.signals.with_columns(mode=pl.lit(mode_of(sight)), run_key=pl.lit(key), session_year=year)
-    for name, rows in {"signals_live": signals, "scanner_runs": found.runs}.items():
-        schema = TABLES[name]
-        full = rows.with_columns(pl.lit(None).alias(column) for column in schema.names if column not in rows.columns)
-        typed = full.select(schema.names).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
-        append_new(lake, exchange, schema, typed, {"run_key": key})
+    keep_scan(lake, exchange, found, mode=mode_of(sight), run_key=key)
     return key
 
 
@@ -151,7 +137,7 @@ def _from_bars(
         return LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(versions[name], days)
 
     daily = read("bars_daily").filter(pl.col("session_date") <= last)
-    recent = [s.session_date for s in calendar(exchange).between(last - timedelta(days=62), last - timedelta(days=1))]
+    recent = [s.session_date for s in calendar(exchange).between(last - CALENDAR_DAYS, last - timedelta(days=1))]
     minutes = pl.concat([read("bars_1m", list(recent)), inputs.bars_1m], how="diagonal_relaxed")
     indicators = daily_indicators(compiled, calendar(exchange).frame(), daily, inputs.corporate_actions)
     since = inputs.sessions.get_column("session_date").min()

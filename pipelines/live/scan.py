@@ -14,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.live.kept import LiveScanError, keep_scan, released
 from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
-from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import store_quarantine
@@ -30,11 +30,6 @@ from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 from pipelines.storage.raw import store_raw
-from pipelines.storage.releases import latest_release
-
-
-class LiveScanError(RuntimeError):
-    """A batch cannot be scanned; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +52,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     latest release. Signals are appended to `signals_live`, the scan to `scanner_runs`; the same batch again adds nothing.
     Raises LiveScanError without a release of the exchange or for an unreadable file.
     """
-    release = latest_release(lake)
-    if release is None or not release.versions(exchange):
-        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+    release = released(lake, exchange)
     bars, batch_id, quarantined = _journal(lake, exchange, path)
     if bars.is_empty():
         nothing = empty_frame(TABLES["signals_live"])
@@ -75,13 +68,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, journalled)
     with ScanEngine(compiled, inputs) as engine:
         found = engine.run_at(asked, mode=mode)
-    signals = found.signals.with_columns(
-        mode=pl.lit(mode), run_key=pl.lit(run_key), session_year=pl.col("session_date").dt.year().cast(pl.Int64)
-    )
-    stored = {"signals_live": signals, "scanner_runs": found.runs}
-    for name, rows in stored.items():
-        frame = rows.with_columns(pl.lit(None).alias(c) for c in TABLES[name].names if c not in rows.columns)
-        append_new(lake, exchange, TABLES[name], _typed(frame, TABLES[name]), {"run_key": run_key})
+    signals = keep_scan(lake, exchange, found, mode=mode, run_key=run_key)
     return LiveScan(batch_id, as_of, bars.height, quarantined, signals, found.runs, release.release_id)
 
 
@@ -126,7 +113,3 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
     bars = staged.tables["bars_1m"].drop("received_at")
     append_new(lake, exchange, TABLES["bars_1m_live"], bars, {"batch": delivery.batch_id})
     return bars, delivery.batch_id, staged.quarantine.height
-
-
-def _typed(frame: pl.DataFrame, schema: TableSchema) -> pl.DataFrame:
-    return frame.select(schema.names).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]

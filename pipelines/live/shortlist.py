@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.live.scan import LiveScanError
+from pipelines.live.kept import LiveScanError
 from pipelines.market.calendar import Session, calendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable

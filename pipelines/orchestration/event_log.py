@@ -69,6 +69,26 @@ class CountedWindows(dg.TimeWindowPartitionsDefinition):
 class SessionEventLog(SqliteEventLogStorage):
     """SQLite event log whose batches of asset events go to the cross-run index in one transaction, one line a check and run."""
 
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        """As the inherited class; `base_dir` holds the files."""
+        self._engines: dict[str, Engine] = {}
+        super().__init__(base_dir, inst_data)
+
+    def dispose(self) -> None:
+        """Close the files."""
+        self._close()
+        super().dispose()
+
+    def wipe(self) -> None:
+        """Delete all events and the files of runs, which must not stay open then."""
+        self._close()
+        super().wipe()
+
+    def _close(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:
         """Made from dagster.yaml; the inherited method would make its own class."""
@@ -80,17 +100,16 @@ class SessionEventLog(SqliteEventLogStorage):
         events of a run.
         """
         with self._db_lock:
-            engines: dict[str, Engine] = self.__dict__.setdefault("_engines", {})
-            engine = engines.pop(shard, None)
+            engine = self._engines.pop(shard, None)
             if engine is None:
                 # One connection a file, kept open, for whichever thread holds the lock: to close the last one is a checkpoint.
                 options = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
                 place = self.conn_string_for_shard(shard)
                 engine = create_engine(place, poolclass=QueuePool, pool_size=1, connect_args=options)
                 listen(engine, "connect", _without_waiting_for_the_disk)
-            engines[shard] = engine
-            if len(engines) > _ENGINES:
-                engines.pop(next(iter(engines))).dispose()
+            self._engines[shard] = engine
+            if len(self._engines) > _ENGINES:
+                self._engines.pop(next(iter(self._engines))).dispose()
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)

@@ -1,24 +1,22 @@
 """From a build to the lake: what dbt made of a window becomes the new rows of the derived tables.
 
 Lives here: planning a build against the last release, preparing its database, committing its windows.
-Does not live here: the models (`dbt_project/`), running dbt (`project.py`, orchestration), releases (`storage/releases.py`).
+Does not live here: what of a table a build replaces (`windows.py`), the models (`dbt_project/`), running dbt (`project.py`,
+orchestration), releases (`storage/releases.py`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from operator import attrgetter
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines.indicators.profiles import SESSIONS
 from pipelines.indicators.registry import additions_fingerprint
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
@@ -26,8 +24,10 @@ from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
+from pipelines.scanners import windows
 from pipelines.scanners.project import additions
 from pipelines.scanners.universes import configured_universes
+from pipelines.scanners.windows import Replaced, ReplacedBy
 from pipelines.storage.build import build_path, prepare_build, read_built
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -36,16 +36,32 @@ from pipelines.storage.plan import INPUTS, BuildPlan, plan_build
 from pipelines.storage.publish import append_new, replace_rows
 from pipelines.storage.releases import latest_release
 
-#: Tables that dbt builds and the lake keeps, with the relation of the build database each comes from.
-DERIVED: dict[str, tuple[TableSchema, str]] = {
-    **{name: (schema, f"indicators.{name}") for name, schema in INDICATOR_TABLES.items()},
-    **{name: (TABLES[name], f"indicators.{name}") for name in ("intraday_curves", "intraday_profiles")},
-    **{name: (TABLES[name], f"marts.{name}") for name in ("scanner_signals", "scanner_runs", "market_regime", "confluence")},
-    **{name: (TABLES[name], f"marts.{name}") for name in ("data_quality_metrics", "price_flags", "minute_reconciliation")},
+
+@dataclass(frozen=True)
+class Derived:
+    """A table that dbt builds and the lake keeps: the relation it comes from, and what a build replaces of it."""
+
+    schema: TableSchema
+    relation: str
+    replaced: ReplacedBy
+
+
+#: Every derived table by name, in the order in which they are committed.
+DERIVED: dict[str, Derived] = {
+    name: Derived({**TABLES, **INDICATOR_TABLES}[name], f"{folder}.{name}", replaced)
+    for folder, name, replaced in (
+        *(("indicators", name, windows.walked) for name in INDICATOR_TABLES),
+        ("indicators", "intraday_curves", windows.changed_minutes),
+        ("indicators", "intraday_profiles", windows.profiled),
+        ("marts", "scanner_signals", windows.scanned),
+        ("marts", "scanner_runs", windows.scanned_nightly),
+        ("marts", "market_regime", windows.scanned),
+        ("marts", "confluence", windows.scanned),
+        ("marts", "data_quality_metrics", windows.same_keys),
+        ("marts", "price_flags", windows.daily),
+        ("marts", "minute_reconciliation", windows.daily_or_minute),
+    )
 }
-
-
-_date_of = attrgetter("session_date")
 
 
 @dataclass(frozen=True)
@@ -73,9 +89,9 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         plan,
         build_path(state_dir, exchange),
         inputs={name: TABLES[name] for name in INPUTS},
-        derived={name: schema for name, (schema, _) in DERIVED.items()},
+        derived={name: derived.schema for name, derived in DERIVED.items()},
         derived_versions=versions or {},
-        reach={name: _looked_at(plan) for name in ("intraday_curves", "intraday_profiles")},
+        reach={name: windows.looked_at(plan) for name in ("intraday_curves", "intraday_profiles")},
         frames={
             "sessions": calendar(exchange).frame(),
             "closing_auctions": closing_auctions(exchange),
@@ -85,27 +101,6 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     )
     _remember(plan, state_dir)
     return plan
-
-
-def _looked_at(plan: BuildPlan) -> list[date]:
-    """Sessions whose curves and profiles a build may read: its window's, and two months, for 20 regular ones, to either side."""
-    touched, around = _touched_sessions(plan), timedelta(days=62)
-    return [s.session_date for s in calendar(plan.exchange).between(touched[0] - around, touched[-1] + around)] if touched else []
-
-
-def _profiled(plan: BuildPlan) -> list[date]:
-    """Sessions whose profiles a build makes anew: those of changed minutes and the 20 regular ones after each."""
-    sessions = calendar(plan.exchange).sessions
-    due: set[date] = set()
-    for first, last in plan.minute.select("from_session", "changed_to").unique().iter_rows():
-        begin = bisect_left(sessions, first, key=_date_of)
-        end = bisect_right(sessions, last, key=_date_of)
-        regular = 0
-        while end < len(sessions) and regular < SESSIONS:
-            regular += sessions[end].kind == "regular"
-            end += 1
-        due.update(s.session_date for s in sessions[begin:end])
-    return sorted(due)
 
 
 def built_with() -> str:
@@ -119,37 +114,17 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
     """Replace each derived table's window by what dbt built: one commit a table, none where nothing differs."""
     path = build_path(state_dir, plan.exchange)
     crash_point("build.finished")
-    touched = _touched_sessions(plan)
+    touched = windows.touched_sessions(plan)
     committed = {}
-    for name, (schema, relation) in DERIVED.items():
-        rows = read_built(path, relation)
-        window = plan.minute if name.endswith("_1m") else plan.daily
-        if name in INDICATOR_TABLES:
-            window = _built(window, rows)
-            outdated, days = _in_window(window), _sessions(plan.exchange, window)
-        elif name == "intraday_curves":
-            # A curve follows from its own session's minutes alone.
-            changed = plan.minute.with_columns(to_session="changed_to")
-            outdated, days = _in_window(changed), _sessions(plan.exchange, changed)
-        elif name == "intraday_profiles":
-            days = _profiled(plan)
-            outdated = _of_sessions(days)
-        elif name == "price_flags":
-            outdated, days = _in_window(window), _sessions(plan.exchange, window)
-        elif name == "minute_reconciliation":
-            either = [_in_window(plan.daily), _in_window(plan.minute)]
-            outdated, days = _any_of(either), sorted({d for w in (plan.daily, plan.minute) for d in _sessions(plan.exchange, w)})
-        elif name == "data_quality_metrics":
-            outdated, days = _same_keys(schema, rows), rows.get_column("date").unique().to_list()
-        else:
-            outdated, days = _of_sessions(touched), touched
-        if name == "scanner_runs":
-            outdated = _nightly_of(outdated)
+    for name, derived in DERIVED.items():
+        schema = derived.schema
+        rows = read_built(path, derived.relation)
+        replaced = derived.replaced(plan, schema, rows)
         if name == "scanner_signals":
-            _keep_replaced_signals(lake, plan, rows, days, outdated)
-        version = replace_rows(
-            lake, plan.exchange, schema, rows, outdated, _partition_values(schema, days), {"build": plan.fingerprint()[:16]}
-        )
+            _keep_replaced_signals(lake, plan, schema, rows, replaced)
+        partitions = _partition_values(schema, replaced.sessions)
+        metadata = {"build": plan.fingerprint()[:16]}
+        version = replace_rows(lake, plan.exchange, schema, rows, replaced.outdated, partitions, metadata)
         crash_point("derived.committed")
         # A session on which no scanner fired was scanned all the same.
         scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}
@@ -167,7 +142,7 @@ def current_plan(state_dir: Path, exchange: str) -> dict[str, Any]:
 
 
 def _remember(plan: BuildPlan, state_dir: Path) -> None:
-    touched = _touched_sessions(plan)
+    touched = windows.touched_sessions(plan)
     content = {
         "inputs": plan.inputs,
         "full": plan.full,
@@ -184,65 +159,6 @@ def _plan_path(state_dir: Path, exchange: str) -> Path:
     return state_dir / "build" / f"{exchange}.plan.json"
 
 
-def _sessions(exchange: str, window: pl.DataFrame) -> list[date]:
-    """Sessions between the window's first and last."""
-    if window.is_empty():
-        return []
-    first, last = window.select(pl.col("from_session").min(), pl.col("to_session").max()).row(0)
-    return [s.session_date for s in calendar(exchange).between(first, last)]
-
-
-def _touched_sessions(plan: BuildPlan) -> list[date]:
-    """Sessions that lie in any instrument's window: scanners look at all instruments of these."""
-    windows = pl.concat([plan.daily, plan.minute])
-    ranges = windows.select("from_session", "to_session").unique().rows()
-    return [d for d in _sessions(plan.exchange, windows) if any(first <= d <= last for first, last in ranges)]
-
-
-def _built(window: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The window as far as it was built: the walk leaves an instrument once nothing can differ from the last build any more.
-
-    It never leaves before the last change, so up to there a session without a row has lost its bar.
-    """
-    ends = rows.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
-    joined = window.join(ends, on="instrument_id", how="left", maintain_order="left")
-    return joined.with_columns(to_session=pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session"))
-
-
-def _in_window(window: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
-    def outdated(stored: pl.DataFrame) -> pl.Series:
-        spans = stored.select("instrument_id", "session_date").join(window, on="instrument_id", how="left", maintain_order="left")
-        inside = pl.col("session_date").is_between(pl.col("from_session"), pl.col("to_session"))
-        return spans.select(inside.fill_null(value=False)).to_series()
-
-    return outdated
-
-
-def _any_of(conditions: Collection[Callable[[pl.DataFrame], pl.Series]]) -> Callable[[pl.DataFrame], pl.Series]:
-    return lambda stored: (
-        pl.DataFrame([hit(stored).alias(str(n)) for n, hit in enumerate(conditions)])
-        .select(pl.any_horizontal(pl.all()))
-        .to_series()
-    )
-
-
-def _of_sessions(sessions: Collection[date]) -> Callable[[pl.DataFrame], pl.Series]:
-    return lambda stored: stored.get_column("session_date").is_in(list(sessions))
-
-
-def _nightly_of(outdated: Callable[[pl.DataFrame], pl.Series]) -> Callable[[pl.DataFrame], pl.Series]:
-    """Live scans stay on record whatever the nightly run finds."""
-    return lambda stored: outdated(stored) & (stored.get_column("mode") == "nightly")
-
-
-def _same_keys(schema: TableSchema, rows: pl.DataFrame) -> Callable[[pl.DataFrame], pl.Series]:
-    key = list(schema.key)
-    made = rows.select(key).unique().with_columns(__made=pl.lit(value=True))
-    return lambda stored: (
-        stored.select(key).join(made, on=key, how="left", maintain_order="left").get_column("__made").fill_null(value=False)
-    )
-
-
 def _partition_values(schema: TableSchema, days: Collection[date]) -> list[PartitionValue]:
     return sorted({d.year for d in days}) if schema.partition_by == "session_year" else sorted(days)
 
@@ -252,19 +168,17 @@ def _by_session(rows: pl.DataFrame) -> dict[date, int]:
     return dict(rows.group_by(column).len().sort(column).iter_rows())
 
 
-def _keep_replaced_signals(
-    lake: Lake, plan: BuildPlan, rows: pl.DataFrame, days: Collection[date], outdated: Callable[[pl.DataFrame], pl.Series]
-) -> None:
+def _keep_replaced_signals(lake: Lake, plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame, replaced: Replaced) -> None:
     """Signals that this build withdraws or changes stay readable in `scanner_signals_superseded`."""
-    schema, _ = DERIVED["scanner_signals"]
-    stored = LakeTable(lake.table_uri(plan.exchange, schema.name), schema).read(partitions=_partition_values(schema, days))
+    table = LakeTable(lake.table_uri(plan.exchange, schema.name), schema)
+    stored = table.read(partitions=_partition_values(schema, replaced.sessions))
     if stored.is_empty():
         return
-    old = stored.filter(outdated(stored))
-    same = old.join(rows.select(schema.names), on=schema.names, how="anti", nulls_equal=True)
+    old = stored.filter(replaced.outdated(stored))
+    gone = old.join(rows.select(schema.names), on=schema.names, how="anti", nulls_equal=True)
     newest = rows.select(pl.col("known_at").max()).item() if rows.height else old.select(pl.col("known_at").max()).item()
-    replaced = same.with_columns(superseded_at=pl.lit(newest), superseded_by_batch=pl.lit(f"build:{plan.fingerprint()[:16]}"))
-    append_new(lake, plan.exchange, TABLES["scanner_signals_superseded"], replaced, {"build": plan.fingerprint()[:16]})
+    kept = gone.with_columns(superseded_at=pl.lit(newest), superseded_by_batch=pl.lit(f"build:{plan.fingerprint()[:16]}"))
+    append_new(lake, plan.exchange, TABLES["scanner_signals_superseded"], kept, {"build": plan.fingerprint()[:16]})
 
 
 def versions_of(lake: Lake, exchange: str, schemas: Mapping[str, TableSchema]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from pipelines.indicators.profiles import CALENDAR_DAYS
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
@@ -20,9 +21,8 @@ from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 
-#: Scanners look back on 252 regular sessions of daily bars, profiles on the curves of 20.
-_DAYS_BACK = timedelta(days=400)
-_CURVE_DAYS_BACK = timedelta(days=62)
+#: Calendar days that surely hold the 252 regular sessions of daily bars on which scanners look back.
+DAYS_BACK = timedelta(days=400)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def read_inputs(
     pinned version); earlier sessions are known by their curves. universes: lists to choose from (default: those of this home).
     """
     universes = universes or configured_universes()
-    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - _DAYS_BACK, last))
-    years = list(range((first - _DAYS_BACK).year, last.year + 1))
+    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - DAYS_BACK, last))
+    years = list(range((first - DAYS_BACK).year, last.year + 1))
 
     def read(schema: TableSchema, partitions: Sequence[PartitionValue] | None = None) -> pl.DataFrame:
         if schema.name not in versions:
@@ -73,7 +73,7 @@ def read_inputs(
     asked = [s.session_date for s in calendar(exchange).between(first, last)]
     profiles = read(TABLES["intraday_profiles"], asked)
     # Without its profile a session's is made of the curves before it.
-    curves_from = first if set(asked) <= set(profiles["session_date"]) else first - _CURVE_DAYS_BACK
+    curves_from = first if set(asked) <= set(profiles["session_date"]) else first - CALENDAR_DAYS
     curves = [s.session_date for s in calendar(exchange).between(curves_from, last) if s.session_date < last]
     return ScanInputs(
         sessions=days,

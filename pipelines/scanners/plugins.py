@@ -4,7 +4,7 @@ An entry point names a function without arguments. It returns the path of a fold
 `PythonScanner`, or a list of these.
 
 Lives here: finding them, checking what can be checked without a database, and setting a broken one aside with its reason.
-Does not live here: putting them into a dbt project (`additions.py`), trying them out there (`project.py`).
+Does not live here: putting them into a dbt project (`additions.py`), trying them out there (`trial.py`).
 """
 
 from __future__ import annotations

@@ -73,15 +73,13 @@ def find_signal(lake: Lake, exchanges: Sequence[str], key: str) -> FoundSignal:
     return FoundSignal(exchange, row, tuple(name for _, name in held))
 
 
-def explain_signal(lake: Lake, exchanges: Sequence[str], key: str, compiled: CompiledScanners) -> dict[str, Any]:
+def explain_signal(lake: Lake, found: FoundSignal, compiled: CompiledScanners) -> dict[str, Any]:
     """Everything a signal stands on, as a document.
 
     standing: current, superseded or issued live. rule: in words with this signal's numbers. parameters. signal: the row. bars,
     minutes, indicators: rows in the scanner's look-back, each with batch and row number. raw_files: those behind them. checks: of
-    the newest bar. release: the first that held the signal, and the latest. outcomes: what became of it. Raises
-    UnknownSignalError.
+    the newest bar. release: the first that held the signal, and the latest. outcomes: what became of it.
     """
-    found = find_signal(lake, exchanges, key)
     row, exchange = found.row, found.exchange
     scanner = compiled.scanners.get(row["scanner_name"])
     reach = reach_of(compiled, scanner)

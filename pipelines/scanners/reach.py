@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
+from pipelines.scanners.inputs import DAYS_BACK
 from pipelines.scanners.registry import CompiledScanners, Scanner
 
-#: Sessions of daily history in reach of a scanner (macro `scan_reach`), and calendar days that surely hold them.
-_REACH, _REACH_DAYS = 264, timedelta(days=400)
+#: Sessions of daily history in reach of a scanner (macro `scan_reach`).
+_REACH = 264
 #: How a scanner's text bounds what it reads: every one filters sessions_ago (docs/scanners.md).
 _BOUND = re.compile(r"\b(regular_ago|sessions_ago)\s*(?:<=|<|=|between\s+\d+\s+and)\s*(\d+)")
 #: Columns of indicators_daily that are no indicator.
@@ -33,7 +34,7 @@ class Reach:
 
     def days(self, exchange: str, session: date) -> list[date]:
         """The session and those before it in reach."""
-        known = calendar(exchange).between(session - _REACH_DAYS, session)
+        known = calendar(exchange).between(session - DAYS_BACK, session)
         counted = [s.session_date for s in known[:-1] if not self.regular or s.kind == "regular"]
         first = counted[-self.sessions :][:1] or [session]
         return [s.session_date for s in known if self.sessions and s.session_date >= first[0]] or [session]

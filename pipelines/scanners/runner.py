@@ -18,6 +18,7 @@ from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.inputs import ScanInputs
 from pipelines.scanners.registry import CompiledScanners, UnknownScannerError
 from pipelines.scanners.scan_database import GIVEN, NoSessionError, ScanDatabase
+from pipelines.storage.relations import sql_type
 
 __all__ = ["NoSessionError", "ScanEngine", "ScanInputs", "ScanResult", "empty_run", "run_scanners"]
 
@@ -26,11 +27,9 @@ _RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCAN
 #: Read by most scanners: as of a few moments they are worked out once, over many they would not fit.
 _SHARED = frozenset(f"scan.{name}" for name in ("universe", "day_so_far", "bars_closed", "unadjusted_actions", "volume_profile"))
 _FEW = 3
-_ROW = (
-    "exchange varchar, instrument_id varchar, symbol varchar, session_date date, ts timestamptz, timeframe varchar, "
-    "signal_type varchar, entry_price double, target_price double, stop_loss double, confidence_score double, details varchar, "
-    "known_at timestamptz"
-)
+#: What a scanner gives back: a signal without what the marts add to it.
+_ADDED = ("signal_id", "scanner_name", "scanner_version", "superseded_by", "session_year")
+_ROW = ", ".join(f"{column.name} {sql_type(column.type)}" for column in SCANNER_SIGNALS.columns if column.name not in _ADDED)
 
 
 @dataclass(frozen=True)

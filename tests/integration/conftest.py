@@ -26,6 +26,7 @@ from pipelines.bundled import bundled_folder
 from pipelines.deliveries import make_order
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
+from pipelines.scanners.derive import DERIVED as BUILT
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
 from pipelines.storage.delta import LakeTable
@@ -42,9 +43,7 @@ SYMBOLS = ("AAPL", "IBM", "SPY")
 HEADER = "symbol,date,open,high,low,close,volume"
 #: What a home publishes for people; `known_at` and releases are told apart by the tests that need them.
 DERIVED = (
-    *INDICATOR_TABLES,
-    *("scanner_signals", "scanner_runs", "market_regime", "confluence"),
-    *("data_quality_metrics", "price_flags", "minute_reconciliation"),
+    *BUILT,
     *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var", "signal_outcomes", "scanner_performance"),
 )
 INGESTED = tuple(

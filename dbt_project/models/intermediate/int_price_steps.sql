@@ -52,11 +52,7 @@ final as (
     from neighbours
     left join spans
         on
-            neighbours.instrument_id = spans.instrument_id
-            and neighbours.previous_date >= spans.bar_from
-            and neighbours.previous_date < spans.bar_before
-            and neighbours.session_date >= spans.moment_from
-            and neighbours.session_date < spans.moment_before
+            {{ basis_between('neighbours.instrument_id', 'neighbours.previous_date', 'neighbours.session_date') }}
 
 )
 

@@ -80,11 +80,7 @@ measured as (
         on listed.instrument_id = previous.instrument_id and listed.session_number - 1 = previous.session_number
     left join spans
         on
-            listed.instrument_id = spans.instrument_id
-            and previous.session_date >= spans.bar_from
-            and previous.session_date < spans.bar_before
-            and listed.session_date >= spans.moment_from
-            and listed.session_date < spans.moment_before
+            {{ basis_between('listed.instrument_id', 'previous.session_date', 'listed.session_date') }}
     where bars.instrument_id is not null or listed.symbol is not null
 
 ),

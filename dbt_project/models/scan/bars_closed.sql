@@ -65,11 +65,7 @@ in_basis_of_moment as (
     inner join bars on wanted.session_number = bars.session_number
     left join spans
         on
-            bars.instrument_id = spans.instrument_id
-            and bars.session_date >= spans.bar_from
-            and bars.session_date < spans.bar_before
-            and wanted.session_date >= spans.moment_from
-            and wanted.session_date < spans.moment_before
+            {{ basis_between('bars.instrument_id', 'bars.session_date', 'wanted.session_date') }}
 
 )
 

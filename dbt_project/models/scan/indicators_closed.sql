@@ -68,11 +68,7 @@ in_own_basis as (
     inner join indicators on wanted.row_session_date = indicators.session_date
     left join spans
         on
-            indicators.instrument_id = spans.instrument_id
-            and indicators.session_date >= spans.bar_from
-            and indicators.session_date < spans.bar_before
-            and wanted.session_date >= spans.moment_from
-            and wanted.session_date < spans.moment_before
+            {{ basis_between('indicators.instrument_id', 'indicators.session_date', 'wanted.session_date') }}
 
 )
 

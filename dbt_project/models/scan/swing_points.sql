@@ -58,11 +58,7 @@ in_basis_of_moment as (
     inner join points on wanted.confirmed_number = points.confirmed_number
     left join spans
         on
-            points.instrument_id = spans.instrument_id
-            and points.session_date >= spans.bar_from
-            and points.session_date < spans.bar_before
-            and wanted.session_date >= spans.moment_from
-            and wanted.session_date < spans.moment_before
+            {{ basis_between('points.instrument_id', 'points.session_date', 'wanted.session_date') }}
 
 )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.live.inbox import batches_after, inbox_folder, run_key
-from pipelines.live.scan import LiveScanError, scan_batch
+from pipelines.live.kept import LiveScanError
+from pipelines.live.scan import scan_batch
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.describe import preview, schema_metadata
 from pipelines.orchestration.keys import LIVE, table_key

@@ -71,8 +71,7 @@ class ExchangeTranslator(DagsterDbtTranslator):
         """dbt's own; the columns of lake tables from their schema, which knows plugged-in and chosen indicators too."""
         metadata = dict(super().get_metadata(dbt_resource_props))
         if dbt_resource_props["resource_type"] == "model" and dbt_resource_props["name"] in DERIVED:
-            schema, _ = DERIVED[dbt_resource_props["name"]]
-            metadata["dagster/column_schema"] = schema_metadata(schema)
+            metadata["dagster/column_schema"] = schema_metadata(DERIVED[dbt_resource_props["name"]].schema)
         return metadata
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:

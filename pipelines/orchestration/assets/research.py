@@ -16,8 +16,11 @@ from pipelines.orchestration.describe import link, picture, preview, schema_meta
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.scanners.derive import current_plan, versions_of
+from pipelines.scanners.derive import DERIVED, current_plan, versions_of
 from pipelines.scanners.project import declared_scanners
+
+#: Ingested tables that a release holds and no model reads.
+_ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
@@ -156,30 +159,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 def _release(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "release"),
-        deps=[
-            table_key(mic, t)
-            for t in (
-                "risk_report",
-                "scanner_performance",
-                "scanner_signals",
-                "scanner_runs",
-                "market_regime",
-                "confluence",
-                "data_quality_metrics",
-                "price_flags",
-                "minute_reconciliation",
-                "indicators_daily",
-                "indicators_1m",
-                "indicator_state_daily",
-                "indicator_state_1m",
-                "intraday_curves",
-                "intraday_profiles",
-                "instruments",
-                "instrument_aliases",
-                "bars_1m_extended",
-                "bars_other_series",
-            )
-        ],
+        deps=[table_key(mic, t) for t in (*DERIVED, "risk_report", "scanner_performance", *_ALONGSIDE)],
         group_name=RELEASE,
         kinds={"duckdb"},
         description="One consistent set of table versions, published as the catalogue that analysts open.",

@@ -60,3 +60,15 @@ def test_the_files_of_many_runs_can_be_written_in_turn(storage: SessionEventLog)
             connection.exec_driver_sql("select 1")
     record(storage, {FIRST: {"rows": 1}})
     assert set(recorded(storage)) == {str(FIRST)}
+
+
+def test_after_a_wipe_events_are_written_to_new_files(storage: SessionEventLog, tmp_path: Path) -> None:
+    with storage.run_connection("12345678-1234-1234-1234-123456789012") as connection:
+        connection.exec_driver_sql("select 1")
+    record(storage, {FIRST: {"rows": 1}})
+    storage.wipe()
+    assert recorded(storage) == {}
+
+    with storage.run_connection("12345678-1234-1234-1234-123456789012") as connection:
+        connection.exec_driver_sql("select 1")
+    assert (tmp_path / "12345678-1234-1234-1234-123456789012.db").is_file()

@@ -138,7 +138,7 @@ def test_the_rule_is_told_with_the_numbers_of_the_signal() -> None:
 def test_a_signal_is_followed_to_its_bars_files_rows_and_checks(market, shipped: CompiledScanners, default: str) -> None:
     signal = a_signal(default)
     store(market, "scanner_signals", signal, a_signal(default, "IBM"))
-    found = explain_signal(market.lake, [MIC], str(signal["signal_id"])[:12], shipped)
+    found = explain_signal(market.lake, find_signal(market.lake, [MIC], str(signal["signal_id"])[:12]), shipped)
     assert found["standing"] == "current"
     assert found["rule"].startswith("last price 110 beyond 109.5, the extreme of the 20 regular sessions before, on 3 times")
     assert found["parameters"] == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0}
@@ -160,7 +160,7 @@ def test_a_signal_is_followed_to_its_bars_files_rows_and_checks(market, shipped:
 def test_what_does_not_follow_from_the_defaults_is_told(market, shipped: CompiledScanners) -> None:
     signal = a_signal("another hash", scanner_version=1)
     store(market, "scanner_signals", signal)
-    found = explain_signal(market.lake, [MIC], str(signal["signal_id"]), shipped)
+    found = explain_signal(market.lake, find_signal(market.lake, [MIC], str(signal["signal_id"])), shipped)
     assert found["parameters"].startswith("other values than the defaults")
     assert found["rule_version"] == "1; the rule told here is that of version 2"
 
@@ -170,7 +170,9 @@ def test_live_and_withdrawn_signals_are_found_and_say_so(market, shipped: Compil
     store(market, "signals_live", live, mode="live", run_key="k")
     at = datetime.fromisoformat("2024-03-01T12:00:00+00:00")
     store(market, "scanner_signals_superseded", gone, superseded_at=at, superseded_by_batch="build:1")
-    told = [explain_signal(market.lake, [MIC], str(s["signal_id"]), shipped)["standing"] for s in (live, gone)]
+    told = [
+        explain_signal(market.lake, find_signal(market.lake, [MIC], str(s["signal_id"])), shipped)["standing"] for s in (live, gone)
+    ]
     assert told == ["issued live; no nightly build has it", "superseded: a later build withdrew it (2024-03-01 12:00 UTC)"]
 
 
@@ -181,7 +183,7 @@ def test_before_the_close_a_signal_stands_on_minutes_that_had_ended(market, bars
     at = opened + timedelta(minutes=4)
     signal = a_signal("x", ts=at, known_at=at, signal_id="f" * 64)
     store(market, "scanner_signals", signal)
-    found = explain_signal(market.lake, [MIC], "ffff", shipped)
+    found = explain_signal(market.lake, find_signal(market.lake, [MIC], "ffff"), shipped)
     assert [row["ts"] for row in found["minutes"]] == [opened + timedelta(minutes=m) for m in (3, 2, 1, 0)]
     assert found["bars"][0]["session_date"] == SESSIONS[-2].session_date
     assert sorted(file["name"] for file in found["raw_files"]) == ["minutes.csv", "prices.csv"]
