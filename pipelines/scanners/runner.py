@@ -1,7 +1,8 @@
 """Running compiled scanner SQL in this process: the same texts as the nightly build, for one moment.
 
 Lives here: `ScanEngine` and `run_scanners`.
-Does not live here: inputs (`inputs.py`) and their database (`scan_database.py`), when to scan (`live/`), compiling (`project.py`).
+Does not live here: inputs (`inputs.py`) and their database (`scan_database.py`), carrying out the texts (`making.py`), when to scan
+(`live/`), compiling (`project.py`).
 """
 
 from __future__ import annotations
@@ -16,20 +17,26 @@ import polars as pl
 
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.inputs import ScanInputs
-from pipelines.scanners.registry import CompiledScanners, UnknownScannerError
+from pipelines.scanners.making import ModelMaker
+from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
 from pipelines.scanners.scan_database import GIVEN, NoSessionError, ScanDatabase
-from pipelines.storage.relations import sql_type
 
 __all__ = ["NoSessionError", "ScanEngine", "ScanInputs", "ScanResult", "empty_run", "run_scanners"]
 
-_RESULTS = {"marts.scanner_signals": SCANNER_SIGNALS, "marts.scanner_runs": SCANNER_RUNS}
+#: The marts of a scan, each with its order of rows.
+_RESULTS = {
+    "marts.scanner_signals": (SCANNER_SIGNALS, ["session_date", "scanner_name", "instrument_id", "ts", "signal_id"]),
+    "marts.scanner_runs": (SCANNER_RUNS, ["session_date", "scanner_name", "as_of_ts"]),
+}
 
-#: Read by most scanners: as of a few moments they are worked out once, over many they would not fit.
-_SHARED = frozenset(f"scan.{name}" for name in ("universe", "day_so_far", "bars_closed", "unadjusted_actions", "volume_profile"))
+#: As of so many moments a scan is short: planning its statements is dearer than their rows.
 _FEW = 3
-#: What a scanner gives back: a signal without what the marts add to it.
-_ADDED = ("signal_id", "scanner_name", "scanner_version", "superseded_by", "session_year")
-_ROW = ", ".join(f"{column.name} {sql_type(column.type)}" for column in SCANNER_SIGNALS.columns if column.name not in _ADDED)
+
+#: Follow from the days before alone: whatever moment of a session is looked from, they are the same.
+_OF_DAYS = frozenset({"intermediate.int_bars_daily_scope", "intermediate.int_basis_spans"})
+
+#: Of every scanner and parameter the value: a number or a word.
+_Values = tuple[tuple[str, str, float | None, str | None], ...]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,15 @@ class ScanResult:
 
     signals: pl.DataFrame
     runs: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What scanners of finished sessions found at a close, and what they were asked."""
+
+    close: datetime
+    asked: tuple[tuple[str, ...], _Values, str | None]
+    found: ScanResult
 
 
 class ScanEngine:
@@ -51,8 +67,9 @@ class ScanEngine:
         self._compiled = compiled
         self._database = ScanDatabase(inputs)
         self._connection = self._database.connection
-        self._kinds: dict[str, str] = {}
-        self._is_short = True
+        self._maker = ModelMaker(compiled, self._connection)
+        self._kept: _Kept | None = None
+        self._days_of: tuple[date, date] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -65,15 +82,17 @@ class ScanEngine:
         self._connection.close()
 
     def replace(self, table: str, rows: pl.DataFrame) -> None:
-        """Replace an input: minutes grow during a session, the rest stays. KeyError when it is no input.
-
-        ValueError when the frame lacks a column that may not be missing.
-        """
+        """Replace an input. KeyError when it is no input, ValueError when the frame lacks a column that may not be missing."""
+        self._kept = self._days_of = None
         self._database.replace(table, rows)
 
     def append(self, table: str, rows: pl.DataFrame) -> None:
         """Add rows to an input, for example the minutes that have just closed."""
         self._database.append(table, rows)
+        if table != "bars_1m":
+            self._kept = self._days_of = None
+        elif self._kept and not rows.filter(pl.col("ts") < self._kept.close).is_empty():
+            self._kept = None
 
     def run(
         self,
@@ -99,68 +118,69 @@ class ScanEngine:
         mode: str = "live",
         universe: str | None = None,
     ) -> ScanResult:
-        """Scan at several moments at once, each with its own scanners: the same rows as one `run` after another, for one price."""
+        """Scan at several moments at once, each with its own scanners: the same rows as one `run` after another, for one price.
+
+        While a session goes on, what scanners of finished ones find is worked out once and kept until an input changes.
+        """
         names = sorted({name for _, scanners in asked for name in scanners})
         chosen = {name: self._compiled.scanner(name) for name in names}
-        self._database.set_moments(asked, chosen)
-        self._is_short = len(asked) <= _FEW
-        self._database.set_parameters(self._parameters(parameters or {}))
-        self._database.set_universes([(s.name, universe or s.universe) for s in self._compiled.scanners.values()])
-        self._database.set_profiles(self._make)
-        self._make(list(_RESULTS), self._left_out(names))
-        signals, runs = (self._read(relation, names) for relation in _RESULTS)
+        values = self._values(parameters or {})
+        close = self._database.close_before(asked[0][0]) if len(asked) == 1 else None
+        if close is None:
+            found = [self._scan(asked, chosen, values, universe)]
+        else:
+            finished = {name: scanner for name, scanner in chosen.items() if scanner.evaluates == "closed_daily"}
+            forming = {name: scanner for name, scanner in chosen.items() if name not in finished}
+            found = [self._at_close(close, finished, values, universe)] if finished else []
+            found += [self._scan([(asked[0][0], list(forming))], forming, values, universe)] if forming else []
+        signals = pl.concat([part.signals for part in found]).sort(_RESULTS["marts.scanner_signals"][1])
+        runs = pl.concat([part.runs for part in found]).sort(_RESULTS["marts.scanner_runs"][1])
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
 
     def query(self, sql: str) -> pl.DataFrame:
-        """Rows of a query on the scan's database as the last run left it: schemas lake, scan, scanners, marts."""
+        """Rows of a query on the scan's database as the last scan left it: schemas lake, scan, scanners, marts."""
         return self._connection.sql(sql).pl()
 
-    def _left_out(self, names: Sequence[str]) -> frozenset[str]:
-        """Empty relations in place of the scanners that are not asked for: marts are made of all of them."""
-        relations = {scanner.relation for scanner in self._compiled.scanners.values() if scanner.name not in names}
-        for relation in sorted(relations):
-            self._connection.execute(f"create schema if not exists {relation.split('.')[0]}")
-            self._connection.execute(f"create or replace table {relation} ({_ROW})")
-        return frozenset(relations)
+    def _at_close(self, close: datetime, chosen: Mapping[str, Scanner], values: _Values, universe: str | None) -> ScanResult:
+        """What stands since the close, kept for the next moment of the session."""
+        asked = (tuple(chosen), values, universe)
+        if self._kept is None or (self._kept.close, self._kept.asked) != (close, asked):
+            self._kept = _Kept(close, asked, self._scan([(close, list(chosen))], chosen, values, universe))
+        return self._kept.found
 
-    def _decide(self, relation: str, scanner: str) -> None:
-        """Let a scanner in Python make its rows, as the build does."""
-        from pipelines.scanners.plugins import python_scanner
-        from pipelines.scanners.python_scanner import build_rows
+    def _scan(
+        self,
+        asked: Sequence[tuple[datetime, Sequence[str]]],
+        chosen: Mapping[str, Scanner],
+        values: _Values,
+        universe: str | None,
+    ) -> ScanResult:
+        is_short = len(asked) <= _FEW
+        days = self._database.set_moments(asked, chosen)
+        self._database.set_parameters(values)
+        self._database.set_universes([(s.name, universe or s.universe) for s in self._compiled.scanners.values()])
+        self._database.set_profiles(lambda relations: self._maker.make(relations, GIVEN, is_short=is_short))
+        # Marts are made of all scanners.
+        others = frozenset(s.relation for s in self._compiled.scanners.values() if s.name not in chosen)
+        self._maker.leave_out(others)
+        given = GIVEN | others | (_OF_DAYS if is_short and days == self._days_of else frozenset())
+        self._days_of = None
+        self._maker.make(list(_RESULTS), given, is_short=is_short)
+        self._days_of = days if is_short else None
+        return ScanResult(*(self._read(relation, list(chosen)) for relation in _RESULTS))
 
-        self._connection.register("rows_made", build_rows(python_scanner(scanner), self._connection))
-        self._connection.execute(f"create or replace table {relation} as from rows_made")
-        self._connection.unregister("rows_made")
-
-    def _make(self, relations: list[str], made: frozenset[str] = frozenset()) -> None:
-        """Carry out the compiled models behind these relations, apart from those that are `made`."""
-        for model in self._compiled.needed(relations, GIVEN | made):
-            kind = "table" if model.materialized == "table" or (self._is_short and model.relation in _SHARED) else "view"
-            before = self._kinds.get(model.relation)
-            # A view is a text over names: made once, it serves every run.
-            if kind == before == "view":
-                continue
-            if before and before != kind:
-                self._connection.execute(f"drop {before} {model.relation}")
-            self._connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")
-            if model.python:
-                self._decide(model.relation, model.python)
-            else:
-                self._connection.execute(f"create or replace {kind} {model.relation} as {model.sql}")
-            self._kinds[model.relation] = kind
-
-    def _parameters(self, overrides: Mapping[str, Mapping[str, object]]) -> list[tuple[str, str, float | None, str | None]]:
+    def _values(self, overrides: Mapping[str, Mapping[str, object]]) -> _Values:
         unknown = sorted(set(overrides) - set(self._compiled.scanners))
         if unknown:
             raise UnknownScannerError(f"parameters for unknown scanners: {', '.join(unknown)}")
-        return [
+        return tuple(
             (scanner.name, name, None, value) if isinstance(value, str) else (scanner.name, name, value, None)
             for scanner in self._compiled.scanners.values()
             for name, value in scanner.values(overrides.get(scanner.name)).items()
-        ]
+        )
 
     def _read(self, relation: str, names: Sequence[str]) -> pl.DataFrame:
-        columns = ", ".join(_RESULTS[relation].names)
+        columns = ", ".join(_RESULTS[relation][0].names)
         return self._connection.sql(f"select {columns} from {relation} where list_contains(?, scanner_name)", params=[names]).pl()
 
 

@@ -22,8 +22,11 @@ from pipelines.scanners.universes import MEMBERS, RULES
 
 _KERNELS = ("indicators_daily", "intraday_curves", "intraday_profiles")
 
-#: Relations that the database holds and no model has to make: moments, parameters, and what a nightly build computes by kernels.
-GIVEN = frozenset({"scan.moments", "scan.params", "scan.chosen_universes", *(f"indicators.{name}" for name in _KERNELS)})
+#: Relations that the database holds and no model has to make: moments, parameters, and what kernels compute. Nothing is built
+#: here, so all that is known of the latter is what is given.
+GIVEN = frozenset(
+    {"scan.moments", "scan.params", "scan.chosen_universes", *(f"intermediate.int_{name}_known" for name in _KERNELS)}
+)
 
 _UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
@@ -64,13 +67,23 @@ class ScanDatabase:
         if rows.height:
             self._insert(table, rows)
 
-    def set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> None:
-        """Look from these moments, each for its scanners. NoSessionError, or ValueError for a moment without a time zone."""
+    def close_before(self, moment: datetime) -> datetime | None:
+        """While a session goes on, the last close before it; else None. ValueError for a moment without a time zone."""
+        _check(moment)
+        ongoing = "exists (select 1 from lake.sessions where opens_at <= $moment and closes_at > $moment)"
+        before = f"select max(closes_at) from lake.sessions where closes_at <= $moment and {ongoing}"
+        found: datetime | None = self.connection.execute(before, {"moment": moment}).fetchall()[0][0]
+        return found
+
+    def set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> tuple[date, date]:
+        """Look from these moments, each for its scanners. Returns the first and the last session.
+
+        Raises NoSessionError, or ValueError for a moment without a time zone.
+        """
         self.connection.execute("delete from scan.moments")
         self.connection.execute("delete from given.asked")
         for moment, scanners in asked:
-            if moment.tzinfo is None:
-                raise ValueError(f"moment {moment} has no time zone; give an aware one")
+            _check(moment)
             finished = [name for name in scanners if chosen[name].evaluates == "closed_daily"]
             forming = [name for name in scanners if name not in finished]
             self.connection.execute("insert into given.asked values (?, ?, ?)", [moment, forming, finished])
@@ -82,6 +95,7 @@ class ScanDatabase:
         # Of no instrument: the sessions are those to look back from, but nothing given is to be taken for outdated.
         self.connection.execute("insert into lake.window_daily values ('', ?, ?, ?)", [first, last, last])
         self._set_curves(max(asked)[0], last)
+        return first, last
 
     def _set_curves(self, moment: datetime, session: date) -> None:
         """Curves of the moment's session from the minutes that had ended by then; of sessions before, from whatever was given."""
@@ -98,44 +112,42 @@ class ScanDatabase:
         self.connection.execute("delete from lake.intraday_curves")
         self.connection.execute("insert into lake.intraday_curves from given.intraday_curves where session_date < ?", [session])
         if today.height:
-            self._insert_into("lake.intraday_curves", self._curves(today))
+            self._insert_into("lake.intraday_curves", self._curves(today, until=moment))
 
     def set_profiles(self, make: Callable[[list[str]], None]) -> None:
         """Profiles of the moments' sessions: those given, the others made of the curves of the sessions before.
 
         make: carries out the models behind some relations.
         """
-        self.connection.execute("delete from lake.intraday_profiles")
-        self.connection.execute(
-            "insert into lake.intraday_profiles from given.intraday_profiles "
-            "where session_date in (select session_date from scan.moments)"
-        )
+        self.connection.execute("delete from made.intraday_profiles")
         missing = self.connection.execute(
             "select distinct session_date from scan.moments "
-            "where session_date not in (select session_date from lake.intraday_profiles)"
+            "where session_date not in (select session_date from given.intraday_profiles)"
         ).fetchall()
         if missing and self.connection.execute("select count(*) from lake.intraday_curves").fetchall()[0][0]:
             from pipelines.indicators.profiles import profiles_of  # numba
 
-            make(["staging.stg_sessions", "intermediate.int_intraday_curves_known", "intermediate.int_basis_spans"])
+            make(["staging.stg_sessions", "intermediate.int_basis_spans"])
             made = profiles_of(self.connection, [row[0] for row in missing])
-            self._insert_into("lake.intraday_profiles", made)
+            self._insert_into("made.intraday_profiles", made)
 
     def set_parameters(self, rows: Sequence[tuple[str, str, float | None, str | None]]) -> None:
         """Parameters as (scanner, name, number, word)."""
         self.connection.execute("delete from scan.params")
-        if rows:
-            self.connection.executemany("insert into scan.params values (?, ?, ?, ?)", rows)
+        self._insert_rows("scan.params", rows)
 
     def set_universes(self, rows: Sequence[tuple[str, str]]) -> None:
         """The universe of each scanner."""
         self.connection.execute("delete from scan.chosen_universes")
-        self.connection.executemany("insert into scan.chosen_universes values (?, ?)", rows)
+        self._insert_rows("scan.chosen_universes", rows)
 
-    def _curves(self, minutes: pl.DataFrame) -> pl.DataFrame:
+    def _curves(self, minutes: pl.DataFrame, until: datetime | None = None) -> pl.DataFrame:
+        """Curves of whole sessions, or as far as to the moment, since nobody looks further."""
         from pipelines.indicators.curves import intraday_curves  # numba
 
         hours = self.connection.sql("select session_date, opens_at, closes_at from lake.sessions").pl()
+        if until is not None:
+            hours = hours.with_columns(closes_at=pl.min_horizontal("closes_at", pl.lit(until).dt.cast_time_unit("us")))
         return intraday_curves(minutes, hours)
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
@@ -146,10 +158,21 @@ class ScanDatabase:
             raise ValueError(f"{table}: the frame lacks {', '.join(missing)}")
         self._insert_into(_place(table), rows.select(names))
 
+    def _insert_rows(self, relation: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """As one statement: each costs more than its rows."""
+        if rows:
+            row = f"({', '.join('?' * len(rows[0]))})"
+            self.connection.execute(f"insert into {relation} values {', '.join([row] * len(rows))}", [v for r in rows for v in r])
+
     def _insert_into(self, relation: str, rows: pl.DataFrame) -> None:
         self.connection.register("incoming", rows.to_arrow())
         self.connection.execute(f"insert into {relation} by name select * from incoming")
         self.connection.unregister("incoming")
+
+
+def _check(moment: datetime) -> None:
+    if moment.tzinfo is None:
+        raise ValueError(f"moment {moment} has no time zone; give an aware one")
 
 
 def _place(table: str) -> str:
@@ -167,9 +190,12 @@ _OWN_SCHEMAS = (
     "create schema given",
     "create table given.asked (moment timestamptz, forming varchar[], finished varchar[])",
     *(f"create table given.{name} as from lake.{name} limit 0" for name in ("intraday_curves", "intraday_profiles")),
-    # Nothing is built here, so what a build would have made of the window is empty.
-    "create schema indicators",
-    *(f"create view indicators.{name} as select * from lake.{name} limit 0" for name in _KERNELS),
+    "create schema made",
+    "create table made.intraday_profiles as from lake.intraday_profiles limit 0",
+    "create schema intermediate",
+    "create view intermediate.int_indicators_daily_known as from lake.indicators_daily",
+    "create view intermediate.int_intraday_curves_known as from lake.intraday_curves",
+    "create view intermediate.int_intraday_profiles_known as from given.intraday_profiles union all from made.intraday_profiles",
 )
 
 #: The session that is open at the moment, else the close before it; for scanners of finished sessions always the latter.

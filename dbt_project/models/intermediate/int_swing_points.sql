@@ -45,7 +45,7 @@ strengths as (
 reach as (
 
     select
-        min(session_number) - {{ scan_reach() }} as first_number,
+        min(session_number) - {{ swing_reach() }} as first_number,
         max(session_number) as last_number
     from moments
 

@@ -20,7 +20,7 @@ spans as (
 
 offsets as (
 
-    {{ session_offsets() }}
+    {{ session_offsets(swing_reach()) }}
 
 ),
 

@@ -96,6 +96,51 @@ def test_minutes_may_arrive_one_by_one(build: Build, compiled: CompiledScanners)
         assert engine.run(moment).signals.equals(run_scanners(compiled, build.inputs, moment))
 
 
+def test_from_minute_to_minute_an_engine_finds_what_a_new_one_would(build: Build, compiled: CompiledScanners) -> None:
+    session = build.sessions[-1]
+    minutes = build.inputs.bars_1m
+    before = replace(build.inputs, bars_1m=minutes.filter(pl.col("ts") < session.opens_at))
+    with ScanEngine(compiled, before) as engine:
+        for minute in range(8, 14):
+            moment = session.opens_at + timedelta(minutes=minute)
+            since = moment - timedelta(minutes=1 if minute > 8 else 8)
+            engine.append("bars_1m", minutes.filter((pl.col("ts") >= since) & (pl.col("ts") < moment)))
+            with ScanEngine(compiled, build.inputs) as new:
+                expected = new.run(moment)
+            found = engine.run(moment)
+            assert found.signals.equals(expected.signals)
+            assert found.runs.equals(expected.runs)
+            assert set(found.runs["as_of_ts"]) == {moment, build.sessions[-2].closes_at}
+
+
+@pytest.mark.parametrize("way", ["append", "replace"])
+def test_what_becomes_known_of_finished_sessions_is_seen_at_the_next_minute(
+    build: Build, compiled: CompiledScanners, way: str
+) -> None:
+    moment = build.sessions[-1].opens_at + timedelta(minutes=10)
+    actions = build.inputs.corporate_actions
+    demerger = actions.with_columns(
+        instrument_id=pl.lit("XNSE:RISE"),
+        ex_date=pl.lit(build.sessions[-5].session_date),
+        action=pl.lit("demerger"),
+        ratio=pl.lit(None, dtype=pl.Float64),
+    )
+    both = pl.concat([actions, demerger])
+    with ScanEngine(compiled, build.inputs) as engine, ScanEngine(compiled, replace(build.inputs, corporate_actions=both)) as new:
+        before = engine.run(moment).runs
+        if way == "append":
+            engine.append("corporate_actions", demerger)
+        else:
+            engine.replace("corporate_actions", both)
+        after = engine.run(moment).runs
+        assert after.equals(new.run(moment).runs)
+
+    scanned = dict(before.select("scanner_name", "instruments_scanned").iter_rows())
+    assert {"narrow_range", "breakout_20d"} <= {
+        row["scanner_name"] for row in after.iter_rows(named=True) if row["instruments_scanned"] == scanned[row["scanner_name"]] - 1
+    }
+
+
 def test_a_split_of_today_is_no_breakout(build: Build, engine: ScanEngine) -> None:
     assert "SPLIT" not in engine.run(build.sessions[-1].closes_at, BREAKOUT).signals["symbol"].to_list()
 

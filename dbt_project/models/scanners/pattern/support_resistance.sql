@@ -94,7 +94,6 @@ points as (
         *,
         cast(round(price * 10000) as bigint) as price_units
     from {{ scan('swing_points') }}
-    where confirmed_ago <= 132
 
 ),
 
