@@ -138,32 +138,22 @@ def record_pass(verdict: Verdict, state_dir: Path) -> Path:
     return path
 
 
-def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> pl.DataFrame:
-    """The rows of sessions with a recorded pass of the current suite.
+def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The rows of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of the record.
 
+    The latter: gate_suite (SHA-256 of its file), gate_expectations and gate_failed (names; what failed was a warning or overruled).
     Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
     """
-    passed = [date.fromisoformat(s) for s in _pass_on_record(table, rows, state_dir)["passed"]]
-    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed))
-
-
-def gate_metadata(table: str, rows: pl.DataFrame, state_dir: Path) -> dict[str, str]:
-    """What the gate's record says of these rows, for the commit that publishes them to keep: gate_suite (SHA-256 of its file),
-    gate_expectations and gate_failed (names; what failed was a warning or overruled). Raises NoPassError.
-    """
-    content = _pass_on_record(table, rows, state_dir)
-    names = {f"gate_{what}": ",".join(content.get(what, [])) for what in ("expectations", "failed")}
-    return {"gate_suite": suite_hash(table), **names}
-
-
-def _pass_on_record(table: str, rows: pl.DataFrame, state_dir: Path) -> dict[str, Any]:
-    path = _pass_path(state_dir, content_hash(rows), suite_hash(table))
+    suite = suite_hash(table)
+    path = _pass_path(state_dir, content_hash(rows), suite)
     if not path.is_file():
         raise NoPassError(
             f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
         )
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    passed = [date.fromisoformat(s) for s in record["passed"]]
+    names = {f"gate_{what}": ",".join(record.get(what, [])) for what in ("expectations", "failed")}
+    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
 
 
 def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:

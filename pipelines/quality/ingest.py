@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.market.tables import TABLES
 from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
-from pipelines.quality.gate import Verdict, gate_metadata, judge_batch, passed_rows, record_pass, refused_rows
+from pipelines.quality.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.quality.surroundings import surroundings
@@ -82,7 +82,7 @@ def publish_staged(
 ) -> TablePublication:
     """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them."""
     staged = read_batch(folder, table)
-    rows, checked = passed_rows(table, staged, state_dir), gate_metadata(table, staged, state_dir)
+    rows, checked = passed_rows(table, staged, state_dir)
     batches = rows.get_column("batch_id").unique().sort().to_list()
     moves = read_moves(folder)
     moved = pl.DataFrame()
