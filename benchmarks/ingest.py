@@ -66,7 +66,9 @@ def run(*, small: bool = False) -> Table:
         rows,
         f"{days} files of a whole market's day ({sum(year['whole']):,.0f} s in all), {sessions} files of minutes "
         f"({sum(month['whole']):,.0f} s in all), generated, one delivery after the other into one lake. "
-        "Whole: parse, row rules, suites, merge and commit of every table that a delivery touches.",
+        "Whole: parse, row rules, suites, merge and commit of every table that a delivery touches. "
+        "Of a session's merge and commit Delta's writer takes three fifths, the hash that finds the gate's record an eighth; a day "
+        "file is merged into its year.",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
+from threading import Lock
 
 import duckdb
 
@@ -37,6 +38,8 @@ class ModelMaker:
         self._kinds: dict[str, str] = {}
         self._statements: dict[str, duckdb.Statement] = {}
         self._empty: set[str] = set()
+        #: Functions of other people's packages need not bear another thread beside them.
+        self._functions = Lock()
 
     def make(self, relations: list[str], given: frozenset[str], *, is_short: bool) -> None:
         """Carry out the models behind these relations, up to those that are `given`. is_short: for a few moments only."""
@@ -86,7 +89,8 @@ class ModelMaker:
         if before and before != kind:
             connection.execute(f"drop {before} {model.relation}")
         if model.python:
-            _decide(model.relation, model.python, connection)
+            with self._functions:
+                _decide(model.relation, model.python, connection)
         else:
             connection.execute(self._parsed(f"create or replace {kind} {model.relation} as {model.sql}", connection))
         self._kinds[model.relation] = kind
