@@ -14,6 +14,9 @@ import polars as pl
 
 #: A bar wider than this holds a stub quote or a decimal slip; real bars of listed shares stay far below.
 _MOST_RANGE = 20
+#: Dearest price, greatest volume and greatest ratio of an action that the lake takes: far beyond any real one, and small enough
+#: that ten-thousandths of prices and twenty sessions' volumes, times any parameter of a scanner, are whole numbers of 64 bits.
+MOST_PRICE, MOST_VOLUME, _MOST_RATIO = 10**9, 10**12, 10**6
 #: How far the clock that stamped a file's arrival may be behind the exchange's.
 _CLOCK_ERROR = timedelta(minutes=5)
 _PRICES = ("open", "high", "low", "close")
@@ -52,6 +55,11 @@ _VALUES = (
     Rule("missing_price", pl.all_horizontal(_col(p).is_not_null() for p in _PRICES), "open, high, low or close is missing"),
     Rule("non_positive_price", pl.all_horizontal(_col(p) > 0 for p in _PRICES), "a price is zero or negative"),
     Rule("infinite_price", pl.all_horizontal(_col(p).is_finite() for p in _PRICES), "a price is not a finite number"),
+    Rule(
+        "implausible_price",
+        pl.all_horizontal(_col(p) <= MOST_PRICE for p in _PRICES),
+        f"a price is above {MOST_PRICE:,}: a scaling error, or another column",
+    ),
     Rule("high_below_low", _col("high") >= _col("low"), "high is below low"),
     Rule(
         "open_or_close_outside_range",
@@ -66,6 +74,11 @@ _VALUES = (
     Rule("missing_volume", _col("volume").is_not_null(), "volume is missing"),
     Rule("negative_volume", _col("volume") >= 0, "volume is negative"),
     Rule("fractional_volume", _col("volume") == _col("volume").floor(), "volume is not a whole number"),
+    Rule(
+        "implausible_volume",
+        _col("volume") <= MOST_VOLUME,
+        f"volume is above {MOST_VOLUME:,}: another column, or a damaged one",
+    ),
     Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),
 )
 
@@ -95,6 +108,17 @@ _TRADED_VALUE = (
     ),
 )
 
+_COUNTS = (
+    Rule(
+        "implausible_count",
+        pl.all_horizontal(
+            _col(c).is_null() | ((_col(c) == _col(c).floor()) & _col(c).is_between(0, MOST_VOLUME))
+            for c in ("trades", "delivery_qty")
+        ),
+        f"trades or delivered units are negative, fractional or above {MOST_VOLUME:,}",
+    ),
+)
+
 _MINUTE = (
     Rule("missing_time", _col("ts").is_not_null(), "no time"),
     Rule("beyond_calendar", _col("within_calendar"), "the time lies outside the exchange's known calendar"),
@@ -113,13 +137,18 @@ _ACTIONS = (
     Rule("missing_ratio", _col("ratio").is_not_null() | ~_col("action").is_in(_BY_RATIO), "no ratio: new shares per old share"),
     Rule("missing_amount", _col("amount").is_not_null() | (_col("action") != "dividend"), "no amount: cash per share"),
     Rule("non_positive_ratio", _col("ratio") > 0, "the ratio is zero or negative"),
+    Rule(
+        "implausible_ratio",
+        _col("ratio").is_between(1 / _MOST_RATIO, _MOST_RATIO) | (_col("ratio") <= 0),
+        f"the ratio is above {_MOST_RATIO:,} or below its inverse",
+    ),
     Rule("non_positive_amount", _col("amount") > 0, "the amount is zero or negative"),
     Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),
 )
 
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
-    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_TRADED_VALUE, *_NEIGHBOURS),
+    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS),
     "bars_1m": (*_READABLE, *_MINUTE, *_VALUES),
     "corporate_actions": _ACTIONS,
 }
@@ -131,8 +160,12 @@ FINAL = frozenset(
         "missing_symbol",
         "missing_price",
         "infinite_price",
+        "implausible_price",
         "missing_volume",
         "fractional_volume",
+        "implausible_volume",
+        "implausible_count",
+        "implausible_ratio",
         "missing_date",
         "missing_time",
         "beyond_calendar",

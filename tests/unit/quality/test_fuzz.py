@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import date
 
 import polars as pl
 import pytest
@@ -55,6 +56,8 @@ _NUMBERS = st.one_of(
             "nan",
             "inf",
             "1e400",
+            "1e300",
+            "9223372036854775807",
             "1,234.5",
             "12,34,567",
             "ten",
@@ -144,6 +147,60 @@ def test_every_row_of_a_dirty_file_is_staged_dropped_as_a_copy_or_set_aside(
         assert held["rule"].null_count() == held["reason"].null_count() == 0
         if name.startswith("bars"):
             assert rows.filter((pl.col("low") <= 0) | (pl.col("high") < pl.col("low")) | (pl.col("volume") < 0)).is_empty()
+
+
+_CLOCKS = st.sampled_from(
+    [
+        "2021-04-09 09:15:00",
+        "2021-04-09 09:15:00",
+        "2021-04-09 09:15:31",
+        "2021-04-09 09:14:59",
+        "2021-04-09 15:29:59",
+        "2021-04-09 15:45:00",
+        "2021-04-10 10:00:00",  # a Saturday
+        "2021-04-08 10:00:00",
+        "1970-01-01 05:30:00",
+        "2199-01-01 10:00:00",
+        "",
+        "noon",
+    ]
+)
+_COUNTS = st.sampled_from(["0", "5", "5", "120", "90", "-3", "2.5", "", "many", "9223372036854775807"])
+
+
+@st.composite
+def _tick_files(draw: st.DrawFn) -> bytes:
+    """Snapshots of one share, some repeated, torn or of another width, in any order."""
+    lines = draw(st.lists(st.tuples(_CLOCKS, _NUMBERS, _COUNTS).map(",".join), max_size=15))
+    lines += draw(
+        st.lists(st.sampled_from(["", ",,", "2021-04-09 09:16:00", "2021-04-09 09:16:00,1,2,3", '"', *lines]), max_size=4)
+    )
+    header = draw(st.sampled_from(["timestamp,ltp,volume", "timestamp,ltp,volume", "Timestamp, LTP, Volume", "a,b,c"]))
+    text = "\n".join([header, *draw(st.permutations(lines))]) + draw(st.sampled_from(["", "\n"]))
+    cut = draw(st.sampled_from([0, 0, 0, 1, 4, 11]))
+    return text.encode()[: len(text.encode()) - cut]
+
+
+@pytest.mark.slow
+@examples(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(file=_tick_files())
+def test_every_snapshot_of_a_dirty_recording_is_in_a_minute_or_set_aside(road, tmp_path, file: bytes) -> None:
+    empty = next(tmp_path / str(n) for n in itertools.count() if not (tmp_path / str(n)).exists())
+    fresh = replace(road, settings=road.settings.model_copy(update={"home": empty}))
+    staged = fresh.stage(fresh.deliver("SBIN_09_April.csv", file, source="nse_ticks", mic="XNSE"))
+    (outcome,) = staged.files
+    if outcome.status == "refused":
+        assert "SBIN_09_April.csv" in str(outcome.reason)
+        return
+    tables = [name for name in staged.tables if name.startswith("bars")]
+    assert sum(staged.counts[name].read for name in tables) == outcome.rows_read
+    for name in tables:
+        counts, rows = staged.counts[name], staged.tables[name]
+        assert counts.read == rows.height + counts.duplicates + counts.quarantined
+        assert not rows.select(TABLES[name].key).is_duplicated().any()
+        assert rows.filter((pl.col("low") <= 0) | (pl.col("high") < pl.col("low")) | (pl.col("volume") < 0)).is_empty()
+        assert set(rows["session_date"].unique()) <= {date(2021, 4, 8), date(2021, 4, 9)}
+    assert staged.quarantine["rule"].null_count() == staged.quarantine["reason"].null_count() == 0
 
 
 @pytest.mark.slow

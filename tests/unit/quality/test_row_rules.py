@@ -32,6 +32,8 @@ DAILY_FAULTS = {
     "no volume": ("missing_volume", ("2024-01-02", 100, 101, 99, 100, "")),
     "negative volume": ("negative_volume", ("2024-01-02", 100, 101, 99, 100, -1)),
     "half a share": ("fractional_volume", ("2024-01-02", 100, 101, 99, 100, 10.5)),
+    "more shares than there are numbers": ("implausible_volume", ("2024-01-02", 100, 101, 99, 100, 9223372036854775807)),
+    "dearer than any share": ("implausible_price", ("2024-01-02", 1e300, 1.5e300, 1e300, 1e300, 1000)),
     "holiday": ("not_a_session", ("2024-01-15", 100, 101, 99, 100, 1000)),
     "Saturday": ("not_a_session", ("2024-01-13", 100, 101, 99, 100, 1000)),
     "1970": ("beyond_calendar", ("1970-01-02", 100, 101, 99, 100, 1000)),

@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.indicators.registry import REGISTRY
+from pipelines.quality.rules import MOST_PRICE, MOST_VOLUME
 from pipelines.scanners.registry import CompiledScanners, UnknownScannerError
 from pipelines.scanners.runner import NoSessionError, ScanEngine, run_scanners
 
@@ -139,6 +141,31 @@ def test_what_becomes_known_of_finished_sessions_is_seen_at_the_next_minute(
     assert {"narrow_range", "breakout_20d"} <= {
         row["scanner_name"] for row in after.iter_rows(named=True) if row["instruments_scanned"] == scanned[row["scanner_name"]] - 1
     }
+
+
+@pytest.mark.parametrize("bound", ["low", "high"])
+def test_the_dearest_share_and_the_greatest_volume_of_the_gate_overflow_no_scanner(
+    build: Build, compiled: CompiledScanners, bound: str
+) -> None:
+    dearer = MOST_PRICE / build.inputs.bars_daily["high"].max()
+    more = MOST_VOLUME // build.inputs.bars_daily["volume"].max()
+    prices = pl.col("open", "high", "low", "close") * dearer
+    in_prices = [output.name for each in REGISTRY for output in each.outputs if output.unit == "price"]
+    inputs = replace(
+        build.inputs,
+        bars_daily=build.inputs.bars_daily.with_columns(prices, pl.col("volume") * more),
+        bars_1m=build.inputs.bars_1m.with_columns(prices, pl.col("volume") * more),
+        indicators_daily=build.inputs.indicators_daily.with_columns(pl.col(in_prices) * dearer),
+    )
+    extremes = {
+        name: {p.name: getattr(p, bound) for p in scanner.parameters if not p.choices}
+        for name, scanner in compiled.scanners.items()
+    }
+    session = build.sessions[-1]
+    with ScanEngine(compiled, inputs) as engine, ScanEngine(compiled, build.inputs) as usual:
+        for moment in (session.opens_at + timedelta(minutes=20), session.closes_at):
+            runs, expected = engine.run(moment, parameters=extremes).runs, usual.run(moment, parameters=extremes).runs
+            assert runs.drop("signals", "signals_withheld").equals(expected.drop("signals", "signals_withheld"))
 
 
 def test_a_split_of_today_is_no_breakout(build: Build, engine: ScanEngine) -> None:
