@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
-from pipelines.console import USAGE, count_table, fail, progress, say, say_json, table
+from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_json, table
 from pipelines.explain_command import explain
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
@@ -87,7 +87,7 @@ def ingest(
         fail(str(error), USAGE)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
-    report = _ingest(settings, order, f"ingesting {len(order.deliveries)} files into {mic}", quiet=as_json)
+    report = _ingest(settings, order, f"ingesting {counted(len(order.deliveries), 'file')} into {mic}", quiet=as_json)
     if as_json:
         say_json({"files": report.files, "tables": report.tables, "refused": report.refused, "exit_code": report.exit_code})
     else:

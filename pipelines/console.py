@@ -29,6 +29,11 @@ def say(line: str = "") -> None:
     print(line)  # noqa: T201
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def say_json(value: Any) -> None:
     """A JSON document on standard output, keys in order."""
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))  # noqa: T201
