@@ -209,13 +209,17 @@ def judge(table: str, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _faults(table: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Broken rules by row: columns `index` (position in `rows`) and `check`."""
+    none = pl.DataFrame(schema={"index": pl.Int64, "check": pl.String})
+    # Most deliveries are sound: one pass over all rules says so, and pandera names what is not.
+    if rows.select(pl.all_horizontal(rule.holds.fill_null(value=True) for rule in ROW_RULES[table]).all()).item():
+        return none
     import pandera.polars as pa
 
     try:
         _contract(table).validate(rows, lazy=True)
     except pa.errors.SchemaErrors as error:
         return error.failure_cases.select(pl.col("index").cast(pl.Int64), pl.col("check"))
-    return pl.DataFrame(schema={"index": pl.Int64, "check": pl.String})
+    return none
 
 
 @cache
