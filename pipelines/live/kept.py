@@ -24,7 +24,9 @@ def released(lake: Lake, exchange: str) -> Release:
     """The latest release; LiveScanError when it holds nothing of the exchange."""
     release = latest_release(lake)
     if release is None or not release.versions(exchange):
-        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first")
+        others = sorted(release.table_versions) if release else []
+        hint = f", or look at what is there with --exchange {' or '.join(others)}" if others else ""
+        raise LiveScanError(f"nothing is released for {exchange}: run `marketlake nightly --exchange {exchange}` first{hint}")
     return release
 
 

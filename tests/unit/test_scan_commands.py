@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from pipelines.cli import main
+from pipelines.storage.location import Lake
+from pipelines.storage.releases import record_release
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,13 @@ def test_what_cannot_be_scanned_is_told_in_one_line(marketlake: Command, argumen
     assert len(lines) == 1
     assert lines[0].startswith(f"error: {told}")
     assert ended.out == ""
+
+
+def test_where_only_another_exchange_is_released_it_is_named(marketlake: Command, home) -> None:
+    record_release(Lake(home.lake_root), "XNSE", {"bars_daily": 1}, code_version="1", config={}, sessions=[])
+
+    told = "run `marketlake nightly --exchange XNYS` first, or look at what is there with --exchange XNSE"
+    assert marketlake("scan").err.splitlines()[-1] == f"error: nothing is released for XNYS: {told}"
 
 
 def test_a_clock_time_is_today_and_a_day_is_its_close_by_the_exchanges_clock() -> None:
