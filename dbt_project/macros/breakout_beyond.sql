@@ -97,7 +97,7 @@ decided as (
     select
         *,
         case
-            when volume * bars * 1000 <= cast(round(volume_factor * 1000) as bigint) * prior_volume then 0
+            when cast(volume as hugeint) * bars * 1000 <= cast(round(volume_factor * 1000) as bigint) * prior_volume then 0
             when last_units > highest then 1
             when last_units < lowest then -1
             else 0

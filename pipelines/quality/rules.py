@@ -16,7 +16,7 @@ import polars as pl
 _MOST_RANGE = 20
 #: Dearest price, greatest volume and greatest ratio of an action that the lake takes: far beyond any real one, and small enough
 #: that ten-thousandths of prices and twenty sessions' volumes, times any parameter of a scanner, are whole numbers of 64 bits.
-MOST_PRICE, MOST_VOLUME, _MOST_RATIO = 10**9, 10**12, 10**6
+MOST_PRICE, MOST_VOLUME, _MOST_RATIO = 10**9, 5 * 10**14, 10**4
 #: How far the clock that stamped a file's arrival may be behind the exchange's.
 _CLOCK_ERROR = timedelta(minutes=5)
 _PRICES = ("open", "high", "low", "close")

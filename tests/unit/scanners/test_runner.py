@@ -154,7 +154,7 @@ def test_the_dearest_share_and_the_greatest_volume_of_the_gate_overflow_no_scann
     inputs = replace(
         build.inputs,
         bars_daily=build.inputs.bars_daily.with_columns(prices, pl.col("volume") * more),
-        bars_1m=build.inputs.bars_1m.with_columns(prices, pl.col("volume") * more),
+        bars_1m=build.inputs.bars_1m.with_columns(prices, volume=pl.lit(MOST_VOLUME)),
         indicators_daily=build.inputs.indicators_daily.with_columns(pl.col(in_prices) * dearer),
     )
     extremes = {

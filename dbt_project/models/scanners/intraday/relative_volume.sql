@@ -8,7 +8,7 @@ decided as (
     select
         *,
         case
-            when volume * usual_count * 1000 <= cast(round(factor * 1000) as bigint) * usual_sum then 0
+            when cast(volume as hugeint) * usual_count * 1000 <= cast(round(factor * 1000) as hugeint) * usual_sum then 0
             when last_units > previous_units and last_units > open_units then 1
             when last_units < previous_units and last_units < open_units then -1
             else 0
