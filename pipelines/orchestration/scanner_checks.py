@@ -31,7 +31,7 @@ _READ = {
 }
 
 #: Moments of a session, its last, that are scanned without their future; the tests do it for all.
-_CUT_OFF = 1
+_CUT_OFF = 2
 
 _ABOUT = {
     "parity": "A scan in this process, as a live session runs it, gives what the build put on record for its last session.",

@@ -120,7 +120,8 @@ def test_every_bar_agrees_with_talib_but_for_counted_ties(series: pl.DataFrame, 
 
 def talib_says(series: pl.DataFrame, in_units: bool) -> pl.DataFrame:
     """TA-Lib's answers on the bars that have twelve before them, in the order of name and bar."""
-    talib = pytest.importorskip("talib", reason="TA-Lib is not installed (pip install 'marketlake[bench]')")
+    import talib
+
     frames = []
     for (name,), frame in series.sort("name", "bar").group_by("name", maintain_order=True):
         prices = [frame[column].to_numpy() for column in PRICES]

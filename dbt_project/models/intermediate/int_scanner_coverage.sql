@@ -12,6 +12,7 @@ universe as (
         as_of_ts,
         universe_name,
         count(*) as instruments,
+        count(*) filter (where has_minutes) as instruments_with_minutes,
         count(*) filter (where has_minutes and is_intraday_allowed) as instruments_intraday
     from {{ ref('universe') }}
     group by as_of_ts, universe_name
@@ -44,8 +45,7 @@ due as (
         moments.as_of_ts,
         moments.exchange,
         moments.session_date,
-        -- While the session runs, minutes are all there is to judge by.
-        scanners.evaluates = 'intraday' or moments.as_of_ts < moments.closes_at as is_of_minutes
+        moments.as_of_ts < moments.closes_at as is_within_session
     from moments
     inner join scanners on moments.scanners is null or list_contains(moments.scanners, scanners.scanner_name)
     inner join chosen on scanners.scanner_name = chosen.scanner_name
@@ -72,7 +72,12 @@ counted as (
         coalesce(evaluated.found, 0) as found,
         -- An instrument that is judged on its first day with minutes was to be expected after all.
         greatest(
-            case when due.is_of_minutes then universe.instruments_intraday else universe.instruments end,
+            case
+                when due.evaluates = 'intraday' then universe.instruments_intraday
+                -- While the session runs, minutes are all there is to judge by.
+                when due.is_within_session then universe.instruments_with_minutes
+                else universe.instruments
+            end,
             evaluated.instruments_scanned,
             0
         ) as universe_size
