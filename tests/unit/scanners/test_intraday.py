@@ -337,6 +337,22 @@ def test_a_special_session_and_a_trade_to_trade_series_are_not_judged_within_the
     assert runs["universe_size"].to_list() == [5, 5]
 
 
+def test_a_scanner_of_the_forming_day_misses_a_trade_to_trade_share_without_todays_minutes(
+    compiled: CompiledScanners, made_up: World
+) -> None:
+    session = made_up.sessions[-1]
+    gone = (pl.col("symbol") == "BARRED") & (pl.col("session_date") == session.session_date)
+    whole = made_up.inputs
+    seen = []
+    for minutes in (whole.bars_1m, whole.bars_1m.filter(~gone)):
+        with ScanEngine(compiled, replace(whole, bars_1m=minutes)) as engine:
+            runs = engine.run(session.opens_at + timedelta(minutes=CUT_OFF), ["breakout_previous_day"]).runs
+        seen.append(runs.select("instruments_scanned", "universe_size").row(0))
+
+    everyone = whole.bars_1m["symbol"].n_unique()
+    assert seen == [(everyone, everyone), (everyone - 1, everyone)]
+
+
 def test_a_missing_day_before_makes_no_breakout(build: Build, compiled: CompiledScanners) -> None:
     gone = (pl.col("symbol") == "RISE") & (pl.col("session_date") == build.sessions[-2].session_date)
     names = ["breakout_20d", "breakout_previous_day"]
