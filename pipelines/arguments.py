@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
 
 Exchange = Annotated[
-    str | None, typer.Option("--exchange", help="Exchange as a MIC; default: the first configured.", metavar="MIC")
+    str | None,
+    typer.Option(
+        "--exchange", help="Exchange as a MIC; default: the only one that has bars, or the first configured.", metavar="MIC"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for another writer.", min=0)]
@@ -32,18 +35,43 @@ def read_settings(wait: float | None = None) -> Settings:
 
 
 def configured(settings: Settings, asked: str | None) -> str:
-    """The MIC asked for, or the first configured one; a MIC that is unknown or not configured ends the command."""
+    """The MIC asked for; without one the only configured exchange that has bars, or the first configured one.
+
+    A MIC that is unknown or not configured ends the command.
+    """
     from pipelines.market.exchanges import UnknownExchangeError
     from pipelines.market.exchanges import exchange as venue_of
 
-    mic = asked or settings.exchanges[0]
+    if asked is None:
+        with_bars = _exchanges_with_bars(settings) if len(settings.exchanges) > 1 else []
+        return with_bars[0] if len(with_bars) == 1 else settings.exchanges[0]
     try:
-        venue_of(mic)
+        venue_of(asked)
     except UnknownExchangeError as error:
         fail(str(error), USAGE)
-    if mic not in settings.exchanges:
-        fail(f"{mic} is not configured: add it to MARKETLAKE_EXCHANGES (now {','.join(settings.exchanges)})", USAGE)
-    return mic
+    if asked not in settings.exchanges:
+        fail(f"{asked} is not configured: add it to MARKETLAKE_EXCHANGES (now {','.join(settings.exchanges)})", USAGE)
+    return asked
+
+
+def exchanges_to_search(settings: Settings, asked: str | None) -> list[str]:
+    """The exchange asked for; without one every configured exchange that has bars, or the first configured where none has."""
+    if asked is not None:
+        return [configured(settings, asked)]
+    return _exchanges_with_bars(settings) or [settings.exchanges[0]]
+
+
+def _exchanges_with_bars(settings: Settings) -> list[str]:
+    from pipelines.market.tables.bars import BARS_1M, BARS_DAILY
+    from pipelines.storage.delta import LakeTable
+    from pipelines.storage.location import Lake
+
+    lake = Lake(settings.lake_root)
+    return [
+        mic
+        for mic in settings.exchanges
+        if any(LakeTable(lake.table_uri(mic, bars.name), bars).version() is not None for bars in (BARS_DAILY, BARS_1M))
+    ]
 
 
 def day(text: str | None, option: str) -> date:

@@ -16,6 +16,7 @@ import typer
 
 from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
 from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_json, table
+from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
@@ -27,10 +28,27 @@ app = typer.Typer(
     name="marketlake",
     help="Market-data pipelines over a versioned lake: ingest, gate, indicators, scanners, backtests, releases.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from pipelines import __version__
+
+        say(f"marketlake {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Market-data pipelines over a versioned lake: ingest, gate, indicators, scanners, backtests, releases."""
 
 
 @app.command()
@@ -122,6 +140,7 @@ def sources(as_json: Json = False) -> None:
 
 
 app.add_typer(quarantine, name="quarantine")
+app.command("describe")(describe)
 app.command("explain")(explain)
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
@@ -232,8 +251,9 @@ def sql(
         str | None, typer.Option("--as-of", help="See bars, actions, instruments and signals as known then.", metavar="MOMENT")
     ] = None,
     output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet (to standard output).")] = "table",
+    vertical: Annotated[bool, typer.Option("--vertical", help="Print each row as names and values, one a line.")] = False,
 ) -> None:
-    """Query the published catalogue. "show tables" lists what is there, "describe TABLE" its columns.
+    """Query the published catalogue. "show tables" lists what is there; `marketlake describe TABLE` explains its columns.
 
     Example: marketlake sql "select symbol, session_date, rsi_14 from indicators_daily order by session_date desc limit 5"
     """
@@ -241,8 +261,11 @@ def sql(
 
     if output not in FORMATS:
         fail(f"unknown format {output!r}; choose one of {', '.join(FORMATS)}", USAGE)
+    if vertical and output != "table":
+        fail(f"--vertical is a way to show a table, --format {output} writes for machines: give one of them", USAGE)
+    known = moment(as_of, "--as-of") if as_of else None
     try:
-        run_query(read_settings(), query, release, output, sys.stdout, moment(as_of, "--as-of") if as_of else None)
+        run_query(read_settings(), query, release, output, sys.stdout, known, vertical=vertical)
     except QueryError as error:
         fail(str(error))
 

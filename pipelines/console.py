@@ -53,6 +53,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | No
     Console(width=None if sys.stdout.isatty() else 140).print(shown)
 
 
+def say_record(record: Mapping[str, Any]) -> None:
+    """Every column of one row with its value, one a line; control characters are shown escaped, a missing value as NULL."""
+    width = max(map(len, record), default=0)
+    for name, value in record.items():
+        shown = "NULL" if value is None else str(value)
+        say(f"{name:>{width}}  {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)}")
+
+
 def say_fields(content: dict[str, Any], indent: str = "") -> None:
     """Names and values, nested ones below their name; what is absent is left out."""
     for name, value in content.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.arguments import Exchange, Json, configured, read_settings
+from pipelines.arguments import Exchange, Json, exchanges_to_search, read_settings
 from pipelines.console import REFUSED, USAGE, fail, say, say_fields, say_json, table
 
 if TYPE_CHECKING:
@@ -53,11 +53,17 @@ def _explain_bar(settings: Settings, key: str, instrument: str, when: str, excha
     from pipelines.storage.location import Lake
 
     prefix = instrument.partition(":")[0].upper()
-    mic = configured(settings, exchange or (prefix if ":" in instrument and prefix in settings.exchanges else None))
-    try:
-        found = trace(Lake(settings.lake_root), mic, key, instrument, when)
-    except UnknownBarError as error:
-        fail(str(error), USAGE)
+    named = exchange or (prefix if ":" in instrument and prefix in settings.exchanges else None)
+    found: dict[str, Any] | None = None
+    refusals: list[str] = []
+    for mic in exchanges_to_search(settings, named):
+        try:
+            found = trace(Lake(settings.lake_root), mic, key, instrument, when)
+            break
+        except UnknownBarError as error:
+            refusals.append(str(error))
+    if found is None:
+        fail("; ".join(refusals), USAGE)
     if as_json:
         say_json(found)
     else:
@@ -71,7 +77,7 @@ def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_js
     from pipelines.storage.location import Lake
 
     lake = Lake(settings.lake_root)
-    exchanges = [configured(settings, exchange)] if exchange else list(settings.exchanges)
+    exchanges = exchanges_to_search(settings, exchange)
     try:
         # Before anything is compiled: a mistyped id is told at once.
         signal = find_signal(lake, exchanges, key)

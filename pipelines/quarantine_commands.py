@@ -7,11 +7,11 @@ Does not live here: decisions and releases (`quality/`), running the job (`orche
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, configured, day, read_settings
+from pipelines.arguments import Exchange, Json, Wait, configured, day, exchanges_to_search, read_settings
 from pipelines.console import USAGE, fail, progress, say, say_fields, say_json, table
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ Symbol = Annotated[str | None, typer.Option("--symbol", help="Symbol or instrume
 Day = Annotated[str | None, typer.Option("--session", help="Session of the row.", metavar="DATE")]
 
 _SHORT = 12
-_COUNTED = ["table", "rule", "source", "session", "rows", "open", "first row"]
+_BY_SESSION = ["table", "rule", "source", "session", "rows", "open", "first row"]
+_BY_DELIVERY = ["received", "delivery", "source", "table", "rule", "sessions", "rows", "open", "first row"]
 
 quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 
@@ -46,27 +47,45 @@ def list_rows(
     symbol: Symbol = None,
     session: Day = None,
     only_open: Annotated[bool, typer.Option("--open/--all", help="Only rows that nobody released, or all.")] = True,
+    by_session: Annotated[bool, typer.Option("--by-session", help="Count by session instead of by delivery.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Count the rows in quarantine by table, rule, source and session, with the first of each for `show`.
+    """Count the rows in quarantine by delivery, table and rule, with the first row of each for `show`.
+
+    --json counts by table, rule, source and session, as --by-session does.
 
     Example: marketlake quarantine list --rule high_below_low --all
     """
-    from pipelines.quality.decisions import Selection, quarantine_counts
+    from pipelines.quality.decisions import Selection, quarantine_counts, quarantine_totals
     from pipelines.storage.location import Lake
 
     settings = read_settings()
     mic = configured(settings, exchange)
     wanted = Selection(table_name, rule, source, symbol, day(session, "--session") if session else None)
-    groups = quarantine_counts(Lake(settings.lake_root), mic, wanted, only_open=only_open)
+    lake = Lake(settings.lake_root)
     if as_json:
-        say_json(groups)
+        say_json(quarantine_counts(lake, mic, wanted, only_open=only_open))
         return
+    count = quarantine_counts if by_session else quarantine_totals
+    groups = count(lake, mic, wanted, only_open=only_open)
     if not groups:
         say(f"no row of {mic} is in quarantine{' any more' if only_open else ''} under this selection")
         return
-    shown = [[*(g[c] for c in _COUNTED[:-1]), f"{g['batch_id'][:_SHORT]} {g['row_number']}"] for g in groups]
-    table(_COUNTED, shown)
+    if by_session:
+        table(_BY_SESSION, [[*(g[c] for c in _BY_SESSION[:-1]), _first_row(g)] for g in groups])
+    else:
+        table(_BY_DELIVERY, [_delivery_row(group) for group in groups])
+
+
+def _delivery_row(group: dict[str, Any]) -> list[Any]:
+    first, last = group["first_session"], group["last_session"]
+    sessions = first if first == last else f"{first} to {last}"
+    named = [f"{group['received_at']:%Y-%m-%d %H:%M}", group["name"], group["source"], group["table"], group["rule"]]
+    return [*named, sessions, group["rows"], group["open"], _first_row(group)]
+
+
+def _first_row(group: dict[str, Any]) -> str:
+    return f"{group['batch_id'][:_SHORT]} {group['row_number']}"
 
 
 @quarantine.command()
@@ -85,8 +104,7 @@ def show(
     from pipelines.storage.location import Lake
 
     settings = read_settings()
-    mic = configured(settings, exchange)
-    selection = _row(settings, mic, batch, row, table_name)
+    mic, selection = _row(settings, exchange, batch, row, table_name)
     records = quarantine_record(Lake(settings.lake_root), mic, selection)
     if as_json:
         say_json(records)
@@ -127,11 +145,11 @@ def release(
     if (batch is None) != (row is None) or (batch is None and not (rule and table_name)):
         fail("name a row by its batch and number, or give at least --table and --rule", USAGE)
     settings = read_settings(wait)
-    mic = configured(settings, exchange)
     if batch is not None:
-        one = _row(settings, mic, batch, row, table_name)
+        mic, one = _row(settings, exchange, batch, row, table_name)
         selection = Selection(one.table, rule, batch_id=one.batch_id, row_number=row)
     else:
+        mic = configured(settings, exchange)
         selection = Selection(table_name, rule, None, symbol, day(session, "--session") if session else None)
     try:
         order = release_order(
@@ -170,27 +188,29 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _row(settings: Settings, mic: str, batch: str, row: int | None, table_name: str | None) -> Selection:
-    """The selection of one row; a batch that is unknown or ambiguous ends the command."""
+def _row(settings: Settings, exchange: str | None, batch: str, row: int | None, table_name: str | None) -> tuple[str, Selection]:
+    """The exchange and the selection of one row; a batch that is unknown or ambiguous ends the command."""
     from pipelines.quality.decisions import Selection, quarantined
     from pipelines.storage.location import Lake
 
+    lake, asked = Lake(settings.lake_root), exchanges_to_search(settings, exchange)
+    of_batch = {mic: rows for mic in asked if (rows := Selection(batch_id=batch).of(quarantined(lake, mic))).height}
+    if not of_batch:
+        fail(
+            f"no batch of {', '.join(asked)} that begins with {batch!r} has rows in quarantine; "
+            "see `marketlake quarantine list --all`",
+            USAGE,
+        )
     selection = Selection(table=table_name, batch_id=batch, row_number=row)
-    rows = quarantined(Lake(settings.lake_root), mic)
-    found = selection.of(rows)
-    if found.is_empty():
-        known = Selection(batch_id=batch).of(rows)
-        if known.is_empty():
-            fail(
-                f"no batch of {mic} that begins with {batch!r} has rows in quarantine; see `marketlake quarantine list --all`",
-                USAGE,
-            )
-        numbers = ", ".join(map(str, known["row_number"].unique().sort().head(10)))
+    matches = {mic: rows for mic, known in of_batch.items() if (rows := selection.of(known)).height}
+    if not matches:
+        numbers = ", ".join(str(number) for rows in of_batch.values() for number in rows["row_number"].unique().sort().head(10))
         fail(f"row {row} of batch {batch}{f' of {table_name}' if table_name else ''} is not in quarantine; held: {numbers}", USAGE)
-    batches = found.get_column("batch_id").unique().sort().to_list()
+    batches = sorted({(mic, batch_id) for mic, rows in matches.items() for batch_id in rows["batch_id"]})
     if len(batches) > 1:
-        fail(f"{batch!r} begins several batches: {', '.join(batches)}", USAGE)
-    return Selection(table=table_name, batch_id=batches[0], row_number=row)
+        fail(f"{batch!r} begins several batches: {', '.join(f'{batch_id} of {mic}' for mic, batch_id in batches)}", USAGE)
+    ((mic, batch_id),) = batches
+    return mic, Selection(table=table_name, batch_id=batch_id, row_number=row)
 
 
 def _release(settings: Settings, order, *, quiet: bool):  # type: ignore[no-untyped-def]

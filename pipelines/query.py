@@ -7,12 +7,15 @@ Does not live here: what a catalogue allows (`storage/query.py`).
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from datetime import datetime
+from shutil import get_terminal_size
 from typing import IO
 
 import duckdb
+import polars as pl
 
-from pipelines.console import table
+from pipelines.console import say_record
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
@@ -20,11 +23,17 @@ from pipelines.storage.as_of import show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
+from pipelines.storage.relations import quoted
 from pipelines.storage.releases import UnknownReleaseError, find_release, latest_release
 from pipelines.storage.releases import releases as all_releases
 
 FORMATS = ("table", "csv", "json", "parquet")
 _SHOWN_ROWS = 200
+#: Types (as DuckDB names them) that frames do not hold, and those that a csv does not hold besides.
+_NOT_IN_ARROW = {"interval", "map", "union", "bit", "timetz"}
+_NOT_IN_CSV = {*_NOT_IN_ARROW, "list", "array", "struct"}
+#: Columns of a table that is not shown on a terminal.
+_PIPE_WIDTH = 140
 
 
 class QueryError(RuntimeError):
@@ -32,11 +41,19 @@ class QueryError(RuntimeError):
 
 
 def run_query(
-    settings: Settings, query: str, release_id: str | None, output: str, stream: IO[str], as_of: datetime | None = None
+    settings: Settings,
+    query: str,
+    release_id: str | None,
+    output: str,
+    stream: IO[str],
+    as_of: datetime | None = None,
+    *,
+    vertical: bool = False,
 ) -> None:
     """Answer `query` from the published catalogue, or from that of `release_id`; with `as_of` (aware) by what was known then.
 
-    The table format shows the first 200 rows and says how many there are; the others write all. Raises QueryError.
+    The table format is DuckDB's: as many columns as the width allows, the first and last of 200 rows, and how many there are;
+    `vertical` prints each row as names and values instead. The other formats write all. Raises QueryError.
     """
     lake = Lake(settings.lake_root)
     schemas = {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
@@ -49,25 +66,51 @@ def run_query(
         with open_catalogue(path, lake) as connection:
             if as_of is not None:
                 show_as_of(connection, as_of, {**schemas, "releases": TABLES["releases"]})
-            _write(connection, query, output, stream)
+            _write(ask(connection, query), output, stream, vertical=vertical)
     except (NoCatalogueError, NotAQueryError, UnknownReleaseError) as error:
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
         raise QueryError(_first_lines(str(error))) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise QueryError(f"{output} cannot hold this result ({_first_lines(str(error))}); cast such columns to varchar") from error
 
 
-def _write(connection: duckdb.DuckDBPyConnection, query: str, output: str, stream: IO[str]) -> None:
-    frame = ask(connection, query).pl()
+def _write(result: duckdb.DuckDBPyRelation, output: str, stream: IO[str], *, vertical: bool) -> None:
+    if output == "table" and not vertical:
+        width = get_terminal_size().columns if stream.isatty() else _PIPE_WIDTH
+        result.show(max_width=width, max_rows=_SHOWN_ROWS, max_col_width=width)
+        return
+    if output == "table":
+        _write_vertically(result, stream)
+        return
+    frame = _as_text(result, _NOT_IN_CSV if output == "csv" else _NOT_IN_ARROW).pl()
     if output == "csv":
         stream.write(frame.write_csv())
     elif output == "json":
-        stream.write(frame.write_json() + "\n")
-    elif output == "parquet":
-        frame.write_parquet(sys.stdout.buffer)
+        # A sum of whole numbers is a HUGEINT, which arrives as a decimal and would be written as text.
+        whole = [column for column in frame if isinstance(column.dtype, pl.Decimal) and column.dtype.scale == 0]
+        small = [column.name for column in whole if column.is_between(-(2**63), 2**63 - 1).all()]
+        stream.write(frame.with_columns(pl.col(small).cast(pl.Int64)).write_json() + "\n")
     else:
-        table(frame.columns, frame.head(_SHOWN_ROWS).rows())
-        if frame.height > _SHOWN_ROWS:
-            stream.write(f"… {frame.height - _SHOWN_ROWS:,} more rows; --format csv writes all\n")
+        frame.write_parquet(sys.stdout.buffer)
+
+
+def _as_text(result: duckdb.DuckDBPyRelation, kinds: Collection[str]) -> duckdb.DuckDBPyRelation:
+    """The result with columns of these DuckDB types written as text, since the format has no such values."""
+    columns = [
+        f"{f'CAST(#{place} AS VARCHAR)' if kind.id in kinds else f'#{place}'} AS {quoted(name)}"
+        for place, (name, kind) in enumerate(zip(result.columns, result.types, strict=True), start=1)
+    ]
+    return result.project(", ".join(columns))
+
+
+def _write_vertically(result: duckdb.DuckDBPyRelation, stream: IO[str]) -> None:
+    rows = result.limit(_SHOWN_ROWS + 1).fetchall()
+    for number, row in enumerate(rows[:_SHOWN_ROWS], start=1):
+        stream.write(f"── row {number} ──\n")
+        say_record(dict(zip(result.columns, row, strict=True)))
+    if len(rows) > _SHOWN_ROWS:
+        stream.write(f"… more rows follow the first {_SHOWN_ROWS}; --format csv writes all\n")
 
 
 def _first_lines(message: str) -> str:

@@ -6,6 +6,7 @@ Does not live here: defaults of scanners and backtests (their own yml and datacl
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+#: What Delta, DuckDB or Hive-style partitions read as something other than a letter of a folder's name. A percent sign is one such
+#: only before two hexadecimal digits.
+_UNADDRESSABLE = re.compile(r"[\[\]{}*?\\^|=<>\"`\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 
 
 class Settings(BaseSettings):
@@ -46,7 +51,16 @@ class Settings(BaseSettings):
     @field_validator("home", mode="after")
     @classmethod
     def _absolute_home(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        home = value.expanduser().absolute()
+        _require_addressable(str(home))
+        return home
+
+    @field_validator("lake_uri", mode="after")
+    @classmethod
+    def _addressable_lake(cls, value: str | None) -> str | None:
+        if value is not None and "://" not in value:
+            _require_addressable(value)
+        return value
 
     @field_validator("indicators", "scanners", "universes", mode="after")
     @classmethod
@@ -96,3 +110,10 @@ class Settings(BaseSettings):
     def lock_wait(self) -> timedelta:
         """How long a second writer waits for the lock."""
         return timedelta(seconds=self.wait_seconds)
+
+
+def _require_addressable(path: str) -> None:
+    """ValueError where tables below a path could be written but not found again."""
+    unusable = sorted({repr(part) for part in _UNADDRESSABLE.findall(path)})
+    if unusable:
+        raise ValueError(f"{path!r} has {', '.join(unusable)} in it, which a lake's path cannot have: rename the folder")

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.market.tables.operations import QUARANTINE
+from pipelines.market.tables.operations import QUARANTINE, RAW_FILES
 from pipelines.storage.delta import Change, LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 
@@ -151,3 +151,26 @@ def quarantine_counts(lake: Lake, exchange: str, selection: Selection, *, only_o
         )
     )
     return counted.sort("rows", *by, descending=[True, *(False for _ in by)], nulls_last=True).to_dicts()
+
+
+def quarantine_totals(lake: Lake, exchange: str, selection: Selection, *, only_open: bool) -> list[dict[str, Any]]:
+    """The selected rows counted by delivery, table and rule, newest delivery first.
+
+    Each with name and arrival of the raw file, first and last session, rows, how many nobody released (`open`), and the
+    row_number of the first.
+    """
+    rows = selection.of(quarantined(lake, exchange))
+    if only_open:
+        rows = rows.filter(pl.col("released_at").is_null())
+    raw_files = LakeTable(lake.table_uri(exchange, RAW_FILES.name), RAW_FILES).read(columns=["batch_id", "name"])
+    counted = rows.group_by("batch_id", "source", pl.col("table_name").alias("table"), "rule").agg(
+        pl.col("quarantined_at").min().alias("received_at"),
+        pl.col("session_date").min().alias("first_session"),
+        pl.col("session_date").max().alias("last_session"),
+        pl.len().alias("rows"),
+        pl.col("released_at").is_null().sum().alias("open"),
+        pl.col("row_number").min(),
+    )
+    named = counted.join(raw_files, on="batch_id", how="left")
+    order = ["received_at", "rows", "batch_id", "table", "rule"]
+    return named.sort(order, descending=[True, True, False, False, False]).to_dicts()

@@ -15,15 +15,13 @@ import duckdb
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.operations import RELEASES
+from pipelines.market.tables.views import LATEST_ROWS, SIGNALS_OF_RELEASE, latest
 from pipelines.storage.adjusted import create_adjusted_views
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.relations import literal, quoted, select_files
 from pipelines.storage.releases import Release, releases_frame
-
-#: Tables that are kept trimmed inside the file, so that the newest rows come without opening Parquet.
-_NEWEST = {"indicators_daily": 1, "bars_daily": 50}
 
 #: What the views in today's price basis read.
 _ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
@@ -68,10 +66,12 @@ def write_catalogue(
         connection.execute("SET TimeZone = 'UTC'")
         for name, schema in sorted(schemas.items()):
             connection.execute(f"CREATE VIEW {quoted(name)} AS {_union(lake, release, schema)}")
-            _comment(connection, schema)
+            _comment(connection, SIGNALS_OF_RELEASE if name == SIGNALS_OF_RELEASE.name else schema)
         for view in create_adjusted_views(connection, schemas["indicators_daily"]) if schemas.keys() >= _ADJUSTABLE else ():
             _comment(connection, view)
-        _trim(connection)
+        for name, rows in LATEST_ROWS.items():
+            if name in schemas:
+                _copy_latest(connection, schemas[name], rows)
         connection.register("history", releases_frame([r for r in history if r.sequence <= release.sequence]).to_arrow())
         connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
         connection.unregister("history")
@@ -102,19 +102,20 @@ def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
             if files:
                 parts.append(select_files(schema, files, table.columns(versions[schema.name])))
     body = " UNION ALL ".join(parts) if parts else select_files(schema, [])
-    if schema.name != "scanner_signals":
+    if schema.name != SIGNALS_OF_RELEASE.name:
         return body
     return f"SELECT *, {literal(release.release_id)} AS release_id FROM ({body})"
 
 
-def _trim(connection: duckdb.DuckDBPyConnection) -> None:
-    for name, rows in _NEWEST.items():
-        connection.execute(
-            f"CREATE TABLE {name}_latest AS SELECT * FROM {name} "
-            f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {rows} "
-            "ORDER BY instrument_id, session_date"
-        )
-        connection.execute(f"COMMENT ON TABLE {name}_latest IS 'The last {rows} rows of {name} for each instrument.'")
+def _copy_latest(connection: duckdb.DuckDBPyConnection, schema: TableSchema, rows: int) -> None:
+    """Keep the newest rows inside the file, so that they come without opening Parquet."""
+    copy = latest(schema)
+    connection.execute(
+        f"CREATE TABLE {copy.name} AS SELECT * FROM {schema.name} "
+        f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {rows} "
+        "ORDER BY instrument_id, session_date"
+    )
+    _comment(connection, copy, kind="TABLE")
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, schema: TableSchema, kind: str = "VIEW") -> None:

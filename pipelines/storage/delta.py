@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import partial
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -50,12 +51,7 @@ class LakeTable:
 
     def files(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> list[str]:
         """Data files of a version, sorted; of some partitions only where given. Never a glob: old files stay on disk."""
-        handle = self._require(version)
-        if partitions is None:
-            return sorted(handle.file_uris())
-        if not partitions:
-            return []
-        return sorted(handle.file_uris(file_pruning_predicate=self._predicate(partitions)))
+        return self._files(self._require(version), partitions)
 
     def columns(self, version: int) -> set[str]:
         """Names of the columns that a version has: others than the schema's where indicators were chosen since."""
@@ -153,14 +149,30 @@ class LakeTable:
         names = list(columns or self.schema.names)
         if handle is None or (partitions is not None and not partitions):
             return empty_frame(self.schema).select(names)
-        rows = pl.scan_delta(handle)
-        added = [name for name in names if name not in {field.name for field in handle.schema().fields}]
-        if added:
-            types = empty_frame(self.schema).schema
-            rows = rows.with_columns(pl.lit(None, dtype=types[name]).alias(name) for name in added)
-        if partitions is not None and self.schema.partition_by:
-            rows = rows.filter(pl.col(self.schema.partition_by).is_in(list(partitions)))
+        files = self._files(handle, partitions if self.schema.partition_by else None)
+        if not files:
+            return empty_frame(self.schema).select(names)
+        types = empty_frame(self.schema).schema
+        partition = self.schema.partition_by
+        rows = pl.scan_parquet(
+            files,
+            schema={name: kind for name, kind in types.items() if name != partition},
+            glob=False,
+            hive_partitioning=partition is not None,
+            hive_schema={partition: types[partition]} if partition else None,
+            # Indicators that were chosen since are NULL in older files; those no longer chosen stay in them.
+            missing_columns="insert",
+            extra_columns="ignore",
+        )
         return (rows if where is None else rows.filter(where)).select(names).collect()
+
+    def _files(self, handle: DeltaTable, partitions: Sequence[PartitionValue] | None) -> list[str]:
+        """Data files of a handle, sorted. Delta writes local paths percent-encoded; these are as the file system has them."""
+        if partitions is not None and not partitions:
+            return []
+        predicate = None if partitions is None else self._predicate(partitions)
+        files = sorted(handle.file_uris(file_pruning_predicate=predicate))
+        return [unquote(file) if file.startswith("/") else file for file in files]
 
     def _write(self, handle: DeltaTable, decided: Change, metadata: Mapping[str, str]) -> None:
         predicate = None if decided.partitions is None else self._predicate(decided.partitions)

@@ -107,13 +107,18 @@ def latest_release(lake: Lake) -> Release | None:
 
 
 def find_release(lake: Lake, release_id: str) -> Release:
-    """The release with this id; UnknownReleaseError listing the latest ones when there is none."""
-    found = releases(lake)
-    for release in found:
-        if release.release_id == release_id:
-            return release
-    known = ", ".join(r.release_id for r in found[-5:]) or "none yet; run `marketlake nightly`"
-    raise UnknownReleaseError(f"no release {release_id!r}; the latest are: {known}")
+    """The release whose id this is, or begins so. UnknownReleaseError where there is none (listing the latest), or several."""
+    known = releases(lake)
+    named = [release for release in known if release.release_id == release_id] or [
+        release for release in known if release_id and release.release_id.startswith(release_id)
+    ]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        several = ", ".join(release.release_id for release in named[-5:])
+        raise UnknownReleaseError(f"{release_id!r} begins {len(named)} releases, write more of the one meant: {several}")
+    latest = ", ".join(release.release_id for release in known[-5:]) or "none yet; run `marketlake nightly`"
+    raise UnknownReleaseError(f"no release {release_id!r}; the latest are: {latest}")
 
 
 def releases_frame(found: list[Release]) -> pl.DataFrame:

@@ -1,15 +1,16 @@
-"""Schemas of what is published as a view: computed by the reader's query from stored tables, never stored.
+"""Schemas of what the catalogue publishes beside the lake's tables: views over them, and copies of their newest rows.
 
-Lives here: columns of the views in today's price basis.
-Does not live here: their SQL (`storage/adjusted.py`), stored tables (beside this module).
+Lives here: columns of the views in today's price basis, and of the trimmed copies that hold the newest rows.
+Does not live here: their SQL (`storage/adjusted.py`, `storage/catalogue.py`), stored tables (beside this module).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from pipelines.market.schema import DATE, REAL, Column, TableSchema
+from pipelines.market.schema import DATE, REAL, TEXT, Column, TableSchema
 from pipelines.market.tables.bars import BARS_DAILY, EXCHANGE, INSTRUMENT_ID, PROVENANCE
+from pipelines.market.tables.scanning import SCANNER_SIGNALS
 
 #: Columns of daily bars that a split or a demerger rescales.
 ADJUSTED_PRICES = ("open", "high", "low", "close")
@@ -51,6 +52,26 @@ BARS_DAILY_ADJUSTED = TableSchema(
         _DIVIDEND_FACTOR,
     ),
 )
+
+
+#: Signals as the catalogue shows them.
+SIGNALS_OF_RELEASE = replace(
+    SCANNER_SIGNALS,
+    columns=(*SCANNER_SIGNALS.columns, Column("release_id", TEXT, "Release that the catalogue shows.", observational=True)),
+)
+
+#: Tables whose newest rows the catalogue keeps in its own file, and how many of each instrument.
+LATEST_ROWS = {"indicators_daily": 1, "bars_daily": 50}
+
+
+def latest(table: TableSchema) -> TableSchema:
+    """The copy of a table's newest rows of each instrument."""
+    return replace(
+        table,
+        name=f"{table.name}_latest",
+        description=f"The last {LATEST_ROWS[table.name]} rows of {table.name} for each instrument.",
+        partition_by=None,
+    )
 
 
 def with_factors(indicators: TableSchema) -> TableSchema:
