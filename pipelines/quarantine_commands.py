@@ -54,7 +54,7 @@ def list_rows(
 
     --json counts by table, rule, source and session, as --by-session does.
 
-    Example: marketlake quarantine list --rule high_below_low --all
+    Example: marketlake quarantine list --rule implausible_range --all
     """
     from pipelines.quality.decisions import Selection, quarantine_counts, quarantine_totals
     from pipelines.storage.location import Lake
@@ -98,7 +98,7 @@ def show(
 ) -> None:
     """Tell of one row why it was stopped, what it says, the raw file it came in, and the decision about it, if there is one.
 
-    Example: marketlake quarantine show 4f3a 17
+    Example: marketlake quarantine show a8baee95 1037
     """
     from pipelines.quality.provenance import quarantine_record
     from pipelines.storage.location import Lake
@@ -134,7 +134,7 @@ def release(
     One row by batch and number, or those of a filter (--rule and --table at least). All of them or none. A later delivery of the
     same file obeys the decision.
 
-    Example: marketlake quarantine release 4f3a 17 --reason "confirmed by the exchange's circular"
+    Example: marketlake quarantine release a8baee95 1037 --reason "confirmed by the exchange's circular"
     """
     from pipelines.quality.decisions import Selection
     from pipelines.quality.release import AlreadyReleasedError, SelectionError, release_order
