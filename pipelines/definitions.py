@@ -17,7 +17,7 @@ from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.scanner_checks import scanner_checks
 from pipelines.orchestration.schedules import nightly_schedule
-from pipelines.orchestration.sensors import live_sensor
+from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.settings import Settings
 
 
@@ -36,10 +36,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[check for mic in mics for check in (*gate_checks(mic), *finding_checks(mic), *scanner_checks(mic, target))],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],
-        sensors=[live_sensor(mic, settings.inbox_dir) for mic in mics],
+        sensors=[dead_run_sensor(), *(live_sensor(mic, settings.inbox_dir) for mic in mics)],
         resources={
             "marketlake": MarketlakeResource.from_settings(settings),
-            "lock": WriterLock(home=str(settings.home), wait_seconds=settings.wait_seconds),
+            "lock": WriterLock(home=str(settings.home), wait_seconds=settings.run_wait_seconds),
         },
         executor=dg.in_process_executor,
     )

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")
+    run_wait_seconds: float = Field(
+        default=3600.0, ge=0, description="How long a run of the daemon or the UI waits for another writer."
+    )
     backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
 

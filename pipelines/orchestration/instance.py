@@ -7,6 +7,7 @@ Does not live here: definitions (`definitions.py`).
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,9 @@ from pipelines.settings import Settings
 #: tags with this prefix: they are for the machine.
 PID_TAG = ".dagster/marketlake_pid"
 STARTED_TAG = ".dagster/marketlake_pid_started"
+
+#: A run names its process within seconds of its start; one that has not by then died before it could.
+_UNIDENTIFIED_SECONDS = 300.0
 
 _CONFIG = """\
 # Written by marketlake when the home is set up; edit as you like.
@@ -34,6 +38,10 @@ run_coordinator:
     max_concurrent_runs: 4
     tag_concurrency_limits:
       - {{key: marketlake/writer, limit: 1}}
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
+  cancel_timeout_seconds: 120
 retention:
   sensor:
     purge_after_days: {{skipped: 7, failure: 30, success: -1}}
@@ -60,6 +68,12 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     return instance
 
 
+def identify_run(context: dg.InitResourceContext) -> None:
+    """Record on a run which process executes it, so that it is found when that process is gone."""
+    if context.run is not None and context.instance is not None and PID_TAG not in context.run.tags:
+        context.instance.add_run_tags(context.run.run_id, process_tags())
+
+
 def process_tags() -> dict[str, str]:
     """Tags that name this process."""
     return {PID_TAG: str(os.getpid()), STARTED_TAG: _started(os.getpid()) or ""}
@@ -74,9 +88,12 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=unfinished)):
         run = record.dagster_run
         pid, started = run.tags.get(PID_TAG), run.tags.get(STARTED_TAG)
-        if not pid or _started(int(pid)) == started:
+        if pid and _started(int(pid)) == started:
             continue
-        instance.report_run_failed(run, message=f"process {pid} is gone: it was killed or the machine stopped")
+        if not pid and time.time() - (record.start_time or record.create_timestamp.timestamp()) < _UNIDENTIFIED_SECONDS:
+            continue
+        process = f"process {pid}" if pid else "its process, which never named itself,"
+        instance.report_run_failed(run, message=f"{process} is gone: it was killed or the machine stopped")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         dead.append(run.run_id)
     return dead

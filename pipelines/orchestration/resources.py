@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from pipelines.orchestration.instance import identify_run
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
@@ -28,6 +29,10 @@ class MarketlakeResource(dg.ConfigurableResource):
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
     backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Name the process that executes the run."""
+        identify_run(context)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> MarketlakeResource:
@@ -80,6 +85,8 @@ class WriterLock(dg.ConfigurableResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WriterLock]:
         """Hold the lock while the run's steps execute."""
+        # Before waiting: a run that is killed while it waits must be found as well.
+        identify_run(context)
         purpose = f"run {context.run.run_id[:8]} of {context.run.job_name}" if context.run else "a step outside any run"
         with home_lock(Path(self.home) / ".state", purpose, timedelta(seconds=self.wait_seconds)):
             yield self

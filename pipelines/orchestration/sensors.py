@@ -1,6 +1,6 @@
-"""Sensors: the inbox of live bars.
+"""Sensors: the inbox of live bars, and runs whose process is gone.
 
-Lives here: launching one live scan per batch.
+Lives here: launching one live scan per batch; failing dead runs while the daemon is up.
 Does not live here: what a batch is (`live/inbox.py`) and the scan (`live/scan.py`).
 """
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.live.inbox import batches_after, inbox_folder, run_key
+from pipelines.orchestration.instance import fail_dead_runs
 from pipelines.orchestration.jobs import live_scan_job_name
 
 #: Batches taken up by one tick; a feed that was off for long is worked off over several.
@@ -41,3 +42,19 @@ def live_sensor(mic: str, inbox: Path) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=requests, cursor=batches[-1].cursor)
 
     return inbox_sensor
+
+
+def dead_run_sensor() -> dg.SensorDefinition:
+    """Fails runs whose process was killed, so that the writer's place in the queue is free again."""
+
+    @dg.sensor(
+        name="dead_runs",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks runs as failed whose process no longer exists.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        dead = fail_dead_runs(context.instance)
+        return dg.SkipReason(f"failed {', '.join(dead)}: their processes are gone" if dead else "every unfinished run is at work")
+
+    return dead_runs

@@ -1,0 +1,140 @@
+"""`marketlake ui` under a service manager and through a power failure: nothing stays behind, and the next night runs by itself."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster_graphql import DagsterGraphQLClient
+
+from pipelines.storage.locks import home_lock
+
+pytestmark = pytest.mark.slow
+
+
+class Site:
+    """A home with its webserver and daemon, as `marketlake ui` starts them."""
+
+    def __init__(self, home: Any) -> None:
+        self.home = home
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = home.folder / "ui.log"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("marketlake")), "ui", "--port", str(self.port)],
+                cwd=self.home.folder,
+                env=self.home.environment(),
+                stdout=log,
+                stderr=log,
+            )
+        self._until(self._answers, "the page")
+
+    def launch_nightly(self) -> str:
+        """Launch the nightly job as a person in the UI does; its run id."""
+        config = {"ops": {f"{self.home.mic}__models": {"config": {"full": True}}}}
+        client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
+        return client.submit_job_execution(f"{self.home.mic}_nightly", run_config=config, tags={"dagster/partition": "2014-06-04"})
+
+    def wait_for(self, run_id: str, *statuses: str) -> None:
+        client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
+        self._until(lambda: client.get_run_status(run_id).value in statuses, f"run {run_id} to be {statuses}", ended=("FAILURE",))
+
+    def descendants(self) -> list[int]:
+        """Processes that the command started, by parent."""
+        assert self.process is not None
+        parents: dict[int, int] = {}
+        for entry in Path("/proc").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if entry.name.isdigit():
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found[1:]
+
+    def end_at_once(self) -> None:
+        """Kill every process of the site, as a power failure does."""
+        assert self.process is not None
+        for pid in [self.process.pid, *self.descendants()]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+        return True
+
+    def _until(self, true: Any, what: str, ended: tuple[str, ...] = ()) -> None:
+        deadline = time.monotonic() + 420
+        while not true():
+            assert time.monotonic() < deadline, f"waited for {what}: {self.log.read_text(errors='replace')[-2000:]}"
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text(errors="replace")[-2000:]
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def site(based_home: Any, request: pytest.FixtureRequest) -> Iterator[Site]:
+    made = Site(based_home(request.node.name[:20]))
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end_at_once()
+
+
+def alive(pids: list[int]) -> list[int]:
+    found = []
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                found.append(pid)
+    return found
+
+
+def test_sigterm_ends_webserver_daemon_and_code_server(site: Site) -> None:
+    site.start()
+    started = site.descendants()
+    assert len(started) >= 3
+    assert site.process is not None
+    site.process.terminate()
+    assert site.process.wait(timeout=90) == 0
+    assert alive(started) == []
+
+
+def test_after_a_power_failure_in_mid_run_the_next_nights_run_without_a_manual_step(site: Site) -> None:
+    site.start()
+    cut = site.launch_nightly()
+    site.wait_for(cut, "STARTED")
+    time.sleep(3)
+    site.end_at_once()
+
+    site.start()
+    for _ in range(2):
+        site.wait_for(site.launch_nightly(), "SUCCESS")
+    assert site.home.runs()[cut] == "FAILURE"
+
+
+def test_a_run_of_the_ui_waits_for_a_command_that_writes(site: Site) -> None:
+    site.start()
+    with home_lock(site.home.settings.state_dir, "a command at work"):
+        run_id = site.launch_nightly()
+        site.wait_for(run_id, "STARTED")
+        time.sleep(5)
+        site.wait_for(run_id, "STARTED")
+    site.wait_for(run_id, "SUCCESS")
