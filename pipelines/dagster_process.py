@@ -18,7 +18,6 @@ from types import FrameType
 from pipelines.console import fail
 from pipelines.settings import Settings
 
-
 #: What ends the command: Ctrl-C, a service manager, a closed terminal.
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Longer than Dagster itself waits for webserver and daemon.
