@@ -170,12 +170,12 @@ def _price_sections(
 
 
 def _returns_with_forecasts(equity: pl.DataFrame, initial: float, var: pl.DataFrame) -> pl.DataFrame:
-    """session_date, equity, ret, var_95, var_99: the historical forecasts as they stood at the close of the session before."""
+    """session_date, equity, ret, var_95, var_99: the historical forecasts for the session, made at the close before."""
     rows = equity.select("session_date", "equity", ret=pl.col("equity") / pl.col("equity").shift(1, fill_value=initial) - 1)
     for level in (95, 99):
         column = var.filter((pl.col("method") == "historical") & ((pl.col("confidence") - level / 100).abs() < 1e-9))
         rows = rows.join(column.select("session_date", pl.col("var").alias(f"var_{level}")), on="session_date", how="left")
-    return rows.sort("session_date").with_columns(pl.col("var_95", "var_99").shift(1))
+    return rows.sort("session_date")
 
 
 def _var_rows(var: pl.DataFrame, equity: float) -> list[dict[str, Any]]:

@@ -87,22 +87,25 @@ BACKTEST_EQUITY = TableSchema(
 
 RISK_VAR = TableSchema(
     name="risk_var",
-    description="Value at risk and expected shortfall of one session's return.",
+    description="Value at risk and expected shortfall of one session's return, forecast from the returns before it. The newest row "
+    "is the forecast for the session after the last one traded.",
     key=("portfolio", "session_date", "method", "confidence"),
     columns=(
         Column("portfolio", TEXT, "Whose returns: a backtest's run_id or a named portfolio."),
-        SESSION_DATE,
+        Column(
+            "session_date", DATE, "Session that the forecast is for; it uses the returns of the sessions before only.", unit="date"
+        ),
         Column("method", TEXT, "historical, normal or cornish_fisher."),
         Column("confidence", REAL, "Confidence level, 0 to 1.", unit="ratio"),
         Column(
             "var",
             REAL,
-            "Loss not exceeded with that confidence, as a positive fraction of equity.",
+            "Loss in that session not exceeded with that confidence, as a positive fraction of equity before it.",
             unit="ratio",
             nullable=True,
         ),
         Column("cvar", REAL, "Mean loss beyond VaR, as a positive fraction of equity.", unit="ratio", nullable=True),
-        Column("breaches", WHOLE, "Sessions whose loss exceeded the rolling VaR before them.", unit="count", nullable=True),
+        Column("breaches", WHOLE, "Of the 250 sessions before, those whose loss exceeded their VaR.", unit="count", nullable=True),
         Column("kupiec_p", REAL, "p-value of Kupiec's proportion of failures.", nullable=True),
         Column("christoffersen_p", REAL, "p-value of Christoffersen's conditional coverage.", nullable=True),
     ),
