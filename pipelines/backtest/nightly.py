@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -17,6 +17,7 @@ import polars as pl
 from pipelines.backtest.costs import FlatCosts
 from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
+from pipelines.backtest.track.performance import ScannerId
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
@@ -32,12 +33,16 @@ STRATEGY = "trade_signals_at_next_open"
 
 @dataclass(frozen=True)
 class BacktestInputs:
-    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three."""
+    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three.
+
+    recorded: name and version of every scanner with a signal on record, the superseded ones too.
+    """
 
     bars: pl.DataFrame
     signals: pl.DataFrame
     actions: pl.DataFrame
     fingerprint: str
+    recorded: frozenset[tuple[str, int]] = frozenset()
 
 
 def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
@@ -50,7 +55,8 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         return LakeTable(lake.table_uri(exchange, name), schema).read(versions[name])
 
     bars, actions = read("bars_daily"), read("corporate_actions")
-    signals = read("scanner_signals").filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
+    every = read("scanner_signals")
+    signals = every.filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
     digest = hashlib.sha256()
     for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
@@ -59,7 +65,18 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         .frame()
         .select("session_date", pl.col("opens_at").alias("ts_open"), pl.col("closes_at").alias("ts_close"))
     )
-    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest())
+    recorded = frozenset(every.select("scanner_name", "scanner_version").unique().iter_rows())
+    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), recorded)
+
+
+def count_trials(declared: Mapping[str, ScannerId], recorded: Iterable[tuple[str, int]]) -> int:
+    """Parameter sets that nightly runs evaluated on these bars.
+
+    Each declared scanner runs with one set, its defaults. A scanner, or a version of one, that is declared no more but has signals
+    on record was tried too.
+    """
+    current = {(name, scanner.version) for name, scanner in declared.items()}
+    return len(current | set(recorded))
 
 
 def run_nightly(exchange: str, inputs: BacktestInputs, scanner: str, *, cash: float, cost_bps: float) -> BacktestResult | None:

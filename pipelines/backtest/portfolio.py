@@ -29,7 +29,7 @@ class Strategy:
 
     name: of the algorithm. scanner: whose signals it trades. parameters: everything that shaped the signals (JSON values).
     input_fingerprint: identifies the bars, signals and actions handed in. code_version: of the project. trials: how many parameter
-    sets of this strategy were ever tried, this one included (for the deflated Sharpe ratio).
+    sets were ever tried on these bars, this one included; None where that is not known, and then no Sharpe ratio is deflated.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Strategy:
     input_fingerprint: str
     code_version: str
     parameters: Mapping[str, Any]
-    trials: int = 1
+    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,8 @@ def run_backtest(
         "sortino_ratio": statistics.sortino(returns),
         "sharpe_ci_low": low,
         "sharpe_ci_high": high,
-        "deflated_sharpe": statistics.deflated_sharpe(returns, strategy.trials),
+        "deflated_sharpe": None if strategy.trials is None else statistics.deflated_sharpe(returns, strategy.trials),
+        "trials": strategy.trials,
         "turnover": statistics.turnover(float(account["traded"]), equity["equity"].to_numpy()),
         "costs": float(account["fees"]),
         "execution_time_seconds": 0.0,

@@ -58,9 +58,8 @@ def write_risk_report(
     returns = pl.DataFrame(
         {"session_date": ordered["session_date"], "ret": session_returns(ordered["equity"].to_numpy(), initial_cash(run))}
     )
-    var = var_table(returns, portfolio, upcoming=_session_after(exchange, ordered["session_date"])).cast(
-        dict(empty_frame(schema).schema)
-    )  # type: ignore[arg-type]
+    upcoming = _session_after(exchange, ordered["session_date"])
+    var = var_table(returns, portfolio, upcoming=upcoming).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
     version = replace_rows(
         lake, exchange, schema, var, lambda stored: stored.get_column("portfolio") == portfolio, None, {"run": str(run["run_id"])}
     )

@@ -134,7 +134,7 @@ def _tiles(run: Mapping[str, Any], trades: pl.DataFrame) -> list[dict[str, str]]
         {"name": "Max drawdown", "value": percent(run["max_drawdown"]), "note": "from a peak of equity"},
         {"name": "Sharpe ratio", "value": ratio(run["sharpe_ratio"]), "note": interval},
         {"name": "Sortino ratio", "value": ratio(run["sortino_ratio"]), "note": "downside deviation"},
-        {"name": "Deflated Sharpe", "value": percent(run["deflated_sharpe"], 1), "note": "probability of more than luck"},
+        {"name": "Deflated Sharpe", "value": percent(run["deflated_sharpe"], 1), "note": _among(run.get("trials"))},
         {
             "name": "Trades",
             "value": amount(run["trades"]),
@@ -142,6 +142,10 @@ def _tiles(run: Mapping[str, Any], trades: pl.DataFrame) -> list[dict[str, str]]
         },
         {"name": "Costs", "value": amount(run["costs"]), "note": f"turnover {ratio(run['turnover'], 1)} × a year"},
     ]
+
+
+def _among(trials: int | None) -> str:
+    return "how many were tried is not known" if trials is None else f"probability of more than luck among {trials} tried"
 
 
 def _price_sections(

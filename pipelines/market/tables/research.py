@@ -37,7 +37,15 @@ BACKTEST_RUNS = TableSchema(
         _ratio("sortino_ratio", "As Sharpe with downside deviation."),
         _ratio("sharpe_ci_low", "Lower end of the 95 % bootstrap interval of the Sharpe ratio."),
         _ratio("sharpe_ci_high", "Upper end of the 95 % bootstrap interval of the Sharpe ratio."),
-        _ratio("deflated_sharpe", "Probability that the Sharpe ratio beats the best of N trials by luck."),
+        _ratio("deflated_sharpe", "Probability that the Sharpe ratio beats the best of `trials` by luck; NULL where they are not known."),
+        Column(
+            "trials",
+            WHOLE,
+            "Parameter sets tried on these bars, this one included: every scanner with its parameters that a nightly run evaluated. "
+            "Trials outside nightly runs are not counted.",
+            unit="count",
+            nullable=True,
+        ),
         _ratio("turnover", "Traded value a year over mean equity."),
         Column("costs", REAL, "Fees and charges paid.", unit="currency"),
         Column("execution_time_seconds", REAL, "Wall time of the run.", unit="seconds", observational=True),
