@@ -21,7 +21,7 @@ from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import session_equity
 from pipelines.backtest.grid import build_grid, place_signals
 from pipelines.backtest.layout import Rules
-from pipelines.backtest.portfolio import cost_rows_of, simulate
+from pipelines.backtest.portfolio import cost_sheet_of, simulate
 
 SWEEP_SCHEMA = pl.Schema(
     {
@@ -71,7 +71,7 @@ def run_sweep(
     returns: list[np.ndarray] = []
     for number, case in enumerate(cases, start=1):
         orders = place_signals(grid, case.signals, case.rules.signal_sessions)
-        account, trades, curve = simulate(grid, orders, case.rules, cost_rows_of(grid, orders, schedule), actions)
+        account, trades, curve = simulate(grid, orders, case.rules, cost_sheet_of(grid, orders, schedule), actions)
         equity = session_equity(grid, curve)
         series = statistics.session_returns(equity, case.rules.initial_cash)
         returns.append(series)

@@ -48,6 +48,12 @@ BACKTEST_RUNS = TableSchema(
         ),
         _ratio("turnover", "Traded value a year over mean equity."),
         Column("costs", REAL, "Fees and charges paid.", unit="currency"),
+        Column(
+            "costs_assumed", WHOLE, "Trades with a side before the first date of the cost table, priced by its first rates.", unit="count"
+        ),
+        Column(
+            "costs_unsure", WHOLE, "Trades with a side at which a line of the cost table is marked weak or assumed.", unit="count"
+        ),
         Column("execution_time_seconds", REAL, "Wall time of the run.", unit="seconds", observational=True),
         Column("config_snapshot", TEXT, "Parameters as canonical JSON."),
         Column("release_id", TEXT, "Release that published the run.", nullable=True, observational=True),
