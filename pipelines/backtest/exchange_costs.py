@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -75,17 +74,18 @@ class StatutoryCosts:
         rows = np.stack([np.stack([s.rates(days) for s in of_class], axis=1) for of_class in schedules], axis=1)
         rows[..., :2] += self.settings.bps / 1e4
         every = [s for of_class in schedules for s in of_class]
-        assumed, unsure = (np.any([flags(s) for s in every], axis=0) for flags in (lambda s: s.assumed(days), lambda s: s.unsure(days)))
+        assumed, unsure = (
+            np.any([flags(s) for s in every], axis=0) for flags in (lambda s: s.assumed(days), lambda s: s.unsure(days))
+        )
         return CostSheet(np.ascontiguousarray(rows[place]), class_numbers(instruments, self.classes), assumed[place], unsure[place])
 
     def as_parameters(self) -> dict[str, Any]:
-        """Settings, the tables' content and how many instruments stand in each class, as plain values."""
+        """Settings, and hashes of the tables' content and of the instruments' classes, as plain values."""
         return {
             "schedule": "statutory",
             "exchange": self.exchange,
             **asdict(self.settings),
             "tables": tables_fingerprint(self.exchange),
-            "classes": dict(sorted(Counter(self.classes.values()).items())),
             "classes_fingerprint": _digest(sorted(self.classes.items())),
         }
 

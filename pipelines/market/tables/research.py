@@ -37,7 +37,10 @@ BACKTEST_RUNS = TableSchema(
         _ratio("sortino_ratio", "As Sharpe with downside deviation."),
         _ratio("sharpe_ci_low", "Lower end of the 95 % bootstrap interval of the Sharpe ratio."),
         _ratio("sharpe_ci_high", "Upper end of the 95 % bootstrap interval of the Sharpe ratio."),
-        _ratio("deflated_sharpe", "Probability that the Sharpe ratio beats the best of `trials` by luck; NULL where they are not known."),
+        _ratio(
+            "deflated_sharpe",
+            "Probability that the Sharpe ratio beats the best of `trials` by luck; NULL where they are not known.",
+        ),
         Column(
             "trials",
             WHOLE,
@@ -49,7 +52,10 @@ BACKTEST_RUNS = TableSchema(
         _ratio("turnover", "Traded value a year over mean equity."),
         Column("costs", REAL, "Fees and charges paid.", unit="currency"),
         Column(
-            "costs_assumed", WHOLE, "Trades with a side before the first date of the cost table, priced by its first rates.", unit="count"
+            "costs_assumed",
+            WHOLE,
+            "Trades with a side before the first date of the cost table, priced by its first rates.",
+            unit="count",
         ),
         Column(
             "costs_unsure", WHOLE, "Trades with a side at which a line of the cost table is marked weak or assumed.", unit="count"

@@ -65,6 +65,12 @@ SIGNAL_OUTCOMES = TableSchema(
         _share("net_return", "gross_return less costs; above 0 the signal was profitable."),
         Column("costs_assumed", FLAG, "Whether a side lies before the first date of the cost table.", nullable=True),
         Column(
+            "cost_class",
+            TEXT,
+            "Lines of the cost table that it is charged by: equity, equity_fund or other_fund; NULL where the exchange has no table.",
+            nullable=True,
+        ),
+        Column(
             "base_size", WHOLE, "Instruments of the universe that the base rate of this signal counts.", unit="count", nullable=True
         ),
         _share("base_rate", "Share of them that were profitable by the same side, entry and exit."),
