@@ -1,7 +1,7 @@
 """Dated tables of statutory charges: their lines, and which are in force at a date.
 
-Lives here: reading `cost_tables/*.csv`. Does not live here: what the lines add up to for a fill (`costs.py`), or the rates, which are
-data: each line with its date, its source and how sure it is.
+Lives here: reading `cost_tables/*.csv`. Does not live here: what the lines add up to for a fill (`costs.py`), or the rates, which
+are data: each line with its date, its source and how sure it is.
 
 A file holds the lines of every class of instruments and both holdings; a table is one view of it (`TABLES`). Rates are fractions of
 traded value before rounding: a contract note rounds transaction tax and stamp duty to whole rupees, these tables do not.
@@ -105,10 +105,10 @@ def parse_line(file: str, number: int, row: dict[str, str], kind: str, holding: 
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise CostsError(f"{where}: {error!r}; expected the columns of the header.") from error
     if not set(classes) <= set(CLASSES) or not set(holdings) <= set(HOLDINGS):
-        raise CostsError(f"{where}: instruments must be all or of {', '.join(CLASSES)}; holding any or of {', '.join(HOLDINGS)}.")
+        raise CostsError(f"{where}: instruments must be all or {', '.join(CLASSES)}; holding any or {', '.join(HOLDINGS)}.")
     if charge.side not in {*_SIDES, "both"} or charge.confidence not in CONFIDENCES or not charge.source or not charge.rate >= 0:
         raise CostsError(
-            f"{where}: side must be buy, sell or both, the rate 0 or more, confidence one of {', '.join(CONFIDENCES)}, and a source "
+            f"{where}: side must be buy, sell or both, the rate 0 or more, confidence of {', '.join(CONFIDENCES)}, and a source "
             "must be named."
         )
     if kind not in classes or holding not in holdings:

@@ -85,8 +85,8 @@ class DatedCosts:
     """Statutory charges from one dated table, plus what the broker and the depository take.
 
     table: a name of `charge_table.TABLES`. brokerage_rate: fraction of value; an order pays at least `brokerage_least` and at most
-    `brokerage_most`. depository_charge: amount per instrument and day of sale, tax included. The tax on charges (`gst` in the table)
-    is added to the brokerage and to the charges marked as taxed. state_stamp_duty: fraction of value that replaces the lines that
+    `brokerage_most`. depository_charge: amount per instrument and day of sale, tax included. The tax on charges (`gst`)
+    is added to the brokerage and to the taxed charges. state_stamp_duty: fraction of value that replaces the lines that
     differ by state; None keeps the table's. before_table: `refuse` leaves dates before the first complete one without rates (NaN),
     `assume` takes the rates of that date.
     """

@@ -63,7 +63,7 @@ def listed_funds(name: str) -> dict[str, str]:
             fine = row.get("class") in CLASSES[1:] and row.get("confidence") in CONFIDENCES and row.get("source")
             if not fine or not row.get("symbol") or row["symbol"] in found:
                 raise CostsError(
-                    f"cost_tables/{name}.csv line {number}: expected a ticker not named before, a class of {', '.join(CLASSES[1:])}, "
+                    f"cost_tables/{name}.csv line {number}: expected a ticker not yet named, a class of {', '.join(CLASSES[1:])}, "
                     f"a confidence of {', '.join(CONFIDENCES)}, and a source."
                 )
             found[row["symbol"]] = row["class"]

@@ -95,8 +95,8 @@ TRADE = np.dtype(
 )
 
 # Costs of one step: float64[K, 2, 8], by class of instruments, then by holding: row 0 for a position left in the session it was
-# entered in, row 1 for one that is held longer. A fill of value v pays v × levy + clip(v × brokerage, least, most) + flat, by its own
-# side. An entry pays by row 1; leaving in the same session settles the difference to row 0.
+# entered in, row 1 for one that is held longer. A fill of value v pays v × levy + clip(v × brokerage, least, most) + flat, by its
+# own side. An entry pays by row 1; leaving in the same session settles the difference to row 0.
 COST_FIELDS = (
     "buy_levy",
     "sell_levy",

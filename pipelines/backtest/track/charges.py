@@ -21,8 +21,8 @@ _BUY, _SELL = 0, 1
 class Charges:
     """Costs by session number.
 
-    rates: float64[K (class of instrument), 2 (same session, held longer), 2 (buy, sell), S]. assumed: bool[S]. classes: int64[N], by
-    number of the instrument. refused: whether an assumed rate is an error; dates: datetime64[D] by session number, for its message.
+    rates: float64[K (class of instrument), 2 (same session, held longer), 2 (buy, sell), S]. assumed: bool[S]. classes: int64[N],
+    by number of the instrument. refused: whether an assumed rate is an error. dates: datetime64[D] by session number.
     """
 
     rates: np.ndarray
@@ -45,8 +45,8 @@ class Charges:
         assumed = self.assumed[entered] | self.assumed[left]
         if self.refused and assumed.any():
             raise CostsError(
-                f"costs: a signal enters at {self.dates[entered[assumed].min()]}, before the first date of the cost table. Add dated "
-                "lines for that time to the table, or have its first rates assumed (MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume)."
+                f"a signal enters at {self.dates[entered[assumed].min()]}, before the first date of the cost table. Add "
+                "dated lines for that time to the table, or have its first rates assumed (MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume)."
             )
         return paid, assumed
 

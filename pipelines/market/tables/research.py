@@ -44,7 +44,7 @@ BACKTEST_RUNS = TableSchema(
         Column(
             "trials",
             WHOLE,
-            "Parameter sets tried on these bars, this one included: every scanner with its parameters that a nightly run evaluated. "
+            "Parameter sets tried on these bars, this one included: every scanner with parameters that a nightly run evaluated. "
             "Trials outside nightly runs are not counted.",
             unit="count",
             nullable=True,

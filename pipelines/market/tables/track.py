@@ -67,7 +67,7 @@ SIGNAL_OUTCOMES = TableSchema(
         Column(
             "cost_class",
             TEXT,
-            "Lines of the cost table that it is charged by: equity, equity_fund or other_fund; NULL where the exchange has no table.",
+            "Lines of the cost table that charge it: equity, equity_fund or other_fund; NULL where the exchange has no table.",
             nullable=True,
         ),
         Column(
