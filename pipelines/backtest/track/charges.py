@@ -46,7 +46,7 @@ class Charges:
         if self.refused and assumed.any():
             raise CostsError(
                 f"a signal enters at {self.dates[entered[assumed].min()]}, before the first date of the cost table. Add "
-                "dated lines for that time to the table, or have its first rates assumed (MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume)."
+                "dated lines for that time to it, or have its first rates assumed (MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume)."
             )
         return paid, assumed
 
