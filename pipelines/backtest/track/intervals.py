@@ -51,7 +51,7 @@ def by_session(totals: np.ndarray, counts: np.ndarray, held: int, content: str, 
     totals, counts: float64[sessions, k], a row for every session of the exchange from the first signal to the last, also those
     without one. held: sessions that an outcome spans. Signals of one day rise and fall together and outcomes of `held` sessions
     overlap with those of the days after, so that blocks of 2 × held sessions are drawn, wrapped around the end. All columns share
-    the draws, so that they compare. Samples that drew none of what a column counts are left out of it. NaN for columns whose signals
+    the draws, so that they compare. Samples that drew none of what a column counts are left out. NaN for columns whose signals
     lie in fewer than two blocks. The seed is a hash of `content`: the same content gives the same interval.
 
     The ends are the percentiles, moved away from the ratio by two factors. Blocks of finite length miss part of the variance that
