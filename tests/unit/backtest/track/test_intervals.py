@@ -64,17 +64,18 @@ def test_outcomes_that_overlap_make_it_wider() -> None:
 @pytest.mark.parametrize(("held", "sessions"), [(1, 250), (5, 250), (5, 1000), (20, 250), (20, 1000)])
 def test_ninety_five_intervals_in_a_hundred_hold_the_truth(held: int, sessions: int) -> None:
     """Signals of each day share a market factor and are held for overlapping sessions; without an edge half of them win."""
-    random, held_truth, runs = np.random.default_rng(11), 0, 400
+    random, runs = np.random.default_rng(11), 1500
+    totals, signals = np.empty((sessions, runs)), np.empty((sessions, runs))
     for run in range(runs):
         moves = np.concatenate([[0.0], np.cumsum(random.standard_normal(sessions + held))])
         market = (moves[held : held + sessions] - moves[:sessions]) / np.sqrt(held)
-        counts = random.binomial(8, 0.6, sessions)
+        signals[:, run] = random.binomial(8, 0.6, sessions)
         own = np.sqrt(0.35) * market[:, None] + np.sqrt(0.65) * random.standard_normal((sessions, 8))
-        wins = ((own > 0) & (np.arange(8) < counts[:, None])).sum(axis=1)
-        spread = by_session(wins[:, None].astype(float), counts[:, None].astype(float), held, str(run), samples=300)
-        held_truth += spread.low[0] <= 0.5 <= spread.high[0]
-    # The deviation of the share of 400 runs is 1.1 %.
-    assert 0.915 <= held_truth / runs <= 0.985
+        totals[:, run] = ((own > 0) & (np.arange(8) < signals[:, [run]])).sum(axis=1)
+    spread = by_session(totals, signals, held, "coverage")
+    covered = float(((spread.low <= 0.5) & (spread.high >= 0.5)).mean())
+    # The deviation of the share of 1,500 runs is 0.6 %; drawing sessions one by one covered 94, 90 and 61 %.
+    assert 0.925 <= covered <= 0.975
 
 
 def test_the_same_content_draws_the_same_and_another_does_not() -> None:
