@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.tables import SEED, Table, interleaved, random_bars, ratio
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import build_market
 from pipelines.backtest.track.outcomes import signal_outcomes
@@ -256,7 +257,8 @@ def _history(compiled: CompiledScanners, market: _Market, years: int) -> list[li
 
 def _track_record(compiled: CompiledScanners, market: _Market, signals: pl.DataFrame) -> None:
     followed = build_market(market.daily, empty_frame(CORPORATE_ACTIONS), calendar(MIC).frame())
-    outcomes = signal_outcomes(followed, signals, lambda _: market.minutes[-1].head(0), charges(MIC, followed.dates, 10.0))
+    costs = charges(MIC, followed.dates, CostSettings(10.0), np.zeros(len(followed.instruments), np.int64))
+    outcomes = signal_outcomes(followed, signals, lambda _: market.minutes[-1].head(0), costs)
     scanner_performance(outcomes, scanner_ids(compiled.scanners.values()))
 
 

@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -48,7 +48,21 @@ class Settings(BaseSettings):
     run_wait_seconds: float = Field(
         default=3600.0, ge=0, description="How long a run of the daemon or the UI waits for another writer."
     )
-    backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
+    backtest_cost_bps: float = Field(
+        default=5.0,
+        ge=0,
+        description="Broker and slippage of nightly backtest and track record, basis points a side, beside statutory charges.",
+    )
+    backtest_depository_charge: float = Field(
+        default=15.34, ge=0, description="XNSE: rupees per instrument and day of a delivery sale, tax included."
+    )
+    backtest_state_stamp_bps: float = Field(
+        default=1.0, ge=0, description="XNSE: stamp duty on delivery before 2020-07-01 by the client's state, basis points a side."
+    )
+    backtest_before_cost_table: Literal["assume", "refuse"] = Field(
+        default="assume",
+        description="Dates before the first line of a cost table: take its first rates and count it, or fail.",
+    )
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
 
     @field_validator("home", mode="after")

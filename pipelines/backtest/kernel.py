@@ -45,12 +45,13 @@ def step(account, book, rules, now, session, bar, costs, events, orders, fills, 
     """Advance `account` and `book` in place by one bar.
 
     account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades.
-    rules: `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: one row of
-    `COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close).
+    rules: `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: float64[K, 2, 8],
+    see `layout.COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close).
     """
     a = account[0]
+    a.session = session
     for event in events:
-        _apply_event(a, book, now, event, fills, trades)
+        _apply_event(a, book, now, event, np.zeros_like(costs), fills, trades)
     _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades)
     a.gross = 0.0
     a.equity = a.cash
@@ -73,7 +74,7 @@ def step(account, book, rules, now, session, bar, costs, events, orders, fills, 
 def run(account, book, rules, sessions, bars, costs, events, event_offsets, orders, order_offsets, fills, trades, curve):  # type: ignore[no-untyped-def]
     """Every step in turn, then close what is left at its last price with reason 'end'.
 
-    sessions: int64[T]. bars: `Bar` of float64[T, N]. costs: float64[T, 8]. What belongs to step t of events and orders lies
+    sessions: int64[T]. bars: `Bar` of float64[T, N]. costs: float64[T, K, 2, 8]. What belongs to step t of events and orders lies
     between their offsets t and t + 1.
     curve: float64[T, 3] receives equity, gross value of positions, and cash after each step (the last one after the closing fills).
     """
@@ -139,6 +140,16 @@ def _fee(quantity, price, costs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _exit_fee(a, p, price, costs):  # type: ignore[no-untyped-def]
+    if p.entry_session != a.session:
+        return _fee(-p.quantity, price, costs[p.cost_class, 1])
+    # The entry paid as if held; what it would have paid otherwise is settled here.
+    same = costs[p.cost_class, 0]
+    difference = _fee(p.quantity, p.entry_price, same) - _fee(p.quantity, p.entry_price, costs[p.cost_class, 1])
+    return _fee(-p.quantity, price, same) + difference
+
+
+@njit(cache=True)
 def _log_fill(a, now, i, quantity, price, fee, reason, signal, fills):  # type: ignore[no-untyped-def]
     fill = fills[a.fills]
     fill.step = now
@@ -155,7 +166,7 @@ def _log_fill(a, now, i, quantity, price, fee, reason, signal, fills):  # type: 
 
 @njit(cache=True)
 def _exit(a, p, i, now, price, reason, at_open, costs, fills, trades):  # type: ignore[no-untyped-def]
-    fee = _fee(-p.quantity, price, costs)
+    fee = _exit_fee(a, p, price, costs)
     inflow = p.quantity * price - fee
     a.cash += inflow
     _log_fill(a, now, i, -p.quantity, price, fee, reason, p.entry_signal, fills)
@@ -192,7 +203,7 @@ def _enter(a, p, i, now, session, price, rules, costs, fills):  # type: ignore[n
     if a.open >= rules.max_positions:
         a.refused_slots += 1
         return
-    fee = _fee(quantity, price, costs)
+    fee = _fee(quantity, price, costs[p.cost_class, 1])
     flow = -quantity * price - fee
     a.cash += flow
     _log_fill(a, now, i, quantity, price, fee, ENTRY, p.order_signal, fills)
@@ -210,7 +221,7 @@ def _enter(a, p, i, now, session, price, rules, costs, fills):  # type: ignore[n
 
 
 @njit(cache=True)
-def _apply_event(a, book, now, event, fills, trades):  # type: ignore[no-untyped-def]
+def _apply_event(a, book, now, event, free, fills, trades):  # type: ignore[no-untyped-def]
     i = event.instrument
     p = book[i]
     held = p.quantity != 0
@@ -230,7 +241,7 @@ def _apply_event(a, book, now, event, fills, trades):  # type: ignore[no-untyped
     if ordered and p.order == 0:
         a.waiting -= 1
     if held and not math.isnan(price):
-        _exit(a, p, i, now, price, CASH_OUT, 1, np.zeros(8), fills, trades)
+        _exit(a, p, i, now, price, CASH_OUT, 1, free, fills, trades)
 
 
 @njit(cache=True)
@@ -366,11 +377,12 @@ def _take_orders(a, book, rules, bar, costs, orders):  # type: ignore[no-untyped
         if a.open - a.leaving + a.waiting >= rules.max_positions:
             a.refused_slots += 1
             continue
-        quantity = _affordable(min(rules.fraction * equity, free), price, order.side, costs)
+        held = costs[p.cost_class, 1]
+        quantity = _affordable(min(rules.fraction * equity, free), price, order.side, held)
         if quantity == 0:
             a.refused_cash += 1
             continue
-        free -= quantity * price + _fee(quantity * order.side, price, costs)
+        free -= quantity * price + _fee(quantity * order.side, price, held)
         p.order = quantity * order.side
         p.order_stop = price * (1.0 - order.side * rules.stop_fraction) if math.isnan(order.stop) else order.stop
         p.order_target = price * (1.0 + order.side * rules.target_fraction) if math.isnan(order.target) else order.target
@@ -394,11 +406,11 @@ def _purchasing_power(a, book, bar, costs):  # type: ignore[no-untyped-def]
         price = p.last if math.isnan(bar.sizing[i]) else bar.sizing[i]
         equity += p.quantity * price
         if p.leave > 0:
-            equity -= _fee(-p.quantity, price, costs)
+            equity -= _fee(-p.quantity, price, costs[p.cost_class, 1])
         else:
             tied += abs(p.quantity) * price
         if p.order != 0:
-            tied += abs(p.order) * price + _fee(p.order, price, costs)
+            tied += abs(p.order) * price + _fee(p.order, price, costs[p.cost_class, 1])
     return equity, equity - tied
 
 

@@ -34,6 +34,7 @@ ACCOUNT = np.dtype(
         ("open", "i8"),  # positions held
         ("waiting", "i8"),  # entry orders not yet filled
         ("leaving", "i8"),  # exit orders not yet filled
+        ("session", "i8"),  # number of the session of the last step
         ("listed", "i8"),  # instruments with a position or an order: the length of the list in the book
         ("killed", "i8"),  # 1 once the drawdown limit was hit; never reset within a run
         ("refused_slots", "i8"),  # entries not ordered or not filled because every slot was taken
@@ -60,6 +61,7 @@ BOOK = np.dtype(
         ("order_stop", "f8"),
         ("order_target", "f8"),
         ("order_signal", "i8"),
+        ("cost_class", "i8"),  # which of the step's classes of costs the instrument pays by
         ("listed", "i8"),  # not of this row's instrument: row k holds the number of the k-th instrument to look at, ascending
     ]
 )
@@ -92,7 +94,9 @@ TRADE = np.dtype(
     ]
 )
 
-# One row of costs per step. A fill of value v pays v × levy + clip(v × brokerage, least, most) + flat, by its own side.
+# Costs of one step: float64[K, 2, 8], by class of instruments, then by holding: row 0 for a position left in the session it was
+# entered in, row 1 for one that is held longer. A fill of value v pays v × levy + clip(v × brokerage, least, most) + flat, by its
+# own side. An entry pays by row 1; leaving in the same session settles the difference to row 0.
 COST_FIELDS = (
     "buy_levy",
     "sell_levy",
@@ -190,11 +194,13 @@ def new_account(initial_cash: float) -> np.ndarray:
     return account
 
 
-def new_book(instruments: int) -> np.ndarray:
-    """An empty book: a record array with one row per instrument."""
+def new_book(instruments: int, cost_classes: np.ndarray | None = None) -> np.ndarray:
+    """An empty book: a record array with one row per instrument. cost_classes: int64[instruments], class 0 for all unless given."""
     book = np.zeros(instruments, dtype=BOOK)
     for name in ("entry_price", "stop", "target", "last", "order_stop", "order_target"):
         book[name] = np.nan
+    if cost_classes is not None:
+        book["cost_class"] = cost_classes
     return book
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from pipelines.backtest.costs import FlatCosts
+from pipelines.backtest.exchange_costs import CostSettings, exchange_costs
+from pipelines.backtest.instrument_class import InstrumentClass, classify
 from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
+from pipelines.backtest.track.performance import ScannerId
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
@@ -32,12 +35,18 @@ STRATEGY = "trade_signals_at_next_open"
 
 @dataclass(frozen=True)
 class BacktestInputs:
-    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three."""
+    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three.
+
+    recorded: name and version of every scanner with a signal on record, the superseded ones too. classes: of statutory charges, by
+    instrument_id; empty where the exchange has none.
+    """
 
     bars: pl.DataFrame
     signals: pl.DataFrame
     actions: pl.DataFrame
     fingerprint: str
+    recorded: frozenset[tuple[str, int]] = frozenset()
+    classes: Mapping[str, InstrumentClass] = field(default_factory=dict)
 
 
 def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
@@ -50,7 +59,8 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         return LakeTable(lake.table_uri(exchange, name), schema).read(versions[name])
 
     bars, actions = read("bars_daily"), read("corporate_actions")
-    signals = read("scanner_signals").filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
+    every = read("scanner_signals")
+    signals = every.filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
     digest = hashlib.sha256()
     for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
@@ -59,22 +69,53 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         .frame()
         .select("session_date", pl.col("opens_at").alias("ts_open"), pl.col("closes_at").alias("ts_close"))
     )
-    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest())
+    recorded = frozenset(every.select("scanner_name", "scanner_version").unique().iter_rows())
+    traded = bars.select("instrument_id", "symbol", isin=pl.lit(None, pl.String)).unique()
+    classes = classify(exchange, pl.concat([traded, read("instruments").select(traded.columns)]))
+    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), recorded, classes)
 
 
-def run_nightly(exchange: str, inputs: BacktestInputs, scanner: str, *, cash: float, cost_bps: float) -> BacktestResult | None:
+def count_trials(declared: Mapping[str, ScannerId], recorded: Iterable[tuple[str, int]]) -> int:
+    """Parameter sets that nightly runs evaluated on these bars.
+
+    Each declared scanner runs with one set, its defaults. A scanner, or a version of one, that is declared no more but has signals
+    on record was tried too.
+    """
+    current = {(name, scanner.version) for name, scanner in declared.items()}
+    return len(current | set(recorded))
+
+
+def run_nightly(
+    exchange: str,
+    inputs: BacktestInputs,
+    scanner: str,
+    *,
+    cash: float,
+    costs: CostSettings,
+    trials: int | None = None,
+) -> BacktestResult | None:
     """Decide at the close, fill at the next open, pay costs on both sides. None when there is no bar to trade on.
 
-    exchange: for the messages of errors. cash: initial, in the instruments' currency. cost_bps: of the traded value, a side.
+    cash: initial, in the instruments' currency. costs: of the home; the exchange's dated charges are added where it has tables.
+    trials: parameter sets tried on these bars, see `count_trials`; None where not known.
+    Raises CostsError for a trade before the first date of a cost table where the settings refuse that.
     """
     if inputs.bars.is_empty():
         return None
     started = time.perf_counter()
-    strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), {"scanner": scanner, "exchange": exchange})
+    traded = set(inputs.bars.get_column("instrument_id").unique())
+    classes = {name: found for name, found in inputs.classes.items() if name in traded}
+    parameters = {"scanner": scanner, "exchange": exchange, "instrument_classes": _counted(classes.values())}
+    strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), parameters, trials)
     rules = Rules(initial_cash=cash, max_sessions=20)
-    costs = FlatCosts(buy_bps=cost_bps, sell_bps=cost_bps)
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, costs, inputs.actions)
+    schedule = exchange_costs(exchange, costs, {name: found.name for name, found in classes.items()})
+    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, inputs.actions)
     return result.timed(time.perf_counter() - started)
+
+
+def _counted(classes: Iterable[InstrumentClass]) -> dict[str, int]:
+    """Instruments by class and how it is known, such as `equity, assumed`."""
+    return dict(sorted(Counter(f"{found.name}, {found.basis}" for found in classes).items()))
 
 
 def store_result(lake: Lake, exchange: str, result: BacktestResult) -> dict[str, int | None]:

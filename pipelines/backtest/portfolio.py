@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from pipelines.backtest import statistics
-from pipelines.backtest.costs import Costs, CostsError, FlatCosts
+from pipelines.backtest.charge_table import CostsError
+from pipelines.backtest.costs import Costs, CostSheet, FlatCosts
 from pipelines.backtest.frames import equity_frame, trades_frame
 from pipelines.backtest.grid import Grid, InputError, Orders, build_grid, place_actions, place_signals
 from pipelines.backtest.layout import Rules, new_account, new_book, new_logs
@@ -29,7 +30,7 @@ class Strategy:
 
     name: of the algorithm. scanner: whose signals it trades. parameters: everything that shaped the signals (JSON values).
     input_fingerprint: identifies the bars, signals and actions handed in. code_version: of the project. trials: how many parameter
-    sets of this strategy were ever tried, this one included (for the deflated Sharpe ratio).
+    sets were ever tried on these bars, this one included; None where that is not known, and then no Sharpe ratio is deflated.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Strategy:
     input_fingerprint: str
     code_version: str
     parameters: Mapping[str, Any]
-    trials: int = 1
+    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ def run_backtest(
     run_id = run_id_of(strategy.name, config, strategy.input_fingerprint, strategy.code_version)
     grid = build_grid(bars)
     orders = place_signals(grid, signals, rules.signal_sessions)
-    cost_rows = cost_rows_of(grid, orders, costs)
-    account, trades, curve = simulate(grid, orders, rules, cost_rows, actions)
+    sheet = cost_sheet_of(grid, orders, costs)
+    account, trades, curve = simulate(grid, orders, rules, sheet, actions)
     equity = equity_frame(run_id, grid, curve, rules.initial_cash)
     trade_frame = trades_frame(run_id, grid, orders, trades)
     returns = statistics.session_returns(equity["equity"].to_numpy(), rules.initial_cash)
@@ -127,9 +128,12 @@ def run_backtest(
         "sortino_ratio": statistics.sortino(returns),
         "sharpe_ci_low": low,
         "sharpe_ci_high": high,
-        "deflated_sharpe": statistics.deflated_sharpe(returns, strategy.trials),
+        "deflated_sharpe": None if strategy.trials is None else statistics.deflated_sharpe(returns, strategy.trials),
+        "trials": strategy.trials,
         "turnover": statistics.turnover(float(account["traded"]), equity["equity"].to_numpy()),
         "costs": float(account["fees"]),
+        "costs_assumed": _trades_at(trades, sheet.assumed),
+        "costs_unsure": _trades_at(trades, sheet.unsure),
         "execution_time_seconds": 0.0,
         "config_snapshot": _canonical(config),
     }
@@ -151,13 +155,13 @@ def run_backtest(
 
 
 def simulate(
-    grid: Grid, orders: Orders, rules: Rules, cost_rows: np.ndarray, actions: pl.DataFrame | None = None
+    grid: Grid, orders: Orders, rules: Rules, costs: CostSheet, actions: pl.DataFrame | None = None
 ) -> tuple[np.void, np.ndarray, np.ndarray]:
     """The kernel over a whole grid: (account record, `TRADE` rows, float64[T, 3] of equity, gross value and cash per step)."""
     from pipelines.backtest.kernel import run
 
     events, event_offsets = place_actions(grid, actions)
-    account, book = new_account(rules.initial_cash), new_book(len(grid.instruments))
+    account, book = new_account(rules.initial_cash), new_book(len(grid.instruments), costs.classes)
     fills, trades = new_logs(2 * orders.orders.size, orders.orders.size)
     curve = np.zeros((grid.steps, 3))
     run(
@@ -166,7 +170,7 @@ def simulate(
         rules.compiled(),
         grid.session,
         grid.bars,
-        cost_rows,
+        costs.rows,
         events,
         event_offsets,
         orders.orders,
@@ -178,23 +182,29 @@ def simulate(
     return account[0], trades[: int(account[0]["trades"])], curve
 
 
-def cost_rows_of(grid: Grid, orders: Orders, costs: Costs) -> np.ndarray:
-    """The kernel's costs of every step: float64[T, 8].
+def cost_sheet_of(grid: Grid, orders: Orders, costs: Costs) -> CostSheet:
+    """The kernel's costs of every step and instrument.
 
     Raises CostsError, naming the date, where a signal would be traded at a date that the schedule does not cover.
     """
     dates = [grid.session_dates[k] for k in grid.session]
-    rows = np.ascontiguousarray(costs.rates(dates))
+    sheet = costs.sheet(dates, grid.instruments)
     decided = np.repeat(np.arange(grid.steps), np.diff(orders.offsets))
-    uncovered = decided[np.isnan(rows[decided]).any(axis=1)]
+    uncovered = decided[np.isnan(sheet.rows[decided]).any(axis=(1, 2, 3))]
     if uncovered.size:
         day: date = dates[int(uncovered[0])]
         raise CostsError(
             f"costs: no rates in force at {day}, where a signal would be traded ({costs.as_parameters()}). Start later, add dated "
-            "lines for that time to the table, or use FlatCosts."
+            "lines for that time to the table, have its first rates assumed (before_table, for a nightly run "
+            "MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume), or use FlatCosts."
         )
     # Dates without rates hold no orders; zeros keep NaN out of the arithmetic there.
-    return np.nan_to_num(rows, nan=0.0, posinf=np.inf)
+    return replace(sheet, rows=np.ascontiguousarray(np.nan_to_num(sheet.rows, nan=0.0, posinf=np.inf)))
+
+
+def _trades_at(trades: np.ndarray, flagged: np.ndarray) -> int:
+    """How many trades have a side at a flagged step."""
+    return int((flagged[trades["entry_step"]] | flagged[trades["exit_step"]]).sum())
 
 
 def _config(strategy: Strategy, rules: Rules, costs: Costs) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import session_equity
 from pipelines.backtest.grid import build_grid, place_signals
 from pipelines.backtest.layout import Rules
-from pipelines.backtest.portfolio import cost_rows_of, simulate
+from pipelines.backtest.portfolio import cost_sheet_of, simulate
 
 SWEEP_SCHEMA = pl.Schema(
     {
@@ -34,6 +34,7 @@ SWEEP_SCHEMA = pl.Schema(
         "sharpe_ratio": pl.Float64,
         "sortino_ratio": pl.Float64,
         "deflated_sharpe": pl.Float64,
+        "trials": pl.Int64,
         "turnover": pl.Float64,
         "costs": pl.Float64,
     }
@@ -50,12 +51,19 @@ class Case:
 
 
 def run_sweep(
-    bars: pl.DataFrame, cases: Sequence[Case], costs: Costs | None = None, actions: pl.DataFrame | None = None
+    bars: pl.DataFrame,
+    cases: Sequence[Case],
+    costs: Costs | None = None,
+    actions: pl.DataFrame | None = None,
+    *,
+    tried_before: int = 0,
 ) -> pl.DataFrame:
     """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
 
     bars, costs, actions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe ratios, so a row
-    says how likely its strategy is to be better than the best of that many worthless ones. Raises what `run_backtest` raises.
+    says how likely its strategy is to be better than the best of that many worthless ones. tried_before: parameter sets tried on
+    these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no choice among several,
+    and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
     """
     grid = build_grid(bars)
     schedule = costs or FlatCosts()
@@ -63,7 +71,7 @@ def run_sweep(
     returns: list[np.ndarray] = []
     for number, case in enumerate(cases, start=1):
         orders = place_signals(grid, case.signals, case.rules.signal_sessions)
-        account, trades, curve = simulate(grid, orders, case.rules, cost_rows_of(grid, orders, schedule), actions)
+        account, trades, curve = simulate(grid, orders, case.rules, cost_sheet_of(grid, orders, schedule), actions)
         equity = session_equity(grid, curve)
         series = statistics.session_returns(equity, case.rules.initial_cash)
         returns.append(series)
@@ -81,9 +89,11 @@ def run_sweep(
                 "costs": float(account["fees"]),
             }
         )
+    trials = len(rows) + tried_before if len(rows) + tried_before > 1 else None
     variance = _variance_between([row["sharpe_ratio"] for row in rows])
     for row, series in zip(rows, returns, strict=True):
-        row["deflated_sharpe"] = statistics.deflated_sharpe(series, len(rows), variance)
+        row["trials"] = trials
+        row["deflated_sharpe"] = None if trials is None else statistics.deflated_sharpe(series, trials, variance)
     return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.orchestration.instance import identify_run
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
@@ -27,7 +28,10 @@ class MarketlakeResource(dg.ConfigurableResource):
     lake_uri: str = Field(description="Root of the lake: a path or a URI.")
     inbox: str = Field(description="Drop folder of live bar files.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
-    backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
+    backtest_cost_bps: float = Field(default=5.0, ge=0, description="Broker and slippage, basis points a side.")
+    backtest_depository_charge: float = Field(default=15.34, ge=0, description="Rupees per instrument and day of a delivery sale.")
+    backtest_state_stamp_bps: float = Field(default=1.0, ge=0, description="Stamp duty before 2020-07-01, basis points a side.")
+    backtest_before_cost_table: str = Field(default="assume", description="Dates before a cost table: assume or refuse.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
@@ -43,6 +47,9 @@ class MarketlakeResource(dg.ConfigurableResource):
             inbox=str(settings.inbox_dir),
             backtest_cash=settings.backtest_cash,
             backtest_cost_bps=settings.backtest_cost_bps,
+            backtest_depository_charge=settings.backtest_depository_charge,
+            backtest_state_stamp_bps=settings.backtest_state_stamp_bps,
+            backtest_before_cost_table=settings.backtest_before_cost_table,
             keep_catalogues_days=settings.keep_catalogues_days,
         )
 
@@ -66,9 +73,25 @@ class MarketlakeResource(dg.ConfigurableResource):
         """Reports that people open."""
         return Path(self.home) / "reports"
 
-    def shaping_config(self) -> dict[str, float]:
+    @property
+    def costs(self) -> CostSettings:
+        """What nightly backtest and track record charge."""
+        return CostSettings(
+            bps=self.backtest_cost_bps,
+            depository_charge=self.backtest_depository_charge,
+            state_stamp_bps=self.backtest_state_stamp_bps,
+            before_table=self.backtest_before_cost_table,
+        )
+
+    def shaping_config(self) -> dict[str, float | str]:
         """The settings that shape results; part of every release."""
-        return {"backtest_cash": self.backtest_cash, "backtest_cost_bps": self.backtest_cost_bps}
+        return {
+            "backtest_cash": self.backtest_cash,
+            "backtest_cost_bps": self.backtest_cost_bps,
+            "backtest_depository_charge": self.backtest_depository_charge,
+            "backtest_state_stamp_bps": self.backtest_state_stamp_bps,
+            "backtest_before_cost_table": self.backtest_before_cost_table,
+        }
 
     @property
     def catalogue_link(self) -> Path:

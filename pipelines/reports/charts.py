@@ -93,7 +93,7 @@ def equity_chart(equity: pl.DataFrame, initial_cash: float) -> str:
 
 
 def var_chart(returns: pl.DataFrame) -> str:
-    """Session returns against the forecast made the session before, breaches marked.
+    """Session returns against the forecasts made for them at the close before, breaches marked.
 
     returns: session_date, ret, and the forecast losses var_95 and var_99 (positive fractions, null before the first), in order.
     """

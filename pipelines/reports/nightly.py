@@ -7,8 +7,10 @@ Does not live here: VaR (`risk/`), the page (`risk_report.py`).
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import polars as pl
 
 from pipelines.backtest.nightly import BacktestInputs, current_run, initial_cash
 from pipelines.backtest.statistics import session_returns
+from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.reports.risk_report import build_risk_report
@@ -55,7 +58,8 @@ def write_risk_report(
     returns = pl.DataFrame(
         {"session_date": ordered["session_date"], "ret": session_returns(ordered["equity"].to_numpy(), initial_cash(run))}
     )
-    var = var_table(returns, portfolio).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
+    upcoming = _session_after(exchange, ordered["session_date"])
+    var = var_table(returns, portfolio, upcoming=upcoming).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
     version = replace_rows(
         lake, exchange, schema, var, lambda stored: stored.get_column("portfolio") == portfolio, None, {"run": str(run["run_id"])}
     )
@@ -82,3 +86,13 @@ def write_risk_report(
     temporary.write_text(html, encoding="utf-8")
     os.replace(temporary, path)
     return RiskReport(path, var, equity, run, version)
+
+
+def _session_after(exchange: str, sessions: pl.Series) -> date | None:
+    """The next session of the exchange's calendar; None at its end or without any session."""
+    if sessions.is_empty():
+        return None
+    last: date = sessions[-1]
+    known = calendar(exchange).sessions
+    after = bisect_right(known, last, key=lambda session: session.session_date)
+    return known[after].session_date if after < len(known) else None

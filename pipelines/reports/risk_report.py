@@ -134,7 +134,7 @@ def _tiles(run: Mapping[str, Any], trades: pl.DataFrame) -> list[dict[str, str]]
         {"name": "Max drawdown", "value": percent(run["max_drawdown"]), "note": "from a peak of equity"},
         {"name": "Sharpe ratio", "value": ratio(run["sharpe_ratio"]), "note": interval},
         {"name": "Sortino ratio", "value": ratio(run["sortino_ratio"]), "note": "downside deviation"},
-        {"name": "Deflated Sharpe", "value": percent(run["deflated_sharpe"], 1), "note": "probability of more than luck"},
+        {"name": "Deflated Sharpe", "value": percent(run["deflated_sharpe"], 1), "note": _among(run.get("trials"))},
         {
             "name": "Trades",
             "value": amount(run["trades"]),
@@ -142,6 +142,10 @@ def _tiles(run: Mapping[str, Any], trades: pl.DataFrame) -> list[dict[str, str]]
         },
         {"name": "Costs", "value": amount(run["costs"]), "note": f"turnover {ratio(run['turnover'], 1)} × a year"},
     ]
+
+
+def _among(trials: int | None) -> str:
+    return "how many were tried is not known" if trials is None else f"probability of more than luck among {trials} tried"
 
 
 def _price_sections(
@@ -170,12 +174,12 @@ def _price_sections(
 
 
 def _returns_with_forecasts(equity: pl.DataFrame, initial: float, var: pl.DataFrame) -> pl.DataFrame:
-    """session_date, equity, ret, var_95, var_99: the historical forecasts as they stood at the close of the session before."""
+    """session_date, equity, ret, var_95, var_99: the historical forecasts for the session, made at the close before."""
     rows = equity.select("session_date", "equity", ret=pl.col("equity") / pl.col("equity").shift(1, fill_value=initial) - 1)
     for level in (95, 99):
         column = var.filter((pl.col("method") == "historical") & ((pl.col("confidence") - level / 100).abs() < 1e-9))
         rows = rows.join(column.select("session_date", pl.col("var").alias(f"var_{level}")), on="session_date", how="left")
-    return rows.sort("session_date").with_columns(pl.col("var_95", "var_99").shift(1))
+    return rows.sort("session_date")
 
 
 def _var_rows(var: pl.DataFrame, equity: float) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 Lives here: three estimators and their rolling, out-of-sample record. Does not live here: the tests on that record (`coverage`).
 
 A loss is a positive fraction of equity: VaR 0.02 at 0.99 says that one session in a hundred is expected to lose more than 2 %. The
-row of a session is estimated at its close, from it and the sessions before, and is a forecast for the next session; a breach is a
-session whose loss exceeds the forecast made at the close before it. Nothing in a row depends on what came later.
+row of a session is the forecast for that session, estimated from the returns of the sessions before it; a breach is a session whose
+loss exceeds its own row's VaR. Everything in a row is known before its session opens, its count of breaches too.
 """
 
 from __future__ import annotations
@@ -42,32 +42,40 @@ def var_table(
     returns: pl.DataFrame,
     portfolio: str,
     *,
+    upcoming: date | None = None,
     since: date | None = None,
     methods: Sequence[str] = METHODS,
     confidences: Sequence[float] = CONFIDENCES,
     window: int = WINDOW,
     evaluated: int = EVALUATED,
 ) -> pl.DataFrame:
-    """Rows of `risk_var` for every session from the `window`-th on, or from `since` on where that is later.
+    """Rows of `risk_var` for every session after the `window`-th, or from `since` on where that is later.
 
-    returns: session_date and ret (simple, a fraction), one row per session, in any order. `breaches`, and the p-values on them,
-    count over the last `evaluated` forecasts (fewer at first; null before the first). A row depends on the last window + evaluated
-    returns only, so that computing with `since` gives the rows of a full computation, bit for bit, at the cost of the new sessions.
-    Raises ValueError for a repeated session or a missing return.
+    returns: session_date and ret (simple, a fraction), one row per session, in any order. upcoming: the session after the last
+    return; given, it has a row too, which stays the same once its return is known. `breaches`, and the p-values on them, count over
+    the `evaluated` forecasts before the row's session (fewer at first; null before the first). A row depends on the window +
+    evaluated returns before its session only, so that computing with `since` gives the rows of a full computation, bit for bit, at
+    the cost of the new sessions. Raises ValueError for a repeated session, a missing return, or an upcoming session that is not
+    after the last return.
     """
     series = returns.select(pl.col("session_date").cast(pl.Date), pl.col("ret").cast(pl.Float64)).sort("session_date")
     if series["session_date"].n_unique() != series.height:
         raise ValueError(f"var_table: portfolio {portfolio}: a session repeats; give one return per session.")
     if series["ret"].is_null().any() or series["ret"].is_nan().any():
         raise ValueError(f"var_table: portfolio {portfolio}: a return is missing; leave out sessions without one.")
-    first = window - 1 if since is None else max(window - 1, int(series["session_date"].search_sorted(since)))
-    if first >= series.height:
+    forecast = series["session_date"]
+    if upcoming is not None:
+        if series.height and upcoming <= forecast[-1]:
+            raise ValueError(f"var_table: portfolio {portfolio}: upcoming session {upcoming} is not after {forecast[-1]}.")
+        forecast = forecast.append(pl.Series([upcoming], dtype=pl.Date))
+    first = window if since is None else max(window, int(forecast.search_sorted(since)))
+    if first >= forecast.len():
         return pl.DataFrame(schema=_SCHEMA)
-    start = max(first - window - evaluated + 1, 0)
-    values, dates = series["ret"].to_numpy()[start:], series["session_date"][first:]
+    start = max(first - window - evaluated, 0)
+    values, dates = series["ret"].to_numpy()[start : forecast.len() - 1], forecast[first:]
     tables = [
         _record(values, method, confidence, window, evaluated)
-        .tail(series.height - first)
+        .tail(dates.len())
         .with_columns(portfolio=pl.lit(portfolio), session_date=dates, method=pl.lit(method), confidence=pl.lit(confidence))
         for method in methods
         for confidence in confidences
@@ -91,6 +99,7 @@ _SCHEMA = pl.Schema(
 
 
 def _record(values: np.ndarray, method: str, confidence: float, window: int, evaluated: int) -> pl.DataFrame:
+    """Forecasts for the sessions that follow each window of `values`, the last one for the session after all of them."""
     # A contiguous copy: over a strided view numpy may sum in another order for another number of rows.
     windows = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(values, window))
     var, shortfall = _estimate(windows, confidence, method)
@@ -135,7 +144,8 @@ def _cornish_fisher(
     # closed forms.
     centred = windows - mean[:, np.newaxis]
     spread = (centred**2).mean(axis=1)
-    flat = spread == 0
+    # Below this the square of the spread is no number any more; returns that near to each other have no shape.
+    flat = spread < 1e-150
     spread = np.where(flat, 1.0, spread)
     skew = np.where(flat, 0.0, (centred**3).mean(axis=1) / spread**1.5)
     excess = np.where(flat, 0.0, (centred**4).mean(axis=1) / spread**2 - 3.0)

@@ -50,7 +50,7 @@ def play(bars: list[dict[str, str]], fast: int, slow: int, rate: float, short: b
     orders = np.array([(0, BUY if cross[t] > 0 else SELL, np.nan, np.nan, t) for t in steps], dtype=ORDER)
     offsets = np.searchsorted(steps, np.arange(c.size + 1))
     next_open = np.vstack([o[1:], c[-1:]])
-    costs = np.tile(np.array([rate, rate, 0, 0, 0, np.inf, 0, 0]), (c.size, 1))
+    costs = np.tile(np.array([rate, rate, 0, 0, 0, np.inf, 0, 0]), (c.size, 1, 2, 1))
     rules = Rules(initial_cash=10_000, fraction=1.0, max_positions=1, allow_short=short)
     account, book, curve = new_account(10_000), new_book(1), np.zeros((c.size, 3))
     fills, trades = new_logs(2 * steps.size, steps.size)

@@ -124,7 +124,8 @@ def _priced(
 ) -> Outcomes:
     session = market.session[bar]
     ratio = price / market.carried(entries.bar, bar) / entries.price
-    costs, assumed = charges.of(entries.side, market.session[entries.bar], session, ratio)
+    entered = market.session[entries.bar]
+    costs, assumed = charges.of(market.instrument[entries.bar], entries.side, entered, session, ratio)
     unknown = status != FINISHED
     gross, costs = (np.where(unknown, np.nan, values) for values in (entries.side * (ratio - 1.0), costs))
     return Outcomes(status, over, session, ts, price, reason, gross, costs, assumed)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 import polars as pl
 
+from pipelines.backtest.exchange_costs import CostSettings, class_numbers, has_tables, tables_fingerprint
+from pipelines.backtest.instrument_class import EQUITY, classify
 from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import HORIZONS, LONGEST, build_market
 from pipelines.backtest.track.outcomes import ENTRY_SESSIONS, signal_outcomes
@@ -50,7 +52,7 @@ def update_track_record(
     touched: tuple[date, date] | None,
     scanners: Mapping[str, ScannerId],
     *,
-    cost_bps: float,
+    costs: CostSettings,
 ) -> TrackRecord:
     """Find the outcomes that the night can have changed, and count all of them anew.
 
@@ -60,16 +62,17 @@ def update_track_record(
     outcomes were found by, all are found anew.
     """
     outcomes, performance = TABLES["signal_outcomes"], TABLES["scanner_performance"]
-    rules = _rules(exchange, cost_bps)
+    rules = _rules(exchange, costs)
     stored = LakeTable(lake.table_uri(exchange, outcomes.name), outcomes)
     signals = LakeTable(lake.table_uri(exchange, "scanner_signals"), TABLES["scanner_signals"])
-    known = stored.version() is not None and _made_by(stored) == rules
+    classes = _classes(lake, exchange, versions)
+    known = stored.version() is not None and _made_by(stored) == rules and not _reclassed(stored, classes)
     since = (_first_affected(exchange, touched[0], stored) if touched else None) if known else date.min
     found = 0
     if since is not None and "scanner_signals" in versions:
         rows = signals.read(versions["scanner_signals"], None if since == date.min else _years(since, touched))
         rows = rows.filter((pl.col("session_date") >= since) & pl.col("superseded_by").is_null())
-        fresh = _outcomes(lake, exchange, versions, rows, cost_bps)
+        fresh = _outcomes(lake, exchange, versions, rows, costs, classes)
         found = fresh.height
         years = None if since == date.min else _years(since, touched)
         everything: list[PartitionValue] = sorted({*_stored_years(stored), *fresh.get_column("session_year").unique()})
@@ -92,9 +95,27 @@ def update_track_record(
     return TrackRecord(found, None if since == date.min else since, made, done)
 
 
-def _rules(exchange: str, cost_bps: float) -> str:
-    told = {"exchange": exchange, "cost_bps": cost_bps, "horizons": HORIZONS, "entry_sessions": ENTRY_SESSIONS}
+def _rules(exchange: str, costs: CostSettings) -> str:
+    told = {
+        "exchange": exchange,
+        "costs": asdict(costs),
+        "tables": tables_fingerprint(exchange),
+        "horizons": HORIZONS,
+        "entry_sessions": ENTRY_SESSIONS,
+    }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _classes(lake: Lake, exchange: str, versions: Mapping[str, int]) -> dict[str, str]:
+    """Class of statutory charges by instrument_id; empty where the exchange has none."""
+    instruments = _read(lake, exchange, versions, "instruments", None, ["instrument_id", "symbol", "isin"])
+    return {name: found.name for name, found in classify(exchange, instruments).items()}
+
+
+def _reclassed(stored: LakeTable, classes: Mapping[str, str]) -> bool:
+    """Whether an instrument with stored outcomes is charged by other lines now, since its ISIN or ticker became known."""
+    charged = stored.read(columns=["instrument_id", "cost_class"]).drop_nulls().unique()
+    return any(classes.get(instrument, EQUITY) != kind for instrument, kind in charged.iter_rows())
 
 
 def _made_by(table: LakeTable) -> str | None:
@@ -120,7 +141,9 @@ def _stored_years(table: LakeTable) -> list[PartitionValue]:
     return sorted(table.read(columns=["session_year"]).get_column("session_year").unique())
 
 
-def _outcomes(lake: Lake, exchange: str, versions: Mapping[str, int], signals: pl.DataFrame, cost_bps: float) -> pl.DataFrame:
+def _outcomes(
+    lake: Lake, exchange: str, versions: Mapping[str, int], signals: pl.DataFrame, costs: CostSettings, classes: Mapping[str, str]
+) -> pl.DataFrame:
     if signals.is_empty():
         return empty_frame(TABLES["signal_outcomes"])
     first: date = signals.get_column("session_date").min()  # type: ignore[assignment]
@@ -131,12 +154,14 @@ def _outcomes(lake: Lake, exchange: str, versions: Mapping[str, int], signals: p
     bars = _read(lake, exchange, versions, "bars_daily", years, _BARS).filter(pl.col("session_date") >= first - _BEFORE)
     actions = _read(lake, exchange, versions, "corporate_actions", None, ["instrument_id", "ex_date", "action", "ratio"])
     market = build_market(bars, actions, sessions)
-    return signal_outcomes(
+    found = signal_outcomes(
         market,
         signals,
         lambda session: _read(lake, exchange, versions, "bars_1m", [session], _MINUTES),
-        charges(exchange, market.dates, cost_bps),
+        charges(exchange, market.dates, costs, class_numbers(market.instruments, classes)),
     )
+    kind = pl.col("instrument_id").replace_strict(classes, default=EQUITY, return_dtype=pl.String)
+    return found.with_columns(cost_class=kind) if has_tables(exchange) else found
 
 
 def _read(

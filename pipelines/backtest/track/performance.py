@@ -15,9 +15,10 @@ import polars as pl
 
 from pipelines.backtest.statistics import longest_losing_streak, profit_factor
 from pipelines.backtest.track.follow import STOP_TARGET
-from pipelines.backtest.track.intervals import by_session, wilson
+from pipelines.backtest.track.intervals import by_session, false_discovery, wilson
 from pipelines.backtest.track.kernel import not_overlapping
-from pipelines.backtest.track.market import HORIZONS, owned
+from pipelines.backtest.track.market import HORIZONS, LONGEST, owned
+from pipelines.market.calendar import calendar
 from pipelines.market.tables.track import SCANNER_PERFORMANCE
 from pipelines.scanners.identity import parameters_hash
 from pipelines.scanners.registry import Scanner
@@ -57,15 +58,22 @@ def scanner_performance(outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId
     for (exchange, name), ours in sorted(known.partition_by("exchange", "scanner_name", as_dict=True).items()):
         rows += _of_scanner(str(exchange), str(name), scanners[str(name)], ours)
     schema = dict(empty_frame(SCANNER_PERFORMANCE).schema)
+    for exchange in {row["exchange"] for row in rows}:
+        tested = [row for row in rows if row["exchange"] == exchange]
+        p_values = np.array([np.nan if row["edge_p_value"] is None else row["edge_p_value"] for row in tested])
+        for row, q_value in zip(tested, false_discovery(p_values), strict=True):
+            row["edge_q_value"] = _finite(q_value)
     return pl.DataFrame(rows, schema=schema).select(SCANNER_PERFORMANCE.names)
 
 
 def _of_scanner(exchange: str, name: str, scanner: ScannerId, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
-    days = outcomes.get_column("session_date").unique().sort()
+    days = _sessions(exchange, outcomes)
     # In order of entry, since runs of losses are counted.
     ordered = outcomes.sort("entry_ts", "instrument_id", "signal_id")
-    rows, sums = [], []
+    rows = []
+    content = f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}"
     for horizon in (*HORIZONS, STOP_TARGET):
+        sums = []
         of_horizon = ordered.filter(pl.col("horizon") == horizon)
         columns, taken = _columns(of_horizon, days), _taken(of_horizon)
         everything, sold = np.ones(of_horizon.height, dtype=bool), of_horizon.get_column("side").to_numpy() == "SELL"
@@ -76,12 +84,22 @@ def _of_scanner(exchange: str, name: str, scanner: ScannerId, outcomes: pl.DataF
                 rows.append({**told, **_identity(scanner), **_figures(columns, ours & columns.counted, days)})
                 rows[-1] |= {what: int((ours & one).sum()) for what, one in columns.not_counted.items()}
                 sums.append(_by_day(columns, ours & columns.counted, days.len()))
-    totals, counts = (np.stack([entry[k] for pair in sums for entry in pair], axis=1) for k in (0, 1))
-    low, high = by_session(totals, counts, f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}")
-    for i, row in enumerate(rows):
-        for j, what in enumerate(("win_rate", "edge")):
-            row |= {f"{what}_{end}": _finite(ends[2 * i + j]) for end, ends in (("low", low), ("high", high))}
+        totals, counts = (np.stack([entry[k] for pair in sums for entry in pair], axis=1) for k in (0, 1))
+        held = max(HORIZONS[LONGEST if horizon == STOP_TARGET else horizon], 1)
+        spread = by_session(totals, counts, held, content)
+        for i, row in enumerate(rows[-len(sums) :]):
+            for j, (what, least) in enumerate((("win_rate", 0.0), ("edge", -1.0))):
+                row[f"{what}_low"] = _finite(max(spread.low[2 * i + j], least))
+                row[f"{what}_high"] = _finite(min(spread.high[2 * i + j], 1.0))
+            row["edge_p_value"] = _finite(spread.p_value[2 * i + 1])
     return rows
+
+
+def _sessions(exchange: str, outcomes: pl.DataFrame) -> pl.Series:
+    """Every session of the exchange from the first signal to the last, in order."""
+    signalled = outcomes.get_column("session_date").unique().sort()
+    between = [session.session_date for session in calendar(exchange).between(signalled[0], signalled[-1])]
+    return pl.concat([signalled, pl.Series(between, dtype=pl.Date)]).unique().sort()
 
 
 @dataclass(frozen=True)

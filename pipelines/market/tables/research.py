@@ -37,9 +37,29 @@ BACKTEST_RUNS = TableSchema(
         _ratio("sortino_ratio", "As Sharpe with downside deviation."),
         _ratio("sharpe_ci_low", "Lower end of the 95 % bootstrap interval of the Sharpe ratio."),
         _ratio("sharpe_ci_high", "Upper end of the 95 % bootstrap interval of the Sharpe ratio."),
-        _ratio("deflated_sharpe", "Probability that the Sharpe ratio beats the best of N trials by luck."),
+        _ratio(
+            "deflated_sharpe",
+            "Probability that the Sharpe ratio beats the best of `trials` by luck; NULL where they are not known.",
+        ),
+        Column(
+            "trials",
+            WHOLE,
+            "Parameter sets tried on these bars, this one included: every scanner with parameters that a nightly run evaluated. "
+            "Trials outside nightly runs are not counted.",
+            unit="count",
+            nullable=True,
+        ),
         _ratio("turnover", "Traded value a year over mean equity."),
         Column("costs", REAL, "Fees and charges paid.", unit="currency"),
+        Column(
+            "costs_assumed",
+            WHOLE,
+            "Trades with a side before the first date of the cost table, priced by its first rates.",
+            unit="count",
+        ),
+        Column(
+            "costs_unsure", WHOLE, "Trades with a side at which a line of the cost table is marked weak or assumed.", unit="count"
+        ),
         Column("execution_time_seconds", REAL, "Wall time of the run.", unit="seconds", observational=True),
         Column("config_snapshot", TEXT, "Parameters as canonical JSON."),
         Column("release_id", TEXT, "Release that published the run.", nullable=True, observational=True),
@@ -87,22 +107,25 @@ BACKTEST_EQUITY = TableSchema(
 
 RISK_VAR = TableSchema(
     name="risk_var",
-    description="Value at risk and expected shortfall of one session's return.",
+    description="Value at risk and expected shortfall of one session's return, forecast from the returns before it. The newest row "
+    "is the forecast for the session after the last one traded.",
     key=("portfolio", "session_date", "method", "confidence"),
     columns=(
         Column("portfolio", TEXT, "Whose returns: a backtest's run_id or a named portfolio."),
-        SESSION_DATE,
+        Column(
+            "session_date", DATE, "Session that the forecast is for; it uses the returns of the sessions before only.", unit="date"
+        ),
         Column("method", TEXT, "historical, normal or cornish_fisher."),
         Column("confidence", REAL, "Confidence level, 0 to 1.", unit="ratio"),
         Column(
             "var",
             REAL,
-            "Loss not exceeded with that confidence, as a positive fraction of equity.",
+            "Loss in that session not exceeded with that confidence, as a positive fraction of equity before it.",
             unit="ratio",
             nullable=True,
         ),
         Column("cvar", REAL, "Mean loss beyond VaR, as a positive fraction of equity.", unit="ratio", nullable=True),
-        Column("breaches", WHOLE, "Sessions whose loss exceeded the rolling VaR before them.", unit="count", nullable=True),
+        Column("breaches", WHOLE, "Of the 250 sessions before, those whose loss exceeded their VaR.", unit="count", nullable=True),
         Column("kupiec_p", REAL, "p-value of Kupiec's proportion of failures.", nullable=True),
         Column("christoffersen_p", REAL, "p-value of Christoffersen's conditional coverage.", nullable=True),
     ),

@@ -65,6 +65,12 @@ SIGNAL_OUTCOMES = TableSchema(
         _share("net_return", "gross_return less costs; above 0 the signal was profitable."),
         Column("costs_assumed", FLAG, "Whether a side lies before the first date of the cost table.", nullable=True),
         Column(
+            "cost_class",
+            TEXT,
+            "Lines of the cost table that charge it: equity, equity_fund or other_fund; NULL where the exchange has no table.",
+            nullable=True,
+        ),
+        Column(
             "base_size", WHOLE, "Instruments of the universe that the base rate of this signal counts.", unit="count", nullable=True
         ),
         _share("base_rate", "Share of them that were profitable by the same side, entry and exit."),
@@ -77,7 +83,9 @@ SIGNAL_OUTCOMES = TableSchema(
 
 SCANNER_PERFORMANCE = TableSchema(
     name="scanner_performance",
-    description="Track record of each scanner by horizon, side and scope, net of dated costs, beside its base rate.",
+    description="Track record of each scanner by horizon, side and scope, net of dated costs, beside its base rate. Hundreds of "
+    "rows stand side by side: judge one by edge_q_value, not by its interval alone. A lake that holds today's members only makes "
+    "win rates and base rates those of survivors.",
     key=("exchange", "scanner_name", "parameters_hash", "universe", "horizon", "side", "scope"),
     columns=(
         EXCHANGE,
@@ -95,7 +103,10 @@ SCANNER_PERFORMANCE = TableSchema(
         Column("total_signals", WHOLE, "Signals whose outcome is known.", unit="count"),
         Column("profitable_signals", WHOLE, "Those with a net return above 0.", unit="count"),
         _share("win_rate", "profitable_signals over total_signals."),
-        _share("win_rate_low", "Lower end of its 95 % interval by a bootstrap of sessions; NULL for fewer than two sessions."),
+        _share(
+            "win_rate_low",
+            "Lower end of its 95 % interval by a bootstrap of blocks of twice the horizon; NULL for fewer than two blocks.",
+        ),
         _share("win_rate_high", "Upper end of that interval."),
         _share("wilson_low", "Lower end of Wilson's 95 % interval, which takes signals for independent."),
         _share("wilson_high", "Upper end of that interval."),
@@ -103,6 +114,12 @@ SCANNER_PERFORMANCE = TableSchema(
         _share("edge", "win_rate less base_rate."),
         _share("edge_low", "Lower end of its 95 % interval by the same bootstrap."),
         _share("edge_high", "Upper end of that interval."),
+        _share("edge_p_value", "Two-sided p-value that the edge is 0, by the same bootstrap; for this row alone."),
+        _share(
+            "edge_q_value",
+            "Least false-discovery rate at which this row counts as different from its base rate among all rows of the exchange "
+            "(Benjamini-Hochberg): of the rows below 0.1, one in ten is expected to be chance.",
+        ),
         _share("avg_return", "Mean net return of a signal."),
         _share("base_return", "Mean net return without the scanner."),
         _share("avg_profit", "Mean net return of the profitable signals."),
@@ -117,7 +134,7 @@ SCANNER_PERFORMANCE = TableSchema(
         Column("left_out", WHOLE, "Signals late, not entered or without levels; not in total_signals.", unit="count"),
         Column("unadjusted", WHOLE, "Signals dropped for an action of unknown ratio; not in total_signals.", unit="count"),
         Column("costs_assumed", WHOLE, "Signals priced, in part, by the first rates of the cost table.", unit="count"),
-        Column("sessions", WHOLE, "Sessions with a counted signal: the clusters of the bootstrap.", unit="count"),
+        Column("sessions", WHOLE, "Sessions with a counted signal.", unit="count"),
         Column("first_session", DATE, "First of them.", unit="date", nullable=True),
         Column("last_session", DATE, "Last of them.", unit="date", nullable=True),
     ),

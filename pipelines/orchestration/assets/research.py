@@ -9,7 +9,7 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from pipelines.backtest.nightly import read_inputs, run_nightly, store_result
+from pipelines.backtest.nightly import count_trials, read_inputs, run_nightly, store_result
 from pipelines.backtest.track.performance import scanner_ids
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.describe import link, picture, preview, schema_metadata
@@ -56,7 +56,7 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
         deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
-        description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, costs on both sides. "
+        description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, dated costs on both sides. "
         "Writes backtest_runs, backtest_trades and backtest_equity.",
         metadata={"dagster/column_schema": schema_metadata(TABLES["backtest_runs"])},
     )
@@ -64,15 +64,27 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
-        result = run_nightly(mic, inputs, SCANNER, cash=marketlake.backtest_cash, cost_bps=marketlake.backtest_cost_bps)
+        trials = count_trials(scanner_ids(declared_scanners().values()), inputs.recorded)
+        result = run_nightly(mic, inputs, SCANNER, cash=marketlake.backtest_cash, costs=marketlake.costs, trials=trials)
         if result is None:
             return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
         versions = store_result(marketlake.lake, mic, result)
-        figures = ("scanner_used", "total_signals", "trades", "total_return", "cagr", "max_drawdown", "sharpe_ratio", "costs")
+        figures = (
+            "scanner_used",
+            "total_signals",
+            "trades",
+            "total_return",
+            "cagr",
+            "max_drawdown",
+            "sharpe_ratio",
+            "deflated_sharpe",
+            "trials",
+        )
+        paid = ("costs", "costs_assumed", "costs_unsure")
         return dg.MaterializeResult(
             metadata={
                 "run_id": result.run_id,
-                **{name: result.run[name] for name in figures if result.run[name] is not None},
+                **{name: result.run[name] for name in (*figures, *paid) if result.run[name] is not None},
                 "delta_version": -1 if versions["backtest_runs"] is None else versions["backtest_runs"],
                 "last_trades": preview(result.trades.drop("run_id", "signal_id")),
             }
@@ -140,7 +152,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
             _pinned(marketlake, mic),
             touched,
             scanners,
-            cost_bps=marketlake.backtest_cost_bps,
+            costs=marketlake.costs,
         )
         shown = record.performance.filter((pl.col("side") == "ALL") & (pl.col("scope") == "all"))
         return dg.MaterializeResult(

@@ -36,7 +36,7 @@ class Market:
         order_offsets = np.cumsum([0] + [len(self.orders.get(t, [])) for t in range(steps)])
         event_offsets = np.cumsum([0] + [len(self.events.get(t, [])) for t in range(steps)])
         sessions = np.array(self.sessions if self.sessions is not None else range(steps))
-        return Bar(o, h, low, c, c), sessions, np.tile(self.costs, (steps, 1)), events, event_offsets, orders, order_offsets
+        return Bar(o, h, low, c, c), sessions, np.tile(self.costs, (steps, 1, 2, 1)), events, event_offsets, orders, order_offsets
 
     def play(self, rules: Rules):
         bars, sessions, costs, events, event_offsets, orders, order_offsets = self.arrays()

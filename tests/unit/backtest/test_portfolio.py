@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from pipelines.backtest.costs import CostsError, DatedCosts, FlatCosts
+from pipelines.backtest.charge_table import CostsError
+from pipelines.backtest.costs import DatedCosts, FlatCosts
 from pipelines.backtest.grid import InputError
 from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import Strategy, run_backtest, run_id_of
@@ -178,12 +179,12 @@ def test_the_configuration_is_canonical_json():
 
 def test_a_signal_before_the_first_dated_cost_fails_loudly():
     bars = daily([100, 101, 102]).with_columns(
-        pl.col("session_date").dt.offset_by("-2y"), pl.col("ts_open", "ts_close").dt.offset_by("-2y")
+        pl.col("session_date").dt.offset_by("-22y"), pl.col("ts_open", "ts_close").dt.offset_by("-22y")
     )
     early = pl.DataFrame([signal(0)]).with_columns(
-        pl.col("session_date").dt.offset_by("-2y"), pl.col("known_at").dt.offset_by("-2y")
+        pl.col("session_date").dt.offset_by("-22y"), pl.col("known_at").dt.offset_by("-22y")
     )
-    with pytest.raises(CostsError, match=r"no rates in force at 2022-10-07.*nse_equity_delivery"):
+    with pytest.raises(CostsError, match=r"no rates in force at 2002-10-07.*nse_equity_delivery"):
         run_backtest(bars, early, STRATEGY, costs=DatedCosts("nse_equity_delivery"))
 
 

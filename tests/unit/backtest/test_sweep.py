@@ -63,8 +63,14 @@ def test_more_cases_deflate_the_same_strategy_more():
     assert many["deflated_sharpe"][0] < few["deflated_sharpe"][0]
 
 
-def test_one_case_is_not_deflated_and_none_gives_an_empty_table():
-    assert run_sweep(BARS, cases(10))["deflated_sharpe"][0] == pytest.approx(
-        run_backtest(BARS, every(10), Strategy("s", "s", "f", "c", {}), cases(10)[0].rules).run["deflated_sharpe"]
-    )
+def test_one_case_of_which_no_others_are_known_is_not_deflated():
+    alone = run_sweep(BARS, cases(10))
+    assert (alone["trials"][0], alone["deflated_sharpe"][0]) == (None, None)
+    among = run_sweep(BARS, cases(10), tried_before=18)
+    strategy = Strategy("s", "s", "f", "c", {}, trials=19)
+    expected = run_backtest(BARS, every(10), strategy, cases(10)[0].rules).run["deflated_sharpe"]
+    assert (among["trials"][0], among["deflated_sharpe"][0]) == (19, pytest.approx(expected))
+
+
+def test_no_case_gives_an_empty_table():
     assert run_sweep(BARS, []).schema == SWEEP_SCHEMA

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.market.tables.research import RISK_VAR
@@ -42,21 +42,42 @@ def test_cornish_fisher_without_skew_and_excess_is_the_normal_quantile():
 def test_the_table_has_the_published_columns_and_one_row_per_session_method_and_confidence():
     table = var_table(series(NORMAL[:300]), "desk")
     assert table.columns == RISK_VAR.names
-    assert table.height == 51 * 3 * 2
+    assert table.height == 50 * 3 * 2
     assert table.to_arrow().cast(RISK_VAR.arrow()).num_rows == table.height
     assert table.filter(pl.col("session_date") == pl.col("session_date").min())["breaches"].null_count() == 6
 
 
-def test_breaches_are_judged_out_of_sample():
+def test_a_row_is_the_forecast_for_its_session_from_the_returns_before_it():
+    returns = series(NORMAL[:300])
+    row = var_table(returns, "desk").filter(
+        (pl.col("session_date") == returns["session_date"][270])
+        & (pl.col("method") == "historical")
+        & (pl.col("confidence") == 0.95)
+    )
+    assert row["var"].item() == pytest.approx(-np.quantile(NORMAL[20:270], 0.05))
+
+
+def test_breaches_are_counted_out_of_sample():
     calm = np.tile([0.001, -0.001], 125)
-    table = var_table(series(np.concatenate([calm, [-0.5, -0.4]])), "desk", methods=["historical"], confidences=[0.99])
-    # The fall of 0.5 breaches the forecast made before it; the fall of 0.4 is judged by a window that has already seen 0.5.
+    returns = series(np.concatenate([calm, [-0.5, -0.4]]))
+    table = var_table(returns, "desk", upcoming=date(2030, 1, 1), methods=["historical"], confidences=[0.99])
+    assert table["session_date"].to_list() == [*returns["session_date"][250:], date(2030, 1, 1)]
+    # The fall of 0.5 breaches its forecast; the fall of 0.4 is measured by a window that has already seen 0.5.
     assert table["breaches"].to_list() == [None, 1, 2]
     assert table["var"][0] == pytest.approx(0.001)
 
 
+def test_the_row_of_the_upcoming_session_stays_when_its_return_is_known():
+    returns = series(np.random.default_rng(5).standard_t(3, 80) / 100)
+    before = returns.head(60)
+    upcoming = returns["session_date"][60]
+    early = var_table(before, "desk", upcoming=upcoming, window=20, evaluated=25)
+    later = var_table(returns, "desk", window=20, evaluated=25)
+    assert early.equals(later.filter(pl.col("session_date") <= upcoming))
+
+
 def test_too_short_a_history_gives_no_rows():
-    assert var_table(series(NORMAL[:249]), "desk").is_empty()
+    assert var_table(series(NORMAL[:250]), "desk").is_empty()
     assert var_table(series(NORMAL[:300]), "desk", since=date(2030, 1, 1)).columns == RISK_VAR.names
 
 
@@ -74,11 +95,12 @@ def test_new_sessions_alone_give_the_rows_of_a_full_computation_bit_for_bit(seed
 def test_the_future_changes_no_row(seed, cut):
     values = np.random.default_rng(seed).standard_t(3, 80) / 100
     other = np.concatenate([values[:cut], np.full(80 - cut, -0.3)])
-    until = pl.col("session_date") < date(2020, 1, 1) + timedelta(days=cut)
+    until = pl.col("session_date") <= date(2020, 1, 1) + timedelta(days=cut)
     tables = [var_table(series(v), "desk", window=20, evaluated=25).filter(until) for v in (values, other)]
     assert tables[0].equals(tables[1])
 
 
+@example(values=[0.0, 2.4e-114], method="cornish_fisher", confidence=0.9)
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=2, max_size=80), st.sampled_from(METHODS), st.sampled_from([0.9, 0.95, 0.99]))
 def test_the_shortfall_is_never_below_its_value_at_risk(values, method, confidence):
@@ -97,3 +119,5 @@ def test_wrong_input_says_what_is_wrong():
         var_table(pl.concat([series(NORMAL[:3])] * 2), "desk")
     with pytest.raises(ValueError, match="a return is missing"):
         var_table(series(np.array([0.1, np.nan])), "desk")
+    with pytest.raises(ValueError, match="is not after 2020-01-03"):
+        var_table(series(NORMAL[:3]), "desk", upcoming=date(2020, 1, 3))

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import build_market
 from pipelines.backtest.track.outcomes import signal_outcomes
@@ -45,7 +47,12 @@ class World:
         minutes = pl.DataFrame(self.minutes, schema=names | prices, orient="row")
         given = pl.DataFrame(list(signals)).pipe(_completed, self.mic)
         of_day = lambda day: minutes.filter(pl.col("ts").dt.date() == day)  # noqa: E731
-        return signal_outcomes(market, given, of_day, charges(self.mic, market.dates, self.bps))
+        return signal_outcomes(
+            market,
+            given,
+            of_day,
+            charges(self.mic, market.dates, CostSettings(self.bps), np.zeros(len(market.instruments), np.int64)),
+        )
 
 
 def _completed(rows: pl.DataFrame, mic: str) -> pl.DataFrame:

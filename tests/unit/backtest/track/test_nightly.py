@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.track.nightly import update_track_record
 from pipelines.backtest.track.performance import ScannerId
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
-from pipelines.storage.delta import empty_frame
+from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.publish import replace_rows
 
 MIC = "XNYS"
@@ -96,7 +97,7 @@ def night(road):
             )
             assert version is not None
             versions[name] = version
-        return update_track_record(road.lake, MIC, versions, touched, SCANNERS, cost_bps=bps)
+        return update_track_record(road.lake, MIC, versions, touched, SCANNERS, costs=CostSettings(bps))
 
     return run
 
@@ -152,3 +153,31 @@ def test_other_costs_are_counted_at_once(road, night) -> None:
     ratio = 1 + gross * dear.filter(pl.col("gross_return").is_not_null())["side"].replace_strict({"BUY": 1, "SELL": -1})
     assert more.len() > 100
     assert (more - 0.0045 * (1 + ratio)).abs().max() < 1e-12  # 45 more basis points on each side, the exit's on its own value
+
+
+def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(road) -> None:
+    """A ticker that no list names counts as a share until an ISIN says that it is a fund: its outcomes are found anew."""
+    mic, days = "XNSE", [s.session_date for s in calendar("XNSE").between(date(2025, 1, 1), date(2025, 1, 31))]
+    prices = dict.fromkeys(("open", "high", "low", "close"), 100.0)
+    bars = filled("bars_daily", pl.DataFrame({"session_date": days, "instrument_id": "XNSE:F", **prices}))
+    instrument = pl.DataFrame({"session_date": days[:1], "instrument_id": "XNSE:F", "symbol": "F", "valid_from": days[:1]})
+
+    def night(isin: str | None, touched: tuple[date, date] | None) -> tuple[int, pl.DataFrame]:
+        rows = filled("instruments", instrument.with_columns(isin=pl.lit(isin, pl.String)))
+        frames = {"bars_daily": bars, "scanner_signals": signals(bars), "instruments": rows}
+        versions = {}
+        for name, frame in frames.items():
+            years = sorted(frame["session_year"].unique()) if "session_year" in frame.columns else None
+            replace_rows(road.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
+            versions[name] = LakeTable(road.lake.table_uri(mic, name), TABLES[name]).version()
+        found = update_track_record(road.lake, mic, versions, touched, SCANNERS, costs=CostSettings()).outcomes
+        table = TABLES["signal_outcomes"]
+        return found, LakeTable(road.lake.table_uri(mic, table.name), table).read().sort(table.key)
+
+    (_, share), (found, fund), (none, same) = night(None, None), night("INF000000000", None), night("INF000000000", None)
+    assert (share["cost_class"].unique().to_list(), fund["cost_class"].unique().to_list()) == (["equity"], ["equity_fund"])
+    share_paid, fund_paid = (rows.filter(pl.col("horizon") == "5")["costs"].drop_nulls() for rows in (share, fund))
+    assert share_paid.len() > 0
+    assert (share_paid > fund_paid).all()
+    assert (found, none) == (fund.height, 0)
+    assert same.equals(fund)
