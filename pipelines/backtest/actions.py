@@ -45,8 +45,8 @@ def effects_of(actions: pl.DataFrame | None) -> pl.DataFrame:
 
     actions: `ACTION_COLUMNS` and optionally `successor_id`, as in the table corporate_actions; None for none. Returns those columns
     with `effect` (a code of this module) and `price_factor`: what the action leaves of the price (1 where it leaves all of it, NULL
-    where that is unknown or depends on the last price). A rename has no effect and no row. Raises InputError for missing columns, or
-    a ratio or amount that is none.
+    where that is unknown or depends on the last price). A rename has no effect and no row. Raises InputError for missing columns,
+    or a ratio or amount that is none.
     """
     rows = pl.DataFrame(schema=_SCHEMA) if actions is None else require_columns(actions, ACTION_COLUMNS, "actions")
     rows = rows.with_columns(pl.lit(None).alias(name) for name in _SCHEMA if name not in rows.columns)

@@ -48,13 +48,16 @@ def with_limits(bars: pl.DataFrame, effects: pl.DataFrame, locked_move: float) -
     """Daily bars of one exchange with what limits trading on them, ordered by instrument and session.
 
     bars: instrument_id, session_date, session_number (of the exchange's sessions, whole numbers), open, high, low, close, and where
-    known prev_close, series and volume. effects: of `actions.effects_of`. Adds `reference` (what the price was before the session in
-    the session's basis; NULL where unknown), `blocked` (flags of this module), `must_deliver` and `is_unexplained_gap`: the open lies
-    further from the reference than the exchange's widest band allows, so that an action is missing from the lake.
+    known prev_close, series and volume. effects: of `actions.effects_of`. Adds `reference` (what the price was before the session
+    in the session's basis; NULL where unknown), `blocked` (flags of this module), `must_deliver` and `is_unexplained_gap`: the open
+    lies further from the reference than the exchange's widest band allows, so that an action is missing from the lake.
     """
     rows = _with_reference(_completed(bars), effects)
-    widest = pl.col("instrument_id").str.split(":").list.first().replace_strict(
-        {mic: max(bands) for mic, bands in PRICE_BANDS.items()}, default=None, return_dtype=pl.Float64
+    widest = (
+        pl.col("instrument_id")
+        .str.split(":")
+        .list.first()
+        .replace_strict({mic: max(bands) for mic, bands in PRICE_BANDS.items()}, default=None, return_dtype=pl.Float64)
     )
     move = pl.col("high") / pl.col("reference") - 1.0
     locked = widest.is_not_null() & (pl.col("high") == pl.col("low"))

@@ -9,15 +9,17 @@ therefore decided, and sized, at the step before: nothing acts on what was not k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pipelines.backtest.actions import DIVIDEND, ENDING, MERGER, PRICE, UNITS, UNKNOWN, InputError, effects_of, require_columns
-from pipelines.backtest.fills import GONE_AFTER, written_off
+from pipelines.backtest.fills import written_off
+from pipelines.backtest.last_prices import LastPrices
 from pipelines.backtest.layout import BUY, EVENT, ORDER, SELL, Bar
 
 BAR_COLUMNS = ("instrument_id", "session_date", "ts_open", "ts_close", "open", "high", "low", "close")
@@ -67,8 +69,9 @@ def build_grid(bars: pl.DataFrame, sessions: Sequence[date] = ()) -> Grid:
     """Put bars on one clock.
 
     bars: `BAR_COLUMNS` (prices as traded; times UTC) and optionally `symbol`; any order of rows. A bar with a missing price counts
-    as no bar. sessions: dates of the exchange's sessions; without them those of the bars are taken for all. Raises InputError for missing columns, no rows, two bars of an instrument at one ts_close, a high below the low, or
-    steps whose opens are not in order.
+    as no bar. sessions: dates of the exchange's sessions; without them those of the bars are taken for all. Raises InputError for
+    missing columns, no rows, two bars of an instrument at one ts_close, a high below the low, or steps whose opens are not in
+    order.
     """
     require_columns(bars, BAR_COLUMNS, "bars")
     if bars.is_empty():
@@ -94,7 +97,9 @@ def build_grid(bars: pl.DataFrame, sessions: Sequence[date] = ()) -> Grid:
     for matrix in matrices:
         matrix[missing] = np.nan
     session = np.searchsorted(dates.to_numpy(), clock["session_date"].to_numpy()).astype(np.int64)
-    exchange_dates = np.unique(np.concatenate([np.array(sessions, dtype="datetime64[D]"), dates.to_numpy().astype("datetime64[D]")]))
+    exchange_dates = np.unique(
+        np.concatenate([np.array(sessions, dtype="datetime64[D]"), dates.to_numpy().astype("datetime64[D]")])
+    )
     return Grid(
         instruments=tuple(names["instrument_id"]),
         symbols=tuple(names["symbol"]),
@@ -148,69 +153,51 @@ def place_actions(grid: Grid, actions: pl.DataFrame | None, delisting_haircut: f
     the action states the amount. Raises InputError as `effects_of` does.
     """
     column = {name: i for i, name in enumerate(grid.instruments)}
-    first_step = np.searchsorted(grid.session, np.arange(len(grid.session_dates)))
-    traded = np.logical_or.reduceat(~np.isnan(grid.bars.close), first_step, axis=0)
-    dates = np.array(grid.session_dates, dtype="datetime64[D]")
+    prices = LastPrices(grid.bars.close, grid.session)
     rows = effects_of(actions)
-    sessions = np.searchsorted(dates, rows["ex_date"].to_numpy().astype("datetime64[D]"))
-    dated = [
+    sessions = number_of(np.array(grid.session_dates, dtype="datetime64[D]"), rows["ex_date"])
+    placed: list[tuple[int, int, dict[str, Any]]] = [
         (int(session), column[row["instrument_id"]], row)
         for session, row in zip(sessions, rows.iter_rows(named=True), strict=True)
         # What went ex before the first bar is already in every price that is seen.
-        if row["instrument_id"] in column and 0 < session < dates.size
+        if row["instrument_id"] in column and 0 < session < len(grid.session_dates)
     ]
-    gone = [(session, i, {"effect": ENDING, "amount": None, "price_factor": None}) for session, i in _gone(traded)]
-    placed = sorted([*dated, *gone], key=lambda entry: entry[:1])
+    placed += [(session, i, {"effect": ENDING, "amount": None, "price_factor": None}) for session, i in prices.gone()]
+    placed.sort(key=lambda entry: entry[0])
     events = np.zeros(len(placed), dtype=EVENT)
-    # Factors of the actions since an instrument's last bar: a price is carried through them to the event.
-    since: dict[int, list[tuple[int, float]]] = {}
     for event, (session, i, row) in zip(events, placed, strict=True):
-
-        def last_price(j: int, session: int = session) -> float:
-            before = np.flatnonzero(traded[:session, j])
-            if not before.size:
-                return np.nan
-            closes = grid.bars.close[: first_step[before[-1]] + int((grid.session == before[-1]).sum()), j]
-            price = float(closes[~np.isnan(closes)][-1])
-            for when, factor in since.get(j, []):
-                price *= factor if when > before[-1] else 1.0
-            return price
-
-        event["instrument"], event["ratio"], event["price_factor"] = i, 1.0, 1.0
-        event["cash_out"], event["successor"], event["successor_price"] = np.nan, -1, np.nan
-        effect, amount = row["effect"], row["amount"] or 0.0
-        successor = column.get(row["successor_id"], -1) if effect == MERGER else -1
-        if effect == UNKNOWN or (effect == MERGER and successor < 0):
-            event["unknown"] = 1
-        elif effect == UNITS:
-            event["ratio"], event["dividend"] = row["ratio"], amount / row["ratio"] if row["action"] == "capital_reduction" else 0.0
-        elif effect == PRICE:
-            event["price_factor"] = row["ratio"]
-        elif effect == DIVIDEND:
-            event["dividend"] = amount
-        elif effect == MERGER:
-            event["ratio"], event["dividend"], event["successor"] = row["ratio"], amount, successor
-            event["successor_price"] = last_price(successor)
-        elif effect == ENDING:
-            event["cash_out"] = written_off(last_price(i), delisting_haircut) if row["amount"] is None else amount
+        successor = column.get(row["successor_id"], -1) if row["effect"] == MERGER else -1
+        last = prices.before(i if successor < 0 else successor, session)
+        _write_event(event, i, row, successor, written_off(last, delisting_haircut) if row["effect"] == ENDING else last)
         if row["price_factor"] is not None:
-            since.setdefault(i, []).append((session, row["price_factor"]))
-    return events, offsets_of(first_step[[session for session, _, _ in placed]] if placed else np.zeros(0), grid.steps)
+            prices.carry(i, session, row["price_factor"])
+    steps = prices.first_step[np.array([session for session, _, _ in placed], dtype=np.int64)]
+    return events, offsets_of(steps, grid.steps)
+
+
+def _write_event(event: np.void, i: int, row: Mapping[str, Any], successor: int, price: float) -> None:
+    """Fill one record of `EVENT` from a row of `actions.effects_of`; price: of the successor, or of an ending."""
+    effect, amount = row["effect"], row["amount"] or 0.0
+    event["instrument"], event["ratio"], event["price_factor"] = i, 1.0, 1.0
+    event["cash_out"], event["successor"], event["successor_price"] = np.nan, successor, np.nan
+    if effect == UNKNOWN or (effect == MERGER and successor < 0):
+        event["unknown"] = 1
+    elif effect == UNITS:
+        event["ratio"] = row["ratio"]
+        event["dividend"] = amount / row["ratio"] if row["action"] == "capital_reduction" else 0.0
+    elif effect == PRICE:
+        event["price_factor"] = row["ratio"]
+    elif effect == DIVIDEND:
+        event["dividend"] = amount
+    elif effect == MERGER:
+        event["ratio"], event["dividend"], event["successor_price"] = row["ratio"], amount, price
+    elif effect == ENDING:
+        event["cash_out"] = price if row["amount"] is None else amount
 
 
 def number_of(exchange_dates: np.ndarray, days: pl.Series) -> np.ndarray:
     """Number of the first session on or after each day: int64[n]."""
     return np.searchsorted(exchange_dates, days.to_numpy().astype("datetime64[D]")).astype(np.int64)
-
-
-def _gone(traded: np.ndarray) -> list[tuple[int, int]]:
-    """(session, instrument) at which an instrument has had no bar in more than `GONE_AFTER` sessions."""
-    found = []
-    for i in range(traded.shape[1]):
-        sessions = np.flatnonzero(traded[:, i])
-        ends = np.append(sessions[1:], traded.shape[0])
-        found += [(int(last) + GONE_AFTER + 1, i) for last in sessions[ends - sessions > GONE_AFTER + 1]]
-    return found
 
 
 def _check_bars(rows: pl.DataFrame) -> None:

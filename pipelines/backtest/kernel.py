@@ -16,10 +16,10 @@ Order of events at a bar
 
 An instrument without a bar (NaN), or whose bar the order's side cannot trade (`Limits`), fills nothing: an exit waits for its next
 bar, an entry to the end of the session after its decision. Units are fixed at the decision: the fill's price never changes them, so
-cash may dip below zero by an overnight gap (`lowest_cash` records it) and nothing more is ordered from it; only the bar's volume may
-leave a part of them unbought. Exits are not limited by volume: what is held was limited when it was bought. Instruments are taken in
-order of their number, orders in the order given: the result depends on nothing else. No fast-math: a reordered sum would break the
-identity of batch and live.
+cash may dip below zero by an overnight gap (`lowest_cash` records it) and nothing more is ordered from it; only the bar's volume
+may leave a part of them unbought. Exits are not limited by volume: what is held was limited when it was bought. Instruments are
+taken in order of their number, orders in the order given: the result depends on nothing else. No fast-math: a reordered sum would
+break the identity of batch and live.
 """
 
 from __future__ import annotations
@@ -50,19 +50,18 @@ _NO_BUYING, _NO_SELLING = 1, 2
 
 
 @njit(cache=True)
-def step(account, book, rules, now, session, bar, costs, events, orders, fills, trades, limits=None, session_ends=True):  # type: ignore[no-untyped-def]
+def step(  # type: ignore[no-untyped-def]
+    account, book, rules, now, session, bar, costs, events, orders, fills, trades, limits=None, session_ends=True
+):
     """Advance `account` and `book` in place by one bar.
 
-    account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades.
-    rules: `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: one row of
-    `COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close). limits: `Limits` of the bar, None
-    where all can trade. session_ends: whether this is the session's last bar.
+    account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades. rules:
+    `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: one row of `COST_FIELDS`.
+    events, orders: records that belong to this bar (orders are decided at its close). limits: `Limits` of the bar, None where all
+    can trade. session_ends: whether this is the session's last bar.
     """
     a = account[0]
-    if limits is None:
-        free = _no_limits(bar.open)
-    else:
-        free = limits
+    free = _no_limits(bar.open) if limits is None else limits
     for event in events:
         _apply_event(a, book, now, event, fills, trades)
     _fill_at_open(a, book, now, session, bar, free, rules, costs, fills, trades)
@@ -101,10 +100,7 @@ def run(  # type: ignore[no-untyped-def]
         row = Bar(bars.open[t], bars.high[t], bars.low[t], bars.close[t], bars.sizing[t])
         due = events[event_offsets[t] : event_offsets[t + 1]]
         decided = orders[order_offsets[t] : order_offsets[t + 1]]
-        if limits is None:
-            free = unlimited
-        else:
-            free = Limits(limits.blocked[t], limits.must_deliver[t], limits.volume[t])
+        free = unlimited if limits is None else Limits(limits.blocked[t], limits.must_deliver[t], limits.volume[t])
         session_ends = t + 1 == steps or sessions[t + 1] != sessions[t]
         step(account, book, rules, t, sessions[t], row, costs[t], due, decided, fills, trades, free, session_ends)
         curve[t, 0] = account[0].equity

@@ -74,9 +74,10 @@ BOOK = np.dtype(
 
 # Corporate events, applied before the first trade of their step, in the order of their rows (`actions.effects_of`). `ratio`: new
 # units per old (1: none); `dividend`: cash per new unit; `price_factor`: what is left of the price after an action that leaves the
-# units alone (demerger, rights; 1: none); `cash_out`: price at which the instrument ceases to exist (NaN: it lives on). `successor`:
-# number of the instrument whose units a merger gives, `ratio` for each old one (-1: none), beside `dividend` in cash per OLD unit;
-# `successor_price`: the last one known of it (NaN: none yet). `unknown`: 1 where the effect on the price cannot be computed.
+# units alone (demerger, rights; 1: none); `cash_out`: price at which the instrument ceases to exist (NaN: it lives on).
+# `successor`: number of the instrument whose units a merger gives, `ratio` for each old one (-1: none), beside `dividend` in cash
+# per OLD unit; `successor_price`: the last one known of it (NaN: none yet). `unknown`: 1 where the effect on the price cannot be
+# computed.
 EVENT = np.dtype(
     [
         ("instrument", "i8"),
@@ -142,8 +143,8 @@ class Bar(NamedTuple):
 class Limits(NamedTuple):
     """What limits fills at one step, an array of N instruments each.
 
-    blocked: uint8, flags of `fills` (1: no purchase, 2: no sale). must_deliver: bool, a position is neither opened short nor left in
-    the session of its entry. volume: float64, units traded in the bar, infinite where that is not known.
+    blocked: uint8, flags of `fills` (1: no purchase, 2: no sale). must_deliver: bool, a position is neither opened short nor left
+    in the session of its entry. volume: float64, units traded in the bar, infinite where that is not known.
     """
 
     blocked: np.ndarray
@@ -205,7 +206,10 @@ class Rules:
         _require(_is_fraction(self.kill_drawdown), "kill_drawdown", self.kill_drawdown, "between 0 and 1, or None")
         _require(self.signal_sessions >= 0, "signal_sessions", self.signal_sessions, "at least 0")
         _require(
-            self.volume_share is None or 0 < self.volume_share <= 1, "volume_share", self.volume_share, "above 0 and at most 1, or None"
+            self.volume_share is None or 0 < self.volume_share <= 1,
+            "volume_share",
+            self.volume_share,
+            "above 0 and at most 1, or None",
         )
         _require(0 < self.locked_move < 1, "locked_move", self.locked_move, "between 0 and 1")
         _require(0 <= self.delisting_haircut <= 1, "delisting_haircut", self.delisting_haircut, "from 0 to 1")

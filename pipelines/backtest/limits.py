@@ -31,8 +31,8 @@ class PlacedMarket:
 def place_market(grid: Grid, bars: pl.DataFrame, actions: pl.DataFrame | None, rules: Rules) -> PlacedMarket:
     """Events and limits of a run.
 
-    bars: those of `grid`, with `series`, `prev_close` and `volume` where they are known. actions: as for `actions.effects_of`. Of the
-    rules only `locked_move` and `delisting_haircut` matter. Raises InputError as `effects_of` does.
+    bars: those of `grid`, with `series`, `prev_close` and `volume` where they are known. actions: as for `actions.effects_of`. Of
+    the rules only `locked_move` and `delisting_haircut` matter. Raises InputError as `effects_of` does.
     """
     events, offsets = place_actions(grid, actions, rules.delisting_haircut)
     return PlacedMarket(events, offsets, fill_limits(grid, bars, actions, rules.locked_move))

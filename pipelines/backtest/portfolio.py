@@ -47,8 +47,8 @@ class BacktestResult:
     """A run: the row of `backtest_runs` (without release_id), frames of `backtest_trades` and `backtest_equity`, and its counts.
 
     counts: signals that led to nothing, by cause: `late` (known too late to act on, or no session to act in), `no_slot`, `no_cash`,
-    `expired` (no price in their session at which their side could trade); also `cut` (entries limited by volume), `fills`, `killed`.
-    lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
+    `expired` (no price in their session at which their side could trade); also `cut` (entries limited by volume), `fills`,
+    `killed`. lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
     win_rate, profit_factor: over the trades, after costs.
     """
 
@@ -98,8 +98,9 @@ def run_backtest(
 
     bars, signals, actions: see `grid.build_grid`, `grid.place_signals` and `actions.effects_of`; prices as traded, times UTC, one
     exchange, one currency; `volume`, `series` and `prev_close` of bars are used where given. sessions: dates of the exchange's
-    sessions, so that an order for a session without any bar expires; without them those of the bars are taken for all. rules: `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their
-    last close with reason 'end'. `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
+    sessions, so that an order for a session without any bar expires; without them those of the bars are taken for all. rules:
+    `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their last close with reason 'end'.
+    `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
 
     Raises InputError for frames that cannot be used, CostsError for a signal before the first date of a dated cost table.
     """

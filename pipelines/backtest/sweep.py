@@ -60,8 +60,9 @@ def run_sweep(
 ) -> pl.DataFrame:
     """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
 
-    bars, costs, actions, sessions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe ratios, so a row
-    says how likely its strategy is to be better than the best of that many worthless ones. Raises what `run_backtest` raises.
+    bars, costs, actions, sessions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe
+    ratios, so a row says how likely its strategy is to be better than the best of that many worthless ones. Raises what
+    `run_backtest` raises.
     """
     grid = build_grid(bars, sessions)
     placed: dict[tuple[float, float], PlacedMarket] = {}

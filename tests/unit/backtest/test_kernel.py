@@ -364,7 +364,9 @@ def merger(ratio: float, cash: float, price: float) -> tuple:
     return (0, ratio, cash, 1.0, NAN, 1, price, 0)
 
 
-@pytest.mark.parametrize(("side", "units", "pnl"), [(BUY, 16, 16 * 70 + 0.8 * 60 + 20 - 1000), (SELL, -16, 1000 - 16 * 70 - 0.8 * 60 - 20)])
+@pytest.mark.parametrize(
+    ("side", "units", "pnl"), [(BUY, 16, 16 * 70 + 0.8 * 60 + 20 - 1000), (SELL, -16, 1000 - 16 * 70 - 0.8 * 60 - 20)]
+)
 def test_a_merger_gives_the_successors_units_and_cash(side, units, pnl):
     """10 units at 100 become 16.8 units at 60, the part of one in cash, and 2 a unit; levels follow: a stop at 2 + 1.68 × 50."""
     gone = flat(NAN)
