@@ -25,7 +25,7 @@ UNKNOWN, UNITS, PRICE, DIVIDEND, MERGER, ENDING = range(6)
 UNIT_ACTIONS = ("split", "bonus", "capital_reduction")
 PRICE_ACTIONS = ("demerger", "rights")
 
-ACTION_COLUMNS = ("instrument_id", "ex_date", "action", "ratio", "amount")
+ACTION_COLUMNS = ("instrument_id", "ex_date", "action", "ratio")
 _SCHEMA = {
     "instrument_id": pl.String,
     "ex_date": pl.Date,
@@ -43,10 +43,10 @@ class InputError(ValueError):
 def effects_of(actions: pl.DataFrame | None) -> pl.DataFrame:
     """Effects of corporate actions, by ex-date, instrument and their order within the day.
 
-    actions: `ACTION_COLUMNS` and optionally `successor_id`, as in the table corporate_actions; None for none. Returns those columns
-    with `effect` (a code of this module) and `price_factor`: what the action leaves of the price (1 where it leaves all of it, NULL
-    where that is unknown or depends on the last price). A rename has no effect and no row. Raises InputError for missing columns,
-    or a ratio or amount that is none.
+    actions: `ACTION_COLUMNS` and where known amount and successor_id, as in the table corporate_actions; None for none. Returns
+    those columns with `effect` (a code of this module) and `price_factor`: what the action leaves of the price (1 where it leaves
+    all of it, NULL where that is unknown or depends on the last price). A rename has no effect and no row. Raises InputError for
+    missing columns, or a ratio or amount that is none.
     """
     rows = pl.DataFrame(schema=_SCHEMA) if actions is None else require_columns(actions, ACTION_COLUMNS, "actions")
     rows = rows.with_columns(pl.lit(None).alias(name) for name in _SCHEMA if name not in rows.columns)
