@@ -166,6 +166,15 @@ class CompiledRules(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FillRules:
+    """What limits fills and what a delisted share pays: the same for a backtest and for the track record, see `Rules`."""
+
+    volume_share: float | None = VOLUME_SHARE
+    locked_move: float = LOCKED_MOVE
+    delisting_haircut: float = DELISTING_HAIRCUT
+
+
+@dataclass(frozen=True)
 class Rules:
     """How a portfolio acts on signals.
 

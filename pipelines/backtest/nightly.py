@@ -10,12 +10,13 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date
 
 import polars as pl
 
 from pipelines.backtest.costs import FlatCosts
-from pipelines.backtest.layout import Rules
+from pipelines.backtest.layout import FillRules, Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
@@ -32,12 +33,13 @@ STRATEGY = "trade_signals_at_next_open"
 
 @dataclass(frozen=True)
 class BacktestInputs:
-    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three."""
+    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three; sessions of the exchange."""
 
     bars: pl.DataFrame
     signals: pl.DataFrame
     actions: pl.DataFrame
     fingerprint: str
+    sessions: tuple[date, ...] = ()
 
 
 def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
@@ -59,21 +61,25 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         .frame()
         .select("session_date", pl.col("opens_at").alias("ts_open"), pl.col("closes_at").alias("ts_close"))
     )
-    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest())
+    sessions = tuple(hours.get_column("session_date").sort())
+    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), sessions)
 
 
-def run_nightly(exchange: str, inputs: BacktestInputs, scanner: str, *, cash: float, cost_bps: float) -> BacktestResult | None:
+def run_nightly(
+    exchange: str, inputs: BacktestInputs, scanner: str, *, cash: float, cost_bps: float, fills: FillRules | None = None
+) -> BacktestResult | None:
     """Decide at the close, fill at the next open, pay costs on both sides. None when there is no bar to trade on.
 
-    exchange: for the messages of errors. cash: initial, in the instruments' currency. cost_bps: of the traded value, a side.
+    exchange: for the messages of errors. cash: initial, in the instruments' currency. cost_bps: of the traded value, a side. fills:
+    what limits fills; the defaults unless given.
     """
     if inputs.bars.is_empty():
         return None
     started = time.perf_counter()
     strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), {"scanner": scanner, "exchange": exchange})
-    rules = Rules(initial_cash=cash, max_sessions=20)
+    rules = Rules(initial_cash=cash, max_sessions=20, **asdict(fills or FillRules()))
     costs = FlatCosts(buy_bps=cost_bps, sell_bps=cost_bps)
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, costs, inputs.actions)
+    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, costs, inputs.actions, inputs.sessions)
     return result.timed(time.perf_counter() - started)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from pipelines.backtest.layout import FillRules
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
@@ -27,6 +28,9 @@ class MarketlakeResource(dg.ConfigurableResource):
     inbox: str = Field(description="Drop folder of live bar files.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
     backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
+    backtest_volume_share: float = Field(default=0.1, gt=0, le=1, description="Most of a bar's volume that an entry takes.")
+    locked_move: float = Field(default=0.015, gt=0, lt=1, description="Move from which a session at one price counts as locked.")
+    delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
 
     @classmethod
@@ -38,6 +42,9 @@ class MarketlakeResource(dg.ConfigurableResource):
             inbox=str(settings.inbox_dir),
             backtest_cash=settings.backtest_cash,
             backtest_cost_bps=settings.backtest_cost_bps,
+            backtest_volume_share=settings.backtest_volume_share,
+            locked_move=settings.locked_move,
+            delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
         )
 
@@ -63,7 +70,18 @@ class MarketlakeResource(dg.ConfigurableResource):
 
     def shaping_config(self) -> dict[str, float]:
         """The settings that shape results; part of every release."""
-        return {"backtest_cash": self.backtest_cash, "backtest_cost_bps": self.backtest_cost_bps}
+        return {
+            "backtest_cash": self.backtest_cash,
+            "backtest_cost_bps": self.backtest_cost_bps,
+            "backtest_volume_share": self.backtest_volume_share,
+            "locked_move": self.locked_move,
+            "delisting_haircut": self.delisting_haircut,
+        }
+
+    @property
+    def fill_rules(self) -> FillRules:
+        """What limits fills in the nightly backtest and the track record."""
+        return FillRules(self.backtest_volume_share, self.locked_move, self.delisting_haircut)
 
     @property
     def catalogue_link(self) -> Path:

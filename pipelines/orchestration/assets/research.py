@@ -64,7 +64,14 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
-        result = run_nightly(mic, inputs, SCANNER, cash=marketlake.backtest_cash, cost_bps=marketlake.backtest_cost_bps)
+        result = run_nightly(
+            mic,
+            inputs,
+            SCANNER,
+            cash=marketlake.backtest_cash,
+            cost_bps=marketlake.backtest_cost_bps,
+            fills=marketlake.fill_rules,
+        )
         if result is None:
             return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
         versions = store_result(marketlake.lake, mic, result)
@@ -119,7 +126,7 @@ def _risk(mic: str) -> dg.AssetsDefinition:
 def _track_record(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "scanner_performance"),
-        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions")],
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions", "price_flags")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
         description="What became of every signal (signal_outcomes) and what that makes of each scanner: win rate with its "
@@ -141,6 +148,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
             touched,
             scanners,
             cost_bps=marketlake.backtest_cost_bps,
+            fills=marketlake.fill_rules,
         )
         shown = record.performance.filter((pl.col("side") == "ALL") & (pl.col("scope") == "all"))
         return dg.MaterializeResult(
