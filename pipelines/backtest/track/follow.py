@@ -185,9 +185,7 @@ def _priced(
 ) -> Outcomes:
     session = market.session[bar]
     ratio = price / market.carried(entries.bar, bar) / entries.price
-    # Who is paid out trades no second time.
-    traded = np.where(reason == CASH_OUT, 0.0, ratio)
-    costs, assumed = charges.of(entries.side, market.session[entries.bar], session, traded)
+    costs, assumed = charges.of(entries.side, market.session[entries.bar], session, ratio)
     unknown = status != FINISHED
     gross, costs = (np.where(unknown, np.nan, values) for values in (entries.side * (ratio - 1.0), costs))
     return Outcomes(status, over, session, ts, price, reason, gross, costs, assumed)

@@ -134,9 +134,8 @@ def build_market(
         is_gap=pl.col("is_unexplained_gap") | _is_flagged(limited, flags),
         in_universe=(pl.col("session_number") - pl.col("previous_number") <= _UNIVERSE_SESSIONS + 1).fill_null(value=False),
     ).select(_KEPT)
-    rows, effects = with_endings(
-        rows, effects, *(numbers.get_column(name).to_list() for name in numbers.columns), delisting_haircut
-    )
+    dates, in_order = (numbers.get_column(name).to_list() for name in ("session_date", "session_number"))
+    rows, effects = with_endings(rows, effects, dates, in_order, delisting_haircut)
     names = rows.get_column("instrument_id").unique().sort()
     instrument = rows.get_column("instrument_id").cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
     session = rows.get_column("session_number").to_numpy()

@@ -66,8 +66,8 @@ BACKTEST_TRADES = TableSchema(
         Column(
             "exit_reason",
             TEXT,
-            "stop, target, signal, time, kill_switch, cash_out (paid out: delisted, taken over, gone), unadjusted (closed at the last price "
-            "before an action of unknown ratio) or end.",
+            "stop, target, signal, time, kill_switch, cash_out (paid out: delisted, taken over for cash, gone without a word), "
+            "unadjusted (closed at the last price before an action of unknown ratio) or end.",
         ),
         Column("fees", REAL, "Costs of both sides.", unit="currency"),
         Column("pnl", REAL, "Profit after costs.", unit="currency"),
