@@ -156,7 +156,7 @@ def test_every_entry_and_every_exit_at_a_level_is_the_same_in_both(both) -> None
 
 def _units(outcome: dict) -> float | None:
     """Units held at the exit for each unit entered; None where part of the holding has become cash."""
-    if outcome["session_date"] >= EX or outcome["exit_ts"].date() < EX:
+    if outcome["entry_ts"].date() >= EX or outcome["exit_ts"].date() < EX:
         return 1.0
     return {"SPLIT": 10.0, "MERGED": 1.5, "DEMERGED": None}.get(outcome["instrument_id"].split(":")[1], 1.0)
 
