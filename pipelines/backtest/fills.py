@@ -35,8 +35,8 @@ GONE_AFTER = 20
 _REFERENCE_SESSIONS = 10
 # Prices at a band are rounded to ticks of up to this size.
 _TICK = 0.05
-# What rounding and a base price adjusted by the exchange (an extraordinary dividend) may add to the widest band.
-_BAND_TOLERANCE = 0.005
+# What rounding and a base price other than the last close (an ETF's net asset value, a special dividend) may add to the widest band.
+_BAND_TOLERANCE = 0.01
 
 
 def exchange_of(instrument_id: str) -> str:
@@ -60,7 +60,8 @@ def with_limits(bars: pl.DataFrame, effects: pl.DataFrame, locked_move: float) -
         .replace_strict({mic: max(bands) for mic, bands in PRICE_BANDS.items()}, default=None, return_dtype=pl.Float64)
     )
     move = pl.col("high") / pl.col("reference") - 1.0
-    locked = widest.is_not_null() & (pl.col("high") == pl.col("low"))
+    # Beyond every band no session is locked: an action changed the price.
+    locked = (pl.col("high") == pl.col("low")) & (move.abs() <= widest + _BAND_TOLERANCE)
     blocked = (
         pl.when(pl.col("volume") == 0)
         .then(NO_BUYING | NO_SELLING)
