@@ -31,11 +31,12 @@ TRADE_TO_TRADE = ("BE", "BZ")
 #: Sessions without a bar after which an instrument counts as gone: the look-back of the scanners' universe.
 GONE_AFTER = 20
 
+_STEP = ("instrument_id", "session_date")
 # A previous bar older than this says nothing about today's price.
 _REFERENCE_SESSIONS = 10
 # Prices at a band are rounded to ticks of up to this size.
 _TICK = 0.05
-# What rounding and a base price other than the last close (an ETF's net asset value, a special dividend) may add to the widest band.
+# What rounding and a base price other than the last close (an ETF's net asset value, a special dividend) may add to a band.
 _BAND_TOLERANCE = 0.01
 
 
@@ -94,6 +95,18 @@ def with_minute_limits(minutes: pl.DataFrame) -> pl.DataFrame:
             upper, lower = upper | (here & at[0]), lower | (here & at[1])
     blocked = pl.when(upper).then(NO_BUYING).when(lower).then(NO_SELLING).otherwise(0)
     return minutes.with_columns(blocked=blocked.fill_null(0).cast(pl.UInt8))
+
+
+def missing_actions(limited: pl.DataFrame, flags: pl.DataFrame | None) -> pl.DataFrame:
+    """Steps of the price that only an action missing from the lake explains, as actions of unknown ratio, once each.
+
+    limited: of `with_limits`, without those actions. flags: rows of price_flags, None where there are none.
+    """
+    gaps = limited.filter("is_unexplained_gap").select(*_STEP)
+    if flags is not None:
+        gaps = pl.concat([gaps, flags.filter(pl.col("flag").str.starts_with("unrecorded_")).select(*_STEP)]).unique()
+    steps = gaps.rename({"session_date": "ex_date"}).sort("instrument_id", "ex_date")
+    return steps.with_columns(action=pl.lit("demerger"), ratio=pl.lit(None, pl.Float64))
 
 
 def written_off(price: float, haircut: float) -> float:

@@ -15,7 +15,9 @@ from datetime import date
 
 import polars as pl
 
+from pipelines.backtest.actions import effects_of
 from pipelines.backtest.costs import FlatCosts
+from pipelines.backtest.fills import missing_actions, with_limits
 from pipelines.backtest.layout import FillRules, Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
 from pipelines.market.calendar import calendar
@@ -33,13 +35,17 @@ STRATEGY = "trade_signals_at_next_open"
 
 @dataclass(frozen=True)
 class BacktestInputs:
-    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three; sessions of the exchange."""
+    """What a run stands on: bars and signals of every instrument, actions, findings on prices (flags), and the hash of all four.
+
+    sessions: dates of the exchange's sessions.
+    """
 
     bars: pl.DataFrame
     signals: pl.DataFrame
     actions: pl.DataFrame
     fingerprint: str
     sessions: tuple[date, ...] = ()
+    flags: pl.DataFrame | None = None
 
 
 def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
@@ -51,10 +57,10 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
             return empty_frame(schema)
         return LakeTable(lake.table_uri(exchange, name), schema).read(versions[name])
 
-    bars, actions = read("bars_daily"), read("corporate_actions")
+    bars, actions, flags = read("bars_daily"), read("corporate_actions"), read("price_flags")
     signals = read("scanner_signals").filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
     digest = hashlib.sha256()
-    for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions)):
+    for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions), ("price_flags", flags)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
     hours = (
         calendar(exchange)
@@ -62,7 +68,7 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
         .select("session_date", pl.col("opens_at").alias("ts_open"), pl.col("closes_at").alias("ts_close"))
     )
     sessions = tuple(hours.get_column("session_date").sort())
-    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), sessions)
+    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), sessions, flags)
 
 
 def run_nightly(
@@ -79,8 +85,16 @@ def run_nightly(
     strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), {"scanner": scanner, "exchange": exchange})
     rules = Rules(initial_cash=cash, max_sessions=20, **asdict(fills or FillRules()))
     costs = FlatCosts(buy_bps=cost_bps, sell_bps=cost_bps)
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, costs, inputs.actions, inputs.sessions)
+    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, costs, _with_missing(inputs, rules), inputs.sessions)
     return result.timed(time.perf_counter() - started)
+
+
+def _with_missing(inputs: BacktestInputs, rules: Rules) -> pl.DataFrame:
+    """The actions, and those that the prices say are missing: a position is not held across a split that nobody recorded."""
+    numbers = pl.DataFrame({"session_date": inputs.sessions}, schema={"session_date": pl.Date}).with_row_index("session_number")
+    bars = inputs.bars.join(numbers.with_columns(pl.col("session_number").cast(pl.Int64)), on="session_date")
+    missing = missing_actions(with_limits(bars, effects_of(inputs.actions), rules.locked_move), inputs.flags)
+    return pl.concat([inputs.actions, missing], how="diagonal")
 
 
 def store_result(lake: Lake, exchange: str, result: BacktestResult) -> dict[str, int | None]:

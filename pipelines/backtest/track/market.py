@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.backtest.actions import UNKNOWN, effects_of
-from pipelines.backtest.fills import NO_BUYING, NO_SELLING, with_limits
+from pipelines.backtest.fills import NO_BUYING, NO_SELLING, missing_actions, with_limits
 from pipelines.backtest.layout import DELISTING_HAIRCUT, LOCKED_MOVE
 from pipelines.backtest.track.holdings import PAID_OUT, TRADED, with_endings
 
@@ -130,10 +130,12 @@ def build_market(
     numbers = sessions.select("session_date", "session_number").sort("session_date")
     effects = effects_of(actions)
     limited = with_limits(bars.join(numbers, on="session_date"), effects, locked_move)
-    rows = limited.with_columns(
-        is_gap=pl.col("is_unexplained_gap") | _is_flagged(limited, flags),
+    missing = missing_actions(limited, flags).select("instrument_id", pl.col("ex_date").alias("session_date"), is_gap=True)
+    rows = limited.join(missing, on=["instrument_id", "session_date"], how="left", maintain_order="left").with_columns(
+        pl.col("is_gap").fill_null(value=False),
         in_universe=(pl.col("session_number") - pl.col("previous_number") <= _UNIVERSE_SESSIONS + 1).fill_null(value=False),
-    ).select(_KEPT)
+    )
+    rows = rows.select(_KEPT)
     dates, in_order = (numbers.get_column(name).to_list() for name in ("session_date", "session_number"))
     rows, effects = with_endings(rows, effects, dates, in_order, delisting_haircut)
     names = rows.get_column("instrument_id").unique().sort()
@@ -168,15 +170,6 @@ def build_market(
     )
     market.exit_at.update({horizon: market.bar(instrument, market.end_of(horizon, session)) for horizon in HORIZONS})
     return market
-
-
-def _is_flagged(rows: pl.DataFrame, flags: pl.DataFrame | None) -> pl.Series:
-    """Whether price_flags takes the step to the bar for an action that is not recorded."""
-    if flags is None:
-        return pl.repeat(value=False, n=rows.height, eager=True)
-    found = flags.filter(pl.col("flag").str.starts_with("unrecorded_")).select("instrument_id", "session_date").unique()
-    marked = rows.join(found.with_columns(found=True), on=["instrument_id", "session_date"], how="left", maintain_order="left")
-    return marked.get_column("found").fill_null(value=False)
 
 
 def next_wanted(wanted: np.ndarray, last: np.ndarray, nothing: int) -> np.ndarray:

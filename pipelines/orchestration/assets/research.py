@@ -53,7 +53,7 @@ def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
 def _backtest(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "backtest_runs"),
-        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions")],
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions", "price_flags")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
         description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, costs on both sides. "
