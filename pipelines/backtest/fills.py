@@ -40,11 +40,6 @@ _TICK = 0.05
 _BAND_TOLERANCE = 0.01
 
 
-def exchange_of(instrument_id: str) -> str:
-    """MIC of an instrument."""
-    return instrument_id.split(":", 1)[0]
-
-
 def with_limits(bars: pl.DataFrame, effects: pl.DataFrame, locked_move: float) -> pl.DataFrame:
     """Daily bars of one exchange with what limits trading on them, ordered by instrument and session.
 
@@ -54,12 +49,9 @@ def with_limits(bars: pl.DataFrame, effects: pl.DataFrame, locked_move: float) -
     lies further from the reference than the exchange's widest band allows, so that an action is missing from the lake.
     """
     rows = _with_reference(_completed(bars), effects)
-    widest = (
-        pl.col("instrument_id")
-        .str.split(":")
-        .list.first()
-        .replace_strict({mic: max(bands) for mic, bands in PRICE_BANDS.items()}, default=None, return_dtype=pl.Float64)
-    )
+    widest = pl.lit(None, pl.Float64)
+    for mic, bands in PRICE_BANDS.items():
+        widest = pl.when(_is_of(mic)).then(max(bands)).otherwise(widest)
     move = pl.col("high") / pl.col("reference") - 1.0
     # Beyond every band no session is locked: an action changed the price.
     locked = (pl.col("high") == pl.col("low")) & (move.abs() <= widest + _BAND_TOLERANCE)
@@ -89,7 +81,7 @@ def with_minute_limits(minutes: pl.DataFrame) -> pl.DataFrame:
     one_price = pl.col("high") == pl.col("low")
     upper, lower = (pl.lit(value=False) for _ in range(2))
     for mic, bands in PRICE_BANDS.items():
-        here = pl.col("instrument_id").str.starts_with(f"{mic}:") & one_price
+        here = _is_of(mic) & one_price
         for band in bands:
             at = [(pl.col("high") - pl.col("reference") * (1 + s * band)).abs() < _TICK - 1e-9 for s in (1, -1)]
             upper, lower = upper | (here & at[0]), lower | (here & at[1])
@@ -114,6 +106,10 @@ def written_off(price: float, haircut: float) -> float:
     return price * (1.0 - haircut) if not math.isnan(price) else math.nan
 
 
+def _is_of(mic: str) -> pl.Expr:
+    return pl.col("instrument_id").str.starts_with(f"{mic}:")
+
+
 def _completed(bars: pl.DataFrame) -> pl.DataFrame:
     kinds = {"prev_close": pl.Float64, "series": pl.String, "volume": pl.Int64}
     return bars.with_columns(pl.lit(None, kind).alias(name) for name, kind in kinds.items() if name not in bars.columns)
@@ -121,13 +117,12 @@ def _completed(bars: pl.DataFrame) -> pl.DataFrame:
 
 def _with_reference(bars: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
     """`reference` by the bar before, in today's basis, where that is of the session before; else by the vendor's previous close."""
-    rows = bars.sort("instrument_id", "session_number").with_columns(
-        previous_close=pl.col("close").shift().over("instrument_id"),
-        previous_number=pl.col("session_number").shift().over("instrument_id"),
-    )
-    rows = rows.join(_factors(rows, effects), on=["instrument_id", "session_date"], how="left").sort(
-        "instrument_id", "session_number"
-    )
+    rows = bars.sort("instrument_id", "session_number")
+    same = pl.col("instrument_id") == pl.col("instrument_id").shift()
+    rows = rows.with_columns(
+        previous_close=pl.when(same).then(pl.col("close").shift()),
+        previous_number=pl.when(same).then(pl.col("session_number").shift()),
+    ).join(_factors(rows, effects), on=["instrument_id", "session_date"], how="left", maintain_order="left")
     away = pl.col("session_number") - pl.col("previous_number")
     factor = pl.col("factor").fill_null(1.0)
     carried = pl.col("previous_close") * factor
@@ -145,7 +140,9 @@ def _with_reference(bars: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
 
 def _factors(rows: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
     """By the first bar on or after an ex-date: what the actions left of the price, and whether one of them is unknown."""
-    days = rows.select("instrument_id", "session_date").sort("session_date")
+    concerned = effects.get_column("instrument_id").unique()
+    days = rows.select("instrument_id", "session_date").filter(pl.col("instrument_id").is_in(concerned.implode()))
+    days = days.sort("session_date")
     due = effects.sort("ex_date").join_asof(
         days.with_columns(day="session_date"),
         left_on="ex_date",

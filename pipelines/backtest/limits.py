@@ -17,6 +17,7 @@ from pipelines.backtest.grid import Grid, number_of, place_actions
 from pipelines.backtest.layout import Limits, Rules
 
 _KEY = ["instrument_id", "session_date"]
+_USED = {*_KEY, "ts_close", "open", "high", "low", "close", "prev_close", "series", "volume"}
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,14 @@ def place_market(grid: Grid, bars: pl.DataFrame, actions: pl.DataFrame | None, r
 
 def fill_limits(grid: Grid, bars: pl.DataFrame, actions: pl.DataFrame | None, locked_move: float) -> Limits:
     """`Limits` of [T, N]: a daily bar is judged by itself, a minute by its own price and its session's reference."""
-    rows = bars.drop_nulls(["open", "high", "low", "close"])
+    rows = bars.select(name for name in bars.columns if name in _USED).drop_nulls(["open", "high", "low", "close"])
     rows = rows.with_columns(session_number=pl.Series(number_of(grid.exchange_dates, rows["session_date"])))
     effects = effects_of(actions)
     if grid.steps == len(grid.session_dates):
         limited = with_limits(rows, effects, locked_move)
     else:
         limited = with_minute_limits(_with_session(rows, effects, locked_move))
-    instruments = pl.DataFrame({"instrument_id": grid.instruments, "column": np.arange(len(grid.instruments))})
-    column = limited.select("instrument_id").join(instruments, on="instrument_id", how="left", maintain_order="left")["column"]
+    column = limited["instrument_id"].cast(pl.Enum(grid.instruments)).to_physical()
     closes = limited["ts_close"].cast(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
     at = (np.searchsorted(grid.ts_close, closes.to_numpy()), column.to_numpy())
     shape = grid.bars.close.shape
