@@ -64,6 +64,16 @@ class Settings(BaseSettings):
         description="Dates before the first line of a cost table: take its first rates and count it, or fail.",
     )
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
+    backtest_volume_share: float = Field(default=0.1, gt=0, le=1, description="Most of a bar's volume that an entry takes.")
+    locked_move: float = Field(
+        default=0.015, gt=0, lt=1, description="Move of a session at one price from which it counts as locked at its band."
+    )
+    delisting_haircut: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
+    )
 
     @field_validator("home", mode="after")
     @classmethod

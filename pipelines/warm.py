@@ -53,7 +53,7 @@ def warm_track_record() -> None:
     from pipelines.backtest.track.kernel import first_touch, not_overlapping
 
     whole, real = np.zeros(1, np.int64), np.ones(1)
-    first_touch(whole, whole, whole, whole + 1, real, real, real, real, real, whole, real)
+    first_touch(whole, whole, whole, whole, whole, whole + 1, real, real, real, real, real, whole, real, np.zeros(1, np.uint8))
     not_overlapping(whole, whole, whole)
 
 

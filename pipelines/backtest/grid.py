@@ -1,6 +1,7 @@
-"""From frames to the kernel's arrays: bars on one clock, signals and corporate actions at their steps.
+"""From frames to the kernel's arrays: bars on one clock, signals at their steps.
 
-Lives here: which step a signal may act at, and every check of the inputs. Does not live here: what then happens (`kernel`).
+Lives here: which step a signal or an action acts at, and the checks of bars and signals. Does not live here: what actions mean
+(`actions`), what limits fills (`limits`), what then happens (`kernel`).
 
 A step is one distinct `ts_close` of the bars. A signal fills at the first step that opens at or after its `known_at`, and is
 therefore decided, and sized, at the step before: nothing acts on what was not known.
@@ -8,27 +9,22 @@ therefore decided, and sized, at the step before: nothing acts on what was not k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pipelines.backtest.actions import DIVIDEND, ENDING, MERGER, PRICE, UNITS, UNKNOWN, InputError, effects_of, require_columns
+from pipelines.backtest.fills import written_off
+from pipelines.backtest.last_prices import LastPrices
 from pipelines.backtest.layout import BUY, EVENT, ORDER, SELL, Bar
 
 BAR_COLUMNS = ("instrument_id", "session_date", "ts_open", "ts_close", "open", "high", "low", "close")
 SIGNAL_COLUMNS = ("signal_id", "instrument_id", "session_date", "known_at", "signal_type", "target_price", "stop_loss")
-ACTION_COLUMNS = ("instrument_id", "ex_date", "action", "ratio", "amount")
-
-_SPLITS = ("split", "bonus")
-_PRICE_ONLY = ("demerger", "rights")
-_ENDINGS = ("delisting", "merger")
 _UTC = pl.Datetime("us", "UTC")
-
-
-class InputError(ValueError):
-    """Bars, signals or actions that a backtest cannot use; the message says which, where, and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,8 @@ class Grid:
     """Bars of N instruments on T steps.
 
     bars: `Bar` of float64[T, N], NaN where an instrument has no bar. ts_open, ts_close: datetime64[us], UTC. session: int64[T],
-    the position of the step's session in `session_dates`.
+    the position of the step's session in `session_dates`. number: int64[T], the session counted by the exchange's calendar, so that
+    a day without any bar counts too. exchange_dates: the dates that `number` counts, ascending.
     """
 
     instruments: tuple[str, ...]
@@ -46,6 +43,8 @@ class Grid:
     ts_open: np.ndarray
     ts_close: np.ndarray
     bars: Bar
+    number: np.ndarray
+    exchange_dates: np.ndarray
 
     @property
     def steps(self) -> int:
@@ -66,14 +65,15 @@ class Orders:
     late: int
 
 
-def build_grid(bars: pl.DataFrame) -> Grid:
+def build_grid(bars: pl.DataFrame, sessions: Sequence[date] = ()) -> Grid:
     """Put bars on one clock.
 
     bars: `BAR_COLUMNS` (prices as traded; times UTC) and optionally `symbol`; any order of rows. A bar with a missing price counts
-    as no bar. Raises InputError for missing columns, no rows, two bars of an instrument at one ts_close, a high below the low, or
-    steps whose opens are not in order.
+    as no bar. sessions: dates of the exchange's sessions; without them those of the bars are taken for all. Raises InputError for
+    missing columns, no rows, two bars of an instrument at one ts_close, a high below the low, or steps whose opens are not in
+    order.
     """
-    _require_columns(bars, BAR_COLUMNS, "bars")
+    require_columns(bars, BAR_COLUMNS, "bars")
     if bars.is_empty():
         raise InputError("bars: no rows. A backtest needs at least one bar; check the dates and instruments asked for.")
     prices = ("open", "high", "low", "close")
@@ -97,6 +97,9 @@ def build_grid(bars: pl.DataFrame) -> Grid:
     for matrix in matrices:
         matrix[missing] = np.nan
     session = np.searchsorted(dates.to_numpy(), clock["session_date"].to_numpy()).astype(np.int64)
+    exchange_dates = np.unique(
+        np.concatenate([np.array(sessions, dtype="datetime64[D]"), dates.to_numpy().astype("datetime64[D]")])
+    )
     return Grid(
         instruments=tuple(names["instrument_id"]),
         symbols=tuple(names["symbol"]),
@@ -105,6 +108,8 @@ def build_grid(bars: pl.DataFrame) -> Grid:
         ts_open=clock["ts_open"].to_numpy(),
         ts_close=clock["ts_close"].to_numpy(),
         bars=Bar(first, high, low, close, sizing=_last_close_of_session(close, session)),
+        number=number_of(exchange_dates, clock["session_date"]),
+        exchange_dates=exchange_dates,
     )
 
 
@@ -115,7 +120,7 @@ def place_signals(grid: Grid, signals: pl.DataFrame, signal_sessions: int) -> Or
     the higher score comes first, then instrument_id and signal_id. Raises InputError for missing columns, a repeated signal_id
     or an unknown signal_type.
     """
-    _require_columns(signals, SIGNAL_COLUMNS, "signals")
+    require_columns(signals, SIGNAL_COLUMNS, "signals")
     if signals["signal_id"].n_unique() != signals.height:
         raise InputError("signals: signal_id repeats. Each signal counts once; give one row per signal_id.")
     odd = set(signals["signal_type"].unique()) - {"BUY", "SELL", "HOLD"}
@@ -126,10 +131,8 @@ def place_signals(grid: Grid, signals: pl.DataFrame, signal_sessions: int) -> Or
     rows = signals.filter(pl.col("signal_type") != "HOLD").join(columns, on="instrument_id", how="inner")
     rows = rows.with_columns(score.fill_null(0.0).alias("score"), pl.col("known_at").cast(_UTC))
     fill = np.searchsorted(grid.ts_open, rows["known_at"].to_numpy(), side="left")
-    fill_session = np.append(grid.session, len(grid.session_dates))[fill]
-    own = np.searchsorted(
-        np.array(grid.session_dates, dtype="datetime64[D]"), rows["session_date"].to_numpy().astype("datetime64[D]")
-    )
+    fill_session = np.append(grid.number, grid.exchange_dates.size)[fill]
+    own = number_of(grid.exchange_dates, rows["session_date"])
     timely = (fill > 0) & (fill_session - own <= signal_sessions)
     kept = rows.with_columns(pl.Series("step", fill - 1)).filter(pl.Series(timely))
     kept = kept.sort(["step", "score", "instrument_id", "signal_id"], descending=[False, True, False, False])
@@ -139,63 +142,62 @@ def place_signals(grid: Grid, signals: pl.DataFrame, signal_sessions: int) -> Or
     orders["stop"] = kept["stop_loss"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     orders["target"] = kept["target_price"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     orders["signal"] = np.arange(kept.height)
-    return Orders(orders, _offsets(kept["step"].to_numpy(), grid.steps), kept, late=rows.height - kept.height)
+    return Orders(orders, offsets_of(kept["step"].to_numpy(), grid.steps), kept, late=rows.height - kept.height)
 
 
-def place_actions(grid: Grid, actions: pl.DataFrame | None) -> tuple[np.ndarray, np.ndarray]:
+def place_actions(grid: Grid, actions: pl.DataFrame | None, delisting_haircut: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Corporate actions at the first step of their ex-date or of the next session: (events, offsets) as the kernel takes them.
 
-    actions: `ACTION_COLUMNS` as in the table corporate_actions; None or no rows for none. `ratio` of a split or bonus is new units
-    per old; of a demerger or rights issue what remains of the price. `amount` is cash per unit, for a delisting or merger the
-    price paid out (without one, the last close is). Other actions do not touch a holding. Raises InputError for missing columns
-    or a ratio that is not above 0.
+    actions: as for `actions.effects_of`. An instrument that has no bar in more than `fills.GONE_AFTER` sessions on which others had
+    is written off as if it had been delisted. delisting_haircut: part of the last price that a delisted share does not pay, unless
+    the action states the amount. Raises InputError as `effects_of` does.
     """
-    if actions is None or actions.is_empty():
-        return np.zeros(0, dtype=EVENT), np.zeros(grid.steps + 1, dtype=np.int64)
-    _require_columns(actions, ACTION_COLUMNS, "actions")
     column = {name: i for i, name in enumerate(grid.instruments)}
-    dates = np.array(grid.session_dates, dtype="datetime64[D]")
-    first_step = np.searchsorted(grid.session, np.arange(len(grid.session_dates)))
-    found: list[tuple[int, int, tuple[float, float, float, float]]] = []
-    for row in actions.select(ACTION_COLUMNS).sort(["ex_date", "instrument_id", "action"]).iter_rows(named=True):
-        session = int(np.searchsorted(dates, np.datetime64(row["ex_date"])))
-        i = column.get(row["instrument_id"])
-        if i is None or session >= len(grid.session_dates):
-            continue
-        step = int(first_step[session])
-        effect = _effect(row, grid, i, step)
+    prices = LastPrices(grid.bars.close, grid.session)
+    rows = effects_of(actions)
+    sessions = number_of(np.array(grid.session_dates, dtype="datetime64[D]"), rows["ex_date"])
+    placed: list[tuple[int, int, dict[str, Any]]] = [
+        (int(session), column[row["instrument_id"]], row)
+        for session, row in zip(sessions, rows.iter_rows(named=True), strict=True)
         # What went ex before the first bar is already in every price that is seen.
-        if effect is not None and step > 0:
-            found.append((step, i, effect))
-    found.sort(key=lambda entry: entry[0])
-    events = np.array([(i, *effect) for _, i, effect in found], dtype=EVENT)
-    return events, _offsets(np.array([step for step, _, _ in found], dtype=np.int64), grid.steps)
+        if row["instrument_id"] in column and 0 < session < len(grid.session_dates)
+    ]
+    placed += [(session, i, {"effect": ENDING, "amount": None, "price_factor": None}) for session, i in prices.gone()]
+    placed.sort(key=lambda entry: entry[0])
+    events = np.zeros(len(placed), dtype=EVENT)
+    for event, (session, i, row) in zip(events, placed, strict=True):
+        successor = column.get(row["successor_id"], -1) if row["effect"] == MERGER else -1
+        last = prices.before(i if successor < 0 else successor, session)
+        _write_event(event, i, row, successor, written_off(last, delisting_haircut) if row["effect"] == ENDING else last)
+        if row["price_factor"] is not None:
+            prices.carry(i, session, row["price_factor"])
+    steps = prices.first_step[np.array([session for session, _, _ in placed], dtype=np.int64)]
+    return events, offsets_of(steps, grid.steps)
 
 
-def _effect(row: dict[str, object], grid: Grid, i: int, step: int) -> tuple[float, float, float, float] | None:
-    action = row["action"]
-    ratio = None if row["ratio"] is None else float(str(row["ratio"]))
-    amount = None if row["amount"] is None else float(str(row["amount"]))
-    if ratio is not None and not ratio > 0:
-        raise InputError(f"actions: {row['instrument_id']} {row['ex_date']} {action}: ratio is {ratio}; it must be above 0.")
-    if action in _SPLITS and ratio is not None:
-        return ratio, 0.0, 1.0, np.nan
-    if action in _PRICE_ONLY and ratio is not None:
-        return 1.0, 0.0, ratio, np.nan
-    if action == "dividend" and amount is not None:
-        return 1.0, amount, 1.0, np.nan
-    if action in _ENDINGS:
-        closes = grid.bars.close[:step, i]
-        seen = closes[~np.isnan(closes)]
-        price = amount if amount is not None else (float(seen[-1]) if seen.size else np.nan)
-        return 1.0, 0.0, 1.0, price
-    return None
+def _write_event(event: np.void, i: int, row: Mapping[str, Any], successor: int, price: float) -> None:
+    """Fill one record of `EVENT` from a row of `actions.effects_of`; price: of the successor, or of an ending."""
+    effect, amount = row["effect"], row["amount"] or 0.0
+    event["instrument"], event["ratio"], event["price_factor"] = i, 1.0, 1.0
+    event["cash_out"], event["successor"], event["successor_price"] = np.nan, successor, np.nan
+    if effect == UNKNOWN or (effect == MERGER and successor < 0):
+        event["unknown"] = 1
+    elif effect == UNITS:
+        event["ratio"] = row["ratio"]
+        event["dividend"] = amount / row["ratio"] if row["action"] == "capital_reduction" else 0.0
+    elif effect == PRICE:
+        event["price_factor"] = row["ratio"]
+    elif effect == DIVIDEND:
+        event["dividend"] = amount
+    elif effect == MERGER:
+        event["ratio"], event["dividend"], event["successor_price"] = row["ratio"], amount, price
+    elif effect == ENDING:
+        event["cash_out"] = price if row["amount"] is None else amount
 
 
-def _require_columns(frame: pl.DataFrame, columns: Sequence[str], what: str) -> None:
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise InputError(f"{what}: column {', '.join(missing)} missing; needed are {', '.join(columns)}.")
+def number_of(exchange_dates: np.ndarray, days: pl.Series) -> np.ndarray:
+    """Number of the first session on or after each day: int64[n]."""
+    return np.searchsorted(exchange_dates, days.to_numpy().astype("datetime64[D]")).astype(np.int64)
 
 
 def _check_bars(rows: pl.DataFrame) -> None:
@@ -237,5 +239,6 @@ def _last_close_of_session(close: np.ndarray, session: np.ndarray) -> np.ndarray
     return filled
 
 
-def _offsets(steps: np.ndarray, count: int) -> np.ndarray:
+def offsets_of(steps: np.ndarray, count: int) -> np.ndarray:
+    """Where the rows of each step begin, and the last ones end, in rows ordered by step: int64[count + 1]."""
     return np.searchsorted(steps, np.arange(count + 1)).astype(np.int64)

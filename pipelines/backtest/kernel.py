@@ -4,18 +4,22 @@ Lives here: the order of events, fills, stops, marks and sizing. Does not live h
 One file on purpose: numba's cache notices a change of the compiled function's own file only.
 
 Order of events at a bar
-1. corporate events: a split multiplies units and divides stop and target, so that the value held stays; fractions are paid in cash;
-2. fills at the open of what was ordered at the previous bar: exits first, so that they free slots, then entries;
+1. corporate events, in the order of `actions.effects_of`: units, stop and target follow the price, so that the value held stays;
+   fractions are paid in cash;
+2. fills at the open of what was ordered before: exits first, so that they free slots, then entries;
 3. exits within the bar: the stop before the target. A bar that touches both counts as the stop; a gap through a level fills at
-   the open;
+   the open. A stop touched at a bar where that side cannot trade becomes an order for the next open;
 4. mark at the close, a halted instrument at its last one;
 5. kill switch on the marked equity: it cancels every entry order and orders every position out;
-6. new orders, decided and sized at this close: exits by time, exits by signal, then entries.
+6. at the end of a session, entry orders of an earlier session expire;
+7. new orders, decided and sized at this close: exits by time, exits by signal, then entries.
 
-An instrument without a bar (NaN) fills nothing; its orders wait for its next bar. Units are fixed at the decision: the fill's price
-never changes them, so cash may dip below zero by an overnight gap (`lowest_cash` records it) and nothing more is ordered from it.
-Instruments are taken in order of their number, orders in the order given: the result depends on nothing else. No fast-math: a
-reordered sum would break the identity of batch and live.
+An instrument without a bar (NaN), or whose bar the order's side cannot trade (`Limits`), fills nothing: an exit waits for its next
+bar, an entry to the end of the session after its decision. Units are fixed at the decision: the fill's price never changes them, so
+cash may dip below zero by an overnight gap (`lowest_cash` records it) and nothing more is ordered from it; only the bar's volume
+may leave a part of them unbought. Exits are not limited by volume: what is held was limited when it was bought. Instruments are
+taken in order of their number, orders in the order given: the result depends on nothing else. No fast-math: a reordered sum would
+break the identity of batch and live.
 """
 
 from __future__ import annotations
@@ -36,27 +40,36 @@ from pipelines.backtest.layout import (
     STOP,
     TARGET,
     TIME,
+    UNADJUSTED,
     Bar,
+    Limits,
 )
+
+# Flags of `Limits.blocked`, as `fills` has them.
+_NO_BUYING, _NO_SELLING = 1, 2
 
 
 @njit(cache=True)
-def step(account, book, rules, now, session, bar, costs, events, orders, fills, trades):  # type: ignore[no-untyped-def]
+def step(  # type: ignore[no-untyped-def]
+    account, book, rules, now, session, bar, costs, events, orders, fills, trades, limits=None, session_ends=True
+):
     """Advance `account` and `book` in place by one bar.
 
-    account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades.
-    rules: `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: float64[K, 2, 8],
-    see `layout.COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close).
+    account, book, fills, trades: arrays of `layout`; rows are appended to the logs at account.fills and account.trades. rules:
+    `CompiledRules`. now, session: numbers of the bar and its session, both increasing. bar: `Bar`. costs: float64[K, 2, 8], see
+    `layout.COST_FIELDS`. events, orders: records that belong to this bar (orders are decided at its close). limits: `Limits` of
+    the bar, None where all can trade. session_ends: whether this is the session's last bar.
     """
     a = account[0]
     a.session = session
+    free = _no_limits(bar.open) if limits is None else limits
     for event in events:
         _apply_event(a, book, now, event, np.zeros_like(costs), fills, trades)
-    _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades)
+    _fill_at_open(a, book, now, session, bar, free, rules, costs, fills, trades)
     a.gross = 0.0
     a.equity = a.cash
     if a.open > 0:
-        _stops_and_targets(a, book, now, bar, costs, fills, trades)
+        _stops_and_targets(a, book, now, session, bar, free, costs, fills, trades)
         _mark(a, book, bar)
     a.peak = max(a.peak, a.equity)
     a.lowest_cash = min(a.lowest_cash, a.cash)
@@ -65,25 +78,32 @@ def step(account, book, rules, now, session, bar, costs, events, orders, fills, 
         _cancel_entries(a, book)
     if a.open > 0:
         _order_exits(a, book, rules, session)
+    if session_ends and a.waiting > 0:
+        _expire(a, book, session)
     _tidy_list(a, book)
     if orders.size > 0 and a.killed == 0:
-        _take_orders(a, book, rules, bar, costs, orders)
+        _take_orders(a, book, rules, session, bar, costs, orders)
 
 
 @njit(cache=True)
-def run(account, book, rules, sessions, bars, costs, events, event_offsets, orders, order_offsets, fills, trades, curve):  # type: ignore[no-untyped-def]
+def run(  # type: ignore[no-untyped-def]
+    account, book, rules, sessions, bars, costs, events, event_offsets, orders, order_offsets, fills, trades, curve, limits=None
+):
     """Every step in turn, then close what is left at its last price with reason 'end'.
 
     sessions: int64[T]. bars: `Bar` of float64[T, N]. costs: float64[T, K, 2, 8]. What belongs to step t of events and orders lies
-    between their offsets t and t + 1.
+    between their offsets t and t + 1. limits: `Limits` of [T, N], None where all can trade.
     curve: float64[T, 3] receives equity, gross value of positions, and cash after each step (the last one after the closing fills).
     """
     steps = sessions.size
+    unlimited = _no_limits(bars.open[0]) if steps > 0 else _no_limits(np.empty(0))
     for t in range(steps):
         row = Bar(bars.open[t], bars.high[t], bars.low[t], bars.close[t], bars.sizing[t])
         due = events[event_offsets[t] : event_offsets[t + 1]]
         decided = orders[order_offsets[t] : order_offsets[t + 1]]
-        step(account, book, rules, t, sessions[t], row, costs[t], due, decided, fills, trades)
+        free = unlimited if limits is None else Limits(limits.blocked[t], limits.must_deliver[t], limits.volume[t])
+        session_ends = t + 1 == steps or sessions[t + 1] != sessions[t]
+        step(account, book, rules, t, sessions[t], row, costs[t], due, decided, fills, trades, free, session_ends)
         curve[t, 0] = account[0].equity
         curve[t, 1] = account[0].gross
         curve[t, 2] = account[0].cash
@@ -107,17 +127,46 @@ def finish(account, book, now, costs, fills, trades):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def _fill_at_open(a, book, now, session, bar, rules, costs, fills, trades):  # type: ignore[no-untyped-def]
+def _no_limits(prices):  # type: ignore[no-untyped-def]
+    return Limits(np.zeros(prices.size, np.uint8), np.zeros(prices.size, np.bool_), np.full(prices.size, np.inf))
+
+
+@njit(cache=True)
+def _can_leave(p, i, session, limits):  # type: ignore[no-untyped-def]
+    flag = _NO_SELLING if p.quantity > 0 else _NO_BUYING
+    return limits.blocked[i] & flag == 0 and not (limits.must_deliver[i] and p.entry_session == session)
+
+
+@njit(cache=True)
+def _can_enter(p, i, limits):  # type: ignore[no-untyped-def]
+    flag = _NO_BUYING if p.order > 0 else _NO_SELLING
+    return limits.blocked[i] & flag == 0 and not (limits.must_deliver[i] and p.order < 0)
+
+
+@njit(cache=True)
+def _fill_at_open(a, book, now, session, bar, limits, rules, costs, fills, trades):  # type: ignore[no-untyped-def]
     if a.leaving > 0:
         for k in range(a.listed):
             i = book[k].listed
-            if book[i].leave > 0 and not math.isnan(bar.open[i]):
+            if book[i].leave > 0 and not math.isnan(bar.open[i]) and _can_leave(book[i], i, session, limits):
                 _exit(a, book[i], i, now, bar.open[i], book[i].leave, 1, costs, fills, trades)
     if a.waiting > 0:
         for k in range(a.listed):
             i = book[k].listed
-            if book[i].order != 0 and not math.isnan(bar.open[i]):
-                _enter(a, book[i], i, now, session, bar.open[i], rules, costs, fills)
+            # One whose session held no step at all has expired before this one.
+            due = book[i].order != 0 and book[i].quantity == 0 and session <= book[i].order_session + 1
+            if due and not math.isnan(bar.open[i]) and _can_enter(book[i], i, limits):
+                _enter(a, book[i], i, now, session, bar.open[i], limits.volume[i], rules, costs, fills)
+
+
+@njit(cache=True)
+def _expire(a, book, session):  # type: ignore[no-untyped-def]
+    for k in range(a.listed):
+        p = book[book[k].listed]
+        if p.order != 0 and p.order_session < session:
+            p.order = 0
+            a.waiting -= 1
+            a.expired += 1
 
 
 @njit(cache=True)
@@ -186,17 +235,19 @@ def _exit(a, p, i, now, price, reason, at_open, costs, fills, trades):  # type: 
     if p.leave > 0:
         a.leaving -= 1
     a.open -= 1
-    p.quantity = 0
-    p.leave = 0
-    p.stop = np.nan
-    p.target = np.nan
-    p.flow = 0.0
-    p.fees = 0.0
+    _clear(p)
 
 
 @njit(cache=True)
-def _enter(a, p, i, now, session, price, rules, costs, fills):  # type: ignore[no-untyped-def]
+def _enter(a, p, i, now, session, price, volume, rules, costs, fills):  # type: ignore[no-untyped-def]
     quantity = p.order
+    most = volume * rules.volume_share
+    if most < abs(quantity):
+        most = math.floor(most)
+        if most == 0.0:
+            return
+        a.cut += 1
+        quantity = int(most) if quantity > 0 else -int(most)
     p.order = 0
     a.waiting -= 1
     # An exit ordered for the same open may still wait in a halted instrument and hold its slot.
@@ -221,27 +272,78 @@ def _enter(a, p, i, now, session, price, rules, costs, fills):  # type: ignore[n
 
 
 @njit(cache=True)
-def _apply_event(a, book, now, event, free, fills, trades):  # type: ignore[no-untyped-def]
+def _apply_event(a, book, now, event, no_costs, fills, trades):  # type: ignore[no-untyped-def]
     i = event.instrument
     p = book[i]
-    held = p.quantity != 0
-    ordered = p.order != 0
-    if event.ratio != 1.0:
-        _split(a, p, event.ratio)
-    if event.price_factor != 1.0:
-        # What was split off is credited at its share of the last close, so that a holding keeps its value.
-        _credit(a, p, p.quantity * p.last * (1.0 - event.price_factor))
-        _divide_levels(p, 1.0 / event.price_factor)
-    _credit(a, p, p.quantity * event.dividend)
-    price = event.cash_out
-    if not math.isnan(price):
+    held, ordered = p.quantity != 0, p.order != 0
+    if not (held or ordered):
+        return
+    price, reason = event.cash_out, CASH_OUT
+    if event.unknown == 1:
+        # What the holding is worth from here on is not known; at the last price it was.
+        price, reason = p.last, UNADJUSTED
+    elif event.successor >= 0:
+        price = _merge(a, book, i, event)
+    else:
+        if event.ratio != 1.0:
+            _split(a, p, event.ratio)
+        if event.price_factor != 1.0:
+            # What was split off is credited at its share of the last close, so that a holding keeps its value.
+            _credit(a, p, p.quantity * p.last * (1.0 - event.price_factor))
+            _divide_levels(p, 1.0 / event.price_factor)
+        _credit(a, p, p.quantity * event.dividend)
+        if held and p.quantity == 0 and math.isnan(price):
+            price = p.last
+    if not math.isnan(price) or event.successor >= 0:
         p.order = 0
-    elif held and p.quantity == 0:
-        price = p.last
     if ordered and p.order == 0:
         a.waiting -= 1
     if held and not math.isnan(price):
-        _exit(a, p, i, now, price, CASH_OUT, 1, free, fills, trades)
+        _exit(a, p, i, now, price, reason, 1, no_costs, fills, trades)
+
+
+@njit(cache=True)
+def _merge(a, book, i, event):  # type: ignore[no-untyped-def]
+    """Turn the holding of `i` into the successor's units and cash; where that cannot be, the price to cash it out at, else NaN."""
+    p, q = book[i], book[event.successor]
+    if p.quantity == 0:
+        return np.nan
+    price = event.successor_price
+    if math.isnan(price):
+        price = (p.last - event.dividend) / event.ratio
+    exchanged = abs(p.quantity) * event.ratio
+    whole = math.floor(exchanged + 1e-9)
+    # A book holds one position for each instrument: who holds or orders the successor already gets the value instead.
+    if whole == 0 or q.quantity != 0 or q.order != 0:
+        return event.ratio * price + event.dividend
+    sign = 1 if p.quantity > 0 else -1
+    _credit(a, p, p.quantity * event.dividend)
+    if exchanged > whole:
+        _credit(a, p, sign * (exchanged - whole) * price)
+    q.quantity = sign * whole
+    q.entry_price = p.entry_price
+    q.entry_step = p.entry_step
+    q.entry_session = p.entry_session
+    q.entry_signal = p.entry_signal
+    q.stop = (p.stop - event.dividend) / event.ratio
+    q.target = (p.target - event.dividend) / event.ratio
+    q.last = price
+    q.flow = p.flow
+    q.fees = p.fees
+    q.leave = p.leave
+    _clear(p)
+    _list(a, book, event.successor)
+    return np.nan
+
+
+@njit(cache=True)
+def _clear(p):  # type: ignore[no-untyped-def]
+    p.quantity = 0
+    p.leave = 0
+    p.stop = np.nan
+    p.target = np.nan
+    p.flow = 0.0
+    p.fees = 0.0
 
 
 @njit(cache=True)
@@ -276,7 +378,7 @@ def _credit(a, p, cash):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _stops_and_targets(a, book, now, bar, costs, fills, trades):  # type: ignore[no-untyped-def]
+def _stops_and_targets(a, book, now, session, bar, limits, costs, fills, trades):  # type: ignore[no-untyped-def]
     for k in range(a.listed):
         i = book[k].listed
         p = book[i]
@@ -289,7 +391,10 @@ def _stops_and_targets(a, book, now, bar, costs, fills, trades):  # type: ignore
         else:
             stopped, through = bar.high[i] >= p.stop, first >= p.stop
             reached, beyond = bar.low[i] <= p.target, first <= p.target
-        if stopped:
+        if not _can_leave(p, i, session, limits):
+            if stopped:
+                _order_exit(a, p, STOP)
+        elif stopped:
             _exit(a, p, i, now, first if through else p.stop, STOP, int(through), costs, fills, trades)
         elif reached:
             _exit(a, p, i, now, first if beyond else p.target, TARGET, int(beyond), costs, fills, trades)
@@ -351,7 +456,7 @@ def _tidy_list(a, book):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _take_orders(a, book, rules, bar, costs, orders):  # type: ignore[no-untyped-def]
+def _take_orders(a, book, rules, session, bar, costs, orders):  # type: ignore[no-untyped-def]
     openings = 0
     for order in orders:
         p = book[order.instrument]
@@ -387,6 +492,7 @@ def _take_orders(a, book, rules, bar, costs, orders):  # type: ignore[no-untyped
         p.order_stop = price * (1.0 - order.side * rules.stop_fraction) if math.isnan(order.stop) else order.stop
         p.order_target = price * (1.0 + order.side * rules.target_fraction) if math.isnan(order.target) else order.target
         p.order_signal = order.signal
+        p.order_session = session
         p.last = price if p.quantity == 0 else p.last
         a.waiting += 1
         _list(a, book, i)

@@ -17,10 +17,15 @@ import numpy as np
 
 # Why a fill happened. The index is the code that the kernel writes. numba compiles these numbers in, and its cache does not
 # notice a change here: whoever changes one changes `kernel.py` too.
-REASONS = ("none", "entry", "stop", "target", "signal", "time", "kill_switch", "cash_out", "end")
-ENTRY, STOP, TARGET, SIGNAL, TIME, KILL_SWITCH, CASH_OUT, END = range(1, 9)
+REASONS = ("none", "entry", "stop", "target", "signal", "time", "kill_switch", "cash_out", "end", "unadjusted")
+ENTRY, STOP, TARGET, SIGNAL, TIME, KILL_SWITCH, CASH_OUT, END, UNADJUSTED = range(1, 10)
 
 BUY, SELL = 1, -1
+
+# Defaults of what limits fills, here and in the settings.
+VOLUME_SHARE = 0.1
+LOCKED_MOVE = 0.015
+DELISTING_HAIRCUT = 0.3
 
 ACCOUNT = np.dtype(
     [
@@ -39,6 +44,8 @@ ACCOUNT = np.dtype(
         ("killed", "i8"),  # 1 once the drawdown limit was hit; never reset within a run
         ("refused_slots", "i8"),  # entries not ordered or not filled because every slot was taken
         ("refused_cash", "i8"),  # entries not ordered because not even one unit was affordable
+        ("expired", "i8"),  # entry orders that found no tradable price in the session they were for
+        ("cut", "i8"),  # entries of which the volume allowed a part only
         ("fills", "i8"),  # rows written to the fill log since it was last emptied
         ("trades", "i8"),  # rows written to the trade log since it was last emptied
     ]
@@ -62,14 +69,29 @@ BOOK = np.dtype(
         ("order_target", "f8"),
         ("order_signal", "i8"),
         ("cost_class", "i8"),  # which of the step's classes of costs the instrument pays by
+        ("order_session", "i8"),  # session of the decision; the order lives to the end of the next one
         ("listed", "i8"),  # not of this row's instrument: row k holds the number of the k-th instrument to look at, ascending
     ]
 )
 
-# Corporate events, applied before the first trade of their step. `ratio`: new units per old (1: none); `dividend`: cash per
-# new unit; `price_factor`: what is left of the price after an action that leaves the units alone (demerger, rights; 1: none);
-# `cash_out`: price at which the instrument ceases to exist (NaN: it lives on).
-EVENT = np.dtype([("instrument", "i8"), ("ratio", "f8"), ("dividend", "f8"), ("price_factor", "f8"), ("cash_out", "f8")])
+# Corporate events, applied before the first trade of their step, in the order of their rows (`actions.effects_of`). `ratio`: new
+# units per old (1: none); `dividend`: cash per new unit; `price_factor`: what is left of the price after an action that leaves the
+# units alone (demerger, rights; 1: none); `cash_out`: price at which the instrument ceases to exist (NaN: it lives on).
+# `successor`: number of the instrument whose units a merger gives, `ratio` for each old one (-1: none), beside `dividend` in cash
+# per OLD unit; `successor_price`: the last one known of it (NaN: none yet). `unknown`: 1 where the effect on the price cannot be
+# computed.
+EVENT = np.dtype(
+    [
+        ("instrument", "i8"),
+        ("ratio", "f8"),
+        ("dividend", "f8"),
+        ("price_factor", "f8"),
+        ("cash_out", "f8"),
+        ("successor", "i8"),
+        ("successor_price", "f8"),
+        ("unknown", "i8"),
+    ]
+)
 
 # `signal` is the caller's number of the signal, carried into fills and trades.
 ORDER = np.dtype([("instrument", "i8"), ("side", "i8"), ("stop", "f8"), ("target", "f8"), ("signal", "i8")])
@@ -122,6 +144,18 @@ class Bar(NamedTuple):
     sizing: np.ndarray
 
 
+class Limits(NamedTuple):
+    """What limits fills at one step, an array of N instruments each.
+
+    blocked: uint8, flags of `fills` (1: no purchase, 2: no sale). must_deliver: bool, a position is neither opened short nor left
+    in the session of its entry. volume: float64, units traded in the bar, infinite where that is not known.
+    """
+
+    blocked: np.ndarray
+    must_deliver: np.ndarray
+    volume: np.ndarray
+
+
 class CompiledRules(NamedTuple):
     """`Rules` as the kernel takes them; 0 or infinity stands for 'no limit'."""
 
@@ -132,6 +166,16 @@ class CompiledRules(NamedTuple):
     target_fraction: float
     kill_drawdown: float
     allow_short: bool
+    volume_share: float
+
+
+@dataclass(frozen=True)
+class FillRules:
+    """What limits fills and what a delisted share pays: the same for a backtest and for the track record, see `Rules`."""
+
+    volume_share: float | None = VOLUME_SHARE
+    locked_move: float = LOCKED_MOVE
+    delisting_haircut: float = DELISTING_HAIRCUT
 
 
 @dataclass(frozen=True)
@@ -144,6 +188,9 @@ class Rules:
     kill_drawdown: at this fall from the peak of equity everything is sold at the next open and nothing is bought any more.
     allow_short: a SELL without a position opens a short one (the cash market's default is that it does nothing).
     signal_sessions: a signal acts at the latest this many sessions after its own; what became known later is counted and dropped.
+    volume_share: an entry takes at most this part of its bar's volume, and what it could not get is not ordered again; None for no
+    such limit. locked_move: a session at one price this far from the last one is locked (`fills.with_limits`). delisting_haircut: a
+    delisted share pays its last price less this part, unless the action states the amount; Shumway (1997) measured 30 % on average.
     Raises ValueError, naming the field, for a value that makes no sense.
     """
 
@@ -156,6 +203,9 @@ class Rules:
     kill_drawdown: float | None = None
     allow_short: bool = False
     signal_sessions: int = 1
+    volume_share: float | None = VOLUME_SHARE
+    locked_move: float = LOCKED_MOVE
+    delisting_haircut: float = DELISTING_HAIRCUT
 
     def __post_init__(self) -> None:
         _require(math.isfinite(self.initial_cash) and self.initial_cash > 0, "initial_cash", self.initial_cash, "an amount above 0")
@@ -168,6 +218,14 @@ class Rules:
         )
         _require(_is_fraction(self.kill_drawdown), "kill_drawdown", self.kill_drawdown, "between 0 and 1, or None")
         _require(self.signal_sessions >= 0, "signal_sessions", self.signal_sessions, "at least 0")
+        _require(
+            self.volume_share is None or 0 < self.volume_share <= 1,
+            "volume_share",
+            self.volume_share,
+            "above 0 and at most 1, or None",
+        )
+        _require(0 < self.locked_move < 1, "locked_move", self.locked_move, "between 0 and 1")
+        _require(0 <= self.delisting_haircut <= 1, "delisting_haircut", self.delisting_haircut, "from 0 to 1")
 
     def compiled(self) -> CompiledRules:
         """The same rules in the kernel's form."""
@@ -179,6 +237,7 @@ class Rules:
             target_fraction=float(self.target_fraction or math.nan),
             kill_drawdown=float(self.kill_drawdown or math.inf),
             allow_short=bool(self.allow_short),
+            volume_share=math.inf if self.volume_share is None else float(self.volume_share),
         )
 
     def as_parameters(self) -> dict[str, float | int | bool | None]:

@@ -11,13 +11,16 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import date
 
 import polars as pl
 
+from pipelines.backtest.actions import effects_of
 from pipelines.backtest.exchange_costs import CostSettings, exchange_costs
+from pipelines.backtest.fills import missing_actions, with_limits
 from pipelines.backtest.instrument_class import InstrumentClass, classify
-from pipelines.backtest.layout import Rules
+from pipelines.backtest.layout import FillRules, Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
 from pipelines.backtest.track.performance import ScannerId
 from pipelines.market.calendar import calendar
@@ -35,10 +38,10 @@ STRATEGY = "trade_signals_at_next_open"
 
 @dataclass(frozen=True)
 class BacktestInputs:
-    """What a run stands on: bars and signals of every instrument, actions, and the hash of all three.
+    """What a run stands on: bars and signals of every instrument, actions, findings on prices (flags), and the hash of all four.
 
     recorded: name and version of every scanner with a signal on record, the superseded ones too. classes: of statutory charges, by
-    instrument_id; empty where the exchange has none.
+    instrument_id; empty where the exchange has none. sessions: dates of the exchange's sessions.
     """
 
     bars: pl.DataFrame
@@ -47,6 +50,8 @@ class BacktestInputs:
     fingerprint: str
     recorded: frozenset[tuple[str, int]] = frozenset()
     classes: Mapping[str, InstrumentClass] = field(default_factory=dict)
+    sessions: tuple[date, ...] = ()
+    flags: pl.DataFrame | None = None
 
 
 def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
@@ -58,11 +63,11 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
             return empty_frame(schema)
         return LakeTable(lake.table_uri(exchange, name), schema).read(versions[name])
 
-    bars, actions = read("bars_daily"), read("corporate_actions")
+    bars, actions, flags = read("bars_daily"), read("corporate_actions"), read("price_flags")
     every = read("scanner_signals")
     signals = every.filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
     digest = hashlib.sha256()
-    for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions)):
+    for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions), ("price_flags", flags)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
     hours = (
         calendar(exchange)
@@ -72,7 +77,9 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
     recorded = frozenset(every.select("scanner_name", "scanner_version").unique().iter_rows())
     traded = bars.select("instrument_id", "symbol", isin=pl.lit(None, pl.String)).unique()
     classes = classify(exchange, pl.concat([traded, read("instruments").select(traded.columns)]))
-    return BacktestInputs(bars.join(hours, on="session_date"), signals, actions, digest.hexdigest(), recorded, classes)
+    sessions = tuple(hours.get_column("session_date").sort())
+    bars = bars.join(hours, on="session_date")
+    return BacktestInputs(bars, signals, actions, digest.hexdigest(), recorded, classes, sessions, flags)
 
 
 def count_trials(declared: Mapping[str, ScannerId], recorded: Iterable[tuple[str, int]]) -> int:
@@ -92,13 +99,14 @@ def run_nightly(
     *,
     cash: float,
     costs: CostSettings,
+    fills: FillRules | None = None,
     trials: int | None = None,
 ) -> BacktestResult | None:
     """Decide at the close, fill at the next open, pay costs on both sides. None when there is no bar to trade on.
 
     cash: initial, in the instruments' currency. costs: of the home; the exchange's dated charges are added where it has tables.
-    trials: parameter sets tried on these bars, see `count_trials`; None where not known.
-    Raises CostsError for a trade before the first date of a cost table where the settings refuse that.
+    fills: what limits fills; the defaults unless given. trials: parameter sets tried on these bars, see `count_trials`; None where
+    not known. Raises CostsError for a trade before the first date of a cost table where the settings refuse that.
     """
     if inputs.bars.is_empty():
         return None
@@ -107,15 +115,23 @@ def run_nightly(
     classes = {name: found for name, found in inputs.classes.items() if name in traded}
     parameters = {"scanner": scanner, "exchange": exchange, "instrument_classes": _counted(classes.values())}
     strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), parameters, trials)
-    rules = Rules(initial_cash=cash, max_sessions=20)
+    rules = Rules(initial_cash=cash, max_sessions=20, **asdict(fills or FillRules()))
     schedule = exchange_costs(exchange, costs, {name: found.name for name, found in classes.items()})
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, inputs.actions)
+    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, _with_missing(inputs, rules), inputs.sessions)
     return result.timed(time.perf_counter() - started)
 
 
 def _counted(classes: Iterable[InstrumentClass]) -> dict[str, int]:
     """Instruments by class and how it is known, such as `equity, assumed`."""
     return dict(sorted(Counter(f"{found.name}, {found.basis}" for found in classes).items()))
+
+
+def _with_missing(inputs: BacktestInputs, rules: Rules) -> pl.DataFrame:
+    """The actions, and those that the prices say are missing: a position is not held across a split that nobody recorded."""
+    numbers = pl.DataFrame({"session_date": inputs.sessions}, schema={"session_date": pl.Date}).with_row_index("session_number")
+    bars = inputs.bars.join(numbers.with_columns(pl.col("session_number").cast(pl.Int64)), on="session_date")
+    missing = missing_actions(with_limits(bars, effects_of(inputs.actions), rules.locked_move), inputs.flags)
+    return pl.concat([inputs.actions, missing], how="diagonal")
 
 
 def store_result(lake: Lake, exchange: str, result: BacktestResult) -> dict[str, int | None]:

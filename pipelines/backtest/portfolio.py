@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -17,11 +17,13 @@ import numpy as np
 import polars as pl
 
 from pipelines.backtest import statistics
+from pipelines.backtest.actions import InputError
 from pipelines.backtest.charge_table import CostsError
 from pipelines.backtest.costs import Costs, CostSheet, FlatCosts
 from pipelines.backtest.frames import equity_frame, trades_frame
-from pipelines.backtest.grid import Grid, InputError, Orders, build_grid, place_actions, place_signals
+from pipelines.backtest.grid import Grid, Orders, build_grid, place_signals
 from pipelines.backtest.layout import Rules, new_account, new_book, new_logs
+from pipelines.backtest.limits import PlacedMarket, place_market
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Strategy:
 class BacktestResult:
     """A run: the row of `backtest_runs` (without release_id), frames of `backtest_trades` and `backtest_equity`, and its counts.
 
-    counts: signals that led to nothing, by cause: `late` (known too late to act on), `no_slot`, `no_cash`; also `fills`, `killed`.
-    lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
+    counts: signals that led to nothing, by cause: `late` (known too late to act on, or no session to act in), `no_slot`, `no_cash`,
+    `expired` (no price in their session at which their side could trade); also `cut` (entries limited by volume), `fills`,
+    `killed`. lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
     win_rate, profit_factor: over the trades, after costs.
     """
 
@@ -90,22 +93,26 @@ def run_backtest(
     rules: Rules | None = None,
     costs: Costs | None = None,
     actions: pl.DataFrame | None = None,
+    sessions: Sequence[date] = (),
 ) -> BacktestResult:
     """Trade `signals` on `bars`.
 
-    bars, signals, actions: see `grid.build_grid`, `grid.place_signals` and `grid.place_actions`; prices as traded, times UTC, one
-    exchange, one currency. rules: `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their
-    last close with reason 'end'. `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
+    bars, signals, actions: see `grid.build_grid`, `grid.place_signals` and `actions.effects_of`; prices as traded, times UTC, one
+    exchange, one currency; `volume`, `series` and `prev_close` of bars are used where given. sessions: dates of the exchange's
+    sessions, so that an order for a session without any bar expires; without them those of the bars are taken for all. rules:
+    `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their last close with reason 'end'.
+    `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
 
     Raises InputError for frames that cannot be used, CostsError for a signal before the first date of a dated cost table.
     """
     rules, costs = rules or Rules(), costs or FlatCosts()
     config = _config(strategy, rules, costs)
     run_id = run_id_of(strategy.name, config, strategy.input_fingerprint, strategy.code_version)
-    grid = build_grid(bars)
+    grid = build_grid(bars, sessions)
     orders = place_signals(grid, signals, rules.signal_sessions)
     sheet = cost_sheet_of(grid, orders, costs)
-    account, trades, curve = simulate(grid, orders, rules, sheet, actions)
+    placed = place_market(grid, bars, actions, rules)
+    account, trades, curve = simulate(grid, orders, rules, sheet, placed)
     equity = equity_frame(run_id, grid, curve, rules.initial_cash)
     trade_frame = trades_frame(run_id, grid, orders, trades)
     returns = statistics.session_returns(equity["equity"].to_numpy(), rules.initial_cash)
@@ -145,6 +152,8 @@ def run_backtest(
             "late": orders.late,
             "no_slot": int(account["refused_slots"]),
             "no_cash": int(account["refused_cash"]),
+            "expired": int(account["expired"]),
+            "cut": int(account["cut"]),
             "fills": int(account["fills"]),
             "killed": int(account["killed"]),
         },
@@ -155,12 +164,11 @@ def run_backtest(
 
 
 def simulate(
-    grid: Grid, orders: Orders, rules: Rules, costs: CostSheet, actions: pl.DataFrame | None = None
+    grid: Grid, orders: Orders, rules: Rules, costs: CostSheet, placed: PlacedMarket
 ) -> tuple[np.void, np.ndarray, np.ndarray]:
     """The kernel over a whole grid: (account record, `TRADE` rows, float64[T, 3] of equity, gross value and cash per step)."""
     from pipelines.backtest.kernel import run
 
-    events, event_offsets = place_actions(grid, actions)
     account, book = new_account(rules.initial_cash), new_book(len(grid.instruments), costs.classes)
     fills, trades = new_logs(2 * orders.orders.size, orders.orders.size)
     curve = np.zeros((grid.steps, 3))
@@ -168,16 +176,17 @@ def simulate(
         account,
         book,
         rules.compiled(),
-        grid.session,
+        grid.number,
         grid.bars,
         costs.rows,
-        events,
-        event_offsets,
+        placed.events,
+        placed.event_offsets,
         orders.orders,
         orders.offsets,
         fills,
         trades,
         curve,
+        placed.limits,
     )
     return account[0], trades[: int(account[0]["trades"])], curve
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import session_equity
 from pipelines.backtest.grid import build_grid, place_signals
 from pipelines.backtest.layout import Rules
+from pipelines.backtest.limits import PlacedMarket, place_market
 from pipelines.backtest.portfolio import cost_sheet_of, simulate
 
 SWEEP_SCHEMA = pl.Schema(
@@ -55,23 +57,28 @@ def run_sweep(
     cases: Sequence[Case],
     costs: Costs | None = None,
     actions: pl.DataFrame | None = None,
+    sessions: Sequence[date] = (),
     *,
     tried_before: int = 0,
 ) -> pl.DataFrame:
     """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
 
-    bars, costs, actions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe ratios, so a row
-    says how likely its strategy is to be better than the best of that many worthless ones. tried_before: parameter sets tried on
-    these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no choice among several,
-    and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
+    bars, costs, actions, sessions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe
+    ratios, so a row says how likely its strategy is to be better than the best of that many worthless ones. tried_before: parameter
+    sets tried on these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no choice
+    among several, and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
     """
-    grid = build_grid(bars)
+    grid = build_grid(bars, sessions)
+    placed: dict[tuple[float, float], PlacedMarket] = {}
     schedule = costs or FlatCosts()
     rows: list[dict[str, Any]] = []
     returns: list[np.ndarray] = []
     for number, case in enumerate(cases, start=1):
         orders = place_signals(grid, case.signals, case.rules.signal_sessions)
-        account, trades, curve = simulate(grid, orders, case.rules, cost_sheet_of(grid, orders, schedule), actions)
+        market = (case.rules.locked_move, case.rules.delisting_haircut)
+        if market not in placed:
+            placed[market] = place_market(grid, bars, actions, case.rules)
+        account, trades, curve = simulate(grid, orders, case.rules, cost_sheet_of(grid, orders, schedule), placed[market])
         equity = session_equity(grid, curve)
         series = statistics.session_returns(equity, case.rules.initial_cash)
         returns.append(series)

@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.backtest.exchange_costs import CostSettings
+from pipelines.backtest.layout import FillRules
 from pipelines.orchestration.instance import identify_run
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
@@ -32,6 +33,9 @@ class MarketlakeResource(dg.ConfigurableResource):
     backtest_depository_charge: float = Field(default=15.34, ge=0, description="Rupees per instrument and day of a delivery sale.")
     backtest_state_stamp_bps: float = Field(default=1.0, ge=0, description="Stamp duty before 2020-07-01, basis points a side.")
     backtest_before_cost_table: str = Field(default="assume", description="Dates before a cost table: assume or refuse.")
+    backtest_volume_share: float = Field(default=0.1, gt=0, le=1, description="Most of a bar's volume that an entry takes.")
+    locked_move: float = Field(default=0.015, gt=0, lt=1, description="Move from which a session at one price counts as locked.")
+    delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
@@ -50,6 +54,9 @@ class MarketlakeResource(dg.ConfigurableResource):
             backtest_depository_charge=settings.backtest_depository_charge,
             backtest_state_stamp_bps=settings.backtest_state_stamp_bps,
             backtest_before_cost_table=settings.backtest_before_cost_table,
+            backtest_volume_share=settings.backtest_volume_share,
+            locked_move=settings.locked_move,
+            delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
         )
 
@@ -91,7 +98,15 @@ class MarketlakeResource(dg.ConfigurableResource):
             "backtest_depository_charge": self.backtest_depository_charge,
             "backtest_state_stamp_bps": self.backtest_state_stamp_bps,
             "backtest_before_cost_table": self.backtest_before_cost_table,
+            "backtest_volume_share": self.backtest_volume_share,
+            "locked_move": self.locked_move,
+            "delisting_haircut": self.delisting_haircut,
         }
+
+    @property
+    def fill_rules(self) -> FillRules:
+        """What limits fills in the nightly backtest and the track record."""
+        return FillRules(self.backtest_volume_share, self.locked_move, self.delisting_haircut)
 
     @property
     def catalogue_link(self) -> Path:

@@ -7,7 +7,8 @@ A factor row "date, price factor, split factor, reference price" holds up to and
 between two rows and its ex-date is the first session after the earlier row's date. With p, s the factors of a row and p', s'
 those of the next:
     split ratio (new shares per old) = s' / s          dividend per share = reference price × (1 − p / p')
-Lean builds the factors that way (FactorFile in its documentation); the reference price is the close before the ex-date.
+Lean builds the factors that way (FactorFile in its documentation); the reference price is the close before the ex-date. So its
+dividend is per share as held before; where a split goes ex on the same day, it is stored per share as it trades on that day.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def corporate_actions(raw: RawFile, text: str, symbol: str, exchange: str) -> Pa
             found.append({**common, "action": "split", "ratio": split_ratio(row.split_factor, after.split_factor)})
         if after.price_factor != row.price_factor:
             amount = dividend_amount(row.reference_price, row.price_factor, after.price_factor)
-            found.append({**common, "action": "dividend", "amount": amount})
+            shares = split_ratio(row.split_factor, after.split_factor)
+            found.append({**common, "action": "dividend", "amount": amount if shares == 1.0 else round(amount / shares, 6)})
     schema = {
         "row_number": pl.Int64,
         "symbol": pl.String,

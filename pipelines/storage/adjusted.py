@@ -18,7 +18,9 @@ from pipelines.market.tables.views import ADJUSTED_PRICES, BARS_DAILY_ADJUSTED, 
 from pipelines.storage.relations import quoted
 
 # Actions whose ex-date lies beyond the newest session of the exchange do not belong to today's basis yet. A dividend is a factor of
-# the last close before it: 1 - amount / close, as CRSP and Lean do it. Without that close it cannot be one, and is left out.
+# the last close before it: 1 - amount / close, as CRSP and Lean do it. Without that close it cannot be one, and is left out. Its
+# amount is per share as it trades on the ex-date, so that a split of the same day makes it that many times as much of the old
+# share's price.
 _FACTORS = """
 CREATE VIEW price_factors AS
 WITH newest AS (
@@ -29,12 +31,17 @@ due AS (
     FROM corporate_actions AS a JOIN newest USING (exchange)
     WHERE a.ex_date <= newest.session_date
 ),
+splits AS (
+    SELECT exchange, instrument_id, ex_date, product(ratio ORDER BY ratio) AS shares
+    FROM due WHERE action IN ('split', 'bonus', 'capital_reduction') AND ratio > 0 GROUP BY ALL
+),
 dividends AS (
-    SELECT due.exchange, due.instrument_id, due.ex_date, 1 - due.amount / bars.close AS factor
+    SELECT due.exchange, due.instrument_id, due.ex_date, 1 - due.amount * coalesce(splits.shares, 1.0) / bars.close AS factor
     FROM due
+    LEFT JOIN splits USING (exchange, instrument_id, ex_date)
     ASOF JOIN (SELECT exchange, instrument_id, session_date, close FROM bars_daily) AS bars
         ON due.exchange = bars.exchange AND due.instrument_id = bars.instrument_id AND due.ex_date > bars.session_date
-    WHERE due.action = 'dividend' AND due.amount > 0 AND due.amount < bars.close
+    WHERE due.action = 'dividend' AND due.amount > 0 AND due.amount * coalesce(splits.shares, 1.0) < bars.close
 ),
 steps AS (
     SELECT exchange, instrument_id, ex_date, 1 / ratio AS split, 1.0::DOUBLE AS demerger, 1.0::DOUBLE AS dividend

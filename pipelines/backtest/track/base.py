@@ -4,7 +4,8 @@ Lives here: `Base` by group of signals and horizon.
 Does not live here: which signals form a group (`outcomes.py`), following positions (`follow.py`).
 
 A group is the signals of one scanner and side that enter at one moment. Their base is every instrument of the universe entered
-then, with the group's mean distance of stop and target from the price of the decision.
+then, with the group's mean distance of stop and target from the price of the decision. Nobody held them: who cannot be left at
+the horizon's close counts at the last close by then, so that a base once published does not depend on what comes after.
 """
 
 from __future__ import annotations
@@ -49,15 +50,14 @@ class Groups:
 
 def base_of_holding(market: Market, charges: Charges, groups: Groups) -> dict[str, Base]:
     """Base of groups that enter at a session's open, for each horizon that ends at a close: one look-up a group."""
-    bars = np.flatnonzero(market.in_universe)
-    nothing = np.full(bars.size, np.nan)
     found = {}
     for horizon in HORIZONS:
         size, rate, mean = (np.full(groups.size, np.nan) for _ in range(3))
         for side in (1, -1):
-            sides = np.full(bars.size, side)
+            bars = _entered(market, np.flatnonzero(market.in_universe), side)
+            nothing, sides = np.full(bars.size, np.nan), np.full(bars.size, side)
             entries = Entries(bars, market.opens[bars], sides, nothing, nothing, bars, np.full(bars.size, -1))
-            base = _counted(market.session[bars], market.opened.size, held_to(horizon, market, charges, entries))
+            base = _counted(market.session[bars], market.opened.size, held_to(horizon, market, charges, entries, waits=False))
             ours = groups.side == side
             at = groups.session[ours]
             size[ours], rate[ours], mean[ours] = base.size[at], base.rate[at], base.mean[at]
@@ -76,10 +76,12 @@ def base_of_levels(market: Market, charges: Charges, groups: Groups) -> Base:
         group = np.repeat(part, counts[part])
         within = np.arange(group.size) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
         bar = members[starts[group] + within]
+        filled = market.can_enter(bar, groups.side[group])
+        bar, group = bar[filled], group[filled]
         price = market.closes[bar - 1]
         levels = (price * groups.stop[group], price * groups.target[group])
         entries = Entries(bar, market.opens[bar], groups.side[group], *levels, bar - 1, np.full(bar.size, -1))
-        base = _counted(group - part[0], part.size, to_stop_or_target(market, charges, entries, None))
+        base = _counted(group - part[0], part.size, to_stop_or_target(market, charges, entries, None, waits=False))
         size[part], rate[part], mean[part] = base.size, base.rate, base.mean
     return Base(size, rate, mean)
 
@@ -94,14 +96,20 @@ def base_in_session(market: Market, charges: Charges, minutes: Minutes, groups: 
     traded, bars = (values[(bars >= 0) & (market.session[bars] == groups.session[0])] for values in (traded, bars))
     group = np.repeat(np.arange(groups.size), traded.size)
     instrument, bar = np.tile(traded, groups.size), np.tile(bars, groups.size)
-    minute = minutes.first_from(instrument, moment[group])
+    minute = minutes.first_from(instrument, moment[group], groups.side[group])
     before = np.where(minute >= 0, minutes.before(np.maximum(minute, 0)), -1)
     group, bar, minute, before = (values[before >= 0] for values in (group, bar, minute, before))
     price = minutes.closes[before]
     levels = (price * groups.stop[group], price * groups.target[group])
     entries = Entries(bar, minutes.opens[minute], groups.side[group], *levels, bar, minute)
-    found = {horizon: _counted(group, groups.size, held_to(horizon, market, charges, entries)) for horizon in HORIZONS}
-    return found | {"stop_target": _counted(group, groups.size, to_stop_or_target(market, charges, entries, minutes))}
+    found = {horizon: _counted(group, groups.size, held_to(horizon, market, charges, entries, waits=False)) for horizon in HORIZONS}
+    touched = to_stop_or_target(market, charges, entries, minutes, waits=False)
+    return found | {"stop_target": _counted(group, groups.size, touched)}
+
+
+def _entered(market: Market, bars: np.ndarray, side: int) -> np.ndarray:
+    """Those of the bars whose open fills an order of that side."""
+    return bars[market.can_enter(bars, np.full(bars.size, side))]
 
 
 def _counted(group: np.ndarray, groups: int, outcomes: Outcomes) -> Base:

@@ -14,19 +14,25 @@ import math
 import numpy as np
 from numba import njit
 
-#: Codes of `first_touch`.
-NOTHING, AT_STOP, AT_TARGET = 0, 1, 2
+#: Codes of `first_touch`. WAITING: the stop was touched, and nobody has bought (sold) since.
+NOTHING, AT_STOP, AT_TARGET, WAITING = 0, 1, 2, 3
+#: Flags of `blocked`, as `backtest/fills.py` has them.
+_NO_BUYING, _NO_SELLING = 1, 2
 _UNITS = 10_000.0
 
 
 @njit(cache=True)
-def first_touch(first, last, basis, side, stop, target, opens, highs, lows, places, factors):  # type: ignore[no-untyped-def]
+def first_touch(  # type: ignore[no-untyped-def]
+    first, last, until, earliest, basis, side, stop, target, opens, highs, lows, places, factors, blocked
+):
     """Walk each observation's bars from `first` to `last` (both included) until one touches its stop or target.
 
-    first, last: int64[n], numbers of bars; last < first is an empty walk. basis: int64[n], place in `factors` of the levels. side:
-    int64[n], 1 or -1. stop, target: float64[n], NaN for none. opens, highs, lows, places: of all bars. Returns (bar or -1, code,
-    price as traded at that bar, whether at its open). A bar that touches both counts as the stop; a bar that opens beyond a level
-    fills at its open.
+    first, last: int64[n], numbers of bars; last < first is an empty walk. until: int64[n], the last bar that a touched stop may be
+    filled at. earliest: int64[n], the first bar at which the position may be left. basis: int64[n], place in `factors` of the
+    levels. side: int64[n], 1 or -1. stop, target: float64[n], NaN for none. opens, highs, lows, places, blocked: of all bars.
+    Returns (bar or -1, code, price as traded at that bar, whether at its open). A bar that touches both counts as the stop; a bar
+    that opens beyond a level fills at its open. A stop touched where the position cannot be left is filled at the next open where
+    it can; a target is not.
     """
     at = np.full(first.size, -1, np.int64)
     code = np.zeros(first.size, np.int64)
@@ -34,6 +40,7 @@ def first_touch(first, last, basis, side, stop, target, opens, highs, lows, plac
     at_open = np.zeros(first.size, np.bool_)
     for k in range(first.size):
         s = side[k]
+        flag = _NO_SELLING if s > 0 else _NO_BUYING
         has_stop, has_target = not math.isnan(stop[k]), not math.isnan(target[k])
         # Mirrored for a sale, so that a stop is always reached from above.
         stop_units = s * round(stop[k] * _UNITS) if has_stop else 0.0
@@ -46,11 +53,19 @@ def first_touch(first, last, basis, side, stop, target, opens, highs, lows, plac
             open_units = s * round(opens[i] / factor * _UNITS)
             worst = s * round((lows[i] if s > 0 else highs[i]) / factor * _UNITS)
             best = s * round((highs[i] if s > 0 else lows[i]) / factor * _UNITS)
+            can_leave = i >= earliest[k] and blocked[i] & flag == 0
+            if has_stop and worst <= stop_units and not can_leave:
+                code[k] = 3
+                for j in range(max(i + 1, earliest[k]), until[k] + 1):
+                    if blocked[j] & flag == 0:
+                        at[k], code[k], at_open[k], price[k] = j, 1, True, opens[j]
+                        break
+                break
             if has_stop and worst <= stop_units:
                 at[k], code[k], at_open[k] = i, 1, open_units <= stop_units
                 price[k] = opens[i] if at_open[k] else stop[k] * factor
                 break
-            if has_target and best >= target_units:
+            if can_leave and has_target and best >= target_units:
                 at[k], code[k], at_open[k] = i, 2, open_units >= target_units
                 price[k] = opens[i] if at_open[k] else target[k] * factor
                 break

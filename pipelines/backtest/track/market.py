@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from pipelines.backtest.actions import UNKNOWN, effects_of
+from pipelines.backtest.fills import NO_BUYING, NO_SELLING, missing_actions, with_limits
+from pipelines.backtest.layout import DELISTING_HAIRCUT, LOCKED_MOVE
+from pipelines.backtest.track.holdings import PAID_OUT, TRADED, with_endings
+
 #: More sessions than any calendar has, and more minutes than any session: both make one key of two numbers.
 _SESSIONS = 1_000_000
-_SPLITS = ("split", "bonus", "capital_reduction")
-_PRICE_ONLY = ("demerger", "rights")
 #: An instrument belongs to the universe of a session when it traded in the 20 sessions before (`scan.universe`).
 _UNIVERSE_SESSIONS = 20
 #: Regular sessions of each horizon; end_of_day ends with its session whatever its kind.
@@ -25,6 +28,9 @@ HORIZONS: dict[str, int] = {"end_of_day": 0, "1": 1, "5": 5, "20": 20}
 LONGEST = "20"
 #: A horizon beyond the calendar's end: it has not come.
 _NEVER = np.iinfo(np.int64).max
+#: Columns of the bars that a market needs; besides, where known: prev_close, series, volume (`fills.with_limits`).
+_NEEDED = ("instrument_id", "session_date", "session_number", "open", "high", "low", "close")
+_KEPT = (*_NEEDED, "reference", "blocked", "must_deliver", "is_gap", "in_universe")
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,14 @@ class Market:
     """What happened at one exchange.
 
     instruments: names, sorted. instrument, session: int64[bars]. opens, highs, lows, closes: float64[bars], as traded. places,
-    factors: see `kernel`. same_basis_until: the last bar of the instrument without an action of unknown ratio since this one.
-    in_universe: whether the instrument had traded in the 20 sessions before the one that precedes the bar. exit_at: by horizon the
-    bar that a position entered at this bar is left at. opened, closed: int64[sessions + 1], microseconds UTC, by session number.
-    newest: number of the last session with a bar.
+    factors: see `kernel`. same_basis_until: the last bar of the instrument without a change of unknown ratio since this one: an
+    action, or a gap that only an unrecorded one explains. kind: of the bar, see `holdings`. reference: the price before the
+    session, in its basis. blocked: uint8, who cannot trade at the bar, see `fills`. must_deliver: what was entered cannot be left
+    in the same session. last: the instrument's last bar. paid_out_at: its next bar at which a holding is paid out, beyond all bars
+    where there is none. next_exit: by side of a position, the first bar from this one on at which it can be left, -1 where there is
+    none yet. in_universe: whether the instrument had traded in the 20 sessions before the one that precedes the bar. exit_at: by
+    horizon the bar that a position entered at this bar is left at. opened, closed: int64[sessions + 1], microseconds UTC, by
+    session number. newest: number of the last session with a bar.
     """
 
     instruments: list[str]
@@ -48,6 +58,13 @@ class Market:
     places: np.ndarray
     factors: np.ndarray
     same_basis_until: np.ndarray
+    kind: np.ndarray
+    reference: np.ndarray
+    blocked: np.ndarray
+    must_deliver: np.ndarray
+    last: np.ndarray
+    paid_out_at: np.ndarray
+    next_exit: dict[int, np.ndarray]
     in_universe: np.ndarray
     exit_at: dict[str, np.ndarray]
     opened: np.ndarray
@@ -60,6 +77,18 @@ class Market:
         """Number of the last bar of each instrument up to a session, -1 where there is none: int64[n]."""
         found = np.searchsorted(self.instrument * _SESSIONS + self.session, instrument * _SESSIONS + session, side="right") - 1
         return np.where((found >= 0) & (self.instrument[found] == instrument), found, -1) if self.instrument.size else found
+
+    def can_trade(self, bar: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """Whether a purchase (side 1) or a sale (-1) finds somebody at the bar: bool[n]."""
+        return self.blocked[bar] & np.where(side > 0, NO_BUYING, NO_SELLING) == 0
+
+    def can_enter(self, bar: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """Whether the bar was traded and that side could: bool[n]."""
+        return (self.kind[bar] == TRADED) & self.can_trade(bar, side)
+
+    def exit_from(self, bar: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """The first bar from this one on at which a position of that side can be left, -1 where there is none: int64[n]."""
+        return np.where(side > 0, self.next_exit[1][bar], self.next_exit[-1][bar])
 
     def carried(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """What the actions between two bars left of the price: float64[n]. Just those, in order, so that the bits stay the same."""
@@ -83,20 +112,39 @@ class Market:
         return self.end_of(horizon, session) <= self.newest
 
 
-def build_market(bars: pl.DataFrame, actions: pl.DataFrame, sessions: pl.DataFrame) -> Market:
+def build_market(
+    bars: pl.DataFrame,
+    actions: pl.DataFrame,
+    sessions: pl.DataFrame,
+    flags: pl.DataFrame | None = None,
+    *,
+    locked_move: float = LOCKED_MOVE,
+    delisting_haircut: float = DELISTING_HAIRCUT,
+) -> Market:
     """The arrays of one exchange.
 
-    bars: instrument_id, session_date, open, high, low, close. actions: instrument_id, ex_date, action, ratio. sessions: the
-    published table; bars on other days are left out.
+    bars: instrument_id, session_date, open, high, low, close, and where known prev_close, series, volume. actions: as for
+    `actions.effects_of`. sessions: the published table; bars on other days are left out. flags: rows of price_flags; a step that
+    looks like an unrecorded split counts as an action of unknown ratio. locked_move, delisting_haircut: as in `layout.Rules`.
     """
-    numbers = sessions.select("session_date", "session_number")
-    rows = bars.join(numbers, on="session_date").sort("instrument_id", "session_number")
+    numbers = sessions.select("session_date", "session_number").sort("session_date")
+    effects = effects_of(actions)
+    limited = with_limits(bars.join(numbers, on="session_date"), effects, locked_move)
+    missing = missing_actions(limited, flags).select("instrument_id", pl.col("ex_date").alias("session_date"), is_gap=True)
+    rows = limited.join(missing, on=["instrument_id", "session_date"], how="left", maintain_order="left").with_columns(
+        pl.col("is_gap").fill_null(value=False),
+        in_universe=(pl.col("session_number") - pl.col("previous_number") <= _UNIVERSE_SESSIONS + 1).fill_null(value=False),
+    )
+    rows = rows.select(_KEPT)
+    dates, in_order = (numbers.get_column(name).to_list() for name in ("session_date", "session_number"))
+    rows, effects = with_endings(rows, effects, dates, in_order, delisting_haircut)
     names = rows.get_column("instrument_id").unique().sort()
     instrument = rows.get_column("instrument_id").cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy()
     session = rows.get_column("session_number").to_numpy()
-    places, factors, breaks = _actions(rows, actions, names)
-    previous = np.where(np.diff(instrument, prepend=-1) == 0, np.diff(session, prepend=0), _SESSIONS)
+    places, factors, breaks = _actions(rows, effects, names)
     by_break = instrument * _SESSIONS + breaks
+    kind, blocked = (owned(rows.get_column(name)) for name in ("kind", "blocked"))
+    last = np.searchsorted(instrument, instrument, side="right") - 1
     market = Market(
         instruments=names.to_list(),
         instrument=instrument,
@@ -105,7 +153,14 @@ def build_market(bars: pl.DataFrame, actions: pl.DataFrame, sessions: pl.DataFra
         places=places,
         factors=factors,
         same_basis_until=np.searchsorted(by_break, by_break, side="right") - 1,
-        in_universe=previous <= _UNIVERSE_SESSIONS + 1,
+        kind=kind,
+        reference=owned(rows.get_column("reference").fill_null(np.nan)),
+        blocked=blocked,
+        must_deliver=owned(rows.get_column("must_deliver")),
+        last=last,
+        paid_out_at=next_wanted(kind == PAID_OUT, last, _NEVER),
+        next_exit={1: next_wanted(blocked & NO_SELLING == 0, last, -1), -1: next_wanted(blocked & NO_BUYING == 0, last, -1)},
+        in_universe=owned(rows.get_column("in_universe")),
         exit_at={},
         opened=_by_number(sessions, "opens_at"),
         closed=_by_number(sessions, "closes_at"),
@@ -117,20 +172,26 @@ def build_market(bars: pl.DataFrame, actions: pl.DataFrame, sessions: pl.DataFra
     return market
 
 
-def _actions(rows: pl.DataFrame, actions: pl.DataFrame, names: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place of each bar in the factors, the factors by instrument and ex-date, and how many unknown ratios lie before each bar."""
-    inverse, straight = pl.col("action").is_in(_SPLITS), pl.col("action").is_in(_PRICE_ONLY)
-    left = pl.when(inverse).then(1.0 / pl.col("ratio")).otherwise(pl.col("ratio"))
-    steps = (
-        actions.filter((inverse | straight) & pl.col("instrument_id").is_in(names.implode()))
-        .sort("instrument_id", "ex_date", "action")
-        .select("instrument_id", "ex_date", factor=pl.when(pl.col("ratio") > 0).then(left))
-    )
-    known, unknown = steps.drop_nulls("factor"), steps.filter(pl.col("factor").is_null())
+def next_wanted(wanted: np.ndarray, last: np.ndarray, nothing: int) -> np.ndarray:
+    """The first bar from each one on, of the same instrument, that is wanted; one more element than bars: int64[bars + 1]."""
+    if not wanted.size:
+        return np.array([nothing])
+    found = np.minimum.accumulate(np.where(wanted, np.arange(wanted.size), _NEVER)[::-1])[::-1]
+    return np.append(np.where(found <= last, found, nothing), nothing)
+
+
+def _actions(rows: pl.DataFrame, effects: pl.DataFrame, names: pl.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place of each bar in the factors, the factors by instrument and ex-date, and how many unknown changes lie before each bar."""
+    ours = effects.filter(pl.col("instrument_id").is_in(names.implode()))
+    in_order = ours.sort("instrument_id", "ex_date", "effect", "action", maintain_order=True)
+    known = in_order.filter(pl.col("price_factor") != 1.0)
+    cash_too = (pl.col("action") == "capital_reduction") & pl.col("price_factor").is_null()
+    unknown = in_order.filter((pl.col("effect") == UNKNOWN) | cash_too)
     bars = _dated(rows, "session_date", names)
     # An action counts from the first bar on or after its ex-date, which may be a holiday.
     places, breaks = (np.searchsorted(_dated(frame, "ex_date", names), bars, side="right") for frame in (known, unknown))
-    return places, owned(known.get_column("factor").cast(pl.Float64)), breaks
+    gaps = rows.select(pl.col("is_gap").cast(pl.Int64).cum_sum()).to_series().to_numpy()
+    return places, owned(known.get_column("price_factor").cast(pl.Float64)), breaks + gaps
 
 
 def _dated(rows: pl.DataFrame, column: str, names: pl.Series) -> np.ndarray:

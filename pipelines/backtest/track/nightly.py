@@ -16,6 +16,7 @@ import polars as pl
 
 from pipelines.backtest.exchange_costs import CostSettings, class_numbers, has_tables, tables_fingerprint
 from pipelines.backtest.instrument_class import EQUITY, classify
+from pipelines.backtest.layout import FillRules
 from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import HORIZONS, LONGEST, build_market
 from pipelines.backtest.track.outcomes import ENTRY_SESSIONS, signal_outcomes
@@ -29,7 +30,9 @@ from pipelines.storage.location import Lake
 from pipelines.storage.publish import replace_rows
 
 #: Columns of the bars that outcomes are found on.
-_BARS = ["instrument_id", "session_date", "open", "high", "low", "close"]
+_BARS = ["instrument_id", "session_date", "open", "high", "low", "close", "prev_close", "series", "volume"]
+_ACTIONS = ["instrument_id", "ex_date", "action", "ratio", "amount", "successor_id"]
+_FLAGS = ["instrument_id", "session_date", "flag"]
 _MINUTES = ["instrument_id", "ts", "open", "high", "low", "close"]
 #: Calendar days before the first session in which 20 sessions and a halt lie: the universe looks back that far.
 _BEFORE = timedelta(days=62)
@@ -53,16 +56,19 @@ def update_track_record(
     scanners: Mapping[str, ScannerId],
     *,
     costs: CostSettings,
+    fills: FillRules | None = None,
 ) -> TrackRecord:
     """Find the outcomes that the night can have changed, and count all of them anew.
 
     versions: pinned versions of the lake tables. touched: first and last session of the build, None when it built nothing. An
     outcome follows from the bars and actions between the signal's session and the end of the longest horizon, so that everything
-    earlier than that before the first touched session stands. Where the rules or the costs are others than those that the stored
+    earlier than that before the first touched session stands, but for exits that had to wait into it. fills: what limits them; the
+    defaults unless given. Where the rules or the costs are others than those that the stored
     outcomes were found by, all are found anew.
     """
     outcomes, performance = TABLES["signal_outcomes"], TABLES["scanner_performance"]
-    rules = _rules(exchange, costs)
+    fills = fills or FillRules()
+    rules = _rules(exchange, costs, fills)
     stored = LakeTable(lake.table_uri(exchange, outcomes.name), outcomes)
     signals = LakeTable(lake.table_uri(exchange, "scanner_signals"), TABLES["scanner_signals"])
     classes = _classes(lake, exchange, versions)
@@ -72,7 +78,7 @@ def update_track_record(
     if since is not None and "scanner_signals" in versions:
         rows = signals.read(versions["scanner_signals"], None if since == date.min else _years(since, touched))
         rows = rows.filter((pl.col("session_date") >= since) & pl.col("superseded_by").is_null())
-        fresh = _outcomes(lake, exchange, versions, rows, costs, classes)
+        fresh = _outcomes(lake, exchange, versions, rows, costs, classes, fills)
         found = fresh.height
         years = None if since == date.min else _years(since, touched)
         everything: list[PartitionValue] = sorted({*_stored_years(stored), *fresh.get_column("session_year").unique()})
@@ -95,13 +101,15 @@ def update_track_record(
     return TrackRecord(found, None if since == date.min else since, made, done)
 
 
-def _rules(exchange: str, costs: CostSettings) -> str:
+def _rules(exchange: str, costs: CostSettings, fills: FillRules) -> str:
     told = {
         "exchange": exchange,
         "costs": asdict(costs),
         "tables": tables_fingerprint(exchange),
         "horizons": HORIZONS,
         "entry_sessions": ENTRY_SESSIONS,
+        "locked_move": fills.locked_move,
+        "delisting_haircut": fills.delisting_haircut,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -125,8 +133,10 @@ def _made_by(table: LakeTable) -> str | None:
 
 def _first_affected(exchange: str, touched: date, stored: LakeTable) -> date:
     """The first session whose signals were still held, or waited for their entry, in the touched one or at the end of the bars."""
-    rows = stored.read(columns=["session_date", "status", "is_over"])
+    rows = stored.read(columns=["session_date", "status", "is_over", "exit_ts"])
     waiting = (pl.col("status") == "open") | ((pl.col("status") == "finished") & ~pl.col("is_over"))
+    # An exit that nobody took at the horizon's end came later than the longest horizon says.
+    waiting |= pl.col("exit_ts").dt.date() >= touched
     oldest = rows.filter(waiting).get_column("session_date").min()
     regular = [s.session_date for s in calendar(exchange).sessions if s.session_date < touched and s.kind == "regular"]
     held = regular[-HORIZONS[LONGEST] - ENTRY_SESSIONS - 1 :][:1] or [touched]
@@ -142,7 +152,13 @@ def _stored_years(table: LakeTable) -> list[PartitionValue]:
 
 
 def _outcomes(
-    lake: Lake, exchange: str, versions: Mapping[str, int], signals: pl.DataFrame, costs: CostSettings, classes: Mapping[str, str]
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    signals: pl.DataFrame,
+    costs: CostSettings,
+    classes: Mapping[str, str],
+    fills: FillRules,
 ) -> pl.DataFrame:
     if signals.is_empty():
         return empty_frame(TABLES["signal_outcomes"])
@@ -152,8 +168,9 @@ def _outcomes(
     assert isinstance(newest, date)
     years: list[PartitionValue] = list(range((first - _BEFORE).year, newest.year + 1))
     bars = _read(lake, exchange, versions, "bars_daily", years, _BARS).filter(pl.col("session_date") >= first - _BEFORE)
-    actions = _read(lake, exchange, versions, "corporate_actions", None, ["instrument_id", "ex_date", "action", "ratio"])
-    market = build_market(bars, actions, sessions)
+    actions = _read(lake, exchange, versions, "corporate_actions", None, _ACTIONS)
+    flags = _read(lake, exchange, versions, "price_flags", years, _FLAGS)
+    market = build_market(bars, actions, sessions, flags, locked_move=fills.locked_move, delisting_haircut=fills.delisting_haircut)
     found = signal_outcomes(
         market,
         signals,

@@ -23,6 +23,7 @@ from pipelines.backtest.track.follow import (
     held_to,
     to_stop_or_target,
 )
+from pipelines.backtest.track.holdings import TRADED
 from pipelines.backtest.track.market import HORIZONS, Market, owned
 from pipelines.backtest.track.minutes import Minutes, build_minutes
 from pipelines.market.tables.track import SIGNAL_OUTCOMES
@@ -30,8 +31,8 @@ from pipelines.storage.delta import empty_frame
 
 #: A signal enters at the latest this many sessions after its own, as in a backtest (`Rules.signal_sessions`).
 ENTRY_SESSIONS = 1
-_STATUSES = ("finished", "open", "unadjusted", "no_levels")
-_REASONS = ("close", "stop", "target", "time")
+_STATUSES = ("finished", "open", "unadjusted", "no_levels", "no_intraday")
+_REASONS = ("close", "stop", "target", "time", "cash_out")
 _OURS = ("side", "horizon", "session_year")
 
 #: One-minute bars of a session: instrument_id, ts, open, high, low, close.
@@ -73,8 +74,8 @@ def signal_outcomes(market: Market, signals: pl.DataFrame, minutes_of: MinutesOf
     frames = []
     for session in np.unique(given.session[in_session]):
         at = np.flatnonzero(in_session & (given.session == session))
-        minutes = build_minutes(minutes_of(market.dates[session].item()), market.instruments)
-        minute = minutes.first_from(given.instrument[at], given.known[at]) if minutes else np.full(at.size, -1)
+        minutes = build_minutes(minutes_of(market.dates[session].item()), market, int(session))
+        minute = minutes.first_from(given.instrument[at], given.known[at], given.side[at]) if minutes else np.full(at.size, -1)
         # Without a minute left the next session's open is the next bar.
         in_session[at[minute < 0]] = False
         if minutes is not None and (minute >= 0).any():
@@ -105,7 +106,7 @@ def _entered_in_session(
     """Signals that enter at a minute of their own session."""
     signals = given.take(at)
     bar = market.bar(signals.instrument, signals.session)
-    enters = (bar >= 0) & (market.session[bar] == signals.session)
+    enters = (bar >= 0) & (market.session[bar] == signals.session) & (market.kind[bar] == TRADED)
     bar, minute, entered = bar[enters], minute[enters], signals.take(np.flatnonzero(enters))
     entries = Entries(bar, minutes.opens[minute], entered.side, entered.stop, entered.target, bar, minute)
     base: dict[str, Base] = {}
@@ -126,7 +127,8 @@ def _entered_at_open(
     late = session > signals.session + ENTRY_SESSIONS
     # An entry that lies beyond the bars known may still come.
     ahead = ~late & (session > market.newest)
-    enters = ~late & (bar >= 0) & (market.session[bar] == session)
+    # An order lives for its session: one that finds no price to fill it there expires, as in a backtest.
+    enters = ~late & (bar >= 0) & (market.session[bar] == session) & market.can_enter(bar, signals.side)
     bar, entered = bar[enters], signals.take(np.flatnonzero(enters))
     decided = market.bar(entered.instrument, entered.session)
     levels_of = np.where(decided >= 0, decided, bar)

@@ -30,7 +30,7 @@ NEEDED = (
     "exit_ts", "exit_reason", "costs", "net_return", "costs_assumed", "base_rate", "base_return",
 )  # fmt: skip
 ALL, BOTH_SIDES, NON_OVERLAPPING = "all", "ALL", "non_overlapping"
-_LEFT_OUT = ("late", "not_entered", "no_levels")
+_LEFT_OUT = ("late", "not_entered", "no_levels", "no_intraday")
 _FOREVER = np.iinfo(np.int64).max
 
 
@@ -186,7 +186,7 @@ def _figures(columns: _Columns, counted: np.ndarray, days: pl.Series) -> dict[st
         "max_consecutive_losses": longest_losing_streak(net),
         "stop_exits": int((reason == "stop").sum()),
         "target_exits": int((reason == "target").sum()),
-        "time_exits": int(np.isin(reason, ["time", "close"]).sum()),
+        "time_exits": int(np.isin(reason, ["time", "close", "cash_out"]).sum()),
         "costs_assumed": int(columns.assumed[counted].sum()),
         "sessions": sessions.size,
         "first_session": days[int(sessions[0])] if sessions.size else None,

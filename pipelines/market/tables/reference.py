@@ -31,8 +31,22 @@ CORPORATE_ACTIONS = TableSchema(
         Column("ex_date", DATE, "First session that trades without the entitlement.", unit="date"),
         Column("action", TEXT, f"One of {', '.join(ACTIONS)}."),
         EXCHANGE,
-        Column("ratio", REAL, "New shares per old share (7.0 for a 7:1 split); NULL for cash.", unit="ratio", nullable=True),
-        Column("amount", REAL, "Cash per share; NULL where none.", unit="currency per share", nullable=True),
+        Column(
+            "ratio",
+            REAL,
+            "New shares per old share (7.0 for a 7:1 split; of a merger the successor's per share given up); of a demerger or "
+            "rights issue the price after over the price before; NULL for cash, or where it is not known.",
+            unit="ratio",
+            nullable=True,
+        ),
+        Column(
+            "amount",
+            REAL,
+            "Cash per share; NULL where none. Of a dividend per share as it trades on the ex-date, after that day's splits; of a "
+            "capital reduction, merger or delisting per share given up.",
+            unit="currency per share",
+            nullable=True,
+        ),
         Column("successor_id", TEXT, "Instrument that continues or was split off.", nullable=True),
         *PROVENANCE,
     ),

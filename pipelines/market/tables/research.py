@@ -83,7 +83,12 @@ BACKTEST_TRADES = TableSchema(
         Column("quantity", REAL, "Units held at exit, after splits.", unit="shares"),
         Column("entry_price", REAL, "Fill price as traded at entry.", unit="price"),
         Column("exit_price", REAL, "Fill price as traded at exit.", unit="price"),
-        Column("exit_reason", TEXT, "stop, target, signal, time, kill_switch or end."),
+        Column(
+            "exit_reason",
+            TEXT,
+            "stop, target, signal, time, kill_switch, cash_out (paid out: delisted, taken over for cash, gone without a word), "
+            "unadjusted (closed at the last price before an action of unknown ratio) or end.",
+        ),
         Column("fees", REAL, "Costs of both sides.", unit="currency"),
         Column("pnl", REAL, "Profit after costs.", unit="currency"),
     ),

@@ -37,8 +37,10 @@ SIGNAL_OUTCOMES = TableSchema(
         Column(
             "status",
             TEXT,
-            "finished; open (its end has not come); late (known more than a session after its own); not_entered (no bar to enter "
-            "at); no_levels (neither stop nor target); unadjusted (an action of unknown ratio lies between).",
+            "finished; open (its end has not come, or nobody has taken the other side since); late (known more than a session "
+            "after its own); not_entered (no price in its session that would have filled it); no_levels (neither stop nor target); "
+            "no_intraday (would be left in the session of its entry, which a trade-to-trade series forbids); unadjusted (an action "
+            "of unknown ratio lies between, or a gap that only an action missing from the lake explains).",
         ),
         Column(
             "is_over",
@@ -58,8 +60,20 @@ SIGNAL_OUTCOMES = TableSchema(
         ),
         Column("entry_price", REAL, "Open of that bar, as traded.", unit="price", nullable=True),
         Column("exit_ts", UTC_TIMESTAMP, "Moment of the exit: a bar's start at its open, else its end.", unit="UTC", nullable=True),
-        Column("exit_price", REAL, "Price left at, as traded at that time.", unit="price", nullable=True),
-        Column("exit_reason", TEXT, "close, stop, target or time (stop_target held to its last session).", nullable=True),
+        Column(
+            "exit_price",
+            REAL,
+            "Price left at, as traded at that time; after a merger the value of a share given up.",
+            unit="price",
+            nullable=True,
+        ),
+        Column(
+            "exit_reason",
+            TEXT,
+            "close (of the horizon, or the first open after it at which the position could be left), stop, target, time "
+            "(stop_target held to its last session) or cash_out (paid out: delisted, taken over for cash, gone without a word).",
+            nullable=True,
+        ),
         _share("gross_return", "Side-signed return before costs, splits between entry and exit undone."),
         _share("costs", "Costs of both sides, of the entry's value."),
         _share("net_return", "gross_return less costs; above 0 the signal was profitable."),
@@ -129,10 +143,20 @@ SCANNER_PERFORMANCE = TableSchema(
         Column("max_consecutive_losses", WHOLE, "Longest run of losses in order of entry.", unit="count"),
         Column("stop_exits", WHOLE, "Exits at the stop.", unit="count"),
         Column("target_exits", WHOLE, "Exits at the target.", unit="count"),
-        Column("time_exits", WHOLE, "Exits at a close.", unit="count"),
+        Column("time_exits", WHOLE, "Exits at a close, or paid out.", unit="count"),
         Column("open_signals", WHOLE, "Signals whose end has not come; not in total_signals.", unit="count"),
-        Column("left_out", WHOLE, "Signals late, not entered or without levels; not in total_signals.", unit="count"),
-        Column("unadjusted", WHOLE, "Signals dropped for an action of unknown ratio; not in total_signals.", unit="count"),
+        Column(
+            "left_out",
+            WHOLE,
+            "Signals late, not entered, without levels or not allowed within the day; not in total_signals.",
+            unit="count",
+        ),
+        Column(
+            "unadjusted",
+            WHOLE,
+            "Signals dropped for an action of unknown ratio, or one missing from the lake; not in total_signals.",
+            unit="count",
+        ),
         Column("costs_assumed", WHOLE, "Signals priced, in part, by the first rates of the cost table.", unit="count"),
         Column("sessions", WHOLE, "Sessions with a counted signal.", unit="count"),
         Column("first_session", DATE, "First of them.", unit="date", nullable=True),

@@ -53,7 +53,7 @@ def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
 def _backtest(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "backtest_runs"),
-        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions")],
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions", "price_flags")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
         description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, dated costs on both sides. "
@@ -65,7 +65,15 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
         trials = count_trials(scanner_ids(declared_scanners().values()), inputs.recorded)
-        result = run_nightly(mic, inputs, SCANNER, cash=marketlake.backtest_cash, costs=marketlake.costs, trials=trials)
+        result = run_nightly(
+            mic,
+            inputs,
+            SCANNER,
+            cash=marketlake.backtest_cash,
+            costs=marketlake.costs,
+            fills=marketlake.fill_rules,
+            trials=trials,
+        )
         if result is None:
             return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
         versions = store_result(marketlake.lake, mic, result)
@@ -131,7 +139,7 @@ def _risk(mic: str) -> dg.AssetsDefinition:
 def _track_record(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "scanner_performance"),
-        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions")],
+        deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions", "price_flags")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
         description="What became of every signal (signal_outcomes) and what that makes of each scanner: win rate with its "
@@ -153,6 +161,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
             touched,
             scanners,
             costs=marketlake.costs,
+            fills=marketlake.fill_rules,
         )
         shown = record.performance.filter((pl.col("side") == "ALL") & (pl.col("scope") == "all"))
         return dg.MaterializeResult(

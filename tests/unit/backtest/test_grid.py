@@ -103,6 +103,66 @@ def test_actions_become_events_of_their_ex_date(actions, expected):
     assert (events[0]["cash_out"] == 10.0) == (actions["action"][0] == "delisting")
 
 
+def test_actions_of_one_day_apply_in_their_order_whatever_that_of_the_rows():
+    """Units first, then what is left of the price, then cash on the units there are, then the end."""
+    rows = [action("delisting"), action("dividend", amount=0.5), action("rights", 0.9), action("split", 5.0), action("bonus", 2.0)]
+    grid = build_grid(pl.DataFrame([bar(0), bar(1), bar(2), bar(3)]))
+    for order in (rows, rows[::-1]):
+        events, _ = place_actions(grid, pl.concat(order), 0.5)
+        assert [tuple(event)[1:4] for event in events] == [
+            (2.0, 0.0, 1.0),
+            (5.0, 0.0, 1.0),
+            (1.0, 0.0, 0.9),
+            (1.0, 0.5, 1.0),
+            (1.0, 0.0, 1.0),
+        ]
+        # Half of what the last price is in the basis that the day's actions make.
+        assert events[-1]["cash_out"] == pytest.approx(0.5 * 10 * 0.9 / 10)
+
+
+@pytest.mark.parametrize("kind", ["split", "bonus", "capital_reduction", "demerger", "rights", "merger"])
+def test_an_action_without_its_ratio_is_an_event_of_unknown_effect(kind):
+    events, _ = place_actions(build_grid(pl.DataFrame([bar(0), bar(1), bar(2)])), action(kind))
+    assert events["unknown"].tolist() == [1]
+
+
+def test_a_merger_names_its_successor_and_its_last_price():
+    grid = build_grid(pl.DataFrame([bar(0), bar(1), bar(0, "XNYS:B", 7.0), bar(1, "XNYS:B", 8.0), bar(2, "XNYS:B", 9.0)]))
+    merger = action("merger", 1.5, 2.0)
+    events, _ = place_actions(grid, merger.with_columns(successor_id=pl.lit("XNYS:B")))
+    event = events[0]
+    assert (event["ratio"], event["dividend"], event["successor"], event["successor_price"]) == (1.5, 2.0, 1, 8.0)
+    assert place_actions(grid, merger.with_columns(successor_id=pl.lit("XNYS:C")))[0]["unknown"].tolist() == [1]
+    assert place_actions(grid, action("merger", amount=12.0))[0]["cash_out"].tolist() == [12.0]
+
+
+def test_who_has_no_bar_for_twenty_sessions_is_written_off_at_the_next():
+    others = [bar(n, "XNYS:B") for n in range(30)]
+    grid = build_grid(pl.DataFrame([bar(0), bar(1), *others]))
+    events, offsets = place_actions(grid, None, 0.3)
+    assert (events["instrument"].tolist(), events["cash_out"].tolist()) == ([0], [7.0])
+    assert np.flatnonzero(np.diff(offsets)).tolist() == [22]
+
+
+def test_a_day_without_any_bar_is_a_session_of_the_exchange():
+    days = [date(2024, 1, day) for day in range(1, 7)]
+    grid = build_grid(pl.DataFrame([bar(0), bar(1), bar(4)]), days)
+    assert (grid.session.tolist(), grid.number.tolist()) == ([0, 1, 2], [0, 1, 4])
+    signal = pl.DataFrame(
+        {
+            "signal_id": ["s"],
+            "instrument_id": ["XNYS:A"],
+            "session_date": [days[1]],
+            "known_at": [START + timedelta(days=1, hours=7)],
+            "signal_type": ["BUY"],
+            "target_price": [None],
+            "stop_loss": [None],
+        }
+    )
+    assert place_signals(grid, signal, 1).late == 1
+    assert place_signals(build_grid(pl.DataFrame([bar(0), bar(1), bar(4)])), signal, 1).late == 0
+
+
 def test_an_action_on_a_day_without_session_acts_on_the_next_one_and_one_before_the_first_bar_never():
     grid = build_grid(pl.DataFrame([bar(0), bar(1), bar(4)]))
     assert place_actions(grid, action("split", 2.0, number=2))[1].tolist() == [0, 0, 0, 1]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.backtest import kernel
-from pipelines.backtest.layout import BUY, EVENT, ORDER, REASONS, SELL, Bar, Rules, new_account, new_book, new_logs
+from pipelines.backtest.layout import BUY, EVENT, ORDER, REASONS, SELL, Bar, Limits, Rules, new_account, new_book, new_logs
 
 NAN = math.nan
 FREE = np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0])
@@ -26,13 +26,26 @@ class Market:
     events: dict[int, list[tuple]] = field(default_factory=dict)
     costs: np.ndarray = field(default_factory=lambda: FREE)
     sessions: list[int] | None = None
+    blocked: dict[tuple[int, int], int] = field(default_factory=dict)  # by (step, instrument)
+    must_deliver: tuple[int, ...] = ()
+    volume: float = np.inf
+
+    def limits(self, steps: int) -> Limits:
+        shape = (steps, len(self.bars))
+        blocked, deliver = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
+        for at, flags in self.blocked.items():
+            blocked[at] = flags
+        deliver[:, list(self.must_deliver)] = True
+        return Limits(blocked, deliver, np.full(shape, self.volume))
 
     def arrays(self):
         cube = np.array(self.bars, dtype=float)
         o, h, low, c = (np.ascontiguousarray(cube[:, :, k].T) for k in range(4))
         steps = o.shape[0]
         orders = np.array([row for t in range(steps) for row in self.orders.get(t, [])], dtype=ORDER)
-        events = np.array([row for t in range(steps) for row in self.events.get(t, [])], dtype=EVENT)
+        # Most events are the first five fields: no successor, a known effect.
+        plain = (-1, NAN, 0)
+        events = np.array([(*row, *plain[len(row) - 5 :]) for t in range(steps) for row in self.events.get(t, [])], dtype=EVENT)
         order_offsets = np.cumsum([0] + [len(self.orders.get(t, [])) for t in range(steps)])
         event_offsets = np.cumsum([0] + [len(self.events.get(t, [])) for t in range(steps)])
         sessions = np.array(self.sessions if self.sessions is not None else range(steps))
@@ -57,6 +70,7 @@ class Market:
             fills,
             trades,
             curve,
+            self.limits(len(sessions)),
         )
         return account[0], fills[: account[0]["fills"]], trades[: account[0]["trades"]], curve
 
@@ -144,13 +158,84 @@ def test_a_reversal_closes_and_opens_at_one_open():
     assert account["cash"] == 1000 + 100 + 100
 
 
-def test_an_instrument_without_bars_fills_at_its_next_one_and_is_marked_at_its_last_close():
-    halted = (NAN, NAN, NAN, NAN)
-    market = Market([[flat(100), halted, flat(101), halted, flat(95)]], {0: [buy()], 2: [sell(1)]})
+HALTED = (NAN, NAN, NAN, NAN)
+
+
+def test_an_exit_waits_for_the_instruments_next_bar_which_is_marked_at_its_last_close_till_then():
+    market = Market([[flat(100), flat(101), HALTED, HALTED, flat(95)]], {0: [buy()], 1: [sell(1)]})
     _, fills, trades, curve = market.play(all_in())
-    assert [f["step"] for f in fills] == [2, 4]
-    assert curve[3, 0] == 990.0 + 10
-    assert trades[0]["exit_price"] == 95.0
+    assert [f["step"] for f in fills] == [1, 4]
+    assert (curve[3, 0], trades[0]["exit_price"]) == (1000.0, 95.0)
+
+
+def test_an_entry_expires_with_the_session_after_its_decision():
+    market = Market([[flat(100), HALTED, flat(101), flat(95)], [flat(10)] * 4], {0: [buy()], 1: [buy(1, instrument=1)]})
+    account, fills, _, _ = market.play(all_in())
+    # The slot that the expired order held is free for what is decided at that session's close.
+    assert [(f["step"], f["instrument"]) for f in fills] == [(2, 1), (3, 1)]
+    assert (account["expired"], account["waiting"], account["refused_slots"]) == (1, 0, 0)
+
+
+def test_an_entry_waits_within_its_session_and_is_no_order_for_a_session_that_no_bar_was_seen_of():
+    minutes = Market([[flat(100), HALTED, flat(101), flat(95)]], {0: [buy()]}, sessions=[0, 1, 1, 2])
+    assert [f["step"] for f in minutes.play(all_in())[1]] == [2, 3]
+    after_a_gap = Market([[flat(100), flat(101), flat(95)]], {0: [buy()]}, sessions=[0, 2, 3])
+    account, fills, _, _ = after_a_gap.play(all_in())
+    assert (fills.size, account["expired"]) == (0, 1)
+
+
+NO_BUYING, NO_SELLING = 1, 2
+
+
+def test_a_holder_is_not_out_before_a_session_that_is_not_locked_at_the_lower_band():
+    """PAYTM's bars of 31 January to 6 February 2024: three sessions at one price, then a real open."""
+    bars = [flat(761.2), (758.15, 774.3, 753.1, 761.2), flat(609), flat(487.2), flat(438.5), (395, 473.55, 395, 451.15)]
+    locked = {(t, 0): NO_SELLING for t in (2, 3, 4)}
+    market = Market([bars], {0: [buy(stop=700)]}, blocked=locked)
+    _, _, trades, curve = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_step"], trades[0]["exit_price"], trades[0]["at_open"]) == ("stop", 5, 395.0, 1)
+    assert curve[4, 0] == pytest.approx(1000 - 758.15 + 438.5)
+    market = Market([bars], {0: [buy()], 1: [sell(1)]}, blocked=locked)
+    assert market.play(all_in())[2][0]["exit_price"] == 395.0
+
+
+def test_who_trades_with_a_locked_price_is_filled_and_a_buyer_at_the_upper_band_is_not():
+    bars = [flat(100), flat(120), flat(144), flat(150)]
+    market = Market([bars], {0: [buy()], 1: [sell(1)]}, blocked={(1, 0): NO_BUYING, (2, 0): NO_BUYING})
+    account, fills, _, _ = market.play(all_in(allow_short=True))
+    # The purchase expired; the sale at the second locked session is a new short position.
+    assert [(f["step"], f["quantity"]) for f in fills] == [(2, -8), (3, 8)]
+    assert account["expired"] == 1
+    short = Market([[flat(100), flat(100), flat(120), flat(110)]], {0: [sell(stop=105)]}, blocked={(2, 0): NO_BUYING})
+    _, _, trades, _ = short.play(all_in(allow_short=True))
+    assert (reason(trades[0]), trades[0]["exit_price"]) == ("stop", 110.0)
+
+
+def test_a_target_is_a_limit_and_is_not_filled_where_nobody_buys():
+    bars = [flat(100), flat(130), (120, 121, 119, 120)]
+    locked = Market([bars], {0: [buy(target=110)]}, blocked={(1, 0): NO_SELLING})
+    _, _, trades, _ = locked.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_step"], trades[0]["exit_price"]) == ("target", 2, 120.0)
+
+
+def test_an_entry_takes_its_share_of_the_bars_volume_and_no_more():
+    market = Market([[flat(10)] * 3], {0: [buy()]}, volume=250.0)
+    account, fills, _, _ = market.play(all_in(volume_share=0.1))
+    assert (fills[0]["quantity"], account["cut"]) == (25, 1)
+    thin = Market([[flat(10)] * 3], {0: [buy()]}, volume=9.0)
+    account, fills, _, _ = thin.play(all_in(volume_share=0.1))
+    assert (fills.size, account["expired"], account["cash"]) == (0, 1, 1000.0)
+    assert market.play(all_in(volume_share=None))[1][0]["quantity"] == 100
+
+
+def test_what_must_be_delivered_is_neither_shorted_nor_left_in_the_session_of_its_entry():
+    bars = [flat(100), (100, 111, 90, 100), (96, 97, 95, 96)]
+    market = Market([bars], {0: [buy(stop=95, target=110)]}, must_deliver=(0,))
+    _, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["exit_step"], trades[0]["exit_price"]) == ("stop", 2, 96.0)
+    short = Market([bars], {0: [sell()]}, must_deliver=(0,))
+    account, fills, _, _ = short.play(all_in(allow_short=True))
+    assert (fills.size, account["expired"]) == (0, 1)
 
 
 def test_a_position_leaves_after_its_last_allowed_session():
@@ -253,6 +338,73 @@ def test_an_event_for_an_instrument_never_held_leaves_the_account_alone():
     assert (curve[:, 0] == 1000.0).all()
 
 
+def test_a_capital_reduction_takes_units_as_it_raises_the_price():
+    """1 for 10 on 375 units at 2: 37 units at 20 and half a new one in cash."""
+    market = Market([[flat(2), flat(2), flat(20)]], {0: [buy()]}, {2: [(0, 0.1, 0.0, 1.0, NAN)]})
+    account, _, trades, curve = market.play(all_in(initial_cash=750))
+    assert (trades[0]["quantity"], account["cash"], curve[2, 0]) == (37, 750.0, 750.0)
+
+
+UNKNOWN_RATIO = (0, 1.0, 0.0, 1.0, NAN, -1, NAN, 1)
+
+
+@pytest.mark.parametrize(("order", "stop"), [(buy(stop=90), 90), (sell(stop=110), 110)])
+def test_an_action_of_unknown_ratio_closes_a_holding_at_its_last_price(order, stop):
+    market = Market([[flat(100), flat(100), flat(60)]], {0: [order]}, {2: [UNKNOWN_RATIO]})
+    account, _, trades, _ = market.play(all_in(allow_short=True))
+    assert (reason(trades[0]), trades[0]["exit_price"], account["cash"]) == ("unadjusted", 100.0, 1000.0)
+
+
+def test_an_order_across_an_action_of_unknown_ratio_is_cancelled():
+    account, fills, _, _ = Market([[flat(100), flat(60), flat(60)]], {0: [buy()]}, {1: [UNKNOWN_RATIO]}).play(all_in())
+    assert (fills.size, account["waiting"]) == (0, 0)
+
+
+def merger(ratio: float, cash: float, price: float) -> tuple:
+    return (0, ratio, cash, 1.0, NAN, 1, price, 0)
+
+
+@pytest.mark.parametrize(
+    ("side", "units", "pnl"), [(BUY, 16, 16 * 70 + 0.8 * 60 + 20 - 1000), (SELL, -16, 1000 - 16 * 70 - 0.8 * 60 - 20)]
+)
+def test_a_merger_gives_the_successors_units_and_cash(side, units, pnl):
+    """10 units at 100 become 16.8 units at 60, the part of one in cash, and 2 a unit; levels follow: a stop at 2 + 1.68 × 50."""
+    gone = flat(NAN)
+    stop = 2 + 1.68 * (50 if side == BUY else 75)
+    market = Market(
+        [[flat(100), flat(100), gone, gone], [flat(60), flat(60), flat(62), flat(70)]],
+        {0: [(0, side, stop, NAN, 0)]},
+        {2: [merger(1.68, 2.0, 60.0)]},
+    )
+    account, _, trades, _ = market.play(all_in(allow_short=True))
+    assert (trades[0]["instrument"], trades[0]["quantity"], trades[0]["exit_price"]) == (1, units, 70.0)
+    assert trades[0]["pnl"] == pytest.approx(pnl)
+    assert account["cash"] == pytest.approx(1000 + pnl)
+    stopped = Market(
+        [[flat(100), flat(100), gone, gone], [flat(60), flat(60), flat(62), (62, 80, 40, 60)]],
+        {0: [(0, side, stop, NAN, 0)]},
+        {2: [merger(1.68, 2.0, 60.0)]},
+    )
+    trade = stopped.play(all_in(allow_short=True))[2][0]
+    assert (reason(trade), trade["exit_price"]) == ("stop", pytest.approx(50 if side == BUY else 75))
+
+
+def test_who_holds_the_successor_already_gets_the_value_of_a_merger():
+    bars = [[flat(100), flat(100), flat(NAN)], [flat(60), flat(60), flat(61)]]
+    market = Market(bars, {0: [buy(0), buy(1, instrument=1)]}, {2: [merger(1.5, 2.0, 60.0)]})
+    account, _, trades, _ = market.play(Rules(initial_cash=1000, fraction=0.5, max_positions=2))
+    assert (reason(trades[0]), trades[0]["exit_price"], trades[0]["instrument"]) == ("cash_out", 92.0, 0)
+    assert account["cash"] == pytest.approx(1000 - 5 * 8 + 8 * 1)
+
+
+def test_an_exit_ordered_before_a_merger_leaves_the_successor():
+    bars = [[flat(100), flat(100), flat(NAN)], [flat(60), flat(60), flat(61)]]
+    market = Market(bars, {0: [buy()], 1: [sell(1)]}, {2: [merger(1.0, 0.0, 60.0)]})
+    account, _, trades, _ = market.play(all_in())
+    assert (reason(trades[0]), trades[0]["instrument"], trades[0]["exit_price"]) == ("signal", 1, 61.0)
+    assert (account["leaving"], account["open"]) == (0, 0)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
@@ -283,7 +435,8 @@ def test_batch_and_step_by_step_are_bit_identical_and_cash_balances(seed, steps,
     for t in range(steps):
         row = Bar(*(matrix[t].copy() for matrix in bars))
         due, decided = events[event_offsets[t] : event_offsets[t + 1]], orders[order_offsets[t] : order_offsets[t + 1]]
-        kernel.step(live, book, rules.compiled(), t, sessions[t], row, costs[t], due, decided, day_fills, day_trades)
+        free = Limits(*(matrix[t].copy() for matrix in market.limits(steps)))
+        kernel.step(live, book, rules.compiled(), t, sessions[t], row, costs[t], due, decided, day_fills, day_trades, free)
         seen_fills.append(day_fills[: live[0]["fills"]].copy())
         seen_trades.append(day_trades[: live[0]["trades"]].copy())
         live["fills"] = live["trades"] = 0
@@ -310,7 +463,8 @@ def test_what_happens_after_a_bar_changes_nothing_up_to_it(seed, cut):
     shaken = Market(
         [[bar if t <= cut else flat(7.0) for t, bar in enumerate(row)] for row in market.bars], market.orders, market.events
     )
-    shaken.costs = market.costs
+    shaken.costs, shaken.must_deliver, shaken.volume = market.costs, market.must_deliver, market.volume
+    shaken.blocked = {at: flags for at, flags in market.blocked.items() if at[0] <= cut}
     _, other_fills, _, other_curve = shaken.play(rules)
     assert (curve[: cut + 1] == other_curve[: cut + 1]).all()
     assert fills[fills["step"] <= cut].tobytes() == other_fills[other_fills["step"] <= cut].tobytes()
@@ -330,5 +484,11 @@ def _random_market(seed: int, steps: int, instruments: int) -> Market:
         ]
         if t and rng.random() < 0.1:
             events[t] = [(int(rng.integers(instruments)), float(rng.choice([2.0, 1.5, 0.1])), 0.5, 0.97, NAN)]
+        if t and rng.random() < 0.1:
+            i, j = int(rng.integers(instruments)), int(rng.integers(instruments))
+            price = float(rng.choice([NAN, 80.0]))
+            endings = [(i, 1.0, 0.0, 1.0, 70.0, -1, NAN, 0), UNKNOWN_RATIO, (i, 0.7, 1.0, 1.0, NAN, j, price, 0)]
+            events.setdefault(t, []).append(endings[int(rng.integers(3)) if i != j else 0])
+    blocked = {(t, i): int(rng.integers(1, 4)) for t in range(steps) for i in range(instruments) if rng.random() < 0.1}
     costs = np.array([0.0005, 0.001, 0.0003, 0.0003, 1.0, 20.0, 0.0, 15.0])
-    return Market(bars, orders, events, costs)
+    return Market(bars, orders, events, costs, blocked=blocked, must_deliver=(0,), volume=float(rng.choice([np.inf, 900.0])))

@@ -137,6 +137,112 @@ def test_a_bonus_on_its_ex_date_keeps_the_holdings_value():
     assert result.trades.row(0, named=True)["quantity"] == 2000.0
 
 
+def act(number: int, kind: str, ratio: float | None = None, amount: float | None = None, successor: str | None = None) -> dict:
+    row = {"instrument_id": "XNSE:ABC", "ex_date": day(number), "action": kind, "ratio": ratio, "amount": amount}
+    return row | {"successor_id": successor}
+
+
+def acts(*rows: dict) -> pl.DataFrame:
+    types = {"ratio": pl.Float64, "amount": pl.Float64, "successor_id": pl.String}
+    return pl.DataFrame(list(rows), schema_overrides=types)
+
+
+def test_a_dividend_beside_a_split_is_paid_on_the_new_shares():
+    """2 for 1 and 1 in cash a share as it trades then: what 100 was is twice 49 and twice 1."""
+    result = run_backtest(
+        daily([100, 100, 49, 49]),
+        pl.DataFrame([signal(0)]),
+        STRATEGY,
+        actions=acts(act(2, "split", 2.0), act(2, "dividend", amount=1.0)),
+    )
+    assert result.equity["equity"].to_list() == [1_000_000.0] * 4
+
+
+def test_a_capital_reduction_never_multiplies_money():
+    result = run_backtest(
+        daily([2, 2, 20, 20]), pl.DataFrame([signal(0)]), STRATEGY, actions=acts(act(2, "capital_reduction", 0.1))
+    )
+    assert result.run["total_return"] == pytest.approx(0.0)
+    paid_too = acts(act(2, "capital_reduction", 0.1, 1.0))
+    with_cash = run_backtest(daily([2, 2, 10, 10]), pl.DataFrame([signal(0)]), STRATEGY, actions=paid_too)
+    assert with_cash.run["total_return"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("kind", ["demerger", "split", "rights", "merger"])
+def test_an_unknown_ratio_is_no_loss_at_the_stop(kind):
+    result = run_backtest(daily([100, 100, 60, 60]), pl.DataFrame([signal(0, stop=90.0)]), STRATEGY, actions=acts(act(2, kind)))
+    trade = result.trades.row(0, named=True)
+    assert (trade["exit_reason"], trade["exit_price"], trade["exit_ts"]) == ("unadjusted", 100.0, opens(2))
+    assert result.run["total_return"] == 0.0
+
+
+def test_a_merger_continues_in_the_successor():
+    bars = pl.concat([daily([100, 100]), daily([50, 50, 50, 60], "XNSE:NEW")])
+    actions = acts(act(2, "merger", 2.0, None, "XNSE:NEW"))
+    result = run_backtest(bars, pl.DataFrame([signal(0)]), STRATEGY, actions=actions)
+    trade = result.trades.row(0, named=True)
+    assert (trade["symbol"], trade["quantity"], trade["entry_price"], trade["exit_price"]) == ("NEW", 2000.0, 100.0, 60.0)
+    assert trade["pnl"] == pytest.approx(1000 * 20)
+
+
+@pytest.mark.parametrize(("haircut", "amount", "price"), [(0.3, None, 70.0), (0.0, None, 100.0), (0.3, 95.0, 95.0)])
+def test_a_delisting_pays_the_last_price_less_the_haircut_or_what_is_stated(haircut, amount, price):
+    bars = pl.concat([daily([100, 100]), daily([50] * 4, "XNSE:OTHER")])
+    rules = Rules(delisting_haircut=haircut)
+    result = run_backtest(bars, pl.DataFrame([signal(0)]), STRATEGY, rules, actions=acts(act(2, "delisting", amount=amount)))
+    trade = result.trades.row(0, named=True)
+    assert (trade["exit_reason"], trade["exit_price"]) == ("cash_out", price)
+
+
+PAYTM = [
+    (753.0, 767.0, 753.0, 761.1),
+    (758.15, 774.3, 753.1, 761.2),
+    (609.0,) * 4,
+    (487.2,) * 4,
+    (438.5,) * 4,
+    (395.0, 473.55, 395.0, 451.15),
+]
+
+
+def paytm() -> pl.DataFrame:
+    """Bars of 30 January to 6 February 2024, on other days."""
+    prices = pl.DataFrame(PAYTM, schema=["open", "high", "low", "close"], orient="row")
+    return daily([bar[3] for bar in PAYTM]).with_columns(prices.get_columns())
+
+
+def test_a_holder_in_locked_sessions_is_out_at_the_first_tradable_price():
+    result = run_backtest(paytm(), pl.DataFrame([signal(0, stop=700.0)]), STRATEGY)
+    trade = result.trades.row(0, named=True)
+    assert (trade["exit_price"], trade["exit_ts"], trade["exit_reason"]) == (395.0, opens(5), "stop")
+    signals = pl.DataFrame([signal(0), signal(1, "SELL")])
+    assert run_backtest(paytm(), signals, STRATEGY).trades["exit_price"].to_list() == [395.0]
+
+
+def test_an_entry_takes_no_more_than_its_share_of_the_volume_and_none_where_nothing_traded():
+    bars = daily([100, 100, 100]).with_columns(volume=pl.lit(2000))
+    result = run_backtest(bars, pl.DataFrame([signal(0)]), STRATEGY)
+    assert (result.trades["quantity"].to_list(), result.counts["cut"]) == ([200.0], 1)
+    silent = run_backtest(bars.with_columns(volume=pl.lit(0)), pl.DataFrame([signal(0)]), STRATEGY)
+    assert (silent.trades.height, silent.counts["expired"]) == (0, 1)
+
+
+def test_a_trade_to_trade_series_is_not_left_in_the_session_of_its_entry():
+    bars = daily([100, 100, 96]).with_columns(low=pl.Series([100.0, 90.0, 95.0]), high=pl.Series([100.0, 100.0, 97.0]))
+    for series, price in (("BE", 96.0), ("EQ", 95.0)):
+        result = run_backtest(bars.with_columns(series=pl.lit(series)), pl.DataFrame([signal(0, stop=95.0)]), STRATEGY)
+        assert (result.trades["exit_price"].to_list(), result.trades["exit_reason"].to_list()) == ([price], ["stop"])
+
+
+def test_an_order_for_a_session_of_which_there_is_no_bar_expires():
+    """The exchange was open on the day between, but no file of it is there: the order is not for the day after it."""
+    bars = daily([100, 101, 102, 103]).filter(pl.col("session_date") != day(1))
+    result = run_backtest(bars, pl.DataFrame([signal(0)]), STRATEGY, sessions=[day(n) for n in range(4)])
+    assert (result.trades.height, result.counts["late"]) == (0, 1)
+    other = pl.concat([bars, daily([50] * 4, "XNSE:OTHER")])
+    halted = run_backtest(other, pl.DataFrame([signal(0)]), STRATEGY)
+    assert (halted.trades.height, halted.counts["expired"]) == (0, 1)
+
+
 def test_equity_drawdown_and_exposure_follow_the_position():
     result = run_backtest(daily([100, 100, 90, 110]), pl.DataFrame([signal(0)]), STRATEGY)
     assert result.equity["equity"].to_list() == [1_000_000.0, 1_000_000.0, 990_000.0, 1_010_000.0]

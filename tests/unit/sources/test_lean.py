@@ -139,7 +139,8 @@ def test_factors_become_splits_and_dividends_on_the_next_session(tmp_path: Path)
         ("ACME", date(2014, 6, 9), "split", 2.0, None),  # 6 June was a Friday
         ("ACME", date(2014, 8, 7), "dividend", None, 20.0),
         ("ACME", date(2015, 1, 2), "split", 2.0, None),  # over New Year
-        ("ACME", date(2015, 1, 2), "dividend", None, 25.0),
+        # 25 a share as held before the split of that day: 12.5 for each of the two that it became.
+        ("ACME", date(2015, 1, 2), "dividend", None, 12.5),
     ]
 
 

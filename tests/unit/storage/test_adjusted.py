@@ -87,6 +87,14 @@ def test_a_dividend_lowers_the_total_return_close_and_no_price(catalogue: duckdb
     assert adjusted(catalogue, "close, close_total_return, dividend_factor") == [(100.0, 98.0, 0.98), (98.0, 98.0, 1.0)]
 
 
+def test_a_dividend_beside_a_split_is_per_share_after_it(catalogue: duckdb.DuckDBPyConnection) -> None:
+    """1 for each of two new shares is 2 of the old share's 100."""
+    bars(catalogue, [(D1, 100.0), (D3, 49.0)])
+    act(catalogue, D3, "split", ratio=2.0)
+    act(catalogue, D3, "dividend", amount=1.0)
+    assert adjusted(catalogue, "close, close_total_return, dividend_factor") == [(50.0, 49.0, 0.98), (49.0, 49.0, 1.0)]
+
+
 def test_an_action_of_a_coming_session_is_not_in_todays_basis(catalogue: duckdb.DuckDBPyConnection) -> None:
     bars(catalogue, [(D1, 100.0), (D2, 101.0)])
     act(catalogue, D3, "split", ratio=10.0)

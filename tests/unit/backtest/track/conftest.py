@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.track.charges import charges
-from pipelines.backtest.track.market import build_market
+from pipelines.backtest.track.market import Market, build_market
 from pipelines.backtest.track.outcomes import signal_outcomes
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
@@ -26,8 +26,11 @@ class World:
     mic: str = "XNYS"
     bars: Mapping[str, Mapping[date, Ohlc]] = field(default_factory=dict)
     minutes: Sequence[tuple[str, datetime, float, float, float, float]] = ()
-    actions: Sequence[tuple[str, date, str, float | None]] = ()
+    actions: Sequence[tuple[object, ...]] = ()  # instrument, ex-date, action, ratio, then amount and successor where there are any
     bps: float = 0.0
+    series: Mapping[str, str] = field(default_factory=dict)
+    prev_close: Mapping[tuple[str, date], float] = field(default_factory=dict)
+    flags: Sequence[tuple[str, date, str]] = ()
 
     def frame(self) -> pl.DataFrame:
         rows = [(name, day, *bar) for name, days in self.bars.items() for day, bar in days.items()]
@@ -36,14 +39,24 @@ class World:
             "session_date": pl.Date,
             **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
         }
-        return pl.DataFrame(rows, schema=schema, orient="row")
+        bars = pl.DataFrame(rows, schema=schema, orient="row")
+        known = [self.prev_close.get(key) for key in bars.select("instrument_id", "session_date").rows()]
+        series = pl.col("instrument_id").replace_strict(self.series, default=None, return_dtype=pl.String)
+        return bars.with_columns(series=series, prev_close=pl.Series(known, dtype=pl.Float64))
+
+    def market(self) -> Market:
+        """The arrays that outcomes are found on."""
+        types = {"instrument_id": pl.String, "ex_date": pl.Date, "action": pl.String, "ratio": pl.Float64}
+        more = {"amount": pl.Float64, "successor_id": pl.String}
+        rows = [(*action, None, None)[:6] for action in self.actions]
+        flags = pl.DataFrame(self.flags, schema=["instrument_id", "session_date", "flag"], orient="row") if self.flags else None
+        return build_market(self.frame(), pl.DataFrame(rows, schema=types | more, orient="row"), calendar(self.mic).frame(), flags)
 
     def outcomes(self, *signals: Mapping[str, object]) -> pl.DataFrame:
         """Rows of `signal_outcomes`."""
-        types = {"instrument_id": pl.String, "ex_date": pl.Date, "action": pl.String, "ratio": pl.Float64}
         names = {"instrument_id": pl.String, "ts": pl.Datetime("us", "UTC")}
         prices = dict.fromkeys(("open", "high", "low", "close"), pl.Float64)
-        market = build_market(self.frame(), pl.DataFrame(self.actions, schema=types, orient="row"), calendar(self.mic).frame())
+        market = self.market()
         minutes = pl.DataFrame(self.minutes, schema=names | prices, orient="row")
         given = pl.DataFrame(list(signals)).pipe(_completed, self.mic)
         of_day = lambda day: minutes.filter(pl.col("ts").dt.date() == day)  # noqa: E731

@@ -42,8 +42,10 @@ def by_hand(bars, day: date, side: int, stop: float, target: float) -> dict[str,
         if len(ends) < count:
             result[name] = ("open", None)
             continue
-        last = max(d for d in bars if entered <= d <= ends[count - 1])
-        result[name] = ("finished", side * (bars[last][3] / opened - 1))
+        # Without a bar at the end of the horizon the exit waits for the next open.
+        left = min((d for d in bars if d >= ends[count - 1]), default=None)
+        price = None if left is None else bars[left][3 if left == ends[count - 1] else 0]
+        result[name] = ("open", None) if price is None else ("finished", side * (price / opened - 1))
     path = [d for d in DAYS if entered <= d <= (ends[19] if len(ends) >= 20 else DAYS[-1]) and d in bars]
     for d in path:
         first, high, low, _ = bars[d]

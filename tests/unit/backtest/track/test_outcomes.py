@@ -138,10 +138,24 @@ def test_what_is_known_late_or_has_no_bar_to_enter_is_counted_apart(world, signa
     assert world(bars={"A": halted, "B": bars}).outcomes(signal())["entry_price"].null_count() == 5
 
 
-def test_a_halted_or_delisted_holding_is_left_at_its_last_close(world, signal, flat, at) -> None:
+def test_an_exit_without_a_bar_waits_for_the_next_open(world, signal, flat, at) -> None:
+    """Halted at the close of its 5th session, the 29th, and open again on December 1st."""
+    halted = {d: b for d, b in flat(FIRST, LAST, d2023_12_01=(90, 95, 90, 95)).items() if d not in HALT}
+    found = world(bars={"A": halted, "B": flat(FIRST, LAST)}).outcomes(signal())
+    assert (of(found, "5")["exit_ts"], of(found, "5")["gross_return"]) == (at(2023, 12, 1, 14, 30), pytest.approx(-0.1))
+    still = {d: b for d, b in halted.items() if d < date(2023, 12, 1)}
+    waiting = of(world(bars={"A": still, "B": flat(FIRST, date(2023, 11, 30))}).outcomes(signal()), "5")
+    assert (waiting["status"], waiting["is_over"], waiting["exit_price"]) == ("open", True, None)
+
+
+HALT = {date(2023, 11, 28), date(2023, 11, 29), date(2023, 11, 30)}
+
+
+def test_who_stops_trading_without_a_word_is_written_off_after_twenty_sessions(world, signal, flat, at) -> None:
     gone = flat(FIRST, date(2023, 11, 27), d2023_11_27=(90, 90, 80, 80))
-    found = world(bars={"A": gone, "B": flat(FIRST, LAST)}).outcomes(signal())
-    assert (of(found, "20")["exit_ts"], of(found, "20")["gross_return"]) == (at(2023, 11, 27, 21), pytest.approx(-0.2))
+    found = of(world(bars={"A": gone, "B": flat(FIRST, LAST)}).outcomes(signal()), "20")
+    assert (found["exit_ts"], found["exit_reason"]) == (at(2023, 12, 27, 14, 30), "cash_out")
+    assert found["gross_return"] == pytest.approx(0.8 * 0.7 - 1)
 
 
 def test_what_touches_a_level_early_is_told_but_not_over(world, signal, flat) -> None:
