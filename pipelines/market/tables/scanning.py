@@ -73,6 +73,21 @@ SCANNER_RUNS = TableSchema(
         Column("status", TEXT, "complete, partial, or withheld: too little was covered, so that no signal was issued."),
         Column("signals", WHOLE, "Signals issued.", unit="count"),
         Column("signals_withheld", WHOLE, "Signals found and not issued, for want of coverage.", unit="count"),
+        Column(
+            "instruments_with_gaps",
+            WHOLE,
+            "Of those scanned, judged although sessions of the look-back have no bar, within the scanner's tolerance; NULL in older "
+            "scans.",
+            unit="count",
+            nullable=True,
+        ),
+        Column(
+            "signals_refused",
+            WHOLE,
+            "Signals found and not issued because of their prices: no entry above zero, or a stop at or behind it; NULL in older scans.",
+            unit="count",
+            nullable=True,
+        ),
         Column("duration_ms", REAL, "Wall time of the scan.", unit="milliseconds", nullable=True, observational=True),
         SESSION_YEAR,
     ),
