@@ -89,11 +89,12 @@ def scan_as_of(
 ) -> list[ScanResult]:
     """Scan what is in sight, once per universe (None: each scanner's own), with the named scanners (all when none is named).
 
-    Signals have the ids of the nightly rows of the same moment. Raises UnknownScannerError, ValueError for a parameter.
+    Signals have the ids of the nightly rows of the same moment; those of events (`holds_beyond`) are the ones given since the open
+    that still hold, with the ids of their own minutes. Raises UnknownScannerError, ValueError for a parameter.
     """
     mode = mode_of(sight)
     with ScanEngine(compiled, sight.inputs) as engine:
-        return [engine.run(sight.moment, scanners, parameters, mode, universe) for universe in universes]
+        return [engine.run_as_of(sight.moment, scanners, parameters, mode, universe) for universe in universes]
 
 
 def mode_of(sight: Sight) -> str:

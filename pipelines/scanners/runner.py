@@ -20,6 +20,7 @@ from pipelines.scanners.inputs import ScanInputs
 from pipelines.scanners.making import ModelMaker
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
 from pipelines.scanners.scan_database import GIVEN, NoSessionError, ScanDatabase
+from pipelines.scanners.standing import event_scanners, minutes_since_open, still_holding
 
 __all__ = ["NoSessionError", "ScanEngine", "ScanInputs", "ScanResult", "empty_run", "run_scanners"]
 
@@ -136,6 +137,32 @@ class ScanEngine:
         signals = pl.concat([part.signals for part in found]).sort(_RESULTS["marts.scanner_signals"][1])
         runs = pl.concat([part.runs for part in found]).sort(_RESULTS["marts.scanner_runs"][1])
         return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
+
+    def run_as_of(
+        self,
+        moment: datetime,
+        scanners: Sequence[str] = (),
+        parameters: Mapping[str, Mapping[str, object]] | None = None,
+        mode: str = "live",
+        universe: str | None = None,
+    ) -> ScanResult:
+        """`run`, and the signals of events that were given since the open and still hold.
+
+        These are the rows that history has for their own minutes, with their `ts` and ids; `runs` is about the moment alone. As of
+        a moment at which a scanner covers too little, its earlier signals are withheld too.
+        """
+        now = self.run(moment, scanners, parameters, mode, universe)
+        beyond = event_scanners(self._compiled.scanner(name) for name in scanners or self._compiled.scanners)
+        opened, until = self._database.session_of(moment)
+        minutes = minutes_since_open(opened, until) if beyond else []
+        if not minutes:
+            return now
+        issuing = now.runs.filter(pl.col("status") != "withheld")["scanner_name"]
+        earlier = self.run_at([(minute, sorted(beyond)) for minute in minutes], parameters, mode, universe).signals
+        standing = still_holding(earlier.filter(pl.col("scanner_name").is_in(issuing.implode())), self._database.last_prices(until), beyond)
+        # What was found as of the moment itself has its place among the minutes.
+        others = now.signals.filter(~pl.col("scanner_name").is_in(list(beyond)))
+        return ScanResult(pl.concat([others, standing]).sort(_RESULTS["marts.scanner_signals"][1]), now.runs)
 
     def query(self, sql: str) -> pl.DataFrame:
         """Rows of a query on the scan's database as the last scan left it: schemas lake, scan, scanners, marts."""
