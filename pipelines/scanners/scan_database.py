@@ -81,14 +81,16 @@ class ScanDatabase:
         Raises NoSessionError, or ValueError for a moment without a time zone.
         """
         _check(moment)
-        latest = "select opens_at, least(closes_at, $moment) from lake.sessions where opens_at <= $moment order by opens_at desc limit 1"
+        latest = (
+            "select opens_at, least(closes_at, $moment) from lake.sessions where opens_at <= $moment order by opens_at desc limit 1"
+        )
         found: list[tuple[datetime, datetime]] = self.connection.execute(latest, {"moment": moment}).fetchall()
         if not found:
             raise NoSessionError(f"no session had opened by {moment.isoformat()}; check the moment and the calendar given")
         return found[0]
 
     def last_prices(self, moment: datetime) -> pl.DataFrame:
-        """Of each instrument the close of the last minute of the moment's session that had ended by then: instrument_id, last_price."""
+        """Each instrument's close of the last minute that had ended in the moment's session: instrument_id, last_price."""
         opened, until = self.session_of(moment)
         return self.connection.sql(
             "select instrument_id, arg_max(close, ts) as last_price from lake.bars_1m "

@@ -33,8 +33,8 @@ def minutes_since_open(opens_at: datetime, until: datetime) -> list[datetime]:
 def still_holding(signals: pl.DataFrame, last_prices: pl.DataFrame, beyond: Mapping[str, str]) -> pl.DataFrame:
     """Of each scanner, instrument and side the first signal that holds, with the columns of `signals`.
 
-    A BUY holds while the last price stands above the price in the scanner's field, a SELL while below; a tie does not hold, nor does
-    one of an instrument without a last price. last_prices: instrument_id and last_price. beyond: as `event_scanners` gives it.
+    A BUY holds while the last price stands above the price in the scanner's field, a SELL while below; a tie does not hold, nor
+    does one of an instrument without a last price. last_prices: instrument_id and last_price. beyond: as `event_scanners` gives it.
     Raises ValueError where signals lack the field.
     """
     if signals.is_empty():

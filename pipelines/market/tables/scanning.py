@@ -76,15 +76,14 @@ SCANNER_RUNS = TableSchema(
         Column(
             "instruments_with_gaps",
             WHOLE,
-            "Of those scanned, judged although sessions of the look-back have no bar, within the scanner's tolerance; NULL in older "
-            "scans.",
+            "Of those scanned, judged although sessions of the look-back have no bar, as tolerated; NULL in older scans.",
             unit="count",
             nullable=True,
         ),
         Column(
             "signals_refused",
             WHOLE,
-            "Signals found and not issued because of their prices: no entry above zero, or a stop at or behind it; NULL in older scans.",
+            "Signals found and not issued for their prices: no entry above zero, a stop at or behind it; NULL in older scans.",
             unit="count",
             nullable=True,
         ),
