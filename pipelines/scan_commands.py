@@ -1,8 +1,8 @@
 """The commands about scanners: `marketlake scanners` and `marketlake scan`.
 
 Lives here: their arguments and how lists of scanners print.
-Does not live here: how a scan prints (`scan_printing.py`), what scanners there are (`scanner_pages.py`), scanning as of a moment (`live/as_of.py`), the shortlist
-(`live/shortlist.py`), what a scan does from end to end (`scan_run.py`).
+Does not live here: how a scan prints (`scan_printing.py`), what scanners there are (`scanner_pages.py`), scanning as of a moment
+(`live/as_of.py`), the shortlist (`live/shortlist.py`), what a scan does from end to end (`scan_run.py`).
 """
 
 from __future__ import annotations
