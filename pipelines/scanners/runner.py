@@ -164,12 +164,13 @@ class ScanEngine:
         beyond = event_scanners(self._compiled.scanner(name) for name in scanners or self._compiled.scanners)
         opened, until = self._database.session_of(moment)
         minutes = minutes_since_open(opened, until) if beyond else []
-        if not minutes:
+        prices = self._database.last_prices(until)
+        if not minutes or prices.is_empty():
             return now
         issuing = now.runs.filter(pl.col("status") != "withheld")["scanner_name"]
         earlier = self.run_at([(minute, sorted(beyond)) for minute in minutes], parameters, mode, universe).signals
         issued = earlier.filter(pl.col("scanner_name").is_in(issuing.to_list()))
-        standing = still_holding(issued, self._database.last_prices(until), beyond)
+        standing = still_holding(issued, prices, beyond)
         # What was found as of the moment itself has its place among the minutes.
         others = now.signals.filter(~pl.col("scanner_name").is_in(list(beyond)))
         return ScanResult(pl.concat([others, standing]).sort(_RESULTS["marts.scanner_signals"][1]), now.runs, now.left_out)
