@@ -315,6 +315,7 @@ def test_relative_volume_asks_for_the_confirmation_it_is_told_to(
     assert kept > {key for key in both if key[0] == "relative_volume"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["made_up", "recorded"])
 def test_a_cut_off_shows_what_fired_since_the_open_and_holds_with_the_ids_of_history(
     compiled: CompiledScanners, request: pytest.FixtureRequest, which: str
