@@ -62,6 +62,9 @@ def run_scan(
     """
     lake = Lake(settings.lake_root)
     zone = venue_of(asked.exchange).zone
+    named = read_watchlist(asked.watchlist) if asked.watchlist else {}
+    if named:
+        asked = replace(asked, universe=WATCHLIST, universes=asked.universes.with_watchlist(named))
     release = released(lake, asked.exchange)
     _check_names(asked)
     content: dict[str, Any] = {
@@ -69,9 +72,6 @@ def run_scan(
         "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}",
         "release_id": release.release_id,
     }
-    named = read_watchlist(asked.watchlist) if asked.watchlist else {}
-    if named:
-        asked = replace(asked, universe=WATCHLIST, universes=asked.universes.with_watchlist(named))
     looks: list[str | None] = [asked.universe]
     if top is not None:
         opened, closed = sessions_at(asked.exchange, asked.moment)
