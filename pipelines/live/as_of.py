@@ -132,7 +132,7 @@ def _held(release: Release, exchange: str, day: date) -> str:
     """Where a release ends that does not hold the day."""
     if not release.sessions.get(exchange):
         return "holds no session"
-    first, last = (date.fromisoformat(str(session)) for session in release.sessions[exchange])
+    first, last = (date.fromisoformat(str(session)) for session in release.sessions[exchange][:2])
     if day > last:
         return f"ends with {last}"
     return f"begins with {first}" if day < first else f"holds {first} to {last} without that day"
