@@ -1,8 +1,8 @@
 """The commands about scanners: `marketlake scanners` and `marketlake scan`.
 
-Lives here: their arguments and how they print.
-Does not live here: what scanners there are (`scanner_pages.py`), scanning as of a moment (`live/as_of.py`), the shortlist
-(`live/shortlist.py`), what a scan does from end to end (`scan_run.py`).
+Lives here: their arguments and how lists of scanners print.
+Does not live here: how a scan prints (`scan_printing.py`), what scanners there are (`scanner_pages.py`), scanning as of a moment
+(`live/as_of.py`), the shortlist (`live/shortlist.py`), what a scan does from end to end (`scan_run.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipelines.market.exchanges import Exchange as Venue
 
 _CLOCK = "write it as 2024-01-31 09:50, 09:50 (today) or 2024-01-31 (that day's close), by the exchange's clock"
-_SHOWN_SIGNALS = 50
+#: Length of a shortlist.
+_SHORTLIST = 50
 
 scanners = typer.Typer(rich_markup_mode=None)
 
@@ -105,7 +106,10 @@ def scan(
         bool,
         typer.Option("--shortlist", help="Rank what the close before the session says; in a session, scan that and everything."),
     ] = False,
-    top: Annotated[int, typer.Option("--top", help="Length of the shortlist.", min=1, max=10_000)] = 50,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", help="Only so many signals, the best first; with --shortlist its length (50).", min=1, max=10_000),
+    ] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Write the shortlist to this CSV too.", metavar="FILE")] = None,
     record: Annotated[bool, typer.Option("--record", help="Keep signals and coverage in the lake.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Work indicators out from the bars instead of reading them.")] = False,
@@ -114,7 +118,8 @@ def scan(
     """Scan as of a moment, now or in history: the signals there are, and how much of its universe each scanner saw.
 
     Reads the published release; for a session that is not released yet, the live minutes. Nothing is written unless --record says
-    so. Signals of a declared moment bear the ids of the nightly ones.
+    so. Signals of a declared moment bear the ids of the nightly ones. Of an opening range within the session: what has broken out
+    since the open and still holds. Best score first; what was not judged, and why, stands below.
 
     Example: marketlake scan --at "2021-03-04 16:00" --exchange XNYS --scanner breakout_20d
     """
@@ -124,20 +129,20 @@ def scan(
     from pipelines.live.kept import LiveScanError
     from pipelines.market.calendar import CalendarError
     from pipelines.market.exchanges import exchange as venue_of
+    from pipelines.scan_printing import print_scan
     from pipelines.scan_run import Asked, run_scan
     from pipelines.scanners.registry import ManifestError, UnknownScannerError
     from pipelines.scanners.runner import NoSessionError
-    from pipelines.scanners.universes import WATCHLIST, UniverseError, configured_universes, read_watchlist
+    from pipelines.scanners.universes import UniverseError, configured_universes
 
     moment = _moment(at, venue_of(mic), datetime.now(UTC))
     try:
         universes = configured_universes()
-        if watchlist is not None:
-            universes = universes.with_watchlist(read_watchlist(watchlist))
-        chosen = WATCHLIST if watchlist is not None else universes.check(universe) if universe else None
-        asked = Asked(mic, moment, tuple(scanner or ()), _parameters(param or []), chosen, universes, raw=raw)
+        chosen = universes.check(universe) if universe else None
+        asked = Asked(mic, moment, tuple(scanner or ()), _parameters(param or []), chosen, universes, raw, watchlist)
+        ranked, best = (top or _SHORTLIST, None) if shortlist else (None, top)
         with progress(f"scanning {mic}", quiet=as_json):
-            content = run_scan(settings, asked, top=top if shortlist else None, save=save, keep=record)
+            content = run_scan(settings, asked, top=ranked, save=save, keep=record, best=best)
     except (UnknownScannerError, UniverseError, CalendarError, NoSessionError) as error:
         fail(str(error), USAGE)
     except (LiveScanError, ManifestError) as error:
@@ -147,7 +152,7 @@ def scan(
     if as_json:
         say_json(content)
     else:
-        _print(content, venue_of(mic))
+        print_scan(content, venue_of(mic))
 
 
 def _refuse_combinations(
@@ -198,65 +203,6 @@ def _parameters(texts: Sequence[str]) -> dict[str, dict[str, object]]:
             fail(f"--param: {text!r} is not SCANNER.NAME=VALUE, such as breakout_20d.volume_factor=2", USAGE)
         found.setdefault(scanner, {})[parameter] = value
     return found
-
-
-def _print(content: Mapping[str, Any], venue: Venue) -> None:
-    say(f"{content['exchange']} as of {content['at']} {venue.timezone}, release {content['release_id']}")
-    if content.get("note"):
-        say(content["note"])
-    if "shortlist" in content:
-        columns = ["rank", "symbol", "side", "agreeing", "disagreeing", "regime", "score", "traded_value", "scanners"]
-        rows = [[row[name] for name in columns] for row in content["shortlist"]]
-        table(columns, rows, title=f"Shortlist of the close of {content['shortlist_of']}: {len(rows)} instruments")
-        if not content["scans"]:
-            say("the session has not opened: scan again once it has, with --shortlist")
-    for found in content["scans"]:
-        say()
-        _print_scan(found, venue)
-    if content.get("recorded"):
-        say(f"recorded as {content['recorded']}")
-
-
-def _print_scan(found: Mapping[str, Any], venue: Venue) -> None:
-    def clock(moment: datetime) -> str:
-        return f"{moment.astimezone(venue.zone):%Y-%m-%d %H:%M}"
-
-    rows = [
-        [
-            run["scanner_name"],
-            clock(run["as_of_ts"]),
-            run["status"],
-            run["instruments_scanned"],
-            run["universe_size"],
-            run["signals"],
-            run["signals_withheld"],
-        ]
-        for run in found["runs"]
-    ]
-    columns = ["scanner", "as of", "coverage", "scanned", "of", "signals", "withheld"]
-    table(columns, rows, title=f"Scanned: {found['universe']}")
-    signals = found["signals"]
-    if not signals:
-        say("no signal")
-        return
-    columns = ["scanner", "symbol", "side", "as of", "entry", "target", "stop", "score", "signal_id"]
-    rows = [
-        [
-            s["scanner_name"],
-            s["symbol"],
-            s["signal_type"],
-            clock(s["ts"]),
-            s["entry_price"],
-            s["target_price"],
-            s["stop_loss"],
-            s["confidence_score"],
-            s["signal_id"][:12],
-        ]
-        for s in signals[:_SHOWN_SIGNALS]
-    ]
-    table(columns, rows)
-    if len(signals) > _SHOWN_SIGNALS:
-        say(f"… {len(signals) - _SHOWN_SIGNALS:,} more signals; --json prints all")
 
 
 def _warn(broken: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 {#-
   A scanner that compares the last price with the extremes of the `sessions` regular sessions before, on volume. Volume is measured
-  against 20 regular sessions whatever the look-back; all of these bars must be there.
+  against 20 regular sessions whatever the look-back. Of these bars up to missing_pct percent may be missing, and of those that the
+  level comes from too; extremes and the mean are of those there are, and the row says how many are not.
 
   Prices are compared as whole ten-thousandths, volumes as whole shares: no tie can turn on a float.
 -#}
@@ -52,7 +53,7 @@ breaks as (
 
 parameters as (
 
-    {{ scanner_parameters(scanner, numbers=['volume_factor', 'stop_atr', 'target_atr']) }}
+    {{ scanner_parameters(scanner, numbers=['volume_factor', 'stop_atr', 'target_atr', 'missing_pct']) }}
 
 ),
 
@@ -64,10 +65,12 @@ prior as (
         cast(round(max(high){{ ' filter (where regular_ago <= ' ~ sessions ~ ')' if sessions < needed }} * 10000) as bigint) as highest,
         cast(round(min(low){{ ' filter (where regular_ago <= ' ~ sessions ~ ')' if sessions < needed }} * 10000) as bigint) as lowest,
         sum(volume){{ ' filter (where regular_ago <= 20)' if needed > 20 }} as volume,
+        count(*){{ ' filter (where regular_ago <= 20)' if needed > 20 }} as volume_bars,
+        {{ sessions }} - count(*){{ ' filter (where regular_ago <= ' ~ sessions ~ ')' if sessions < needed }} as level_missing,
+        {{ needed }} - count(*) as sessions_missing,
         max(known_at) as known_at
     from bars_prior
     group by as_of_ts, instrument_id
-    having count(*) = {{ needed }}
 
 ),
 
@@ -79,7 +82,8 @@ evaluated as (
         prior.highest,
         prior.lowest,
         prior.volume as prior_volume,
-        20 as bars,
+        prior.volume_bars as bars,
+        prior.sessions_missing,
         atr.atr_14,
         parameters.*,
         greatest(today.known_at, prior.known_at, coalesce(atr.known_at, prior.known_at)) as known_at
@@ -89,6 +93,10 @@ evaluated as (
     left join atr on today.as_of_ts = atr.as_of_ts and today.instrument_id = atr.instrument_id
     anti join breaks on today.as_of_ts = breaks.as_of_ts and today.instrument_id = breaks.instrument_id
     cross join parameters
+    where
+        prior.volume_bars > 0
+        and prior.sessions_missing * 100000 <= cast(round(parameters.missing_pct * 1000) as bigint) * {{ needed }}
+        and prior.level_missing * 100000 <= cast(round(parameters.missing_pct * 1000) as bigint) * {{ sessions }}
 
 ),
 
@@ -140,10 +148,11 @@ final as (
 
 signals as (
 
-    {{ signal_rows('final', timeframe='1d', details={
+    {{ signal_rows('final', timeframe='1d', missing='sessions_missing', details={
         'level': 'level',
         'volume': 'cast(volume as bigint)',
         'volume_ratio': 'round(volume_ratio, 6)',
+        'sessions_missing': 'cast(sessions_missing as bigint)',
         'atr_14': 'round(atr_14, 6)',
         'distance_atr': 'round(distance_atr, 6)',
         'volume_score': 'round(volume_score, 6)',

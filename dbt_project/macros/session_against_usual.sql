@@ -1,12 +1,12 @@
 {#-
   CTEs that scanners of relative volume share, the last being `compared`: per instrument the session so far, beside what the 20
-  regular sessions before had done by the same minute, the official close before and the scanner's parameters (`numbers`; besides
-  these always `average` and `min_sessions`).
+  regular sessions before had done by the same minute, the official close before and the scanner's parameters (`numbers`,
+  `choices`; besides these always `average` and `min_sessions`).
 
   Left out: trade-to-trade series, special sessions, fewer than min_sessions sessions to compare with or no volume in them, no
   close of the session before, and prices that an action of unknown ratio parts.
 -#}
-{% macro session_against_usual(scanner, numbers) -%}
+{% macro session_against_usual(scanner, numbers, choices=[]) -%}
 universe as (
 
     select * from {{ scan('universe') }}
@@ -29,7 +29,7 @@ today as (
 
 parameters as (
 
-    {{ scanner_parameters(scanner, numbers=numbers + ['min_sessions'], choices=['average']) }}
+    {{ scanner_parameters(scanner, numbers=numbers + ['min_sessions'], choices=choices + ['average']) }}
 
 ),
 

@@ -1,9 +1,11 @@
 {#-
   The columns that every scanner gives back, from a relation with: exchange, session_date, instrument_id, symbol, as_of_ts, side
   (1 buy, -1 sell, anything else nothing), entry_price, target_price, stop_loss, score, known_at, and what `details` names
-  (JSON key: SQL expression).
+  (JSON key: SQL expression). `missing`, where a scanner does without some sessions of its look-back: the column that counts them.
+
+  What prices a signal may have is decided for all scanners in issued_signals.
 -#}
-{% macro signal_rows(relation, timeframe, details) %}
+{% macro signal_rows(relation, timeframe, details, missing=none) %}
     select
         exchange,
         instrument_id,
@@ -30,5 +32,8 @@
             else '{}'
         end as details,
         greatest(known_at, as_of_ts) as known_at
+        {%- if missing %},
+        cast({{ missing }} as bigint) as sessions_missing
+        {%- endif %}
     from {{ relation }}
 {%- endmacro %}

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipelines.indicators.profiles import CALENDAR_DAYS
 from pipelines.live.kept import LiveScanError, keep_scan, released
+from pipelines.live.needed import how_to_add, missing_bars
 from pipelines.market.calendar import Session, calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.inputs import read_inputs
@@ -56,7 +57,8 @@ def look(
 ) -> Sight:
     """Gather what may be seen as of `moment` (aware). raw: indicators and volume profiles are worked out from the bars again.
 
-    Raises LiveScanError when nothing is released or known of that day, NoSessionError before the first session.
+    Raises LiveScanError when nothing is released or known of that day, saying which bars would be needed; NoSessionError before
+    the first session.
     """
     release = released(lake, exchange)
     opened, closed = sessions_at(exchange, moment)
@@ -70,10 +72,10 @@ def look(
         is_live = not inputs.bars_1m.is_empty()
     days = inputs.bars_daily.get_column("session_date")
     if inputs.bars_1m.is_empty() and not days.is_in([closed.session_date]).any():
-        newest = f"ends with {release.sessions[exchange][1]}" if release.sessions.get(exchange) else "holds no session"
+        needed = how_to_add(exchange, missing_bars(exchange, moment, opened, closed, inputs))
         raise LiveScanError(
-            f"nothing is known of {exchange} on {last}: release {release.release_id} {newest}; ingest newer bars, or name a moment "
-            "with --at"
+            f"nothing is known of {exchange} on {last}: release {release.release_id} {_held(release, exchange, last)}; {needed}, "
+            "or name another moment with --at"
         )
     if raw:
         inputs = _from_bars(lake, exchange, versions, compiled, inputs, last)
@@ -89,11 +91,12 @@ def scan_as_of(
 ) -> list[ScanResult]:
     """Scan what is in sight, once per universe (None: each scanner's own), with the named scanners (all when none is named).
 
-    Signals have the ids of the nightly rows of the same moment. Raises UnknownScannerError, ValueError for a parameter.
+    Signals have the ids of the nightly rows of the same moment; those of events (`holds_beyond`) are the ones given since the open
+    that still hold, with the ids of their own minutes. Raises UnknownScannerError, ValueError for a parameter.
     """
     mode = mode_of(sight)
-    with ScanEngine(compiled, sight.inputs) as engine:
-        return [engine.run(sight.moment, scanners, parameters, mode, universe) for universe in universes]
+    with ScanEngine(compiled, sight.inputs, explain=True) as engine:
+        return [engine.run_as_of(sight.moment, scanners, parameters, mode, universe) for universe in universes]
 
 
 def mode_of(sight: Sight) -> str:
@@ -123,6 +126,16 @@ def sessions_at(exchange: str, moment: datetime) -> tuple[Session, Session]:
         known = f"sessions are known from {venue.calendar_start} to {venue.calendar_end}"
         raise NoSessionError(f"no session of {exchange} had closed by {moment.astimezone(venue.zone):%Y-%m-%d %H:%M}; {known}")
     return opened[-1], closed[-1]
+
+
+def _held(release: Release, exchange: str, day: date) -> str:
+    """Where a release ends that does not hold the day."""
+    if not release.sessions.get(exchange):
+        return "holds no session"
+    first, last = (date.fromisoformat(str(session)) for session in release.sessions[exchange][:2])
+    if day > last:
+        return f"ends with {last}"
+    return f"begins with {first}" if day < first else f"holds {first} to {last} without that day"
 
 
 def _from_bars(

@@ -25,6 +25,8 @@ from pipelines.scanners.universes import ALL, Universes, configured_universes
 from pipelines.settings import Settings
 
 _SECONDS_KEPT = 7 * 24 * 3600
+#: Columns that a scanner may give back besides the contract's.
+_OPTIONAL = ("sessions_missing",)
 
 
 @dataclass(frozen=True)
@@ -134,12 +136,12 @@ def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) ->
 
 
 def _contract(shipped_project: Path) -> list[dict[str, Any]]:
-    """Columns that every scanner gives back, from the first built-in one."""
+    """Columns that every scanner gives back, from the first built-in one; only some have those of `_OPTIONAL`."""
     import yaml
 
     text = (shipped_project / "models" / "scanners" / "breakout" / "breakout_20d.yml").read_text(encoding="utf-8")
     columns: list[dict[str, Any]] = yaml.safe_load(text)["models"][0]["columns"]
-    return columns
+    return [column for column in columns if column["name"] not in _OPTIONAL]
 
 
 def _forget_old(folder: Path) -> None:

@@ -73,10 +73,13 @@ class PythonScanner:
     min_coverage_pct: float = 50
     timeframe: str = "1d"
     details: tuple[str, ...] = field(default=())
+    holds_beyond: str = ""
 
     def declaration(self) -> dict[str, Any]:
         """`meta.scanner` as a yml would hold it."""
+        more = {"holds_beyond": self.holds_beyond} if self.holds_beyond else {}
         return {
+            **more,
             "version": self.version,
             "family": self.family,
             "evaluates": self.evaluates,

@@ -68,7 +68,8 @@ class Scanner:
     evaluates: `closed_daily` (finished sessions only), `intraday` (minutes that ended by the moment) or `forming_daily` (the
     session so far as a daily bar). moments: when its signals go on record (`close`, `HH:MM` by the exchange's clock,
     `every_bar`). live_moments: when a live scan asks it besides. rule: the rule in words, with {fields} of a signal and its
-    details. universe: the instruments it looks at. relation: where its rows stand, as schema.name.
+    details. universe: the instruments it looks at. relation: where its rows stand, as schema.name. holds_beyond: for a scanner of
+    events at every bar, the field of a signal or its details that the last price has to stay beyond for the signal to hold.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Scanner:
     description: str
     rule: str
     relation: str
+    holds_beyond: str = ""
 
     def values(self, overrides: Mapping[str, object] | None = None) -> dict[str, float | str]:
         """The parameters by name, defaults where not overridden. UnknownScannerError for another name, ValueError out of range."""
@@ -196,6 +198,7 @@ def read_declaration(node: Mapping[str, Any], relation: str) -> Scanner:
         description=node["description"],
         rule=meta["rule"],
         relation=relation,
+        holds_beyond=str(meta.get("holds_beyond", "")),
     )
 
 

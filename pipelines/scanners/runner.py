@@ -8,7 +8,7 @@ Does not live here: inputs (`inputs.py`) and their database (`scan_database.py`)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self
@@ -17,9 +17,11 @@ import polars as pl
 
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.inputs import ScanInputs
+from pipelines.scanners.left_out import LEFT_OUT, left_out
 from pipelines.scanners.making import ModelMaker
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
 from pipelines.scanners.scan_database import GIVEN, NoSessionError, ScanDatabase
+from pipelines.scanners.standing import event_scanners, minutes_since_open, still_holding
 
 __all__ = ["NoSessionError", "ScanEngine", "ScanInputs", "ScanResult", "empty_run", "run_scanners"]
 
@@ -41,10 +43,15 @@ _Values = tuple[tuple[str, str, float | None, str | None], ...]
 
 @dataclass(frozen=True)
 class ScanResult:
-    """Signals (columns of `scanner_signals`) and one row per scanner of what was covered (`scanner_runs`)."""
+    """Signals (columns of `scanner_signals`) and one row per scanner of what was covered (`scanner_runs`).
+
+    left_out: where the engine was told to explain, the instruments that were not judged or whose signal was refused, each with the
+    reason (columns of `LEFT_OUT`).
+    """
 
     signals: pl.DataFrame
     runs: pl.DataFrame
+    left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,15 @@ class _Kept:
 class ScanEngine:
     """An in-memory database that holds inputs and scans them at one moment after another.
 
+    explain: say in the results of `run` and `run_as_of` why instruments were left out, which costs some queries more.
+
     >>> with ScanEngine(load_scanners(manifest), inputs) as engine:
     ...     engine.run(moment)
     """
 
-    def __init__(self, compiled: CompiledScanners, inputs: ScanInputs) -> None:
+    def __init__(self, compiled: CompiledScanners, inputs: ScanInputs, *, explain: bool = False) -> None:
         self._compiled = compiled
+        self._explain = explain
         self._database = ScanDatabase(inputs)
         self._connection = self._database.connection
         self._maker = ModelMaker(compiled, self._connection)
@@ -135,7 +145,35 @@ class ScanEngine:
             found += [self._scan([(asked[0][0], list(forming))], forming, values, universe)] if forming else []
         signals = pl.concat([part.signals for part in found]).sort(_RESULTS["marts.scanner_signals"][1])
         runs = pl.concat([part.runs for part in found]).sort(_RESULTS["marts.scanner_runs"][1])
-        return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)))
+        return ScanResult(signals, runs.with_columns(mode=pl.lit(mode)), pl.concat([part.left_out for part in found]))
+
+    def run_as_of(
+        self,
+        moment: datetime,
+        scanners: Sequence[str] = (),
+        parameters: Mapping[str, Mapping[str, object]] | None = None,
+        mode: str = "live",
+        universe: str | None = None,
+    ) -> ScanResult:
+        """`run`, and the signals of events that were given since the open and still hold.
+
+        These are the rows that history has for their own minutes, with their `ts` and ids; `runs` is about the moment alone. As of
+        a moment at which a scanner covers too little, its earlier signals are withheld too.
+        """
+        now = self.run(moment, scanners, parameters, mode, universe)
+        beyond = event_scanners(self._compiled.scanner(name) for name in scanners or self._compiled.scanners)
+        opened, until = self._database.session_of(moment)
+        minutes = minutes_since_open(opened, until) if beyond else []
+        prices = self._database.last_prices(until)
+        if not minutes or prices.is_empty():
+            return now
+        issuing = now.runs.filter(pl.col("status") != "withheld")["scanner_name"]
+        earlier = self.run_at([(minute, sorted(beyond)) for minute in minutes], parameters, mode, universe).signals
+        issued = earlier.filter(pl.col("scanner_name").is_in(issuing.to_list()))
+        standing = still_holding(issued, prices, beyond)
+        # What was found as of the moment itself has its place among the minutes.
+        others = now.signals.filter(~pl.col("scanner_name").is_in(list(beyond)))
+        return ScanResult(pl.concat([others, standing]).sort(_RESULTS["marts.scanner_signals"][1]), now.runs, now.left_out)
 
     def query(self, sql: str) -> pl.DataFrame:
         """Rows of a query on the scan's database as the last scan left it: schemas lake, scan, scanners, marts."""
@@ -167,7 +205,10 @@ class ScanEngine:
         self._days_of = None
         self._maker.make(list(_RESULTS), given, is_short=is_short)
         self._days_of = days if is_short else None
-        return ScanResult(*(self._read(relation, list(chosen)) for relation in _RESULTS))
+        signals, runs = (self._read(relation, list(chosen)) for relation in _RESULTS)
+        if not (self._explain and len(asked) == 1):
+            return ScanResult(signals, runs)
+        return ScanResult(signals, runs, left_out(self._connection, self._compiled, chosen.values()))
 
     def _values(self, overrides: Mapping[str, Mapping[str, object]]) -> _Values:
         unknown = sorted(set(overrides) - set(self._compiled.scanners))

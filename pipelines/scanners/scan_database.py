@@ -75,6 +75,29 @@ class ScanDatabase:
         found: datetime | None = self.connection.execute(before, {"moment": moment}).fetchall()[0][0]
         return found
 
+    def session_of(self, moment: datetime) -> tuple[datetime, datetime]:
+        """When the session that had opened last by the moment opened, and the moment or its close, whichever is earlier.
+
+        Raises NoSessionError, or ValueError for a moment without a time zone.
+        """
+        _check(moment)
+        latest = (
+            "select opens_at, least(closes_at, $moment) from lake.sessions where opens_at <= $moment order by opens_at desc limit 1"
+        )
+        found: list[tuple[datetime, datetime]] = self.connection.execute(latest, {"moment": moment}).fetchall()
+        if not found:
+            raise NoSessionError(f"no session had opened by {moment.isoformat()}; check the moment and the calendar given")
+        return found[0]
+
+    def last_prices(self, moment: datetime) -> pl.DataFrame:
+        """Each instrument's close of the last minute that had ended in the moment's session: instrument_id, last_price."""
+        opened, until = self.session_of(moment)
+        return self.connection.sql(
+            "select instrument_id, arg_max(close, ts) as last_price from lake.bars_1m "
+            "where ts >= ? and ts + interval 1 minute <= ? group by instrument_id",
+            params=[opened, until],
+        ).pl()
+
     def set_moments(self, asked: Sequence[tuple[datetime, Sequence[str]]], chosen: Mapping[str, Scanner]) -> tuple[date, date]:
         """Look from these moments, each for its scanners. Returns the first and the last session.
 

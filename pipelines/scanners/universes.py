@@ -15,7 +15,7 @@ import csv
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -33,6 +33,7 @@ __all__ = [
     "WATCHLIST",
     "UniverseError",
     "Universes",
+    "check_watchlist",
     "configured_universes",
     "read_universes",
     "read_watchlist",
@@ -49,6 +50,7 @@ MEMBERS = {
 }
 #: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
 RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
+_NAMES_TOLD = 5
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
 
@@ -106,15 +108,36 @@ def read_universes(path: Path | None, liquid_value: float) -> Universes:
     return Universes(pl.DataFrame(rows, schema=MEMBERS, orient="row").unique(maintain_order=True), rules)
 
 
-def read_watchlist(path: Path) -> list[str]:
+def read_watchlist(path: Path) -> dict[str, int]:
     """Symbols (or instrument_ids) of a CSV with a column symbol, or of a plain list, one a line; `#` begins a remark.
 
-    Raises UniverseError for a file that is absent or holds no symbol.
+    Each with the line that names it first. Raises UniverseError for a file that is absent or holds no symbol.
     """
-    found = list(dict.fromkeys(str(row["symbol"]) for _, row in _lines(path)))
+    found: dict[str, int] = {}
+    for number, row in _lines(path):
+        found.setdefault(str(row["symbol"]), number)
     if not found:
         raise UniverseError(f"{path} holds no symbol; write one a line, or a CSV with a column symbol")
     return found
+
+
+def check_watchlist(path: Path, named: Mapping[str, int], instruments: pl.DataFrame, exchange: str) -> None:
+    """Refuse names of a watchlist that no instrument bears or has borne. named: as `read_watchlist` gives it.
+
+    Raises UniverseError with file and line of each.
+    """
+    known = {*instruments["symbol"].to_list(), *instruments["instrument_id"].to_list()}
+    unknown = {name: line for name, line in named.items() if name not in known}
+    if not unknown:
+        return
+    told = []
+    for name, line in list(unknown.items())[:_NAMES_TOLD]:
+        near = difflib.get_close_matches(name.upper(), sorted(known), 1, 0.7)
+        told.append(
+            f"{path}:{line}: no instrument of {exchange} is called {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    more = len(unknown) - len(told)
+    raise UniverseError("; ".join(told) + (f"; and {more} more" if more else ""))
 
 
 def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:

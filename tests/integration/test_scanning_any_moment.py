@@ -221,9 +221,11 @@ def test_parameters_and_lists_change_what_is_found_and_nothing_is_written(home: 
     (held,) = home.scan(*scan, "--universe", "held")["scans"]
     assert [s["symbol"] for s in held["signals"]] == ["BBB"]
     assert (held["runs"][0]["universe_size"], held["runs"][0]["status"]) == (1, "complete")
-    (home.folder / "watch.txt").write_text("AAA\nZZZ\n")
+    (home.folder / "watch.txt").write_text("AAA\n")
     (watched,) = home.scan(*scan, "--watchlist", "watch.txt")["scans"]
     assert [s["symbol"] for s in watched["signals"]] == ["AAA"]
+    (home.folder / "watch.txt").write_text("AAA\n# sold\nZZZ\n")
+    assert home.refused(*scan, "--watchlist", "watch.txt") == (2, "watch.txt:3: no instrument of XNYS is called 'ZZZ'")
     (far,) = home.scan(*scan, "--param", "strong_close.stop_atr=5")["scans"]
     assert {s["symbol"] for s in far["signals"]} == {"AAA", "BBB"}
     assert not _key(far["signals"]) & _key(usual["signals"])
@@ -235,6 +237,53 @@ def test_parameters_and_lists_change_what_is_found_and_nothing_is_written(home: 
     assert code == 2
     assert "did you mean strong_close?" in told
     assert home.rows("select count(*) as n from scanner_runs") == before
+
+
+def test_the_best_signals_come_first_and_what_was_left_out_has_its_reason(home: Home) -> None:
+    last = str(_sessions()[-1].session_date)
+    (whole,) = home.scan("--at", last)["scans"]
+    scores = [s["confidence_score"] for s in whole["signals"]]
+    assert scores == sorted(scores, reverse=True)
+    assert whole["signals_total"] == len(scores) > 1
+    (best,) = home.scan("--at", last, "--top", "1")["scans"]
+    assert (best["signals"], best["signals_total"]) == (whole["signals"][:1], len(scores))
+
+    left = {(row["scanner_name"], row["symbol"]): row["reason"] for row in whole["left_out"]}
+    assert left["breakout_52w", "AAA"].startswith(
+        "203 of the 252 regular sessions before have no bar; the first bar is of 2024-01-02"
+    )
+    runs = {run["scanner_name"]: run for run in whole["runs"]}
+    assert runs["breakout_52w"]["withheld_because"] == ("0 of 2 instruments could be judged (0 %); below 50 % no signal is issued")
+    assert runs["strong_close"]["withheld_because"] == ""
+    code, shown, _ = home.here("scan", "--at", last, "--scanner", "breakout_52w")
+    assert code == 0
+    assert "not judged or not issued because" in shown
+
+
+def test_a_break_of_the_opening_range_shows_while_it_holds(home: Home) -> None:
+    last = _sessions()[-1].session_date
+    names = ("--scanner", "opening_range_15", "--scanner", "opening_range_30")
+    night = {row["signal_id"]: row for row in home.rows("select * from scanner_signals where scanner_name like 'opening_range_%'")}
+
+    content = home.scan("--at", f"{last} 10:20", *names)
+    (found,) = content["scans"]
+    # AAA climbs and BBB falls from the first minute on; both left their ranges long before 10:20, and have not come back.
+    assert {(s["scanner_name"], s["symbol"], s["signal_type"]) for s in found["signals"]} == {
+        (name, symbol, side)
+        for name in ("opening_range_15", "opening_range_30")
+        for symbol, side in (("AAA", "BUY"), ("BBB", "SELL"))
+    }
+    assert {s["signal_id"] for s in found["signals"]} == set(night)
+    assert [run["signals_of_earlier_minutes"] for run in found["runs"]] == [2, 2]
+    assert content["needed"] == []
+
+
+def test_a_moment_beyond_the_known_minutes_says_which_are_needed(home: Home) -> None:
+    last = _sessions()[-1].session_date
+    content = home.scan("--at", f"{last} 12:00", "--scanner", "opening_range_15")
+
+    assert content["needed"] == [f"one-minute bars of {last} from 10:30 to 12:00"]
+    assert content["note"].startswith(f"needed are one-minute bars of {last} from 10:30 to 12:00: ingest files that hold them")
 
 
 def test_what_is_asked_to_be_kept_is_kept_once(home: Home) -> None:
@@ -280,6 +329,14 @@ def test_a_day_that_is_not_in_the_release_is_told(home: Home) -> None:
     assert code == 1
     assert told.startswith("nothing is known of XNYS on")
     assert f"ends with {_sessions()[-1].session_date}" in told
+    assert "needed are daily bars of" in told
+    code, told = home.refused("--at", "2025-06-02 11:00")
+    assert (code, "needed are daily bars of 2025-05-30 and one-minute bars of 2025-06-02 from 09:30 to 11:00: " in told) == (
+        1,
+        True,
+    )
+    code, told = home.refused("--at", "2020-06-02")
+    assert (code, f"begins with {FIRST}; needed are daily bars of 2020-06-02: " in told) == (1, True)
     assert home.refused("--at", "1900-01-01")[0] == 2
     code, told = home.refused("--at", "2025-06-02 09:00", "--shortlist")
     assert code == 1

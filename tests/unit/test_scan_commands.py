@@ -45,7 +45,7 @@ def test_scanners_are_listed_with_moments_parameters_and_origin(marketlake: Comm
     assert (breakout["family"], breakout["evaluates"], breakout["origin"]) == ("breakout", "forming_daily", "built-in")
     assert breakout["parameters"]["volume_factor"]["range"] == [0.0, 100.0]
     shown = marketlake("scanners").out
-    assert re.search(r"breakout_20d +breakout +2 +forming_daily +close +volume_factor 1\.5 \(0 … 100 ratio\)", shown)
+    assert re.search(r"breakout_20d +breakout +3 +forming_daily +close +volume_factor 1\.5 \(0 … 100 ratio\)", shown)
 
 
 def test_one_scanner_is_described_and_a_misspelt_one_gets_the_right_one_suggested(marketlake: Command) -> None:

@@ -58,7 +58,9 @@ evaluated as (
         scanner_name,
         ts as as_of_ts,
         count(*) as instruments_scanned,
-        count(*) filter (where signal_type <> 'HOLD') as found
+        count(*) filter (where signal_type <> 'HOLD') as found,
+        count(*) filter (where sessions_missing > 0) as instruments_with_gaps,
+        count(refused_for) as refused
     from {{ ref('int_scanner_evaluations') }}
     group by scanner_name, ts
 
@@ -70,6 +72,8 @@ counted as (
         due.*,
         coalesce(evaluated.instruments_scanned, 0) as instruments_scanned,
         coalesce(evaluated.found, 0) as found,
+        coalesce(evaluated.instruments_with_gaps, 0) as instruments_with_gaps,
+        coalesce(evaluated.refused, 0) as refused,
         -- An instrument that is judged on its first day with minutes was to be expected after all.
         greatest(
             case

@@ -24,6 +24,8 @@ final as (
         end as status,
         cast(case when is_covered then found else 0 end as bigint) as signals,
         cast(case when is_covered then 0 else found end as bigint) as signals_withheld,
+        cast(instruments_with_gaps as bigint) as instruments_with_gaps,
+        cast(refused as bigint) as signals_refused,
         cast(null as double) as duration_ms,
         cast(year(session_date) as bigint) as session_year
     from coverage

@@ -159,7 +159,9 @@ def clipped(value: float) -> float:
     return min(max(value, 0.0), 1.0)
 
 
-def expected_at(w: World, at: int, minute: int, average: str = "mean", factor: float = 2.0) -> Found:
+def expected_at(
+    w: World, at: int, minute: int, average: str = "mean", factor: float = 2.0, confirmation: str = "close_and_open"
+) -> Found:
     """What relative_volume and crp should say; without indicators, so that the former has neither stop nor target."""
     found: Found = {}
     for name, days in w.bars.items():
@@ -172,8 +174,9 @@ def expected_at(w: World, at: int, minute: int, average: str = "mean", factor: f
             continue
         level = statistics.median(volumes) if average == "median" else sum(volumes) / len(volumes)
         before = days[at - 1][max(days[at - 1])][3] / w.in_basis_of(name, at - 1, at)
-        if volume > factor * level and (last - before) * (last - opened) > 0:
-            side = "BUY" if last > before else "SELL"
+        moves = {"close": [last - before], "open": [last - opened]}.get(confirmation, [last - before, last - opened])
+        if volume > factor * level and (min(moves) > 0 or max(moves) < 0):
+            side = "BUY" if moves[0] > 0 else "SELL"
             found["relative_volume", name, at, side] = (
                 last / 1e4,
                 None,
@@ -294,6 +297,72 @@ def test_relative_volume_against_the_median(compiled: CompiledScanners, made_up:
     assert expected
 
 
+@pytest.mark.parametrize("confirmation", ["close", "open"])
+def test_relative_volume_asks_for_the_confirmation_it_is_told_to(
+    compiled: CompiledScanners, made_up: World, confirmation: str
+) -> None:
+    places = list(range(1, len(made_up.sessions)))
+    choice: dict[str, dict[str, object]] = {"relative_volume": {"confirmation": confirmation, "factor": 1.1}}
+    signals = scanned(compiled, made_up, [(at, CUT_OFF) for at in places], ["relative_volume"], choice)
+
+    expected: Found = {}
+    both: Found = {}
+    for at in places:
+        expected |= expected_at(made_up, at, CUT_OFF, factor=1.1, confirmation=confirmation)
+        both |= expected_at(made_up, at, CUT_OFF, factor=1.1)
+    kept = {key for key in expected if key[0] == "relative_volume"}
+    assert_same(as_found(made_up, signals), {key: expected[key] for key in kept})
+    assert kept > {key for key in both if key[0] == "relative_volume"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["made_up", "recorded"])
+def test_a_cut_off_shows_what_fired_since_the_open_and_holds_with_the_ids_of_history(
+    compiled: CompiledScanners, request: pytest.FixtureRequest, which: str
+) -> None:
+    w: World = request.getfixturevalue(which)
+    at = len(w.sessions) - 2
+    names = ["opening_range_15", "opening_range_30"]
+    opens = w.sessions[at].opens_at
+    history = {length: scanned(compiled, w, [(at, m) for m in range(1, 376)], [f"opening_range_{length}"]) for length in (15, 30)}
+    events = {length: expected_ranges(w, at, length) for length in (15, 30)}
+    shown = 0
+    for minute in (10, 20, CUT_OFF, 120, 300, 375):
+        with ScanEngine(compiled, w.inputs) as engine:
+            found = engine.run_as_of(opens + timedelta(minutes=minute, seconds=17 if minute < 375 else 0), names)
+        expected = set()
+        for length, fired in events.items():
+            for first, name, _, side in fired:
+                opening, seen = so_far(w.bars[name][at], length), so_far(w.bars[name][at], minute)
+                assert opening is not None
+                if int(first) <= minute and seen and (seen[3] > opening[1] if side == "BUY" else seen[3] < opening[2]):
+                    expected.add((f"opening_range_{length}", name, side, opens + timedelta(minutes=int(first))))
+        assert set(found.signals.select("scanner_name", "symbol", "signal_type", "ts").rows()) == expected
+        assert found.signals["signal_id"].is_in(pl.concat(history.values())["signal_id"].implode()).all()
+        assert found.runs.height == len(names)
+        shown += len(expected)
+    assert shown > len(names)
+
+
+def test_the_morning_of_2016_09_09_shows_its_breaks_at_the_cut_off(compiled: CompiledScanners, recorded: World) -> None:
+    (session,) = [s for s in recorded.sessions if s.session_date == date(2016, 9, 9)]
+    moment = session.opens_at + timedelta(minutes=CUT_OFF)
+    with ScanEngine(compiled, recorded.inputs) as engine:
+        of_the_last_minute = engine.run(moment, ["opening_range_15", "opening_range_30"]).signals
+        found = engine.run_as_of(moment, ["opening_range_15", "opening_range_30"]).signals
+
+    # By hand from the files: the range of the first minutes, the first close beyond it, the close of 09:49.
+    assert of_the_last_minute.is_empty()
+    places = found.with_columns(pl.col("ts").dt.convert_time_zone("Asia/Kolkata").dt.strftime("%H:%M").alias("clock"))
+    assert set(places.select("scanner_name", "symbol", "signal_type", "clock").rows()) == {
+        ("opening_range_15", "YESBANK", "BUY", "09:31"),
+        ("opening_range_15", "ITC", "SELL", "09:31"),
+        ("opening_range_15", "MARUTI", "SELL", "09:42"),
+        ("opening_range_15", "BAJAJ-AUTO", "SELL", "09:46"),
+        ("opening_range_30", "BAJAJ-AUTO", "SELL", "09:46"),
+    }
+
+
 @pytest.mark.parametrize("length", [15, 30])
 @pytest.mark.parametrize("which", ["made_up", "recorded"])
 def test_an_opening_range_is_left_once_a_side_where_the_minutes_say(
@@ -361,6 +430,53 @@ def test_a_missing_day_before_makes_no_breakout(build: Build, compiled: Compiled
         with ScanEngine(compiled, inputs) as engine:
             signals = engine.run(build.sessions[-1].closes_at, names).signals
         assert set(signals.filter(pl.col("symbol") == "RISE")["scanner_name"]) == expected
+
+
+def test_a_year_s_high_is_found_in_spite_of_a_few_missing_days(compiled: CompiledScanners, shared: Path) -> None:
+    """NSE's daily files of 2022 to 2024 lack some days: up to 5 of the 252 before may be missing, and the row says how many."""
+    frame = calendar("XNSE").frame().filter(pl.col("session_date").is_between(date(2022, 1, 1), date(2024, 12, 31)))
+    panel = pl.read_parquet(shared / "data" / "nse_daily" / "nse_bhav_panel.parquet")
+    daily = (
+        panel.filter(pl.col("SYMBOL").is_in(["ITC", "TCS", "INFY"]) & (pl.col("SERIES") == "EQ"))
+        .select(
+            pl.col("SYMBOL").alias("symbol"),
+            pl.col("DATE1").str.to_date("%d-%b-%Y").alias("session_date"),
+            *(pl.col(f"{name.upper()}_PRICE").alias(name) for name in ("open", "high", "low", "close")),
+            pl.col("TTL_TRD_QNTY").cast(pl.Int64).alias("volume"),
+        )
+        .unique(["symbol", "session_date"])
+        .with_columns(exchange=pl.lit("XNSE"), instrument_id="XNSE:" + pl.col("symbol"))
+        .join(frame.select("session_date", known_at="closes_at"), on="session_date")
+    )
+    instruments = (
+        daily.select("exchange", "instrument_id", "symbol").unique().with_columns(valid_from=date(2010, 1, 1), is_active=True)
+    )
+    regular = frame.filter(kind="regular")["session_date"].to_list()
+    expected, gaps = set(), {}
+    for (symbol,), bars in daily.group_by("symbol"):
+        prices = {row["session_date"]: row for row in bars.iter_rows(named=True)}
+        for at in range(252, len(regular)):
+            there = [prices[day] for day in regular[at - 252 : at] if day in prices]
+            today = prices.get(regular[at])
+            if today is None or len(there) < 252 - 5:
+                continue
+            gaps[symbol, regular[at]] = 252 - len(there)
+            if today["close"] > max(bar["high"] for bar in there):
+                expected.add((symbol, regular[at], "BUY", 252 - len(there)))
+            elif today["close"] < min(bar["low"] for bar in there):
+                expected.add((symbol, regular[at], "SELL", 252 - len(there)))
+    closes = frame.filter(pl.col("session_date").is_in(regular[252:]))["closes_at"].to_list()
+    with ScanEngine(compiled, ScanInputs(calendar("XNSE").frame(), instruments, daily)) as engine:
+        found = engine.run_at([(moment, ["breakout_52w"]) for moment in closes], {"breakout_52w": {"volume_factor": 0}})
+        strict = engine.run_at(
+            [(moment, ["breakout_52w"]) for moment in closes], {"breakout_52w": {"volume_factor": 0, "missing_pct": 0}}
+        )
+
+    missing = pl.col("details").str.json_path_match("$.sessions_missing").cast(pl.Int64).alias("missing")
+    assert set(found.signals.select("symbol", "session_date", "signal_type", missing).rows()) == expected
+    assert found.runs["instruments_scanned"].sum() == len(gaps)
+    assert found.runs["instruments_with_gaps"].sum() == sum(gap > 0 for gap in gaps.values())
+    assert strict.signals.height == sum(gap == 0 for *_, gap in expected) < len(expected)
 
 
 @pytest.mark.parametrize(("ratio", "judged", "sold"), [(2580.00 / 2841.85, True, False), (None, False, False), (0.0, True, True)])

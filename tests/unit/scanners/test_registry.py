@@ -14,9 +14,9 @@ Build = Any  # the fixture's record, in conftest.py
 def test_the_breakout_declares_moments_and_parameters(compiled: CompiledScanners) -> None:
     scanner = compiled.scanner("breakout_20d")
 
-    assert (scanner.version, scanner.evaluates, scanner.moments) == (2, "forming_daily", ("close",))
+    assert (scanner.version, scanner.evaluates, scanner.moments) == (3, "forming_daily", ("close",))
     assert scanner.live_moments == ("every_bar",)
-    assert scanner.values() == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0}
+    assert scanner.values() == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0, "missing_pct": 2.0}
     assert scanner.values({"stop_atr": 1})["stop_atr"] == 1.0
     assert scanner.relation == "scanners.breakout_20d"
 

@@ -3,9 +3,10 @@
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from pipelines.scanners.universes import UniverseError, read_universes, read_watchlist
+from pipelines.scanners.universes import UniverseError, check_watchlist, read_universes, read_watchlist
 
 INDEX = """universe,symbol,valid_from,valid_to
 nifty50,RELIANCE,2000-01-01,
@@ -39,8 +40,8 @@ def test_a_watchlist_is_a_plain_list_or_a_column(tmp_path: Path) -> None:
     (tmp_path / "plain.txt").write_text("\ufeffINFY\nTCS\nINFY\n", encoding="utf-8")
     (tmp_path / "list.csv").write_text('rank,symbol\n1,"M&M"\n2,XNSE:TCS\n')
 
-    assert read_watchlist(tmp_path / "plain.txt") == ["INFY", "TCS"]
-    assert read_watchlist(tmp_path / "list.csv") == ["M&M", "XNSE:TCS"]
+    assert list(read_watchlist(tmp_path / "plain.txt")) == ["INFY", "TCS"]
+    assert list(read_watchlist(tmp_path / "list.csv")) == ["M&M", "XNSE:TCS"]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,20 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     universes = read_universes(tmp_path / "index.csv", 5.0)
     with pytest.raises(UniverseError, match=r"unknown universe 'bnk'; did you mean bank\?"):
         universes.check("bnk")
+
+
+def test_names_of_a_watchlist_that_nobody_bears_are_refused_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "held.txt"
+    path.write_text("# held\nINFY\nXNSE:OLD\nrelianc\nINFY\nZZZ\n")
+    listed = pl.DataFrame({"symbol": ["INFY", "OLDNAME", "RELIANCE"], "instrument_id": ["XNSE:INFY", "XNSE:OLD", "XNSE:RELIANCE"]})
+    with pytest.raises(UniverseError) as refused:
+        check_watchlist(path, read_watchlist(path), listed, "XNSE")
+
+    assert str(refused.value) == (
+        f"{path}:4: no instrument of XNSE is called 'relianc'; did you mean RELIANCE?; "
+        f"{path}:6: no instrument of XNSE is called 'ZZZ'"
+    )
+    check_watchlist(path, {"INFY": 1, "OLDNAME": 2}, listed, "XNSE")
 
 
 def test_a_fingerprint_changes_with_the_lists_that_are_asked_for_and_no_others(tmp_path: Path) -> None:

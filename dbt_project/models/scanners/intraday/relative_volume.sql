@@ -1,7 +1,7 @@
 -- Prices are compared as whole ten-thousandths, volumes as whole shares: no tie can turn on a float.
 with
 
-{{ session_against_usual('relative_volume', numbers=['factor', 'stop_atr', 'target_atr']) }}
+{{ session_against_usual('relative_volume', numbers=['factor', 'stop_atr', 'target_atr'], choices=['confirmation']) }}
 
 decided as (
 
@@ -9,8 +9,9 @@ decided as (
         *,
         case
             when cast(volume as hugeint) * usual_count * 1000 <= cast(round(factor * 1000) as hugeint) * usual_sum then 0
-            when last_units > previous_units and last_units > open_units then 1
-            when last_units < previous_units and last_units < open_units then -1
+            when confirmation = 'close' then sign(last_units - previous_units)
+            when confirmation = 'open' then sign(last_units - open_units)
+            when sign(last_units - previous_units) = sign(last_units - open_units) then sign(last_units - previous_units)
             else 0
         end as side
     from compared
@@ -48,6 +49,7 @@ signals as (
         'usual_volume': 'round(usual_volume, 6)',
         'sessions': 'sessions',
         'minute_of_session': 'minute_of_session',
+        'confirmation': 'confirmation',
         'previous_close': 'round(previous_close, 4)',
         'open': 'open',
         'atr_14': 'round(atr_14, 6)',

@@ -37,6 +37,14 @@ scanners:
     evaluates: forming_daily
     universe: liquid
     min_coverage_pct: 0
+  stopped_at_once:
+    when: close > 0
+    side: BUY
+    stop_atr: 0
+  far_below:
+    when: close > 0
+    side: SELL
+    target_atr: 90
 """
 
 
@@ -104,6 +112,20 @@ def test_entry_stop_target_score_and_details_follow_the_rule(build: Build, engin
     assert row["confidence_score"] == pytest.approx(details["relative_volume"] / 10, abs=1e-6)
     assert set(details) == {"close", "high_before", "relative_volume", "atr_14"}
     assert details["relative_volume"] == pytest.approx(9000 / (1000 + sum(range(39, 59)) / 20), abs=1e-6)
+
+
+def test_a_rule_with_its_stop_at_the_entry_issues_nothing_and_one_with_its_target_below_zero_has_none(
+    build: Build, engine: ScanEngine
+) -> None:
+    found = engine.run(build.sessions[-1].closes_at, ["stopped_at_once", "far_below"])
+
+    runs = {run["scanner_name"]: run for run in found.runs.iter_rows(named=True)}
+    # YOUNG has no ATR yet, and so no stop that could be wrong.
+    assert (runs["stopped_at_once"]["signals"], runs["stopped_at_once"]["signals_refused"]) == (1, 5)
+    assert (runs["far_below"]["signals"], runs["far_below"]["signals_refused"]) == (6, 0)
+    far = found.signals.filter(scanner_name="far_below")
+    assert far["target_price"].null_count() == 6
+    assert far["stop_loss"].null_count() == 1
 
 
 def test_a_parameter_changes_what_is_found_and_its_id(build: Build, engine: ScanEngine) -> None:
