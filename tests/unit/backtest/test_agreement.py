@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.costs import FlatCosts
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.frames import trades_frame
 from pipelines.backtest.grid import Grid, build_grid, place_signals
 from pipelines.backtest.layout import Rules
 from pipelines.backtest.limits import PlacedMarket, place_market
-from pipelines.backtest.portfolio import cost_rows_of, simulate
+from pipelines.backtest.portfolio import cost_sheet_of, simulate
 from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import build_market
 from pipelines.backtest.track.outcomes import signal_outcomes
@@ -78,7 +79,7 @@ class Both:
     def trade(self, signal: pl.DataFrame) -> dict | None:
         """What the kernel makes of one signal with more money than it needs."""
         orders = place_signals(self.grid, signal, 1)
-        costs = cost_rows_of(self.grid, orders, FlatCosts())
+        costs = cost_sheet_of(self.grid, orders, FlatCosts())
         _, trades, _ = simulate(self.grid, orders, RULES, costs, self.placed)
         frame = trades_frame("run", self.grid, orders, trades)
         return frame.row(0, named=True) if frame.height else None
@@ -113,7 +114,12 @@ def both() -> Both:
             **dict.fromkeys(("open", "high", "low", "close"), pl.Float64),
         }
     )
-    outcomes = signal_outcomes(market, signals, lambda _: minutes, charges(MIC, market.dates, 0.0))
+    outcomes = signal_outcomes(
+        market,
+        signals,
+        lambda _: minutes,
+        charges(MIC, market.dates, CostSettings(0.0), np.zeros(len(market.instruments), np.int64)),
+    )
     return Both(grid, place_market(grid, timed, ACTIONS, RULES), outcomes, signals)
 
 

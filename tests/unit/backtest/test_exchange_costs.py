@@ -13,6 +13,8 @@ from pipelines.backtest.layout import Rules
 from pipelines.backtest.nightly import BacktestInputs, count_trials, run_nightly
 from pipelines.backtest.portfolio import Strategy, run_backtest
 from pipelines.backtest.track.performance import ScannerId
+from pipelines.market.tables import TABLES
+from pipelines.storage.delta import empty_frame
 
 MONDAY = date(2025, 1, 13)
 LEVIES = (0.0000297 + 0.000001 + 0.000001) * 1.18
@@ -120,7 +122,10 @@ def test_trials_are_the_declared_scanners_and_those_that_left_signals_on_record(
 @pytest.mark.parametrize("trials", [None, 19])
 def test_a_nightly_run_states_its_trials_and_deflates_by_them_or_not_at_all(trials: int | None) -> None:
     bars = days("XNSE:A", [100.0 + k % 7 + 0.1 * k for k in range(60)])
-    run = run_nightly("XNSE", BacktestInputs(bars, bought(bars), bars.head(0), "f"), "s", cash=1e6, costs=FREE, trials=trials)
+    none = empty_frame(TABLES["corporate_actions"])
+    sessions = tuple(bars["session_date"])
+    given = BacktestInputs(bars, bought(bars), none, "f", sessions=sessions)
+    run = run_nightly("XNSE", given, "s", cash=1e6, costs=FREE, trials=trials)
     assert run is not None
     assert run.run["trials"] == trials
     assert (run.run["deflated_sharpe"] is None) == (trials is None)

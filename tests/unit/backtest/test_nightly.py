@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.layout import FillRules
 from pipelines.backtest.nightly import BacktestInputs, run_nightly
 from pipelines.market.calendar import calendar
@@ -47,18 +48,19 @@ def inputs(prices: list[float | None], flags: pl.DataFrame | None = None) -> Bac
     }
     every = tuple(session.session_date for session in calendar(MIC).sessions)
     actions = empty_frame(TABLES["corporate_actions"])
-    return BacktestInputs(pl.DataFrame(rows), pl.DataFrame([signal]), actions, "f", every, flags)
+    return BacktestInputs(pl.DataFrame(rows), pl.DataFrame([signal]), actions, "f", sessions=every, flags=flags)
 
 
 def trades(given: BacktestInputs, fills: FillRules | None = None) -> pl.DataFrame:
-    result = run_nightly(MIC, given, "scanner", cash=1e6, cost_bps=0.0, fills=fills)
+    result = run_nightly(MIC, given, "scanner", cash=1e6, costs=CostSettings(0.0, depository_charge=0.0), fills=fills)
     assert result is not None
     return result.trades
 
 
 def test_a_demerger_that_nobody_recorded_is_no_loss() -> None:
     (trade,) = trades(inputs([660.75, 660.75, 660.75, 660.75, 400.0, 396.0])).iter_rows(named=True)
-    assert (trade["exit_reason"], trade["exit_price"], trade["pnl"]) == ("unadjusted", 660.75, 0.0)
+    assert (trade["exit_reason"], trade["exit_price"]) == ("unadjusted", 660.75)
+    assert trade["pnl"] == pytest.approx(-trade["fees"])
 
 
 def test_a_finding_on_prices_counts_as_well() -> None:
