@@ -13,7 +13,7 @@ from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.scanners.project import create_lake_schema
 from pipelines.scanners.registry import CompiledScanners
 
-_READ = ["staging.stg_bars_daily", "staging.stg_sessions", "intermediate.int_price_actions"]
+_READ = ["staging.stg_bars_daily", "staging.stg_sessions", "intermediate.int_price_actions", "intermediate.int_price_actions_superseded"]
 
 
 def daily_indicators(
