@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pipelines.indicators.arrays import BarArrays, Rescales, Result
 from pipelines.indicators.engine import compute
-from pipelines.indicators.frame import Floats, Ints
+from pipelines.indicators.frame import INPUT_NAMES, Floats, Ints
 from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.restatements import Bars, Restatement
 
@@ -137,7 +137,8 @@ class KnownTimes:
             empty = np.empty((0, REGISTRY.state_width()))
             return Walked(bars, held, state, np.empty(0, np.int64), empty), np.empty((0, 0))
         rescales = rescales_of([(0, bars.key.size, self._actions_before(name, at))], bars.session)
-        arrays = BarArrays(np.array([0, bars.key.size]), *bars.values, bars.session)
+        values = dict(zip(INPUT_NAMES, bars.values, strict=True))
+        arrays = BarArrays(np.array([0, bars.key.size]), **values, session=bars.session)
         result = compute(arrays, np.array([held]), state[None], rescales, intraday=self._intraday, dtype=self._dtype)
         days = new.session[result.state_row].astype(np.int64)
         return Walked(bars, held, state, days, result.state), columns_of(result, slice(None))

@@ -138,7 +138,7 @@ class Restatements:
         self.of = {name: [spans[at] for at in sorted(spans)] for name, spans in sorted(found.items()) if spans}
 
     def _restatement(self, at: int, first: int, last: int) -> Restatement | None:
-        """The restatement, from the first session on that has one of these days or a later one; None where none had opened by then."""
+        """The restatement from the first session of these days or later; None where that had not opened by then."""
         place, opened = int(np.searchsorted(self._days, first)), int(np.searchsorted(self._opens, at)) - 1
         if place > opened:
             return None
@@ -170,8 +170,10 @@ class Restatements:
             ).pl()
         finally:
             self._connection.unregister("arrived")
-        both = pl.concat([gone, come]).group_by("instrument_id", "at").agg(
-            pl.col("session_date").min().alias("first"), pl.col("session_date").max().alias("last")
+        both = (
+            pl.concat([gone, come])
+            .group_by("instrument_id", "at")
+            .agg(pl.col("session_date").min().alias("first"), pl.col("session_date").max().alias("last"))
         )
         return both.select(
             "instrument_id",

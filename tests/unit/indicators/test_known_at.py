@@ -67,7 +67,9 @@ class Versions:
             now = now.with_columns(instrument_id=pl.lit(other)).join(self.bars, on=self.key, how="anti")
         stamp = now.select(*self.key, superseded_at="known_at") if kind != "move" else None
         gone = (
-            was.join(stamp, on=self.key) if stamp is not None else was.with_columns(superseded_at=pl.max_horizontal("known_at", pl.lit(at, UTC_TIME)))
+            was.join(stamp, on=self.key)
+            if stamp is not None
+            else was.with_columns(superseded_at=pl.max_horizontal("known_at", pl.lit(at, UTC_TIME)))
         )
         self.old_bars = pl.concat([self.old_bars, gone.select(self.old_bars.columns)])
         kept = self.bars.filter(~here)
@@ -80,7 +82,9 @@ class Versions:
             (self.bars, self.old_bars, self.key),
             (self.actions, self.old_actions, ["instrument_id", "ex_date", "action"]),
         ):
-            every = pl.concat([current.with_columns(superseded_at=pl.lit(NEVER, UTC_TIME)), old.select(*current.columns, "superseded_at")])
+            every = pl.concat(
+                [current.with_columns(superseded_at=pl.lit(NEVER, UTC_TIME)), old.select(*current.columns, "superseded_at")]
+            )
             alive = every.filter(pl.col("known_at") < at, pl.col("superseded_at") >= at)
             frames.append(alive.sort("known_at").unique(key, keep="last").select(current.columns).sort(key))
         return frames[0], frames[1]
@@ -164,7 +168,9 @@ def test_a_row_changes_no_sooner_known_than_the_bars_of_its_arrival(connection: 
     deliveries=st.lists(
         st.tuples(
             st.integers(20, SESSIONS + 5),
-            st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(NAMES), st.integers(0, SESSIONS - 1)), min_size=1, max_size=3),
+            st.lists(
+                st.tuples(st.sampled_from(CHANGES), st.sampled_from(NAMES), st.integers(0, SESSIONS - 1)), min_size=1, max_size=3
+            ),
             st.booleans(),
         ),
         min_size=1,
@@ -181,8 +187,8 @@ def test_any_history_dates_rows_as_walking_every_past_of_the_lake_does(
 ) -> None:
     lake = Versions(size, seed)
     held, waiting = built(connection, lake), []
-    for minute, (number, changes, is_built) in enumerate(deliveries):
-        changes = [change for change in changes if change[2] < number]
+    for minute, (number, drawn, is_built) in enumerate(deliveries):
+        changes = [change for change in drawn if change[2] < number]
         lake.deliver(noon_after(number) + timedelta(minutes=minute), changes)
         waiting += changes
         if is_built and waiting:
@@ -209,7 +215,9 @@ def since_when(connection: duckdb.DuckDBPyConnection, lake: Versions, whole: pl.
     figures = ["open", "high", "low", "close", "volume"]
     base = lake.bars.select(*lake.key, *figures, base="known_at")
     for row in lake.old_bars.sort("superseded_at", "known_at", descending=True).iter_rows(named=True):
-        same = pl.all_horizontal(pl.col(name) == row[name] for name in [*lake.key, *figures]) & (pl.col("base") == row["superseded_at"])
+        same = pl.all_horizontal(pl.col(name) == row[name] for name in [*lake.key, *figures]) & (
+            pl.col("base") == row["superseded_at"]
+        )
         base = base.with_columns(pl.when(same).then(pl.lit(row["known_at"], UTC_TIME)).otherwise("base").alias("base"))
     both = known.join(base, on=lake.key, how="left", maintain_order="left")
     return both.select(*lake.key, known_at=pl.max_horizontal("known_at", "base"))
@@ -236,7 +244,9 @@ def continued(connection: duckdb.DuckDBPyConnection, lake: Versions, held: pl.Da
     for kind, name, number in changes:
         for other in NAMES if kind == "move" else (name,):
             touched.setdefault(other, []).append(day_of(number))
-    ends = dict(pl.concat([lake.bars, held], how="diagonal").group_by("instrument_id").agg(pl.col("session_date").max()).iter_rows())
+    ends = dict(
+        pl.concat([lake.bars, held], how="diagonal").group_by("instrument_id").agg(pl.col("session_date").max()).iter_rows()
+    )
     spans = [(name, min(days), max([ends[name], *days]), max(days)) for name, days in sorted(touched.items()) if name in ends]
     window = pl.DataFrame(spans, schema=["instrument_id", "from_session", "to_session", "changed_to"], orient="row")
     put(connection, f"lake.window_{lake.size}", window)
@@ -244,7 +254,9 @@ def continued(connection: duckdb.DuckDBPyConnection, lake: Versions, held: pl.Da
     put(connection, f"lake.indicator_state_{lake.size}", states)
     made = read(connection, lake)
     ends_made = made.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
-    joined = held.join(window.join(ends_made, on="instrument_id", how="left"), on="instrument_id", how="left", maintain_order="left")
+    joined = held.join(
+        window.join(ends_made, on="instrument_id", how="left"), on="instrument_id", how="left", maintain_order="left"
+    )
     outdated = pl.col("session_date").is_between(
         pl.col("from_session"), pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session")
     )
