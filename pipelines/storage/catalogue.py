@@ -23,7 +23,7 @@ from pipelines.storage.relations import literal, quoted, select_files
 from pipelines.storage.releases import Release, releases_frame
 
 #: Tables that are kept trimmed inside the file, so that the newest rows come without opening Parquet.
-_NEWEST = {"indicators_daily": 1, "bars_daily": 50}
+NEWEST = {"indicators_daily": 1, "bars_daily": 50}
 
 #: What the views in today's price basis read.
 _ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
@@ -107,13 +107,18 @@ def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
     return f"SELECT *, {literal(release.release_id)} AS release_id FROM ({body})"
 
 
+def newest_rows(name: str) -> str:
+    """A SELECT of each instrument's last rows of a table of `NEWEST`."""
+    return (
+        f"SELECT * FROM {name} "
+        f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {NEWEST[name]} "
+        "ORDER BY instrument_id, session_date"
+    )
+
+
 def _trim(connection: duckdb.DuckDBPyConnection) -> None:
-    for name, rows in _NEWEST.items():
-        connection.execute(
-            f"CREATE TABLE {name}_latest AS SELECT * FROM {name} "
-            f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {rows} "
-            "ORDER BY instrument_id, session_date"
-        )
+    for name, rows in NEWEST.items():
+        connection.execute(f"CREATE TABLE {name}_latest AS {newest_rows(name)}")
         connection.execute(f"COMMENT ON TABLE {name}_latest IS 'The last {rows} rows of {name} for each instrument.'")
 
 
