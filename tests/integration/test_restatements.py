@@ -50,13 +50,17 @@ def _as_of(home: Any, query: str, moment: str) -> tuple[int, str]:
 
 def test_shares_that_change_no_signal_leave_every_signal_and_its_record_as_they_were(restated: Any) -> None:
     before, after = restated.states[:2]
-    same = before["scanner_signals"].join(after["scanner_signals"], on=before["scanner_signals"].columns, how="semi", nulls_equal=True)
+    same = before["scanner_signals"].join(
+        after["scanner_signals"], on=before["scanner_signals"].columns, how="semi", nulls_equal=True
+    )
 
     looked_at = after["scanner_signals"].filter(pl.col("symbol") == SYMBOL, pl.col("session_date") >= VOLUME)
     assert looked_at.height > 20
     assert same.height == before["scanner_signals"].height
     assert not (after["signal_outcomes"]["status"] == "late").any()
-    shared = after["signal_outcomes"].join(before["signal_outcomes"], on=before["signal_outcomes"].columns, how="anti", nulls_equal=True)
+    shared = after["signal_outcomes"].join(
+        before["signal_outcomes"], on=before["signal_outcomes"].columns, how="anti", nulls_equal=True
+    )
     assert shared.join(before["scanner_signals"], on="signal_id", how="semi").is_empty()
 
 
