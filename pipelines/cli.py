@@ -248,7 +248,7 @@ def sql(
     query: Annotated[str, typer.Argument(help="One statement, read-only.")],
     release: Annotated[str | None, typer.Option(help="Query this release instead of the published one.", metavar="ID")] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="See bars, actions, instruments and signals as known then.", metavar="MOMENT")
+        str | None, typer.Option("--as-of", help="See every table as known then, or a refusal.", metavar="MOMENT")
     ] = None,
     output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet (to standard output).")] = "table",
     vertical: Annotated[bool, typer.Option("--vertical", help="Print each row as names and values, one a line.")] = False,

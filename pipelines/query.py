@@ -19,7 +19,7 @@ from pipelines.console import say_record
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
-from pipelines.storage.as_of import show_as_of
+from pipelines.storage.as_of import refusal_in, refuse_stored, show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
@@ -66,11 +66,12 @@ def run_query(
         with open_catalogue(path, lake) as connection:
             if as_of is not None:
                 show_as_of(connection, as_of, {**schemas, "releases": TABLES["releases"]})
+                refuse_stored(connection, query)
             _write(ask(connection, query), output, stream, vertical=vertical)
     except (NoCatalogueError, NotAQueryError, UnknownReleaseError) as error:
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
-        raise QueryError(_first_lines(str(error))) from error
+        raise QueryError(refusal_in(str(error)) or _first_lines(str(error))) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise QueryError(f"{output} cannot hold this result ({_first_lines(str(error))}); cast such columns to varchar") from error
 

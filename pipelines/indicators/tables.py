@@ -22,7 +22,7 @@ load_chosen(Settings().indicators)
 STATE_TYPE = pa.list_(pa.float64())
 
 _BARS_SEEN = Column("bars_seen", WHOLE, "Bars of the instrument up to and including this one; saturates at 1,000.", unit="count")
-_KNOWN_AT = Column("known_at", UTC_TIMESTAMP, "known_at of the bar.", unit="UTC")
+_KNOWN_AT = Column("known_at", UTC_TIMESTAMP, "Since when the values have been what they are.", unit="UTC")
 _STATE = Column("state", STATE_TYPE, "State of the kernels after the session's last bar, in the registry's order.")
 
 

@@ -2,7 +2,8 @@
 
 Lives here: which bars a window needs (tail, carried state, or a cold start), the walk through its sessions in bounded memory, and
 where it may stop.
-Does not live here: arithmetic (`engine`), the window itself (`storage/plan.py`), committing rows (`storage`).
+Does not live here: arithmetic (`engine`), when restated rows became known (`known`), the window itself (`storage/plan.py`),
+committing rows (`storage`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipelines.indicators.arrays import BarArrays, Rescales
+from pipelines.indicators.arrays import BarArrays, Result
 from pipelines.indicators.engine import compute
-from pipelines.indicators.frame import Floats
+from pipelines.indicators.frame import Floats, Ints
+from pipelines.indicators.known import Chunk, KnownTimes, Walked, columns_of, rescales_of
 from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.restatements import Restatements, bars_of, day_number
 from pipelines.indicators.rows import bar_arrays, result_batch
 from pipelines.indicators.tables import INDICATORS_1M, INDICATORS_DAILY, STATE_TYPE
 from pipelines.market.schema import TableSchema
@@ -38,6 +41,7 @@ BARS_PER_CHUNK = 500_000
 _FIRST_CHUNK = 8
 
 _BEGINNING = date(1, 1, 1)
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,17 @@ class _Timeframe:
 
     table: TableSchema
     bars: str
+    replaced: str
     window: str
     state: str
     order: str
     columns: str
     intraday: bool
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """Type of the published columns."""
+        return np.float32 if self.intraday else np.float64
 
 
 _PRICES = "symbol, open, high, low, close, cast(volume as double) as volume"
@@ -59,6 +69,7 @@ _TIMEFRAMES = {
     "daily": _Timeframe(
         INDICATORS_DAILY,
         "staging.stg_bars_daily",
+        "lake.bars_daily_superseded",
         "lake.window_daily",
         "lake.indicator_state_daily",
         "session_date",
@@ -68,6 +79,7 @@ _TIMEFRAMES = {
     "1m": _Timeframe(
         INDICATORS_1M,
         "staging.stg_bars_1m",
+        "lake.bars_1m_superseded",
         "lake.window_1m",
         "lake.indicator_state_1m",
         "ts",
@@ -106,10 +118,12 @@ class _Window:
         sessions = self._query("select session_date, bars_expected from staging.stg_sessions order by session_date")
         self._sessions: list[date] = sessions["session_date"].to_list()
         self._per_session = int(sessions["bars_expected"].max() or 1) if kind.intraday else 1  # type: ignore[arg-type]
-        self._actions = self._query(
+        self._actions: dict[str, list[tuple[int, float, float]]] = {}
+        for name, ex_date, price_factor, volume_divisor in self._query(
             "select instrument_id, ex_date, price_factor, volume_divisor from intermediate.int_price_actions "
             "where price_factor is not null order by instrument_id, ex_date, action"
-        )
+        ).iter_rows():
+            self._actions.setdefault(name, []).append((day_number(ex_date), price_factor, volume_divisor))
         self._tails = self._bars(pl.DataFrame(schema=_BOUNDS), _BEGINNING, _BEGINNING)
 
     def batches(self, bars_per_chunk: int) -> Iterator[pa.RecordBatch]:
@@ -117,12 +131,18 @@ class _Window:
         window = self._query(f"select * from {self._kind.window} order by instrument_id")
         if window.is_empty():
             return
+        self._restatements = Restatements(
+            self._connection, self._kind.bars, self._kind.replaced, self._kind.order, self._kind.columns, window
+        )
+        self._known = KnownTimes(
+            self._restatements.of, self._restatements.actions_before, intraday=self._kind.intraday, dtype=self._kind.dtype
+        )
         starts = self._prepare(window)
         largest = max(1, bars_per_chunk // (window.height * self._per_session))
         for begin, end in pairwise(self._edges(_least(starts, "start"), _greatest(starts, "to_session"), largest)):
             bars = self._bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
             if bars.height:
-                yield from self._work(bars, starts)
+                yield from self._work(bars, starts, begin, end - timedelta(days=1))
                 starts = starts.filter(~pl.col("instrument_id").is_in(self._settled(starts)))
 
     def _edges(self, first: date, last: date, largest: int) -> list[date]:
@@ -135,8 +155,8 @@ class _Window:
         return [*edges, last + timedelta(days=1)]
 
     def _settled(self, starts: pl.DataFrame) -> list[str]:
-        """Instruments whose every later row is known: what they carry is what the last build carried, bit for bit, and all that
-        their kernels look back on is unchanged.
+        """Instruments whose every later row is known: what they carry is what the last build carried, bit for bit, all that their
+        kernels look back on is unchanged, and no restatement is left that may date a later row.
         """
         ends = self._tails.group_by("instrument_id").agg(
             pl.len().alias("held"), pl.col("session_date").min().alias("oldest"), pl.col("session_date").max()
@@ -153,11 +173,23 @@ class _Window:
         return [
             name
             for name, state in stored.iter_rows()
-            if np.array(state, dtype=np.float64).tobytes() == self._states[name].tobytes()
+            if np.array(state, dtype=np.float64).tobytes() == self._states[name].tobytes() and not self._known.is_open(name)
         ]
 
     def _prepare(self, window: pl.DataFrame) -> pl.DataFrame:
-        """Load tails and states, and add `start`: the session that each instrument is computed from."""
+        """Load tails and states, and add `start`: the session that each instrument is computed from.
+
+        Where rows of the window became known by a restatement of earlier sessions, the walk starts at the first of these.
+        """
+        opened = window.select("instrument_id", opened="from_session")
+        restated = pl.DataFrame(
+            [(name, _EPOCH + timedelta(days=min(r.first for r in found))) for name, found in self._restatements.of.items()],
+            schema={"instrument_id": pl.String, "restated_from": pl.Date},
+            orient="row",
+        )
+        window = window.join(restated, on="instrument_id", how="left", maintain_order="left").with_columns(
+            from_session=pl.min_horizontal("from_session", "restated_from")
+        )
         usual = self._lookback // self._per_session + 3 if self._kind.intraday else self._lookback + self._lookback // 4 + 10
         floors = [self._sessions_before(day, usual) for day in window["from_session"].to_list()]
         cold = self._load(window.with_columns(pl.Series("floor", floors, dtype=pl.Date)))
@@ -168,9 +200,11 @@ class _Window:
         new = cold.join(begun, on="instrument_id", how="anti")
         # An action may open a window years before an instrument's first bar; there is nothing to walk through until then.
         starting = firsts.join(pl.concat([waiting, new]), on="instrument_id", how="semi").select("instrument_id", "first_session")
-        return window.join(starting, on="instrument_id", how="left").with_columns(
-            start=pl.coalesce("first_session", "from_session")
+        walked = window.join(starting, on="instrument_id", how="left").with_columns(
+            # What is now another instrument's may lie before the first bar that is left.
+            start=pl.min_horizontal(pl.coalesce("first_session", "from_session"), "restated_from")
         )
+        return walked.drop("from_session", "restated_from").join(opened, on="instrument_id").rename({"opened": "from_session"})
 
     def _load(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Keep tail and state of the instruments that can continue; return the others."""
@@ -202,7 +236,7 @@ class _Window:
                 "inner join bounds using (instrument_id) group by instrument_id, from_session"
             )
 
-    def _work(self, bars: pl.DataFrame, starts: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+    def _work(self, bars: pl.DataFrame, starts: pl.DataFrame, first: date, last: date) -> Iterator[pa.RecordBatch]:
         new = bars.with_columns(is_new=pl.lit(True))
         tail = self._tails.join(bars, on="instrument_id", how="semi").with_columns(is_new=pl.lit(False))
         frame = pl.concat([tail, new]).sort("instrument_id", self._kind.order)
@@ -213,36 +247,47 @@ class _Window:
         begin = offsets[:-1] + groups["held"].to_numpy().astype(np.int64)
         unknown = np.full(REGISTRY.state_width(), np.nan)
         state = np.stack([self._states.get(name, unknown) for name in names])
-        dtype = np.float32 if self._kind.intraday else np.float64
-        rescales = self._rescales(names, arrays)
-        result = compute(arrays, begin, state, rescales, intraday=self._kind.intraday, dtype=dtype)
+        spans = zip(names, *zip(*pairwise(offsets.tolist()), strict=True), strict=True)
+        rescales = rescales_of([(low, high, self._actions.get(name, [])) for name, low, high in spans], arrays.session)
+        result = compute(arrays, begin, state, rescales, intraday=self._kind.intraday, dtype=self._kind.dtype)
 
+        written = frame.filter("is_new")
+        if self._restatements.of:
+            walked = _Computed(names, arrays, offsets, begin, state, result, frame)
+            written = written.with_columns(known_at=self._known_at(walked, written, set(starts["instrument_id"]), first, last))
         counts = np.cumsum(offsets[1:] - begin)
         for name, row in zip(names, np.searchsorted(result.state_row, counts) - 1, strict=True):
             self._states[name] = result.state[row]
         kept = self._newest(frame.drop("is_new"))
         self._tails = pl.concat([self._tails.join(bars, on="instrument_id", how="anti"), kept])
-        written = frame.filter("is_new")
         batch = result_batch(_schema(self._kind), written, result)
         asked = written.join(starts, on="instrument_id", how="left", maintain_order="left")
         wanted = asked["session_date"] >= asked["from_session"]
         yield batch if wanted.all() else batch.filter(wanted.to_arrow())
 
-    def _rescales(self, names: list[str], arrays: BarArrays) -> Rescales | None:
-        """Actions between two bars at hand, each at the first bar of the new basis."""
-        position = {name: i for i, name in enumerate(names)}
-        found: list[tuple[int, float, float]] = []
-        for name, ex_date, price_factor, volume_divisor in self._actions.iter_rows():
-            if (i := position.get(name)) is None:
+    def _known_at(self, done: _Computed, written: pl.DataFrame, walking: set[str], first: date, last: date) -> pl.Series:
+        """known_at of the rows to write: that of their bars, later where a restatement changed them."""
+        known = written["known_at"].cast(pl.Datetime("us", "UTC")).to_physical().to_numpy().copy()
+        replaced = self._restatements.replaced_bars(first, last)
+        place = {name: number for number, name in enumerate(done.names)}
+        for name in self._restatements.of:
+            if name not in walking:
                 continue
-            low, high = arrays.offsets[i], arrays.offsets[i + 1]
-            bar = low + int(np.searchsorted(arrays.session[low:high], _day_number(ex_date)))
-            if low < bar < high:
-                found.append((bar, price_factor, volume_divisor))
-        if not found:
-            return None
-        bars, prices, volumes = zip(*sorted(found, key=lambda event: event[0]), strict=True)
-        return Rescales(np.array(bars), np.array(prices), np.array(volumes))
+            if (number := place.get(name)) is None:
+                walked, rows = self._idle(name), slice(0, 0)
+            else:
+                walked, rows = done.walked(number, self._kind.order)
+            columns = columns_of(done.result, rows)
+            chunk = Chunk(day_number(first), day_number(last), walked, columns, replaced.get(name))
+            known[rows] = self._known.of(name, chunk)
+        return pl.Series(known).cast(pl.Datetime("us", "UTC"))
+
+    def _idle(self, name: str) -> Walked:
+        """The walk of an instrument without bars in a chunk."""
+        tail = bars_of(self._tails.filter(pl.col("instrument_id") == name), self._kind.order)
+        width = REGISTRY.state_width()
+        state = self._states.get(name, np.full(width, np.nan))
+        return Walked(tail, tail.key.size, state, np.empty(0, np.int64), np.empty((0, width)))
 
     def _bars(self, bounds: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
         """Bars from `first` to `last` of the instruments of `bounds`, each within its own first … last, in order."""
@@ -265,6 +310,29 @@ class _Window:
         return self._connection.sql(sql, params=parameters or []).pl()
 
 
+@dataclass(frozen=True)
+class _Computed:
+    """What the engine was given for a chunk, as it takes it, and what it gave; `frame` has the bars of the arrays."""
+
+    names: list[str]
+    arrays: BarArrays
+    offsets: Ints
+    begin: Ints
+    state: Floats
+    result: Result
+    frame: pl.DataFrame
+
+    def walked(self, number: int, order: str) -> tuple[Walked, slice]:
+        """One instrument's walk, and its rows of the result."""
+        low, high, begin = int(self.offsets[number]), int(self.offsets[number + 1]), int(self.begin[number])
+        row = begin - int((self.begin - self.offsets[:-1])[: number + 1].sum())
+        rows = slice(row, row + high - begin)
+        shots = slice(*np.searchsorted(self.result.state_row, (rows.start, rows.stop)).tolist())
+        bars = bars_of(self.frame.slice(low, high - low), order)
+        days = bars.session[begin - low :][self.result.state_row[shots] - row].astype(np.int64)
+        return Walked(bars, begin - low, self.state[number], days, self.result.state[shots]), rows
+
+
 _BOUNDS = {"instrument_id": pl.String, "first": pl.Date, "last": pl.Date}
 
 
@@ -276,10 +344,6 @@ def _registered(connection: duckdb.DuckDBPyConnection, bounds: pl.DataFrame) -> 
         yield
     finally:
         connection.unregister("bounds")
-
-
-def _day_number(day: date) -> int:
-    return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
 def _least(frame: pl.DataFrame, column: str) -> date:

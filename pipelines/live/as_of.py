@@ -152,7 +152,8 @@ def _from_bars(
     daily = read("bars_daily").filter(pl.col("session_date") <= last)
     recent = [s.session_date for s in calendar(exchange).between(last - CALENDAR_DAYS, last - timedelta(days=1))]
     minutes = pl.concat([read("bars_1m", list(recent)), inputs.bars_1m], how="diagonal_relaxed")
-    indicators = daily_indicators(compiled, calendar(exchange).frame(), daily, inputs.corporate_actions)
+    replaced = {name: read(name) for name in ("bars_daily_superseded", "corporate_actions_superseded")}
+    indicators = daily_indicators(compiled, calendar(exchange).frame(), daily, inputs.corporate_actions, replaced)
     since = inputs.sessions.get_column("session_date").min()
     return replace(
         inputs,

@@ -28,7 +28,7 @@ from pipelines.scanners import windows
 from pipelines.scanners.project import additions
 from pipelines.scanners.universes import configured_universes
 from pipelines.scanners.windows import Replaced, ReplacedBy
-from pipelines.storage.build import build_path, prepare_build, read_built
+from pipelines.storage.build import RECORDS, build_path, newest_known, prepare_build, read_built
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
@@ -91,7 +91,8 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         inputs={name: TABLES[name] for name in INPUTS},
         derived={name: derived.schema for name, derived in DERIVED.items()},
         derived_versions=versions or {},
-        reach={name: windows.looked_at(plan) for name in ("intraday_curves", "intraday_profiles")},
+        records=last.versions(exchange) if last else {},
+        reach=_reach(plan),
         frames={
             "sessions": calendar(exchange).frame(),
             "closing_auctions": closing_auctions(exchange),
@@ -121,7 +122,7 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
         rows = read_built(path, derived.relation)
         replaced = derived.replaced(plan, schema, rows)
         if name == "scanner_signals":
-            _keep_replaced_signals(lake, plan, schema, rows, replaced)
+            _keep_replaced_signals(lake, plan, schema, rows, replaced, path)
         partitions = _partition_values(schema, replaced.sessions)
         metadata = {"build": plan.fingerprint()[:16]}
         version = replace_rows(lake, plan.exchange, schema, rows, replaced.outdated, partitions, metadata)
@@ -139,6 +140,14 @@ def current_plan(state_dir: Path, exchange: str) -> dict[str, Any]:
         raise FileNotFoundError(f"no build of {exchange} was opened: run `marketlake nightly --exchange {exchange}` first")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def _reach(plan: BuildPlan) -> dict[str, list[PartitionValue]]:
+    """Of which partitions a build may read derived tables and records, where not of all."""
+    around: list[PartitionValue] = list(windows.looked_at(plan))
+    years = _partition_values(TABLES["scanner_signals"], windows.touched_sessions(plan))
+    records = {name: years for table in RECORDS for name in (table, f"{table}_superseded")}
+    return {"intraday_curves": around, "intraday_profiles": around, **records}
 
 
 def _remember(plan: BuildPlan, state_dir: Path) -> None:
@@ -168,15 +177,28 @@ def _by_session(rows: pl.DataFrame) -> dict[date, int]:
     return dict(rows.group_by(column).len().sort(column).iter_rows())
 
 
-def _keep_replaced_signals(lake: Lake, plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame, replaced: Replaced) -> None:
-    """Signals that this build withdraws or changes stay readable in `scanner_signals_superseded`."""
+def _keep_replaced_signals(
+    lake: Lake, plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame, replaced: Replaced, path: Path
+) -> None:
+    """Signals that this build withdraws, or whose code has changed, stay readable in `scanner_signals_superseded`.
+
+    They were believed until the newest input of the build was known. `superseded_by` names what its scanner now says of the same
+    instrument and moment, where that is a signal.
+    """
     table = LakeTable(lake.table_uri(plan.exchange, schema.name), schema)
     stored = table.read(partitions=_partition_values(schema, replaced.sessions))
     if stored.is_empty():
         return
     old = stored.filter(replaced.outdated(stored))
     gone = old.join(rows.select(schema.names), on=schema.names, how="anti", nulls_equal=True)
-    newest = rows.select(pl.col("known_at").max()).item() if rows.height else old.select(pl.col("known_at").max()).item()
+    if gone.is_empty():
+        return
+    newest = pl.concat([newest_known(path), rows["known_at"], gone["known_at"]]).max()
+    asked = ["scanner_name", "instrument_id", "ts"]
+    instead = rows.select(*asked, other="signal_id").unique(asked, keep="first", maintain_order=True)
+    gone = gone.join(instead, on=asked, how="left", maintain_order="left").with_columns(
+        superseded_by=pl.when(pl.col("other") != pl.col("signal_id")).then("other")
+    )
     kept = gone.with_columns(superseded_at=pl.lit(newest), superseded_by_batch=pl.lit(f"build:{plan.fingerprint()[:16]}"))
     append_new(lake, plan.exchange, TABLES["scanner_signals_superseded"], kept, {"build": plan.fingerprint()[:16]})
 

@@ -6,6 +6,8 @@ Does not live here: the kernels and the walk through a window (`indicators/`), s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 import polars as pl
 
@@ -13,16 +15,28 @@ from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.scanners.project import create_lake_schema
 from pipelines.scanners.registry import CompiledScanners
 
-_READ = ["staging.stg_bars_daily", "staging.stg_sessions", "intermediate.int_price_actions"]
+_READ = [
+    "staging.stg_bars_daily",
+    "staging.stg_sessions",
+    "intermediate.int_price_actions",
+    "intermediate.int_price_actions_superseded",
+]
 
 
 def daily_indicators(
-    compiled: CompiledScanners, sessions: pl.DataFrame, bars_daily: pl.DataFrame, corporate_actions: pl.DataFrame
+    compiled: CompiledScanners,
+    sessions: pl.DataFrame,
+    bars_daily: pl.DataFrame,
+    corporate_actions: pl.DataFrame,
+    replaced: Mapping[str, pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
-    """Rows of `indicators_daily` for all bars given, which must reach back to each instrument's first."""
+    """Rows of `indicators_daily` for all bars given, which must reach back to each instrument's first.
+
+    replaced: rows of `bars_daily_superseded` and `corporate_actions_superseded` (default: none), on which known_at depends.
+    """
     from pipelines.indicators.window import build_window  # numba
 
-    given = {"sessions": sessions, "bars_daily": bars_daily, "corporate_actions": corporate_actions}
+    given = {"sessions": sessions, "bars_daily": bars_daily, "corporate_actions": corporate_actions, **(replaced or {})}
     with duckdb.connect() as connection:
         create_lake_schema(connection)
         for name, frame in given.items():

@@ -43,7 +43,7 @@ def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.Da
         return pl.DataFrame(schema=DIFFERENCES)
     with ScanEngine(compiled, inputs) as engine:
         again = engine.run_at(asked).signals
-    return _told(different(_of(recorded, asked), again), "whole")
+    return _told(different(*_judged(_of(recorded, asked), again)), "whole")
 
 
 def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
@@ -52,7 +52,7 @@ def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.Data
     for moment, names in asked:
         with ScanEngine(compiled, truncated(inputs, moment)) as engine:
             then = engine.run(moment, names).signals
-        found.append(_told(different(_of(recorded, [(moment, names)]), then), "truncated"))
+        found.append(_told(different(*_judged(_of(recorded, [(moment, names)]), then)), "truncated"))
     return pl.concat(found)
 
 
@@ -63,6 +63,13 @@ def _of(signals: pl.DataFrame, asked: Sequence[tuple[datetime, Sequence[str]]]) 
         orient="row",
     )
     return signals.join(pairs, on=["ts", "scanner_name"], how="semi")
+
+
+def _judged(recorded: pl.DataFrame, again: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both without the signals that were issued before an input of theirs was restated: these stay as they were issued."""
+    both = recorded.select("signal_id", issued="known_at").join(again.select("signal_id", "known_at"), on="signal_id")
+    restated = both.filter(pl.col("issued") < pl.col("known_at")).select("signal_id")
+    return tuple(rows.join(restated, on="signal_id", how="anti", maintain_order="left") for rows in (recorded, again))  # type: ignore[return-value]
 
 
 def _told(rows: pl.DataFrame, inputs: str) -> pl.DataFrame:

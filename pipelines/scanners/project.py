@@ -25,7 +25,7 @@ from pipelines.scanners.additions import Additions, assemble, find_additions
 from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.universes import MEMBERS, RULES
 from pipelines.settings import Settings
-from pipelines.storage.build import replaced_tables
+from pipelines.storage.build import RECORDS, replaced_tables
 from pipelines.storage.plan import INPUTS
 from pipelines.storage.relations import quoted, select_files
 
@@ -93,7 +93,7 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("create schema lake")
     for name, schema in lake_schemas().items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
-    for name, schema in replaced_tables(INPUTS).items():
+    for name, schema in replaced_tables((*INPUTS, *RECORDS)).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, columns in (("closing_auctions", CLOSING_AUCTIONS), ("universe_members", MEMBERS), ("universe_rules", RULES)):
         connection.register("nothing", pl.DataFrame(schema=columns).to_arrow())

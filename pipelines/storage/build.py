@@ -19,6 +19,9 @@ from pipelines.storage.location import Lake
 from pipelines.storage.plan import BuildPlan
 from pipelines.storage.relations import quoted, select_files
 
+#: Derived tables whose rows stay on record as they were issued.
+RECORDS = ("scanner_signals",)
+
 
 def build_path(state_dir: Path, exchange: str) -> Path:
     """The build database of an exchange. It is derived: every build starts it anew."""
@@ -33,6 +36,7 @@ def prepare_build(
     inputs: Mapping[str, TableSchema],
     derived: Mapping[str, TableSchema],
     derived_versions: Mapping[str, int],
+    records: Mapping[str, int],
     reach: Mapping[str, Sequence[PartitionValue]],
     frames: Mapping[str, pl.DataFrame],
 ) -> None:
@@ -41,7 +45,8 @@ def prepare_build(
     Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
     kept), a view per derived table at the last built version (what is carried forward; only of the
     partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no lake table), and
-    the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`).
+    the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`). A derived table of `RECORDS` and its replaced rows are
+    there at the versions of `records`, whatever the build: what has been issued is no matter of what is computed now.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -51,8 +56,10 @@ def prepare_build(
         connection.execute("CREATE SCHEMA lake")
         for name, schema in inputs.items():
             connection.execute(_view(lake, plan.exchange, name, schema, plan.inputs.get(name)))
-        for name, schema in derived.items():
+        for name, schema in {**derived, **replaced_tables(RECORDS)}.items():
             version = None if plan.full else derived_versions.get(name)
+            if name.removesuffix("_superseded") in RECORDS:
+                version = records.get(name)
             connection.execute(_view(lake, plan.exchange, name, schema, version, reach.get(name)))
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
@@ -74,6 +81,16 @@ def read_built(path: Path, relation: str) -> pl.DataFrame:
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return connection.sql(f"SELECT * FROM {quoted(schema)}.{quoted(name)}").pl()
+
+
+def newest_known(path: Path) -> pl.Series:
+    """The latest known_at of the indicators that a build made, daily and one-minute: no bar or action it took in came later."""
+    parts = " union all ".join(
+        f"select max(known_at) as known_at from indicators.{name}" for name in ("indicators_daily", "indicators_1m")
+    )
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.sql(parts).pl().get_column("known_at").drop_nulls()
 
 
 def _view(

@@ -69,9 +69,9 @@ def write_catalogue(
             _comment(connection, SIGNALS_OF_RELEASE if name == SIGNALS_OF_RELEASE.name else schema)
         for view in create_adjusted_views(connection, schemas["indicators_daily"]) if schemas.keys() >= _ADJUSTABLE else ():
             _comment(connection, view)
-        for name, rows in LATEST_ROWS.items():
+        for name in LATEST_ROWS:
             if name in schemas:
-                _copy_latest(connection, schemas[name], rows)
+                _copy_latest(connection, schemas[name])
         connection.register("history", releases_frame([r for r in history if r.sequence <= release.sequence]).to_arrow())
         connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
         connection.unregister("history")
@@ -107,14 +107,19 @@ def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
     return f"SELECT *, {literal(release.release_id)} AS release_id FROM ({body})"
 
 
-def _copy_latest(connection: duckdb.DuckDBPyConnection, schema: TableSchema, rows: int) -> None:
-    """Keep the newest rows inside the file, so that they come without opening Parquet."""
-    copy = latest(schema)
-    connection.execute(
-        f"CREATE TABLE {copy.name} AS SELECT * FROM {schema.name} "
-        f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {rows} "
+def newest_rows(name: str) -> str:
+    """A SELECT of each instrument's last rows of a table of `LATEST_ROWS`."""
+    return (
+        f"SELECT * FROM {name} "
+        f"QUALIFY row_number() OVER (PARTITION BY exchange, instrument_id ORDER BY session_date DESC) <= {LATEST_ROWS[name]} "
         "ORDER BY instrument_id, session_date"
     )
+
+
+def _copy_latest(connection: duckdb.DuckDBPyConnection, schema: TableSchema) -> None:
+    """Keep the newest rows inside the file, so that they come without opening Parquet."""
+    copy = latest(schema)
+    connection.execute(f"CREATE TABLE {copy.name} AS {newest_rows(schema.name)}")
     _comment(connection, copy, kind="TABLE")
 
 

@@ -6,7 +6,9 @@ def model(dbt, session):
     dbt.config(materialized="table")
     dbt.ref("stg_bars_1m")
     dbt.ref("int_price_actions")
+    dbt.ref("int_price_actions_superseded")
     dbt.ref("stg_sessions")
+    dbt.source("lake", "bars_1m_superseded")
     dbt.source("lake", "window_1m")
     dbt.source("lake", "indicator_state_1m")
 

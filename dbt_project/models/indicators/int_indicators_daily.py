@@ -6,7 +6,9 @@ def model(dbt, session):
     dbt.config(materialized="table")
     dbt.ref("stg_bars_daily")
     dbt.ref("int_price_actions")
+    dbt.ref("int_price_actions_superseded")
     dbt.ref("stg_sessions")
+    dbt.source("lake", "bars_daily_superseded")
     dbt.source("lake", "window_daily")
     dbt.source("lake", "indicator_state_daily")
 

@@ -27,6 +27,28 @@ parameter_sets as (
 
 ),
 
+issued as (
+
+    select
+        *,
+        1 as is_current
+    from {{ source('lake', 'scanner_signals') }}
+    union all by name
+    select
+        * exclude (superseded_at, superseded_by_batch),
+        0 as is_current
+    from {{ source('lake', 'scanner_signals_superseded') }}
+
+),
+
+first_issued as (
+
+    select * exclude (is_current, superseded_by)
+    from issued
+    qualify row_number() over (partition by signal_id order by known_at, is_current desc) = 1
+
+),
+
 identified as (
 
     select
@@ -63,7 +85,29 @@ identified as (
     inner join covered on evaluations.scanner_name = covered.scanner_name and evaluations.ts = covered.as_of_ts
     left join parameter_sets on evaluations.scanner_name = parameter_sets.scanner_name
 
+),
+
+-- A signal is a record: one that was issued before any of its inputs was restated stays as it was issued, and known since then.
+unchanged as (
+
+    select
+        first_issued.*,
+        cast(null as varchar) as superseded_by
+    from first_issued
+    inner join identified on first_issued.signal_id = identified.signal_id and first_issued.known_at < identified.known_at
+
+),
+
+final as (
+
+    select identified.*
+    from identified
+    left join unchanged on identified.signal_id = unchanged.signal_id
+    where unchanged.signal_id is null
+    union all by name
+    select * from unchanged
+
 )
 
-select * from identified
+select * from final
 order by session_date, scanner_name, instrument_id, ts, signal_id

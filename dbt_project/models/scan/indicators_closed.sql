@@ -62,8 +62,9 @@ in_own_basis as (
         case when wanted.row_kind = 'regular' then wanted.regular_before - wanted.row_regular_before end as regular_ago,
         coalesce(spans.price_factor, 1.0) as price_factor,
         coalesce(spans.volume_divisor, 1.0) as volume_divisor,
-        indicators.* exclude (exchange, symbol, session_year, session_date),
-        indicators.session_date as row_session_date
+        indicators.* exclude (exchange, symbol, session_year, session_date, known_at),
+        indicators.session_date as row_session_date,
+        greatest(indicators.known_at, coalesce(spans.known_at, indicators.known_at)) as known_at
     from wanted
     inner join indicators on wanted.row_session_date = indicators.session_date
     left join spans

@@ -32,7 +32,7 @@ SCANNER_SIGNALS = TableSchema(
         Column("confidence_score", REAL, "Rank from 0 to 1; not a probability.", unit="ratio"),
         Column("details", TEXT, "The numbers behind the decision as JSON."),
         Column("superseded_by", TEXT, "Signal that replaces this one after a restatement.", nullable=True),
-        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the inputs, never before ts.", unit="UTC"),
+        Column("known_at", UTC_TIMESTAMP, "Latest known_at of the inputs when it was issued, never before ts.", unit="UTC"),
         SESSION_YEAR,
     ),
     partition_by="session_year",

@@ -20,7 +20,9 @@ SPLIT_DAY = 200
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'; create schema lake; create schema staging; create schema intermediate")
-        sessions = pl.DataFrame({"session_date": [FIRST + timedelta(days=i) for i in range(DAYS)], "bars_expected": [30] * DAYS})
+        days = [FIRST + timedelta(days=i) for i in range(DAYS)]
+        opens = [datetime(day.year, day.month, day.day, 9, tzinfo=UTC) for day in days]
+        sessions = pl.DataFrame({"session_date": days, "opens_at": opens, "bars_expected": [30] * DAYS})
         _create(connection, "staging.stg_sessions", sessions)
         actions = pl.DataFrame(
             {
@@ -29,9 +31,12 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
                 "action": ["split", "demerger"],
                 "price_factor": [1 / 3, 0.9],
                 "volume_divisor": [1 / 3, 1.0],
+                "known_at": [datetime(2023, 1, 1, tzinfo=UTC)] * 2,
             }
         )
         _create(connection, "intermediate.int_price_actions", actions)
+        replaced = actions.clear().with_columns(superseded_at=pl.col("known_at"))
+        _create(connection, "intermediate.int_price_actions_superseded", replaced)
         for name in ("daily", "1m"):
             connection.execute(
                 f"create table lake.window_{name} (instrument_id varchar, from_session date, to_session date, changed_to date)"
@@ -42,6 +47,11 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             )
         _create(connection, "staging.stg_bars_daily", _daily_bars())
         _create(connection, "staging.stg_bars_1m", _minute_bars())
+        for name in ("daily", "1m"):
+            connection.execute(
+                f"create table lake.bars_{name}_superseded as "
+                f"select *, known_at as superseded_at from staging.stg_bars_{name} where false"
+            )
         yield connection
 
 

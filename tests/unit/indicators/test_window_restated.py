@@ -29,7 +29,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'; create schema lake; create schema staging; create schema intermediate")
         days = [FIRST + timedelta(days=i) for i in range(SESSIONS)]
-        put(database, "staging.stg_sessions", pl.DataFrame({"session_date": days, "bars_expected": [MINUTES] * SESSIONS}))
+        opens = [datetime(day.year, day.month, day.day, 9, tzinfo=UTC) for day in days]
+        sessions = pl.DataFrame({"session_date": days, "opens_at": opens, "bars_expected": [MINUTES] * SESSIONS})
+        put(database, "staging.stg_sessions", sessions)
         yield database
 
 
@@ -69,7 +71,10 @@ def run(
 ) -> pl.DataFrame:
     """One build: the rows held so far, those of the window as far as it was followed replaced by what was built."""
     put(connection, f"staging.stg_bars_{size}", bars)
+    put(connection, f"lake.bars_{size}_superseded", bars.clear().with_columns(superseded_at=pl.col("known_at")))
     put(connection, "intermediate.int_price_actions", actions)
+    replaced = actions.clear().with_columns(superseded_at=pl.col("known_at"))
+    put(connection, "intermediate.int_price_actions_superseded", replaced)
     put(connection, f"lake.window_{size}", asked)
     states = (held if held is not None else EMPTY_STATES).select("exchange", "instrument_id", "session_date", "state")
     put(connection, f"lake.indicator_state_{size}", states.filter(pl.col("state").is_not_null()))
@@ -113,7 +118,7 @@ def applied(bars: pl.DataFrame, actions: pl.DataFrame, change: Change) -> tuple[
     day = FIRST + timedelta(days=number)
     here = (pl.col("instrument_id") == name) & (pl.col("session_date") == day)
     if kind == "split":
-        action = pl.DataFrame([(name, day, "split", 0.5, 0.5)], schema=ACTIONS, orient="row")
+        action = pl.DataFrame([(name, day, "split", 0.5, 0.5, datetime(2023, 1, 1, tzinfo=UTC))], schema=ACTIONS, orient="row")
         known = actions.filter((pl.col("instrument_id") == name) & (pl.col("ex_date") == day)).height
         return bars, actions if known else pl.concat([actions, action])
     if kind == "price":
@@ -175,6 +180,7 @@ ACTIONS = {
     "action": pl.String,
     "price_factor": pl.Float64,
     "volume_divisor": pl.Float64,
+    "known_at": pl.Datetime("us", "UTC"),
 }
 EMPTY_STATES = pl.DataFrame(
     schema={"exchange": pl.String, "instrument_id": pl.String, "session_date": pl.Date, "state": pl.List(pl.Float64)}
