@@ -21,6 +21,7 @@ from pipelines.market.exchanges import exchange as venue_of
 from pipelines.scanners.project import declared_scanners, manifest_path
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.runner import ScanResult
+from pipelines.scanners.universe_names import check_names
 from pipelines.scanners.universes import WATCHLIST, Universes
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
@@ -51,6 +52,7 @@ def run_scan(
     zone = venue_of(asked.exchange).zone
     release = released(lake, asked.exchange)
     _check_names(asked)
+    check_names(lake, settings.exchanges, asked.exchange, asked.universes, _universes(asked))
     content: dict[str, Any] = {
         "exchange": asked.exchange,
         "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}",
@@ -85,6 +87,14 @@ def _check_names(asked: Asked) -> None:
         declared.scanner(name)
     for name, values in asked.parameters.items():
         declared.scanner(name).values(values)
+
+
+def _universes(asked: Asked) -> set[str]:
+    """Universes that the scan looks at."""
+    if asked.universe is not None:
+        return {asked.universe}
+    declared = declared_scanners()
+    return {declared[name].universe for name in asked.scanners or declared}
 
 
 def _note(asked: Asked, sight: Sight) -> str:

@@ -6,7 +6,7 @@ scanner's yml, `marketlake scan --universe`).
 
 A file is a CSV with the columns universe, symbol, valid_from, valid_to and, if wanted, exchange; both days are included and an
 empty one is open. Without a column universe, or without a heading at all, it is a watchlist: a universe named like the file, always
-in force.
+in force. A symbol is any ticker that a share has or had, or its instrument_id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -47,6 +47,8 @@ MEMBERS = {
     "valid_from": pl.Date,
     "valid_to": pl.Date,
 }
+#: Where a file names a symbol: `place` is file and line.
+LINES = {"universe_name": pl.String, "exchange": pl.String, "symbol": pl.String, "place": pl.String}
 #: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
 RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -55,10 +57,11 @@ _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
 
 @dataclass(frozen=True)
 class Universes:
-    """What there is to choose from: `members` with the columns of MEMBERS, `rules` with those of RULES."""
+    """What there is to choose from: `members`, `rules` and `lines`, with the columns of MEMBERS, RULES and LINES."""
 
     members: pl.DataFrame
     rules: pl.DataFrame
+    lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINES))
 
     @property
     def names(self) -> list[str]:
@@ -102,8 +105,9 @@ def read_universes(path: Path | None, liquid_value: float) -> Universes:
     if not path.exists():
         raise UniverseError(f"MARKETLAKE_UNIVERSES: {path} does not exist")
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    rows = [row for file in files for row in _rows(file)]
-    return Universes(pl.DataFrame(rows, schema=MEMBERS, orient="row").unique(maintain_order=True), rules)
+    rows = [(*row, place) for file in files for place, row in _rows(file)]
+    found = pl.DataFrame(rows, schema={**MEMBERS, "place": pl.String}, orient="row")
+    return Universes(found.select(*MEMBERS).unique(maintain_order=True), rules, found.select(*LINES))
 
 
 def read_watchlist(path: Path) -> list[str]:
@@ -111,13 +115,14 @@ def read_watchlist(path: Path) -> list[str]:
 
     Raises UniverseError for a file that is absent or holds no symbol.
     """
-    found = list(dict.fromkeys(str(row["symbol"]) for _, row in _lines(path)))
+    found = list(dict.fromkeys(str(row["symbol"]).upper() for _, row in _lines(path)))
     if not found:
         raise UniverseError(f"{path} holds no symbol; write one a line, or a CSV with a column symbol")
     return found
 
 
-def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:
+def _rows(path: Path) -> list[tuple[str, tuple[str, str | None, str, date, date]]]:
+    """Place and member of every line."""
     rows = []
     for number, row in _lines(path):
         place = f"{path}:{number}"
@@ -131,7 +136,7 @@ def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:
         last = _day(row.get("valid_to"), date.max, f"{place}: valid_to")
         if first > last:
             raise UniverseError(f"{place}: valid_from {first} lies after valid_to {last}")
-        rows.append((name, row.get("exchange") or None, row["symbol"], first, last))
+        rows.append((place, (name, row.get("exchange") or None, row["symbol"].upper(), first, last)))
     return rows
 
 
