@@ -91,3 +91,14 @@ def moment(text: str, option: str) -> datetime:
     if found.tzinfo is None:
         fail(f"{option}: {text!r} has no offset; write it as 2024-01-31T18:30:00+05:30", USAGE)
     return found.astimezone(UTC)
+
+
+def user_name() -> str:
+    """Name of the user in the operating system; a container's user may have only a number."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -2,7 +2,7 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`).
+(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
+from pipelines.withdraw_command import withdraw
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -142,6 +143,7 @@ def sources(as_json: Json = False) -> None:
 app.add_typer(quarantine, name="quarantine")
 app.command("describe")(describe)
 app.command("explain")(explain)
+app.command("withdraw")(withdraw)
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
 

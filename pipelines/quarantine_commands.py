@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, configured, day, exchanges_to_search, read_settings
+from pipelines.arguments import Exchange, Json, Wait, configured, day, exchanges_to_search, read_settings, user_name
 from pipelines.console import USAGE, fail, progress, say, say_fields, say_json, table
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def release(
             mic,
             selection,
             reason=reason.strip(),
-            decided_by=_user(),
+            decided_by=user_name(),
             decided_at=datetime.now(UTC),
             overrule=overrule or (),
         )
@@ -175,17 +175,6 @@ def release(
         f"{report.unchanged} unchanged; overruled: {', '.join(report.overruled)}"
     )
     say("`marketlake nightly` rebuilds what it touches")
-
-
-def _user() -> str:
-    """Name of the user in the operating system; a container's user may have only a number."""
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _row(settings: Settings, exchange: str | None, batch: str, row: int | None, table_name: str | None) -> tuple[str, Selection]:

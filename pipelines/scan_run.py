@@ -22,7 +22,8 @@ from pipelines.market.exchanges import exchange as venue_of
 from pipelines.scanners.project import declared_scanners, manifest_path
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.runner import ScanResult
-from pipelines.scanners.universes import WATCHLIST, Universes, check_watchlist, read_watchlist
+from pipelines.scanners.universe_names import check_names
+from pipelines.scanners.universes import WATCHLIST, Universes, read_watchlist
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
@@ -64,9 +65,10 @@ def run_scan(
     zone = venue_of(asked.exchange).zone
     named = read_watchlist(asked.watchlist) if asked.watchlist else {}
     if named:
-        asked = replace(asked, universe=WATCHLIST, universes=asked.universes.with_watchlist(named))
+        asked = replace(asked, universe=WATCHLIST, universes=asked.universes.with_watchlist(named, asked.watchlist))
     release = released(lake, asked.exchange)
     _check_names(asked)
+    check_names(lake, settings.exchanges, asked.exchange, asked.universes, _universes(asked))
     content: dict[str, Any] = {
         "exchange": asked.exchange,
         "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}",
@@ -85,8 +87,6 @@ def run_scan(
         looks = [WATCHLIST, None]
     compiled = load_scanners(manifest_path(settings.manifest_dir))
     sight = look(lake, asked.exchange, asked.moment, compiled, asked.universes, raw=asked.raw)
-    if asked.watchlist:
-        check_watchlist(asked.watchlist, named, sight.inputs.instruments, asked.exchange)
     found = scan_as_of(sight, compiled, asked.scanners, asked.parameters, looks)
     needed = missing_bars(asked.exchange, asked.moment, sight.opened, sight.closed, sight.inputs)
     content |= {"mode": mode_of(sight), "note": _note(asked, sight, needed), "needed": needed}
@@ -104,6 +104,14 @@ def _check_names(asked: Asked) -> None:
         declared.scanner(name)
     for name, values in asked.parameters.items():
         declared.scanner(name).values(values)
+
+
+def _universes(asked: Asked) -> set[str]:
+    """Universes that the scan looks at."""
+    if asked.universe is not None:
+        return {asked.universe}
+    declared = declared_scanners()
+    return {declared[name].universe for name in asked.scanners or declared}
 
 
 def _note(asked: Asked, sight: Sight, needed: list[str]) -> str:

@@ -25,6 +25,7 @@ from pipelines.quality.staged import Staged
 from pipelines.quality.staging import stage
 from pipelines.sources.protocol import Source
 from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.delta import empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.publish import append_new
 
@@ -109,15 +110,13 @@ def register_files(lake: Lake, order: Order, staged: Staged) -> None:
             "rows_read": f.rows_read,
             "first_session": f.first_session,
             "last_session": f.last_session,
+            "withdrawn_at": None,
+            "withdrawn_by": None,
         }
         for f in staged.files
     ]
     schema = TABLES["raw_files"]
-    times = {"received_at": pl.Datetime("us", "UTC"), "first_session": pl.Date, "last_session": pl.Date, "reason": pl.String}
-    types: dict[str, Any] = {
-        c.name: times.get(c.name, pl.Int64 if c.unit in {"bytes", "rows"} else pl.String) for c in schema.columns
-    }
-    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=types), {"order": order.order_id})
+    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=empty_frame(schema).schema), {"order": order.order_id})
     crash_point("raw.registered")
 
 

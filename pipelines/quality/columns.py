@@ -81,12 +81,17 @@ def stage_columns(schema: TableSchema, rows: pl.DataFrame) -> pl.DataFrame:
 def reference_rows(
     exchange: str,
     seen: pl.DataFrame,
+    tickers: pl.DataFrame,
     history: pl.DataFrame,
     known: pl.DataFrame,
     known_aliases: pl.DataFrame,
     received: Mapping[str, datetime],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows for `instruments` and `instrument_aliases`: what `history` says (of any kind), and what was seen trading first."""
+    """Rows for `instruments` and `instrument_aliases`: what `history` says (of any kind), and what was seen trading first.
+
+    `seen`, `tickers`: instruments and their tickers as `identity.first_seen` and `identity.tickers_seen` give them. A ticker that
+    was seen before another of the same instrument began ended on the day before that.
+    """
     from pipelines.market.exchanges import exchange as venue_of
 
     venue = venue_of(exchange)
@@ -105,8 +110,9 @@ def reference_rows(
         received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),
     )
     named = pl.concat([known_aliases.select("instrument_id", "value"), history.select("instrument_id", "value")]).unique()
-    minted = seen.rename({"symbol": "value"}).join(named, on=["instrument_id", "value"], how="anti", maintain_order="left")
-    minted = minted.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange), valid_to=pl.lit(None, pl.Date))
+    minted = tickers.rename({"symbol": "value"}).join(named, on=["instrument_id", "value"], how="anti", maintain_order="left")
+    minted = _until_the_next(minted, [known_aliases, history, minted])
+    minted = minted.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange))
     columns = [
         "instrument_id",
         "kind",
@@ -122,6 +128,15 @@ def reference_rows(
     aliases = pl.concat([frame.select(*columns, "received_at") for frame in (told, minted)], how="vertical_relaxed")
     key = ["instrument_id", "kind", "value", "valid_from"]
     return instruments, aliases.unique(key, keep="first", maintain_order=True)
+
+
+def _until_the_next(names: pl.DataFrame, all_names: list[pl.DataFrame]) -> pl.DataFrame:
+    """Tickers with `valid_to`: the day before the instrument's next one begins, null where there is none."""
+    symbols = [rows.filter(pl.col("kind") == "symbol") if "kind" in rows.columns else rows for rows in all_names]
+    begins = pl.concat([rows.select("instrument_id", pl.col("valid_from").alias("__next")) for rows in symbols])
+    later = names.join(begins, on="instrument_id").filter(pl.col("__next") > pl.col("valid_from"))
+    ends = later.group_by("instrument_id", "value").agg((pl.col("__next").min() - timedelta(days=1)).alias("valid_to"))
+    return names.join(ends, on=["instrument_id", "value"], how="left", maintain_order="left")
 
 
 def _within(days: ExchangeCalendar, day: pl.Expr) -> pl.Expr:

@@ -145,3 +145,12 @@ def first_seen(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("session_date").first().alias("valid_from"),
         *(pl.col(c).first() for c in ("source", "batch_id", "row_number", "known_at", "received_at")),
     )
+
+
+def tickers_seen(rows: pl.DataFrame) -> pl.DataFrame:
+    """`first_seen` of each ticker of an instrument: one row per instrument_id and symbol."""
+    ordered = rows.sort("session_date", "known_at", "batch_id", "row_number")
+    return ordered.group_by("instrument_id", "symbol", maintain_order=True).agg(
+        pl.col("session_date").first().alias("valid_from"),
+        *(pl.col(c).first() for c in ("source", "batch_id", "row_number", "known_at", "received_at")),
+    )

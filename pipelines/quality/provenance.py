@@ -19,12 +19,14 @@ from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.quality.decisions import Selection, quarantined
 from pipelines.quality.rules import ROW_RULES
+from pipelines.quality.withdrawals import replaced_by
 from pipelines.sources.evidence import raw_row
 from pipelines.sources.protocol import RawFile
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import local_copy, registered
 from pipelines.storage.releases import releases
+from pipelines.storage.withdrawn import WITHDRAWAL
 
 #: Tables whose rows can be followed, with the column that tells their moment and the table whose row rules they obey.
 _FOLLOWED = {
@@ -101,15 +103,28 @@ def _bar(lake: Lake, exchange: str, table: str, instrument: str, moment: date | 
         raise UnknownBarError(f"{instrument} meant several instruments on {session}: {', '.join(found['instrument_id'])}; name one")
     if found.height == 1:
         return found.row(0, named=True)
-    known = LakeTable(lake.table_uri(exchange, "instruments"), TABLES["instruments"]).read(columns=["symbol", "instrument_id"])
+    named = ["symbol", "instrument_id"]
+    listed = LakeTable(lake.table_uri(exchange, "instruments"), TABLES["instruments"]).read(columns=named)
+    replaced = LakeTable(lake.table_uri(exchange, f"{table}_superseded"), TABLES[f"{table}_superseded"])
+    known = pl.concat([listed, replaced.read(partitions=_partition(table, session), columns=named)]).unique(maintain_order=True)
     ours = known.filter(_named(exchange, instrument))
     if ours.is_empty():
         names = [*known["symbol"].unique(), *known["instrument_id"].unique()]
         near = get_close_matches(instrument.upper(), sorted(names), 3, 0.5)
         raise UnknownBarError(f"{exchange} has no instrument {instrument!r}{_hint(near)}")
-    raise UnknownBarError(
-        f"{table} has no bar of {instrument} at {_written(moment)}{_hint(_near(lake, exchange, table, ours, moment, session))}"
-    )
+    gone = _withdrawn(lake, exchange, table, ours, moment, session)
+    hint = _hint(_near(lake, exchange, table, ours, moment, session))
+    raise UnknownBarError(f"{table} has no bar of {instrument} at {_written(moment)}{gone}{hint}")
+
+
+def _withdrawn(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame, moment: date | datetime, session: date) -> str:
+    """That the bar was there until its delivery was taken back; an empty text where it was not."""
+    schema = TABLES[f"{table}_superseded"]
+    rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=_partition(table, session))
+    here = rows.join(instruments, on="instrument_id", how="semi").filter(pl.col(_FOLLOWED[table][0]) == pl.lit(moment))
+    last = here.filter(pl.col("superseded_by_batch").str.starts_with(WITHDRAWAL)).sort("superseded_at").tail(1)
+    told = replaced_by(lake, exchange)
+    return "".join(f" any more: {told[by]}" for by in last["superseded_by_batch"])
 
 
 def _near(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame, moment: date | datetime, session: date) -> list[str]:
@@ -187,7 +202,7 @@ def _superseded(lake: Lake, exchange: str, table: str, key: list[Any], session: 
     schema = TABLES[f"{table}_superseded"]
     rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=_partition(table, session))
     same = pl.all_horizontal(pl.col(name) == pl.lit(value) for name, value in zip(TABLES[table].key, key, strict=True))
-    names = dict(registered(lake, exchange).select("batch_id", "name").iter_rows())
+    names = replaced_by(lake, exchange)
     told = ["open", "high", "low", "close", "volume", "source", "known_at", "superseded_at", "superseded_by_batch"]
     return [
         {

@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.market.tables import TABLES
 from pipelines.quality.columns import reference_rows, stage_columns
-from pipelines.quality.identity import first_seen
+from pipelines.quality.identity import first_seen, tickers_seen
 from pipelines.quality.naming import OrderNames
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
@@ -30,10 +30,13 @@ _DECIDED = ["source_priority", "source_conflict"]
 
 def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames) -> pl.DataFrame:
     """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine."""
-    seen = first_seen(pl.concat([staged.tables[name].select(_SEEN) for name in _BARS]))
+    shown = pl.concat([staged.tables[name].select(_SEEN) for name in _BARS])
+    seen, tickers = first_seen(shown), tickers_seen(shown)
     stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()
     received = {d.batch_id: d.received_at for d in order.deliveries}
-    fresh, aliases = reference_rows(order.exchange, seen, names.history, stored.select("instrument_id"), names.known, received)
+    fresh, aliases = reference_rows(
+        order.exchange, seen, tickers, names.history, stored.select("instrument_id"), names.known, received
+    )
     instruments = stage_columns(TABLES["instruments"], fresh)
     named = _with_isins(stored, names, received).select(instruments.columns)
     changed = _joined(stored, names.moves).select(instruments.columns)

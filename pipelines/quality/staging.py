@@ -28,6 +28,7 @@ from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import repeated
 from pipelines.quality.rules import judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
+from pipelines.quality.withdrawals import withdrawals
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -97,7 +98,12 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
     frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
     files = []
+    taken_back = withdrawals(lake, order.exchange)
     for delivery in order.deliveries:
+        if delivery.batch_id in taken_back:
+            reason = f"{delivery.name}: this delivery was {taken_back[delivery.batch_id].describe()}; a right file is another one"
+            files.append(FileOutcome(delivery, "refused", reason, 0))
+            continue
         try:
             with local_copy(lake, order.exchange, delivery.content_hash) as path:
                 raw = RawFile(path, delivery.name, delivery.content_hash)

@@ -26,8 +26,10 @@ from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
 from pipelines.scanners import windows
 from pipelines.scanners.project import additions
+from pipelines.scanners.universe_names import check_names
 from pipelines.scanners.universes import configured_universes
 from pipelines.scanners.windows import Replaced, ReplacedBy
+from pipelines.settings import Settings
 from pipelines.storage.build import RECORDS, build_path, newest_known, prepare_build, read_built
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -57,7 +59,7 @@ DERIVED: dict[str, Derived] = {
         ("marts", "scanner_runs", windows.scanned_nightly),
         ("marts", "market_regime", windows.scanned),
         ("marts", "confluence", windows.scanned),
-        ("marts", "data_quality_metrics", windows.same_keys),
+        ("marts", "data_quality_metrics", windows.measured),
         ("marts", "price_flags", windows.daily),
         ("marts", "minute_reconciliation", windows.daily_or_minute),
     )
@@ -78,12 +80,16 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     """Plan a build and prepare its database.
 
     Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
-    since this exchange was built: rows of two code versions never stand side by side.
+    since this exchange was built: rows of two code versions never stand side by side. Raises UniverseError where a universe that a
+    scanner looks at names an instrument that there is not.
     """
     last = latest_release(lake)
     versions = last.versions(exchange) if last and last.built_with(exchange) == built_with() else None
-    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions)
     universes = configured_universes()
+    listed = universes.members.get_column("symbol").unique().to_list()
+    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=listed)
+    if not plan.is_empty:
+        check_names(lake, Settings().exchanges, exchange, universes, additions().universes())
     prepare_build(
         lake,
         plan,

@@ -31,7 +31,8 @@ class ScanInputs:
 
     Give whole or cut history: sessions, daily bars and indicators a year and a half back (scanners look back 252 regular
     sessions), minutes of the moment's session and its intraday profiles. Where there are no profiles they are made of the curves
-    of the sessions before, or of their minutes. Rows that lie after the moment are never read. All of one exchange.
+    of the sessions before, or of their minutes. Rows that lie after the moment are never read. Without aliases an instrument has
+    its symbol as its only ticker. All of one exchange.
     """
 
     sessions: pl.DataFrame
@@ -44,6 +45,7 @@ class ScanInputs:
     intraday_curves: pl.DataFrame = field(default_factory=pl.DataFrame)
     universe_members: pl.DataFrame = field(default_factory=pl.DataFrame)
     universe_rules: pl.DataFrame = field(default_factory=pl.DataFrame)
+    instrument_aliases: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def read_inputs(
@@ -86,4 +88,5 @@ def read_inputs(
         intraday_curves=read(TABLES["intraday_curves"], curves),
         universe_members=universes.members,
         universe_rules=universes.rules,
+        instrument_aliases=read(TABLES["instrument_aliases"]),
     )

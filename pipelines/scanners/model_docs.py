@@ -100,7 +100,8 @@ _STAGING: Mapping[str, set[str]] = {
     "bars_daily": {*_PROVENANCE, "trades", "prev_close", "delivery_qty"},
     "bars_1m": _PROVENANCE,
     "corporate_actions": {*_PROVENANCE, "amount", "successor_id"},
-    "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "known_at"},
+    "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "is_active", "known_at"},
+    "instrument_aliases": {*_PROVENANCE, "known_at"},
     "sessions": {"windows"},
 }
 

@@ -99,8 +99,9 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
         connection.register("nothing", pl.DataFrame(schema=columns).to_arrow())
         connection.execute(f"create table lake.{name} as from nothing")
         connection.unregister("nothing")
-    for name in ("window_daily", "window_1m"):
+    for name in ("window_daily", "window_1m", "window_listings"):
         connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date, changed_to date)")
+    connection.execute("create table lake.window_bounds (first_session date, last_session date)")
 
 
 def run_dbt(

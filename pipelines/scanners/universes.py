@@ -6,7 +6,7 @@ scanner's yml, `marketlake scan --universe`).
 
 A file is a CSV with the columns universe, symbol, valid_from, valid_to and, if wanted, exchange; both days are included and an
 empty one is open. Without a column universe, or without a heading at all, it is a watchlist: a universe named like the file, always
-in force.
+in force. A symbol is any ticker that a share has or had, or its instrument_id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -33,7 +33,6 @@ __all__ = [
     "WATCHLIST",
     "UniverseError",
     "Universes",
-    "check_watchlist",
     "configured_universes",
     "read_universes",
     "read_watchlist",
@@ -48,19 +47,21 @@ MEMBERS = {
     "valid_from": pl.Date,
     "valid_to": pl.Date,
 }
+#: Where a file names a symbol: `place` is file and line.
+LINES = {"universe_name": pl.String, "exchange": pl.String, "symbol": pl.String, "place": pl.String}
 #: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
 RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
-_NAMES_TOLD = 5
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
 
 
 @dataclass(frozen=True)
 class Universes:
-    """What there is to choose from: `members` with the columns of MEMBERS, `rules` with those of RULES."""
+    """What there is to choose from: `members`, `rules` and `lines`, with the columns of MEMBERS, RULES and LINES."""
 
     members: pl.DataFrame
     rules: pl.DataFrame
+    lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINES))
 
     @property
     def names(self) -> list[str]:
@@ -76,10 +77,16 @@ class Universes:
             raise UniverseError(f"unknown universe {name!r}{hint} Known universes: {', '.join(self.names)}")
         return name
 
-    def with_watchlist(self, symbols: Iterable[str], name: str = WATCHLIST) -> Universes:
-        """The same and a list that is always in force."""
-        rows = [(name, None, symbol, date.min, date.max) for symbol in symbols]
-        return replace(self, members=pl.concat([self.members, pl.DataFrame(rows, schema=MEMBERS, orient="row")]))
+    def with_watchlist(self, symbols: Iterable[str], file: Path | None = None) -> Universes:
+        """The same and a list that is always in force. symbols: as `read_watchlist` gives them where they come from a `file`."""
+        named = dict(symbols) if isinstance(symbols, Mapping) else {}
+        rows = [(WATCHLIST, None, symbol, date.min, date.max) for symbol in symbols]
+        lines = [(WATCHLIST, None, symbol, f"{file}:{line}") for symbol, line in named.items()]
+        return replace(
+            self,
+            members=pl.concat([self.members, pl.DataFrame(rows, schema=MEMBERS, orient="row")]),
+            lines=pl.concat([self.lines, pl.DataFrame(lines, schema=LINES, orient="row")]),
+        )
 
     def fingerprint(self, names: Iterable[str]) -> str:
         """A short hash of what these universes are; `all` needs none."""
@@ -104,8 +111,9 @@ def read_universes(path: Path | None, liquid_value: float) -> Universes:
     if not path.exists():
         raise UniverseError(f"MARKETLAKE_UNIVERSES: {path} does not exist")
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    rows = [row for file in files for row in _rows(file)]
-    return Universes(pl.DataFrame(rows, schema=MEMBERS, orient="row").unique(maintain_order=True), rules)
+    rows = [(*row, place) for file in files for place, row in _rows(file)]
+    found = pl.DataFrame(rows, schema={**MEMBERS, "place": pl.String}, orient="row")
+    return Universes(found.select(*MEMBERS).unique(maintain_order=True), rules, found.select(*LINES))
 
 
 def read_watchlist(path: Path) -> dict[str, int]:
@@ -115,32 +123,14 @@ def read_watchlist(path: Path) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for number, row in _lines(path):
-        found.setdefault(str(row["symbol"]), number)
+        found.setdefault(str(row["symbol"]).upper(), number)
     if not found:
         raise UniverseError(f"{path} holds no symbol; write one a line, or a CSV with a column symbol")
     return found
 
 
-def check_watchlist(path: Path, named: Mapping[str, int], instruments: pl.DataFrame, exchange: str) -> None:
-    """Refuse names of a watchlist that no instrument bears or has borne. named: as `read_watchlist` gives it.
-
-    Raises UniverseError with file and line of each.
-    """
-    known = {*instruments["symbol"].to_list(), *instruments["instrument_id"].to_list()}
-    unknown = {name: line for name, line in named.items() if name not in known}
-    if not unknown:
-        return
-    told = []
-    for name, line in list(unknown.items())[:_NAMES_TOLD]:
-        near = difflib.get_close_matches(name.upper(), sorted(known), 1, 0.7)
-        told.append(
-            f"{path}:{line}: no instrument of {exchange} is called {name!r}" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    more = len(unknown) - len(told)
-    raise UniverseError("; ".join(told) + (f"; and {more} more" if more else ""))
-
-
-def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:
+def _rows(path: Path) -> list[tuple[str, tuple[str, str | None, str, date, date]]]:
+    """Place and member of every line."""
     rows = []
     for number, row in _lines(path):
         place = f"{path}:{number}"
@@ -154,7 +144,7 @@ def _rows(path: Path) -> list[tuple[str, str | None, str, date, date]]:
         last = _day(row.get("valid_to"), date.max, f"{place}: valid_to")
         if first > last:
             raise UniverseError(f"{place}: valid_from {first} lies after valid_to {last}")
-        rows.append((name, row.get("exchange") or None, row["symbol"], first, last))
+        rows.append((place, (name, row.get("exchange") or None, row["symbol"].upper(), first, last)))
     return rows
 
 

@@ -82,21 +82,24 @@ def daily_or_minute(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) ->
     return Replaced(lambda stored: days.outdated(stored) | minutes.outdated(stored), sessions)
 
 
-def same_keys(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
-    """What is made again row by row."""
+def measured(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+    """Figures of bars by session: those of the window of the table measured, and those made again under their key."""
+    days, minutes = _in(plan, plan.daily), _in(plan, plan.minute)
     key = list(schema.key)
     made = rows.select(key).unique().with_columns(__made=pl.lit(value=True))
 
     def outdated(stored: pl.DataFrame) -> pl.Series:
-        joined = stored.select(key).join(made, on=key, how="left", maintain_order="left")
-        return joined.get_column("__made").fill_null(value=False)
+        again = stored.select(key).join(made, on=key, how="left", maintain_order="left").get_column("__made").fill_null(value=False)
+        bars = stored.rename({"date": "session_date"})
+        of_minutes = stored.get_column("table_name") == "bars_1m"
+        return again | (minutes.outdated(bars) & of_minutes) | (days.outdated(bars) & ~of_minutes)
 
-    return Replaced(outdated, rows.get_column("date").unique().to_list())
+    return Replaced(outdated, sorted({*days.sessions, *minutes.sessions, *rows.get_column("date").unique()}))
 
 
 def touched_sessions(plan: BuildPlan) -> list[date]:
-    """Sessions that lie in any instrument's window: scanners look at all instruments of these."""
-    both = pl.concat([plan.daily, plan.minute])
+    """Sessions that lie in any instrument's window, or whose universe changed: scanners look at all instruments of these."""
+    both = pl.concat([plan.daily, plan.minute, plan.listings])
     ranges = both.select("from_session", "to_session").unique().rows()
     return [d for d in _sessions(plan, both) if any(first <= d <= last for first, last in ranges)]
 

@@ -45,8 +45,9 @@ def prepare_build(
     Schema `lake` gets a view per input at the plan's version and one of its replaced rows (`<table>_superseded`, where they are
     kept), a view per derived table at the last built version (what is carried forward; only of the
     partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no lake table), and
-    the windows `window_daily` and `window_1m` (columns of `plan.WINDOW`). A derived table of `RECORDS` and its replaced rows are
-    there at the versions of `records`, whatever the build: what has been issued is no matter of what is computed now.
+    the windows `window_daily`, `window_1m` and `window_listings` (columns of `plan.WINDOW`) with their `window_bounds`. A derived
+    table of `RECORDS` and its replaced rows are there at the versions of `records`, whatever the build: what has been issued is no
+    matter of what is computed now.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -64,7 +65,8 @@ def prepare_build(
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
             connection.execute(_view(lake, plan.exchange, name, schema, head))
-        for name, frame in {**frames, "window_daily": plan.daily, "window_1m": plan.minute}.items():
+        windows = {"window_daily": plan.daily, "window_1m": plan.minute, "window_listings": plan.listings}
+        for name, frame in {**frames, **windows, "window_bounds": plan.bounds}.items():
             connection.register("incoming", frame.to_arrow())
             connection.execute(f"CREATE TABLE lake.{name} AS SELECT * FROM incoming")
             connection.unregister("incoming")

@@ -19,7 +19,9 @@ def changed_rows(table: LakeTable, base: int | None, head: int, columns: list[st
     `base` None means that nothing was seen yet: every row is new.
     """
     schema = table.schema
-    wanted = list(dict.fromkeys([*schema.key, *columns, "batch_id"]))
+    # A row that a withdrawal brought back is that of its old batch, known anew.
+    version_of_row = [name for name in ("batch_id", "known_at") if name in schema.names]
+    wanted = list(dict.fromkeys([*schema.key, *columns, *version_of_row]))
     if base == head:
         return empty_frame(schema).select(wanted)
     if base is None:
@@ -27,7 +29,7 @@ def changed_rows(table: LakeTable, base: int | None, head: int, columns: list[st
     partitions = _touched_partitions(table, base, head)
     before = table.read(base, partitions, wanted)
     after = table.read(head, partitions, wanted)
-    identity = [*schema.key, "batch_id"]
+    identity = [*schema.key, *version_of_row]
     gone = before.join(after, on=identity, how="anti")
     come = after.join(before, on=identity, how="anti")
     return pl.concat([come, gone]).unique(maintain_order=True)

@@ -17,6 +17,7 @@ from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import Change, LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import Merge, merge_by_key
+from pipelines.storage.withdrawn import known_since_withdrawal
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ def publish(
 
     `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
     replaces them; doing so twice for one batch adds nothing. A batch that comes again after its correction does not undo it: its
-    replaced rows count as unchanged. `metadata` is kept with the commit besides the batches.
+    replaced rows count as unchanged. What comes after a withdrawal of the same key is a restatement. `metadata` is kept with the
+    commit besides the batches.
     """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
     outcome: list[Merge] = []
     partitions = _partitions(incoming, schema)
+    incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
 
     def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
         stored = read(partitions)

@@ -138,6 +138,14 @@ class SmallHome:
 
         return nightly_summary(self.settings, self.mic, nightly(self.settings, self.mic, full=full))
 
+    def withdraw(self, name: str, at: datetime) -> Any:
+        """`marketlake withdraw` of the delivery with this file name, in this process; returns what it did."""
+        from pipelines.quality.withdrawal import Withdrawal, withdraw_delivery
+
+        (batch,) = self.rows("raw_files").filter(pl.col("name") == name)["batch_id"]
+        withdrawal = Withdrawal(batch, "sent in error", "tester", at)
+        return withdraw_delivery(self.lake, self.mic, withdrawal, self.settings.state_dir, timedelta(0))
+
     def environment(self, **extra: str) -> dict[str, str]:
         """Environment of a process that works on this home."""
         left_out = {"DAGSTER_HOME", "MARKETLAKE_CRASH_AT"}

@@ -52,6 +52,7 @@ final as (
     select
         'bars_1m' as table_name,
         in_window.exchange,
+        min(in_window.instrument_id) as instrument_id,
         in_window.symbol,
         in_window.session_date,
         count(*) as records,

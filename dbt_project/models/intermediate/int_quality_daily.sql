@@ -12,9 +12,15 @@ sessions as (
 
 ),
 
-instruments as (
+listings as (
 
-    select * from {{ ref('stg_instruments') }}
+    select * from {{ ref('int_listings') }}
+
+),
+
+tickers as (
+
+    select * from {{ ref('int_tickers') }}
 
 ),
 
@@ -36,7 +42,8 @@ actions as (
 
 ),
 
--- One row per session in which the instrument should have traded: it has a bar, or it was listed and has none.
+-- One row per session in which the instrument should have traded: it has a bar, or it was listed and has none. Its ticker is that of
+-- the session, whatever it is called since.
 listed as (
 
     select
@@ -45,14 +52,18 @@ listed as (
         sessions.session_date,
         sessions.session_number,
         sessions.closes_at,
-        max(instruments.symbol) as symbol
+        case when count(listings.instrument_id) > 0 then max_by(tickers.symbol, tickers.used_from) end as symbol
     from window_daily
     inner join sessions on sessions.session_date between window_daily.from_session and window_daily.to_session
-    left join instruments
+    left join listings
         on
-            window_daily.instrument_id = instruments.instrument_id
-            and sessions.session_date between instruments.valid_from and instruments.valid_to
-            and instruments.is_active
+            window_daily.instrument_id = listings.instrument_id
+            and sessions.session_date between listings.listed_from and listings.listed_to
+    left join tickers
+        on
+            window_daily.instrument_id = tickers.instrument_id
+            and sessions.session_date <= tickers.used_to
+            and (sessions.session_date >= tickers.used_from or tickers.is_first)
     group by all
 
 ),
@@ -81,7 +92,17 @@ measured as (
     left join spans
         on
             {{ basis_between('listed.instrument_id', 'previous.session_date', 'listed.session_date') }}
-    where bars.instrument_id is not null or listed.symbol is not null
+    -- Under a ticker that another instrument traded by that day nothing is missing.
+    where
+        bars.instrument_id is not null
+        or (
+            listed.symbol is not null
+            and not exists (
+                select 1
+                from bars as others
+                where others.session_number = listed.session_number and others.symbol = listed.symbol
+            )
+        )
 
 ),
 
@@ -90,6 +111,7 @@ final as (
     select
         'bars_daily' as table_name,
         exchange,
+        min(instrument_id) as instrument_id,
         coalesce(traded_symbol, symbol) as symbol,
         session_date,
         count(traded_symbol) as records,

@@ -36,6 +36,7 @@ final as (
     select
         sessions_before.session_date,
         bars.instrument_id,
+        max_by(bars.symbol, bars.session_number) as symbol,
         max_by(coalesce(bars.series, ''), bars.session_number) as series
     from sessions_before
     inner join bars on sessions_before.session_number = bars.session_number

@@ -13,9 +13,18 @@ chosen as (
 
 ),
 
+tickers as (
+
+    select * from {{ ref('int_tickers') }}
+
+),
+
 instruments as (
 
-    select * from {{ ref('stg_instruments') }}
+    select distinct
+        exchange,
+        instrument_id
+    from {{ ref('int_listings') }}
 
 ),
 
@@ -116,18 +125,26 @@ lists_in_force as (
 
 ),
 
+-- A list may name a share by the ticker of the day or by any other that it had or has: the holder on that day comes first, then
+-- the last one before, then the next one after.
 by_symbol as (
 
     select
         lists_in_force.universe_name,
         lists_in_force.session_date,
-        instruments.instrument_id
+        min_by(
+            tickers.instrument_id,
+            case
+                when lists_in_force.session_date between tickers.used_from and tickers.used_to
+                    then (0, date_diff('day', tickers.used_from, lists_in_force.session_date), tickers.instrument_id)
+                when tickers.used_to < lists_in_force.session_date
+                    then (1, date_diff('day', tickers.used_to, lists_in_force.session_date), tickers.instrument_id)
+                else (2, date_diff('day', lists_in_force.session_date, tickers.used_from), tickers.instrument_id)
+            end
+        ) as instrument_id
     from lists_in_force
-    inner join instruments
-        on
-            lists_in_force.exchange = instruments.exchange
-            and lists_in_force.symbol = instruments.symbol
-            and lists_in_force.session_date between instruments.valid_from and instruments.valid_to
+    inner join tickers on lists_in_force.exchange = tickers.exchange and lists_in_force.symbol = tickers.symbol
+    group by lists_in_force.universe_name, lists_in_force.session_date, lists_in_force.symbol
 
 ),
 
@@ -139,10 +156,7 @@ by_id as (
         instruments.instrument_id
     from lists_in_force
     inner join instruments
-        on
-            lists_in_force.exchange = instruments.exchange
-            and lists_in_force.symbol = instruments.instrument_id
-            and lists_in_force.session_date between instruments.valid_from and instruments.valid_to
+        on lists_in_force.exchange = instruments.exchange and lists_in_force.symbol = instruments.instrument_id
 
 ),
 

@@ -15,6 +15,7 @@ final as (
         exchange,
         symbol,
         session_date as date,
+        instrument_id,
         cast(records as bigint) as total_records,
         cast(records as bigint) as valid_records,
         cast(expected_records as bigint) as expected_records,

@@ -6,9 +6,9 @@ moments as (
 
 ),
 
-instruments as (
+listings as (
 
-    select * from {{ ref('stg_instruments') }}
+    select * from {{ ref('int_listings') }}
 
 ),
 
@@ -59,26 +59,27 @@ listed as (
         asked.exchange,
         asked.session_date,
         asked.universe_name,
-        instruments.instrument_id,
-        instruments.symbol,
+        listings.instrument_id,
+        traded_lately.symbol,
         profiles.instrument_id is not null as has_minutes,
         -- NSE settles these series trade by trade: what is bought there cannot be sold the same day.
         traded_lately.series not in ('BE', 'BZ') as is_intraday_allowed
     from asked
-    inner join instruments
+    -- What traded in the sessions before was listed then: only an end of its listing says otherwise.
+    inner join listings
         on
-            asked.exchange = instruments.exchange
-            and asked.session_date between instruments.valid_from and instruments.valid_to
-            and instruments.is_active
+            asked.exchange = listings.exchange
+            and asked.session_date <= listings.listed_to
+            and (asked.session_date >= listings.listed_from or listings.is_first)
     inner join traded_lately
-        on asked.session_date = traded_lately.session_date and instruments.instrument_id = traded_lately.instrument_id
+        on asked.session_date = traded_lately.session_date and listings.instrument_id = traded_lately.instrument_id
     left join profiles
-        on asked.session_date = profiles.session_date and instruments.instrument_id = profiles.instrument_id
+        on asked.session_date = profiles.session_date and listings.instrument_id = profiles.instrument_id
     left join members
         on
             asked.session_date = members.session_date
             and asked.universe_name = members.universe_name
-            and instruments.instrument_id = members.instrument_id
+            and listings.instrument_id = members.instrument_id
     where asked.universe_name = 'all' or members.instrument_id is not null
 
 )

@@ -14,7 +14,6 @@ renamed as (
         symbol,
         valid_from,
         coalesce(valid_to, date '9999-12-31') as valid_to,
-        is_active,
         tick_size
     from source
 

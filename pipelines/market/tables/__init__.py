@@ -24,8 +24,7 @@ TABLES: dict[str, TableSchema] = {
     table.name: table
     for table in (
         *MERGED,
-        *(operations.superseded(table) for table in (bars.BARS_DAILY, bars.BARS_OTHER_SERIES, bars.BARS_1M, bars.BARS_1M_EXTENDED)),
-        *(operations.superseded(table) for table in (reference.CORPORATE_ACTIONS, reference.INSTRUMENTS)),
+        *(operations.superseded(table) for table in MERGED),
         operations.superseded(scanning.SCANNER_SIGNALS),
         bars.BARS_1M_LIVE,
         bars.INTRADAY_CURVES,

@@ -7,7 +7,7 @@ Does not live here: market facts (`bars.py`, `reference.py`) and results (`deriv
 from __future__ import annotations
 
 from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
-from pipelines.market.tables.bars import EXCHANGE, SYMBOL
+from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SYMBOL
 
 RAW_FILES = TableSchema(
     name="raw_files",
@@ -22,11 +22,13 @@ RAW_FILES = TableSchema(
         Column("size_bytes", WHOLE, "Size as received.", unit="bytes"),
         Column("options", TEXT, "Reading options as canonical JSON."),
         Column("received_at", UTC_TIMESTAMP, "When this content first arrived.", unit="UTC", observational=True),
-        Column("status", TEXT, "accepted or refused."),
-        Column("reason", TEXT, "Why a file was refused.", nullable=True),
+        Column("status", TEXT, "accepted, refused or withdrawn."),
+        Column("reason", TEXT, "Why a file was refused or withdrawn.", nullable=True),
         Column("rows_read", WHOLE, "Rows in the file.", unit="rows"),
         Column("first_session", DATE, "Earliest session in the file.", unit="date", nullable=True),
         Column("last_session", DATE, "Latest session in the file.", unit="date", nullable=True),
+        Column("withdrawn_at", UTC_TIMESTAMP, "When it was taken back.", unit="UTC", nullable=True, observational=True),
+        Column("withdrawn_by", TEXT, "User of the operating system who took it back.", nullable=True, observational=True),
     ),
     sort_by=("batch_id",),
 )
@@ -63,6 +65,7 @@ DATA_QUALITY_METRICS = TableSchema(
         EXCHANGE,
         SYMBOL,
         Column("date", DATE, "Session.", unit="date"),
+        INSTRUMENT_ID,
         Column("total_records", WHOLE, "Rows delivered for the session.", unit="rows"),
         Column("valid_records", WHOLE, "Rows published.", unit="rows"),
         Column("expected_records", WHOLE, "Rows that the calendar expects.", unit="rows"),
@@ -103,6 +106,6 @@ def superseded(table: TableSchema) -> TableSchema:
         key=(*table.key, "superseded_by_batch"),
         add=(
             Column("superseded_at", UTC_TIMESTAMP, "known_at of the row that replaced it.", unit="UTC"),
-            Column("superseded_by_batch", TEXT, "Delivery that replaced it."),
+            Column("superseded_by_batch", TEXT, "Delivery that replaced it; withdrawal:<batch> where its own was taken back."),
         ),
     )

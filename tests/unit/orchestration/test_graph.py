@@ -45,7 +45,10 @@ def test_what_a_build_prepares_beside_the_lake_is_what_models_may_read_and_no_mo
     """`build/*` are relations that a build makes for its models: the windows of the run, and what the last build left."""
     prepared = {k.path[2] for k in graph.get_all_asset_keys() - graph.executable_asset_keys if k.path[1] == "build"}
     windows, carried = (
-        {"window_daily", "window_1m", "sessions", "closing_auctions", "universe_members", "universe_rules"},
+        {
+            *("window_daily", "window_1m", "window_listings", "window_bounds"),
+            *("sessions", "closing_auctions", "universe_members", "universe_rules"),
+        },
         {"indicator_state_daily", "indicator_state_1m", "indicators_daily", "intraday_curves", "intraday_profiles"},
     )
     assert prepared == windows | carried

@@ -3,10 +3,10 @@
 from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from pipelines.scanners.universes import UniverseError, check_watchlist, read_universes, read_watchlist
+from pipelines.scanners.universe_names import check_names
+from pipelines.scanners.universes import UniverseError, read_universes, read_watchlist
 
 INDEX = """universe,symbol,valid_from,valid_to
 nifty50,RELIANCE,2000-01-01,
@@ -72,20 +72,6 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         universes.check("bnk")
 
 
-def test_names_of_a_watchlist_that_nobody_bears_are_refused_with_their_lines(tmp_path: Path) -> None:
-    path = tmp_path / "held.txt"
-    path.write_text("# held\nINFY\nXNSE:OLD\nrelianc\nINFY\nZZZ\n")
-    listed = pl.DataFrame({"symbol": ["INFY", "OLDNAME", "RELIANCE"], "instrument_id": ["XNSE:INFY", "XNSE:OLD", "XNSE:RELIANCE"]})
-    with pytest.raises(UniverseError) as refused:
-        check_watchlist(path, read_watchlist(path), listed, "XNSE")
-
-    assert str(refused.value) == (
-        f"{path}:4: no instrument of XNSE is called 'relianc'; did you mean RELIANCE?; "
-        f"{path}:6: no instrument of XNSE is called 'ZZZ'"
-    )
-    check_watchlist(path, {"INFY": 1, "OLDNAME": 2}, listed, "XNSE")
-
-
 def test_a_fingerprint_changes_with_the_lists_that_are_asked_for_and_no_others(tmp_path: Path) -> None:
     path = tmp_path / "index.csv"
     path.write_text(INDEX)
@@ -96,3 +82,57 @@ def test_a_fingerprint_changes_with_the_lists_that_are_asked_for_and_no_others(t
     assert first.fingerprint({"nifty50"}) == second.fingerprint({"nifty50"})
     assert first.fingerprint({"bank"}) != second.fingerprint({"bank"})
     assert first.fingerprint({"liquid"}) != second.fingerprint({"liquid"})
+
+
+@pytest.fixture
+def renamed(road, bars_csv):
+    """A lake that knows a share as OLD and, since, as NEW."""
+    rows = [("OLD", "2024-01-02", 10, 11, 9, 10, 100), ("NEW", "2024-01-03", 10, 11, 9, 10, 100)]
+    actions = "symbol,ex_date,action,successor\nOLD,2024-01-03,rename,NEW\n"
+    road.ingest(road.deliver("actions.csv", actions, source="actions"), road.deliver("bars.csv", bars_csv(rows)))
+    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:OLD"}
+    return road.lake
+
+
+@pytest.mark.parametrize("name", ["OLD", "NEW", "new", "XNYS:OLD"])
+def test_every_name_that_an_instrument_has_or_had_is_one(tmp_path: Path, renamed, name: str) -> None:
+    universes = read_universes(written(tmp_path, f"universe,symbol\nmine,{name}\n"), 5.0)
+    check_names(renamed, ["XNSE", "XNYS"], "XNYS", universes, ["mine"])
+
+
+def test_a_name_that_resolves_to_nothing_is_told_with_file_and_line(tmp_path: Path, renamed) -> None:
+    universes = read_universes(written(tmp_path, "universe,symbol\nmine,OLD\n\nmine,TYPO\nmine,LINE\nother,GONE\n"), 5.0)
+    message = r"index\.csv:4: no instrument of XNYS has or ever had the name 'TYPO': .*; the same of .*index\.csv:5 \(LINE\)$"
+    with pytest.raises(UniverseError, match=message):
+        check_names(renamed, ["XNSE", "XNYS"], "XNYS", universes, ["mine", "all"])
+    # A universe that nobody looks at stops nobody.
+    check_names(renamed, ["XNSE", "XNYS"], "XNYS", universes, ["all", "liquid"])
+
+
+def test_names_of_a_watchlist_are_held_against_the_lake_as_well(tmp_path: Path, renamed) -> None:
+    path = written(tmp_path, "# held\nOLD\nXNYS:OLD\nOLDE\nOLD\nZZZ\n")
+    named = read_watchlist(path)
+    assert named == {"OLD": 2, "XNYS:OLD": 3, "OLDE": 4, "ZZZ": 6}
+    universes = read_universes(None, 5.0).with_watchlist(named, path)
+    message = r":4: no instrument of XNYS has or ever had the name 'OLDE': did you mean OLD\? .*; the same of .*:6 \(ZZZ\)$"
+    with pytest.raises(UniverseError, match=message):
+        check_names(renamed, ["XNYS"], "XNYS", universes, ["watchlist"])
+    check_names(renamed, ["XNYS"], "XNYS", read_universes(None, 5.0).with_watchlist({"OLD": 1, "NEW": 2}, path), ["watchlist"])
+
+
+def test_names_of_another_exchange_are_left_to_it(tmp_path: Path, renamed) -> None:
+    universes = read_universes(written(tmp_path, "universe,symbol,exchange\nmine,INFY,XNSE\nmine,OLD,\n"), 5.0)
+    check_names(renamed, ["XNSE", "XNYS"], "XNYS", universes, ["mine"])
+    with pytest.raises(UniverseError, match=r"index\.csv:2: no instrument of XNYS"):
+        check_names(renamed, ["XNSE", "XNYS"], "XNSE", universes, ["mine"])
+
+
+def test_moving_a_line_within_a_file_leaves_the_universe_what_it_is(tmp_path: Path) -> None:
+    one = read_universes(written(tmp_path, "universe,symbol\nmine,A\n"), 5.0).fingerprint(["mine"])
+    assert read_universes(written(tmp_path, "universe,symbol\n\nmine,a\n"), 5.0).fingerprint(["mine"]) == one
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "index.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
