@@ -59,9 +59,9 @@ class _Endings:
         """Add what follows a merger or a delisting, if it lies within the bars known and no bar contradicts it."""
         name, ex_date = str(row["instrument_id"]), row["ex_date"]
         assert isinstance(ex_date, date)
-        number = self._number_on(ex_date)
         own = self._of(name)
-        if number is None or own.is_empty() or (own.get_column("session_date") >= ex_date).any():
+        number = None if own.is_empty() else self._number_on(ex_date)
+        if number is None or (own.get_column("session_date") >= ex_date).any():
             return
         last = own.row(-1, named=True)
         price = last["close"] * self._carried(name, last["session_date"], ex_date)
