@@ -149,7 +149,7 @@ def place_actions(grid: Grid, actions: pl.DataFrame | None, delisting_haircut: f
     """Corporate actions at the first step of their ex-date or of the next session: (events, offsets) as the kernel takes them.
 
     actions: as for `actions.effects_of`. An instrument that has no bar in more than `fills.GONE_AFTER` sessions on which others had
-    is written off as if it had been delisted. delisting_haircut: part of the last price that a delisted share does not pay, unless
+    is paid out at its last price. delisting_haircut: part of the last price that a delisted share does not pay, unless
     the action states the amount. Raises InputError as `effects_of` does.
     """
     column = {name: i for i, name in enumerate(grid.instruments)}
@@ -162,13 +162,14 @@ def place_actions(grid: Grid, actions: pl.DataFrame | None, delisting_haircut: f
         # What went ex before the first bar is already in every price that is seen.
         if row["instrument_id"] in column and 0 < session < len(grid.session_dates)
     ]
-    placed += [(session, i, {"effect": ENDING, "amount": None, "price_factor": None}) for session, i in prices.gone()]
+    silent = {"effect": ENDING, "action": "gone", "amount": None, "price_factor": None}
+    placed += [(session, i, silent) for session, i in prices.gone()]
     placed.sort(key=lambda entry: entry[0])
     events = np.zeros(len(placed), dtype=EVENT)
     for event, (session, i, row) in zip(events, placed, strict=True):
         successor = column.get(row["successor_id"], -1) if row["effect"] == MERGER else -1
         last = prices.before(i if successor < 0 else successor, session)
-        _write_event(event, i, row, successor, written_off(last, delisting_haircut) if row["effect"] == ENDING else last)
+        _write_event(event, i, row, successor, written_off(last, delisting_haircut) if row["action"] == "delisting" else last)
         if row["price_factor"] is not None:
             prices.carry(i, session, row["price_factor"])
     steps = prices.first_step[np.array([session for session, _, _ in placed], dtype=np.int64)]

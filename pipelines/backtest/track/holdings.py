@@ -32,7 +32,7 @@ def with_endings(
 
     rows: bars of `fills.with_limits`. effects: of `actions.effects_of`. dates, numbers: the exchange's sessions, ascending.
     haircut: part of the last price that a delisted share does not pay, unless the action states the amount. An instrument without a
-    bar in more than `GONE_AFTER` sessions on which others had is written off the same way; where it trades again, that is another
+    bar in more than `GONE_AFTER` sessions on which others had is paid out at its last price; where it trades again, that is another
     holding.
     """
     market = _Endings(rows.with_columns(kind=pl.lit(TRADED)), effects, list(dates), list(numbers), haircut)
@@ -59,9 +59,9 @@ class _Endings:
         """Add what follows a merger or a delisting, if it lies within the bars known and no bar contradicts it."""
         name, ex_date = str(row["instrument_id"]), row["ex_date"]
         assert isinstance(ex_date, date)
-        number = self._number_on(ex_date)
         own = self._of(name)
-        if number is None or own.is_empty() or (own.get_column("session_date") >= ex_date).any():
+        number = None if own.is_empty() else self._number_on(ex_date)
+        if number is None or (own.get_column("session_date") >= ex_date).any():
             return
         last = own.row(-1, named=True)
         price = last["close"] * self._carried(name, last["session_date"], ex_date)
@@ -77,7 +77,7 @@ class _Endings:
         self._pay_out(last, number, price)
 
     def end_silent(self) -> None:
-        """Write off who has had no bar in more than `GONE_AFTER` sessions."""
+        """Pay out at the last price who has had no bar in more than `GONE_AFTER` sessions."""
         rows = self._all().with_columns(
             at=pl.Series(np.searchsorted(self._traded, self._all().get_column("session_number").to_numpy()))
         )
@@ -86,8 +86,7 @@ class _Endings:
         for last in silent.iter_rows(named=True):
             number = int(self._traded[last["at"] + GONE_AFTER + 1])
             day = self._date_of(number)
-            carried = last["close"] * self._carried(last["instrument_id"], last["session_date"], day)
-            self._pay_out(last, number, written_off(carried, self._haircut))
+            self._pay_out(last, number, last["close"] * self._carried(last["instrument_id"], last["session_date"], day))
 
     def result(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """All bars and all effects."""

@@ -136,11 +136,11 @@ def test_a_merger_names_its_successor_and_its_last_price():
     assert place_actions(grid, action("merger", amount=12.0))[0]["cash_out"].tolist() == [12.0]
 
 
-def test_who_has_no_bar_for_twenty_sessions_is_written_off_at_the_next():
+def test_who_has_no_bar_for_twenty_sessions_is_paid_out_at_the_last_price():
     others = [bar(n, "XNYS:B") for n in range(30)]
     grid = build_grid(pl.DataFrame([bar(0), bar(1), *others]))
     events, offsets = place_actions(grid, None, 0.3)
-    assert (events["instrument"].tolist(), events["cash_out"].tolist()) == ([0], [7.0])
+    assert (events["instrument"].tolist(), events["cash_out"].tolist()) == ([0], [10.0])
     assert np.flatnonzero(np.diff(offsets)).tolist() == [22]
 
 

@@ -57,6 +57,29 @@ def test_each_case_equals_a_run_of_its_own():
             assert row[name] == run[name], name
 
 
+def test_a_case_meets_the_limits_and_actions_that_its_own_run_meets():
+    """Thin volume, a capital reduction, a day without a file, a delisting with two haircuts."""
+    bars = BARS.with_columns(volume=pl.lit(40_000)).filter(pl.int_range(pl.len()) != 51).head(150)
+    other = BARS.with_columns(instrument_id=pl.lit("XNYS:B"))
+    dates = [moment.date() for moment in OPENS]
+    actions = pl.DataFrame(
+        {
+            "instrument_id": ["XNYS:A"] * 2,
+            "ex_date": [dates[80], dates[150]],
+            "action": ["capital_reduction", "delisting"],
+            "ratio": [0.5, None],
+        }
+    )
+    market = pl.concat([bars.select([*other.columns, "volume"]), other.with_columns(volume=pl.lit(40_000))])
+    given = [Case({"haircut": cut}, every(3), Rules(delisting_haircut=cut)) for cut in (0.0, 0.6)]
+    table = run_sweep(market, given, None, actions, dates)
+    for row, case in zip(table.to_dicts(), given, strict=True):
+        strategy = Strategy("s", "s", "f", "c", {})
+        run = run_backtest(market, case.signals, strategy, case.rules, actions=actions, sessions=dates).run
+        for name in ("trades", "total_return", "max_drawdown", "turnover"):
+            assert row[name] == run[name], name
+
+
 def test_more_cases_deflate_the_same_strategy_more():
     few, many = run_sweep(BARS, cases(3, 10)), run_sweep(BARS, cases(3, 10, *range(11, 30)))
     assert many["sharpe_ratio"][0] == few["sharpe_ratio"][0]

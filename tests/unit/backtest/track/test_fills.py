@@ -218,3 +218,8 @@ def test_a_minute_at_a_band_is_no_fill_for_who_would_have_to_find_a_counterpart(
     assert of(world(MIC, {A: bars, B: QUIET}, minutes=[*locked, *open_again]).outcomes(sale), "1")["entry_price"] == 105.0
     only_locked = world(MIC, {A: bars, B: QUIET}, minutes=locked).outcomes(told)
     assert of(only_locked, "5")["entry_ts"] == at(2024, 1, 17, 3, 45)
+
+
+def test_an_action_of_who_has_no_bars_is_no_matter(world) -> None:
+    market = world(MIC, {}, actions=[(A, date(2024, 1, 22), "delisting", None), (A, date(2024, 1, 23), "merger", None)]).market()
+    assert (market.instruments, market.newest) == ([], 0)

@@ -20,7 +20,7 @@ SCANNERS = {"s": ScannerId(1, "hash")}
 
 
 def bars() -> pl.DataFrame:
-    """Random walks of five instruments; C halves by a split, D leaves the market."""
+    """Random walks of five instruments; C halves by a split, D leaves the market, E is halted for thirteen sessions."""
     draw = np.random.Generator(np.random.PCG64(7))
     rows = []
     for name in "ABCDE":
@@ -28,7 +28,7 @@ def bars() -> pl.DataFrame:
         for number, session in enumerate(SESSIONS):
             price *= float(1 + draw.normal(0, 0.02)) * (0.5 if name == "C" and number == 60 else 1)
             low, high = price * (1 - abs(draw.normal(0, 0.01))), price * (1 + abs(draw.normal(0, 0.01)))
-            if name != "D" or number < 80:
+            if (name != "D" or number < 80) and (name != "E" or not 85 <= number < 98):
                 rows.append(
                     (f"{MIC}:{name}", session.session_date, round(price, 2), round(high, 2), round(low, 2), round(price, 2))
                 )
@@ -111,16 +111,21 @@ def day(number: int) -> date:
 
 
 def test_night_by_night_equals_all_at_once(road, night) -> None:
-    """A first build, one new session, a jump of thirty, and the rest: then everything anew."""
+    """A first build, one new session, a jump into a halt, one out of it, and the rest: then everything anew."""
     steps = [
         (70, None),
         (71, (day(71), day(71))),
-        (101, (day(101), day(101))),
+        (90, (day(72), day(90))),
+        (97, (day(91), day(97))),
+        (101, (day(98), day(101))),
         (len(SESSIONS) - 1, (day(102), day(len(SESSIONS) - 1))),
     ]
     for last, touched in steps:
         night(day(last), touched)
     by_night = stored(road)
+    waited = by_night[0].filter((pl.col("instrument_id") == f"{MIC}:E") & (pl.col("exit_ts").dt.date() == day(98)))
+    assert waited.filter(pl.col("horizon") == "5").height > 0
+    assert set(by_night[0].filter(pl.col("exit_reason") == "cash_out")["instrument_id"]) == {f"{MIC}:D"}
     everything = night(day(len(SESSIONS) - 1), (day(0), day(len(SESSIONS) - 1)))
     assert everything.outcomes == by_night[0].height == 5 * SIGNALS.height
     assert all(before.equals(after) for before, after in zip(by_night, stored(road), strict=True))
