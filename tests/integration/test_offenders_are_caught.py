@@ -204,7 +204,12 @@ def test_the_peeking_indicator_is_named_and_the_others_are_not(offended: Offende
 
 
 def test_nothing_else_fails(offended: Offended) -> None:
-    offenders = ("XNYS/scanners/acme_lead", "XNYS/scanners/acme_final", "XNYS/scanners/acme_false", "XNYS/indicators_daily look_ahead")
+    offenders = (
+        "XNYS/scanners/acme_lead",
+        "XNYS/scanners/acme_final",
+        "XNYS/scanners/acme_false",
+        "XNYS/indicators_daily look_ahead",
+    )
     for failed in offended.failed:
         assert [line for line in failed if not line.startswith(offenders)] == []
 
