@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 
 import dagster as dg
 
@@ -37,8 +37,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[
             check
             for mic in mics
-            for make in (gate_checks, finding_checks, partial(scanner_checks, target=target), partial(indicator_checks, target=target))
-            for check in make(mic)
+            for check in (
+                *gate_checks(mic),
+                *finding_checks(mic),
+                *indicator_checks(mic, target),
+                *scanner_checks(mic, target),
+            )
         ],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],

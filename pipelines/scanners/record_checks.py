@@ -15,7 +15,6 @@ import polars as pl
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.inputs import ScanInputs, read_inputs
-from pipelines.scanners.lookahead import DIFFERENCES
 from pipelines.scanners.parity import not_repeated, scans_to_repeat, seen_ahead
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.sampling import Asked, sampled_sessions, sampled_times

@@ -63,7 +63,9 @@ def _fault(additions: Additions, refused: dict[str, str]) -> str:
         manifest = compile_project(folder / "target", project)
         found = _refused(additions, manifest)
         refused.update(found)
-        empty_run(load_scanners(manifest), [name for plugin in additions.plugins if plugin.name in found for name in plugin.scanners])
+        empty_run(
+            load_scanners(manifest), [name for plugin in additions.plugins if plugin.name in found for name in plugin.scanners]
+        )
     except (DbtError, ManifestError, duckdb.Error) as error:
         return " ".join(str(error).split())[:500]
     except Exception as error:  # noqa: BLE001  # decide() of a package of others may fail in any way

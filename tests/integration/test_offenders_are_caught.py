@@ -96,6 +96,32 @@ SCANNERS = {
     "acme_false_known_at": (FALSE_KNOWN_AT, "closed_daily", "close"),
     "acme_honest": (HONEST, "closed_daily", "close"),
 }
+#: The same as the honest one, and a known_at before anything was.
+FALSE_IN_PYTHON = """
+import polars as pl
+from datetime import UTC, datetime
+from pipelines.scanners.python_scanner import PythonScanner, Reads
+
+
+def decide(frames, values):
+    keys = ["as_of_ts", "instrument_id"]
+    both = frames["day_so_far"].join(frames["bars_prior"], on=keys)
+    return both.with_columns(
+        side=(pl.col("last_price") > pl.col("close")).cast(pl.Int64), entry_price="last_price", target_price=None, stop_loss=None,
+        score=0.5, known_at=datetime(2000, 1, 1, tzinfo=UTC),
+    )
+
+
+FALSE_IN_PYTHON = PythonScanner(
+    name="acme_false_in_python", version=1, family="acme", description="A scanner of a test.", rule="none",
+    evaluates="closed_daily", min_coverage_pct=0, decide=decide,
+    reads={"day_so_far": Reads(("last_price",)), "bars_prior": Reads(("close",), where="sessions_ago = 1")},
+)
+
+
+def acme_false_in_python():
+    return FALSE_IN_PYTHON
+"""
 #: The close after the one that is computed, where the frame holds it.
 PEEKING_INDICATOR = """
 from pipelines.indicators.frame import CLOSE
@@ -128,7 +154,7 @@ NEXT_CLOSE, LAST_CHANGE = _of("next_close", 0), _of("last_change", 1)
 
 def install(site: Path) -> None:
     """What pip would leave of a package with all offenders, each scanner an entry point of its own, and two honest plug-ins."""
-    code = [PEEKING_INDICATOR, "from pathlib import Path"]
+    code = [PEEKING_INDICATOR, FALSE_IN_PYTHON, "from pathlib import Path"]
     for name, (rows, evaluates, moments) in SCANNERS.items():
         folder = site / "models" / name
         folder.mkdir(parents=True)
@@ -139,7 +165,7 @@ def install(site: Path) -> None:
     about = site / "acme_offenders-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-offenders\nVersion: 1.0\n")
-    entries = ["[marketlake.scanners]", *(f"{name} = acme_offenders:{name}" for name in SCANNERS)]
+    entries = ["[marketlake.scanners]", *(f"{name} = acme_offenders:{name}" for name in [*SCANNERS, "acme_false_in_python"])]
     entries += ["[marketlake.indicators]", "next_close = acme_offenders:NEXT_CLOSE", "last_change = acme_offenders:LAST_CHANGE"]
     (about / "entry_points.txt").write_text("\n".join(entries) + "\n")
 
@@ -187,7 +213,6 @@ def offended(new_home: Any, tape: Any, market: Any, tmp_path_factory: Any) -> Of
     [
         ("XNYS/scanners/acme_lead", "look_ahead"),
         ("XNYS/scanners/acme_final_volume", "look_ahead"),
-        ("XNYS/scanners/acme_false_known_at", "known_at"),
         ("XNYS/indicators_daily", "look_ahead"),
     ],
 )
@@ -204,28 +229,29 @@ def test_the_peeking_indicator_is_named_and_the_others_are_not(offended: Offende
 
 
 def test_nothing_else_fails(offended: Offended) -> None:
-    offenders = (
-        "XNYS/scanners/acme_lead",
-        "XNYS/scanners/acme_final",
-        "XNYS/scanners/acme_false",
-        "XNYS/indicators_daily look_ahead",
-    )
+    offenders = ("XNYS/scanners/acme_lead ", "XNYS/scanners/acme_final_volume ", "XNYS/indicators_daily look_ahead")
     for failed in offended.failed:
         assert [line for line in failed if not line.startswith(offenders)] == []
 
 
-def test_a_scanner_that_reads_the_lake_is_refused_with_file_and_relation(offended: Offended) -> None:
+def test_scanners_that_read_the_lake_or_state_a_known_at_are_refused_by_plug_in_file_and_relation(offended: Offended) -> None:
     listed = offended.run("scanners", "--json")
 
-    assert "acme_raw.sql reads lake.bars_daily" in listed
-    assert '"acme_raw"' not in listed
+    assert (
+        "plug-in acme_raw (acme-offenders 1.0): acme_raw.sql reads lake.bars_daily; a scanner reads relations of schema scan"
+        in listed
+    )
+    assert "plug-in acme_false_known_at (acme-offenders 1.0): acme_false_known_at.sql sets known_at to CAST('2000-01-01" in listed
+    assert '"acme_honest"' in listed
+    assert '"name": "acme_raw"' not in listed
+    assert '"name": "acme_false_known_at"' not in listed
 
 
 def test_known_at_is_that_of_the_inputs_whatever_a_scanner_says(offended: Offended, market: Any) -> None:
     signals = offended.home.rows("scanner_signals")
     false, honest = (
         signals.filter(scanner_name=name).select("instrument_id", "ts", "signal_type", "known_at").sort("ts", "instrument_id")
-        for name in ("acme_false_known_at", "acme_honest")
+        for name in ("acme_false_in_python", "acme_honest")
     )
 
     assert false.height > 100
