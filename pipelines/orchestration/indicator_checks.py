@@ -23,7 +23,10 @@ from pipelines.scanners.record_checks import sessions_to_check
 from pipelines.scanners.registry import load_scanners
 
 _READ = {**INDICATOR_TABLES, "scanner_runs": TABLES["scanner_runs"]}
-_ABOUT = "Rows of sampled past sessions, computed again from the carried state with later bars cut off and altered, are the published ones."
+_ABOUT = (
+    "Rows of sampled past sessions, computed again from the carried state with later bars cut off and altered, are those that "
+    "were published."
+)
 
 
 def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
@@ -45,9 +48,9 @@ def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
         told = f"{rows} rows of {len(past)} sessions were computed again"
         columns = different["column"].unique().sort().to_list()
         if columns:
-            names = sorted({i.name for i in REGISTRY for output in i.outputs if output.name in columns})
+            names = sorted({i.name for i in REGISTRY for output in i.outputs if output.name in columns}) or ["(carried state)"]
             days = ", ".join(str(day) for day in different["session_date"].unique().sort())
-            told = f"indicators {', '.join(names) or '(carried state)'} give other values without later bars: {', '.join(columns)} of {days}"
+            told = f"{', '.join(names)}: other values without later bars in {', '.join(columns)} of {days}"
         yield dg.AssetCheckResult(
             passed=not columns,
             asset_key=spec.asset_key,

@@ -1,7 +1,7 @@
 """Checks of each scanner after a build: does a scan repeat what was recorded, does it without the future, did it see enough.
 
-Lives here: the asset checks `parity`, `look_ahead` and `coverage` of every scanner of an exchange, worked out together. What was not
-tried has no result.
+Lives here: the asset checks `parity`, `look_ahead` and `coverage` of every scanner of an exchange, worked out together. What was
+not tried has no result.
 Does not live here: which scans are repeated (`scanners/record_checks.py`) and how (`scanners/parity.py`).
 """
 

@@ -1,7 +1,8 @@
 """Proof that published indicators see nothing of the future: sampled rows are computed again with later bars cut off and altered.
 
 Lives here: `indicators_ahead`: which rows are computed again, from which carried state, and what differs.
-Does not live here: arithmetic and the walk through a window (`indicators/`), the Dagster check (`orchestration/indicator_checks.py`).
+Does not live here: arithmetic and the walk through a window (`indicators/`), the check in Dagster
+(`orchestration/indicator_checks.py`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _MODELS = ["staging.stg_sessions", "staging.stg_bars_daily", "intermediate.int_p
 
 @dataclass(frozen=True)
 class _Sample:
-    """Bars and carried states of some instruments around a session, and their published rows of that session with the state after."""
+    """Bars and carried states of some instruments around a session, and their published rows of it with the state after."""
 
     session: date
     bars: pl.DataFrame

@@ -1,6 +1,6 @@
 """One definition, seen to be one: what the nightly build put on record is what a scan of the same moment gives.
 
-Lives here: which recorded scans of a session to repeat, and what differs when they are repeated on everything and on the past alone.
+Lives here: which recorded scans of a last session to repeat, and what differs when scans are repeated, with and without a future.
 Does not live here: cutting the future off (`lookahead.py`), which sessions of the past (`sampling.py`), reading the record
 (`record_checks.py`).
 """
@@ -35,8 +35,8 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
 def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
 
-    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`. Each evaluation time is scanned
-    alone: a row that was made from rows of other evaluation times is not made again.
+    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`. Each evaluation time is
+    scanned alone: a row that was made from rows of other evaluation times is not made again.
     """
     found = [pl.DataFrame(schema=DIFFERENCES)]
     if asked:

@@ -119,8 +119,8 @@ def _folder_files(what: str, plugin: str, folder: Path) -> dict[str, str]:
             raise ScannerPluginError(f"{what}: {model.name} {'; it '.join(faults)}")
         if not _END.search(_COMMENT.sub("", text)):
             raise ScannerPluginError(
-                f"{what}: {model.name} does not end with a CTE of signal_rows(…) alone and `select * from` it, as docs/scanners.md shows; "
-                "the columns of a signal, known_at among them, come from there"
+                f"{what}: {model.name} does not end with a CTE of signal_rows(…) alone and `select * from` it, as docs/scanners.md "
+                "shows; the columns of a signal, known_at among them, come from there"
             )
         try:
             content = yaml.safe_load(about)

@@ -55,8 +55,8 @@ class PythonScanner:
     decide(frames, values) gets a frame per relation of `reads`, of several moments at once, and the parameters' values by name. It
     returns one row per moment and instrument that it could judge: as_of_ts, instrument_id, side (1, -1, 0), entry_price,
     target_price, stop_loss, score (0 … 1); further columns become `details`. A row may depend on rows of its own moment only, and
-    where scope is `instrument` on rows of its own instrument. When a signal was known follows from the rows that `decide` was given of
-    its instrument (scope `universe`: of all), whatever known_at it returns.
+    where scope is `instrument` on rows of its own instrument. When a signal was known follows from the rows that `decide` was
+    given of its instrument (scope `universe`: of all), whatever known_at it returns.
     """
 
     name: str
@@ -144,8 +144,8 @@ def _is_dated(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
 
 
 def _decide(scanner: PythonScanner, frames: Mapping[str, pl.DataFrame], values: Mapping[str, float | str]) -> pl.DataFrame:
-    """What the scanner decides on frames that hold known_at besides what it asked for, with the greatest known_at of what it got."""
-    asked = {name: frame.select(dict.fromkeys([*_KEYS, *scanner.reads[name].columns])) for name, frame in frames.items()}
+    """What the scanner decides, with the greatest known_at of its rows. frames: what it asked for, and known_at besides."""
+    asked = {name: frame.select(list(dict.fromkeys([*_KEYS, *scanner.reads[name].columns]))) for name, frame in frames.items()}
     key = list(_KEYS) if scanner.scope == "instrument" else ["as_of_ts"]
     dated = [frame.select(*key, _KNOWN_AT) for frame in frames.values() if _KNOWN_AT in frame.columns]
     known = pl.concat(dated).group_by(key).agg(pl.col(_KNOWN_AT).max()) if dated else None

@@ -70,8 +70,8 @@ class Scanner:
     evaluates: `closed_daily` (finished sessions only), `intraday` (minutes that ended by the moment) or `forming_daily` (the
     session so far as a daily bar). moments: when its signals go on record (`close`, `HH:MM` by the exchange's clock,
     `every_bar`). live_moments: when a live scan asks it besides. rule: the rule in words, with {fields} of a signal and its
-    details. universe: the instruments it looks at. relation: where its rows stand, as schema.name. scope: whether a decision depends on
-    rows of its own `instrument` alone or of the whole `universe`, as a ranking does; known_at of a signal follows from those.
+    details. universe: the instruments it looks at. relation: where its rows stand, as schema.name. scope: whether a
+    decision depends on rows of its own `instrument` alone or of the `universe`, as a ranking does; known_at follows from those.
     """
 
     name: str

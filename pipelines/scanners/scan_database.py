@@ -132,7 +132,7 @@ class ScanDatabase:
             self._insert_into("made.intraday_profiles", made)
 
     def all_known_by_moments(self) -> bool:
-        """Whether everything given was known by the first of the moments; of minutes and their curves, those that had ended by then."""
+        """Whether all that is given was known by the first moment; of minutes and their curves, those that had ended by then."""
         moment = self.connection.execute("select min(as_of_ts) from scan.moments").fetchall()[0][0]
         late = " union all ".join(f"select 1 from {table} where {condition}" for table, condition in _KNOWN_LATER.items())
         return not self.connection.execute(f"select exists ({late})", {"moment": moment}).fetchall()[0][0]

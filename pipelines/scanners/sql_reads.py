@@ -1,4 +1,4 @@
-"""What the SQL of an added scanner reads and calls, told by parsing it: relations of schema `scan`, and nothing that depends on the run.
+"""What the SQL of an added scanner reads and calls, told by parsing it: relations of schema `scan`, and the same at every run.
 
 Lives here: `sql_faults`, for SQL as dbt has rendered it, and `template_faults`, for the text before.
 Does not live here: whose SQL it is and what becomes of it (`plugins.py`, `trial.py`).
@@ -97,7 +97,7 @@ def _functions(tree: exp.Expr) -> Iterator[str]:
     for function in tree.find_all(exp.Func):
         name = _function_name(function)
         if name in _NOT_REPEATABLE:
-            yield f"calls {function.sql('duckdb')}; a scanner decides the same whenever and wherever it runs: take the time from as_of_ts"
+            yield f"calls {function.sql('duckdb')}; a scanner decides the same at every run: take the time from as_of_ts"
     if tree.find(exp.TableSample):
         yield "samples rows; a scanner decides the same whenever it runs"
 

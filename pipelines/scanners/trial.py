@@ -43,7 +43,7 @@ def _broken(additions: Additions) -> dict[str, str]:
     refused: dict[str, str] = {}
     if not _fault(additions, refused):
         return refused
-    broken = {}
+    broken: dict[str, str] = {}
     for plugin in additions.plugins:
         others = {other.name: "" for other in additions.plugins if other.name != plugin.name}
         if fault := _fault(additions.without(others), broken):

@@ -179,9 +179,10 @@ class Offended:
         self.failed: list[list[str]] = []
 
     def run(self, *arguments: str) -> str:
-        code, output = self.home.run(*arguments, **self._path)
-        assert code == 0, output[-3000:]
-        return output
+        process = self.home.start(*arguments, **self._path)
+        output, _ = process.communicate(timeout=1800)
+        assert process.returncode == 0, output[-3000:]
+        return str(output)
 
     def nightly(self) -> None:
         output = self.run("nightly", "--json")

@@ -174,6 +174,7 @@ def _indicators(rule: Rule, asked: list[tuple[RuleColumn, int]]) -> str:
     wanted = [(column, ago) for column, ago in asked if column.origin == "indicator"]
     if not wanted:
         return ""
+    relation, last = "indicators_prior" if shift else "indicators_closed", max(ago for _, ago in wanted) + shift
     columns = "\n".join(
         f"        any_value({_BASIS.get(c.unit, '{}').format(c.name)}) filter (where sessions_ago = {ago + shift})"
         f"::double as {c.name}__{ago},"
@@ -181,8 +182,8 @@ def _indicators(rule: Rule, asked: list[tuple[RuleColumn, int]]) -> str:
     )
     return (
         f"    select\n        as_of_ts,\n        instrument_id,\n{columns}\n        max(known_at) as known_at\n"
-        f"    from {{{{ scan('{'indicators_prior' if shift else 'indicators_closed'}', "
-        f"where='sessions_ago between {shift} and {max(ago for _, ago in wanted) + shift}') }}}}\n    group by as_of_ts, instrument_id"
+        f"    from {{{{ scan('{relation}', where='sessions_ago between {shift} and {last}') }}}}\n"
+        "    group by as_of_ts, instrument_id"
     )
 
 
