@@ -23,6 +23,8 @@ from pipelines.scanners.record_checks import sessions_to_check
 from pipelines.scanners.registry import load_scanners
 
 _READ = {**INDICATOR_TABLES, "scanner_runs": TABLES["scanner_runs"]}
+#: Of the sessions in which scanners are tried, those with most.
+_SESSIONS = 4
 _ABOUT = (
     "Rows of sampled past sessions, computed again from the carried state with later bars cut off and altered, are those that "
     "were published."
@@ -41,7 +43,8 @@ def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
             return
         versions = {**versions_of(marketlake.lake, mic, _READ), **plan["inputs"]}
         first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
-        past = sessions_to_check(marketlake.lake, mic, versions, first, last, full=plan["full"])
+        sampled = sessions_to_check(marketlake.lake, mic, versions, first, last, full=plan["full"])
+        past = sorted(sampled, key=lambda day: (-len(sampled[day]), day))[:_SESSIONS]
         rows, different = indicators_ahead(marketlake.lake, mic, versions, load_scanners(manifest_path(target)), past)
         if not rows:
             return

@@ -8,7 +8,7 @@ Does not live here: arithmetic and the walk through a window (`indicators/`), th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -52,7 +52,7 @@ class _Sample:
 
 
 def indicators_ahead(
-    lake: Lake, exchange: str, versions: Mapping[str, int], compiled: CompiledScanners, sessions: list[date]
+    lake: Lake, exchange: str, versions: Mapping[str, int], compiled: CompiledScanners, sessions: Iterable[date]
 ) -> tuple[int, pl.DataFrame]:
     """Rows of `indicators_daily` that were computed again, and the values that differ (columns of `DIFFERENCES`).
 

@@ -35,22 +35,20 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
 def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
 
-    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`. Each evaluation time is
-    scanned alone: a row that was made from rows of other evaluation times is not made again.
+    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`.
     """
-    found = [pl.DataFrame(schema=DIFFERENCES)]
-    if asked:
-        with ScanEngine(compiled, inputs) as engine:
-            for at, names in asked:
-                again = engine.run(at, names).signals
-                found.append(_told(different(_of(recorded, [(at, names)]), again), "whole"))
-    return pl.concat(found)
+    if not asked:
+        return pl.DataFrame(schema=DIFFERENCES)
+    with ScanEngine(compiled, inputs) as engine:
+        again = engine.run_at(asked).signals
+    return _told(different(_of(recorded, asked), again), "whole")
 
 
 def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered. As `not_repeated`.
 
-    inputs: to have a future that can be altered, they must reach beyond the evaluation times.
+    Each evaluation time is scanned alone: a row that was made from rows of other evaluation times is not made again. inputs: to have
+    a future that can be altered, they must reach beyond the evaluation times.
     """
     found = [pl.DataFrame(schema=DIFFERENCES)]
     for at, names in asked:

@@ -6,7 +6,7 @@ Does not live here: sampling (`sampling.py`), repeating (`parity.py`), the Dagst
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -21,15 +21,17 @@ from pipelines.scanners.sampling import Asked, sampled_sessions, sampled_times
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
-#: Sessions of the past that are sampled: after a build of everything over all of history, on other nights of the last year.
-SESSIONS_OF_A_FULL_BUILD = 6
-SESSIONS_OF_A_NIGHT = 2
+#: Sessions of the past in which a scanner is tried: after a build of everything over all of history, on other nights of the last year.
+_SESSIONS_OF_A_FULL_BUILD = 4
+_SESSIONS_OF_A_NIGHT = 1
+#: Evaluation times of a scanner within a session of the past, and within the last one.
+_TIMES, _TIMES_OF_LAST = 2, 1
 _LAST_YEAR = timedelta(days=365)
 #: Sessions after the one that is scanned: the future that must not matter.
 _AHEAD = 3
 
 _RUN = ["scanner_name", "session_date", "as_of_ts", "signals", "mode"]
-_TIMES: dict[str, pl.DataType | type[pl.DataType]] = {"scanner_name": pl.String, "as_of_ts": pl.Datetime("us", "UTC")}
+_TRIED: dict[str, pl.DataType | type[pl.DataType]] = {"scanner_name": pl.String, "as_of_ts": pl.Datetime("us", "UTC")}
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,28 @@ class CheckedRecord:
     look_ahead: pl.DataFrame
 
 
-def sessions_to_check(lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, *, full: bool) -> list[date]:
-    """Sessions before `last` of which a sample is scanned again. Reads of the record no more than the years it samples from.
+def sessions_to_check(
+    lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, *, full: bool
+) -> dict[date, list[str]]:
+    """Sessions before `last` to scan again, each with its scanners. Reads of the record no more than the years it samples from.
 
     first, last: the sessions that were built; full: all of history was.
     """
     begin = first if full else last - _LAST_YEAR
     read = [_scanned(lake, exchange, versions, year) for year in range(begin.year, last.year + 1)]
     scanned = pl.concat(read).filter(pl.col("session_date").is_between(begin, last, closed="left"))
-    return sampled_sessions(scanned, SESSIONS_OF_A_FULL_BUILD if full else SESSIONS_OF_A_NIGHT)
+    return sampled_sessions(scanned, _SESSIONS_OF_A_FULL_BUILD if full else _SESSIONS_OF_A_NIGHT)
 
 
 def check_record(
-    lake: Lake, exchange: str, versions: Mapping[str, int], compiled: CompiledScanners, past: list[date], last: date
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    compiled: CompiledScanners,
+    past: Mapping[date, Collection[str]],
+    last: date,
 ) -> CheckedRecord:
-    """Scan sampled evaluation times of the sessions `past`, and of the session `last`, again and compare with the record.
+    """Scan again sampled evaluation times of the sessions `past`, of their scanners, and of the session `last`, of all.
 
     versions: pinned versions by table, of inputs and record alike.
     """
@@ -68,16 +77,18 @@ def check_record(
     for session in [*past, last]:
         recorded, runs = (_of_session(lake, exchange, versions, name, session) for name in ("scanner_signals", "scanner_runs"))
         runs = runs.filter(mode="nightly")
-        sampled = sampled_times(runs)
-        # Of the last session more is repeated on the inputs as they are: that is one engine, and what people look at next.
-        repeated = scans_to_repeat(runs) if session == last else sampled
-        inputs = _inputs(lake, exchange, versions, session)
+        if session == last:
+            # More of it is repeated on the inputs as they are: that is one engine, and what people look at next.
+            repeated, alone = scans_to_repeat(runs), sampled_times(runs, _TIMES_OF_LAST)
+        else:
+            repeated = alone = sampled_times(runs.filter(pl.col("scanner_name").is_in(past[session])), _TIMES)
+        inputs = _inputs(lake, exchange, versions, session, last)
         checked.append(
             CheckedRecord(
-                _times(repeated),
-                _times(sampled),
+                _tried(repeated),
+                _tried(alone),
                 not_repeated(compiled, inputs, recorded, repeated),
-                seen_ahead(compiled, inputs, recorded, sampled),
+                seen_ahead(compiled, inputs, recorded, alone),
             )
         )
     return CheckedRecord(
@@ -97,13 +108,13 @@ def _of_session(lake: Lake, exchange: str, versions: Mapping[str, int], name: st
     return table.read(versions.get(name), [session.year], where=pl.col("session_date") == session)
 
 
-def _inputs(lake: Lake, exchange: str, versions: Mapping[str, int], session: date) -> ScanInputs:
+def _inputs(lake: Lake, exchange: str, versions: Mapping[str, int], session: date, last: date) -> ScanInputs:
     """What a scan of the session looks at, and a few sessions more, which it must not look at."""
-    ahead = [s.session_date for s in calendar(exchange).between(session, session + timedelta(days=4 * _AHEAD))][: _AHEAD + 1]
+    ahead = [s.session_date for s in calendar(exchange).between(session, last)[: _AHEAD + 1]]
     minutes = LakeTable(lake.table_uri(exchange, "bars_1m"), TABLES["bars_1m"]).read(versions.get("bars_1m"), ahead[:2])
     return read_inputs(lake, exchange, versions, session, ahead[-1], minutes=minutes)
 
 
-def _times(asked: Asked) -> pl.DataFrame:
+def _tried(asked: Asked) -> pl.DataFrame:
     rows = [(name, at) for at, names in asked for name in names]
-    return pl.DataFrame(rows, schema=_TIMES, orient="row")
+    return pl.DataFrame(rows, schema=_TRIED, orient="row")

@@ -9,48 +9,47 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
 #: A scan to repeat: the evaluation time, and the scanners that were run at it.
 Asked = list[tuple[datetime, list[str]]]
 
-#: Evaluation times of one scanner that are repeated within one session.
-_TIMES_A_SESSION = 2
 
+def sampled_sessions(scanned: pl.DataFrame, most: int) -> dict[date, list[str]]:
+    """Sessions to scan again, each with its scanners: a scanner in up to `most`, spread over the sessions given.
 
-def sampled_sessions(scanned: pl.DataFrame, most: int) -> list[date]:
-    """Up to `most` sessions, spread over those given; and one on which each scanner issued signals, beyond `most` if need be.
-
-    scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The spans into which the
-    sessions are divided have each its session, one on which scanners fired where there is any.
+    scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The sessions are divided into
+    `most` spans, and of each the one is taken in which most scanners fired. A scanner that fired in none of these has one of its own.
     """
     sessions = scanned["session_date"].unique().sort().to_list()
     if not sessions:
-        return []
+        return {}
     # Of the sessions as well, so that another night samples others.
     seed = (sessions[0], sessions[-1])
-    spread = [min(_fired(scanned, part) or part, key=lambda day: _rank(*seed, day)) for part in _spans(sessions, most)]
-    fired: dict[str, list[date]] = dict(
-        scanned.filter("fired").group_by("scanner_name").agg(pl.col("session_date").unique()).sort("scanner_name").iter_rows()
-    )
-    chosen = set(spread)
-    for scanner, days in fired.items():
-        if not chosen.intersection(days):
-            ranks = {_rank(*seed, scanner, day): day for day in days}
-            chosen.add(ranks[min(ranks)])
-    return sorted(chosen)
+    fired = _by(scanned.filter("fired"), "session_date", "scanner_name")
+    spread = [min(part, key=lambda day: (-len(fired.get(day, [])), _rank(*seed, day))) for part in _spans(sessions, most)]
+    chosen = {day: set(fired.get(day, [])) for day in spread}
+    days_of = _by(scanned.filter("fired"), "scanner_name", "session_date")
+    for scanner in scanned["scanner_name"].unique().sort().to_list():
+        if any(scanner in scanners for scanners in chosen.values()):
+            continue
+        own = {_rank(*seed, scanner, day): day for day in days_of.get(scanner, [])}
+        for day in [own[min(own)]] if own else spread:
+            chosen.setdefault(day, set()).add(scanner)
+    return {day: sorted(chosen[day]) for day in sorted(chosen)}
 
 
-def sampled_times(runs: pl.DataFrame) -> Asked:
-    """Of recorded scans (rows of `scanner_runs`) up to two evaluation times per scanner and session, those with signals first."""
+def sampled_times(runs: pl.DataFrame, most: int) -> Asked:
+    """Of recorded scans (rows of `scanner_runs`) up to `most` times per scanner and session, those with signals first."""
     ranked = runs.select("scanner_name", "session_date", "as_of_ts", fired=pl.col("signals") > 0).unique()
     # By evaluation time alone, so that scanners share times where they can: each time costs scans of its own.
     ranks = {at: _rank(at) for at in ranked["as_of_ts"].unique().to_list()}
     ordered = ranked.with_columns(rank=pl.col("as_of_ts").replace_strict(ranks, return_dtype=pl.String)).sort(
         "scanner_name", "session_date", pl.col("fired").not_(), "rank"
     )
-    chosen = ordered.group_by("scanner_name", "session_date", maintain_order=True).head(_TIMES_A_SESSION)
+    chosen = ordered.group_by("scanner_name", "session_date", maintain_order=True).head(most)
     return grouped(chosen)
 
 
@@ -60,8 +59,8 @@ def grouped(chosen: pl.DataFrame) -> Asked:
     return [(at, names) for at, names in found.iter_rows()]
 
 
-def _fired(scanned: pl.DataFrame, sessions: list[date]) -> list[date]:
-    return scanned.filter("fired", pl.col("session_date").is_in(sessions))["session_date"].unique().to_list()
+def _by(rows: pl.DataFrame, key: str, value: str) -> dict[Any, list[Any]]:
+    return dict(rows.group_by(key).agg(pl.col(value).unique().sort()).iter_rows())
 
 
 def _spans(sessions: list[date], count: int) -> Iterable[list[date]]:

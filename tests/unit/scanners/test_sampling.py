@@ -22,22 +22,27 @@ def test_sessions_are_spread_over_history_and_are_those_with_signals() -> None:
     numbers = [(day - FIRST).days for day in found]
     assert [number // 250 for number in numbers] == [0, 1, 2, 3]
     assert set(numbers) <= often
+    assert set(map(tuple, found.values())) == {("often",)}
 
 
-def test_a_scanner_that_rarely_fires_has_a_session_of_its_signals() -> None:
-    found = sampled_sessions(scanned(1000, {"often": set(range(1000)), "once": {613}, "never": set()}), 4)
+def test_a_scanner_that_rarely_fires_has_a_session_of_its_signals_and_one_that_never_does_the_others_sessions() -> None:
+    found = sampled_sessions(scanned(1000, {"often": set(range(0, 1000, 2)), "once": {613}, "never": set()}), 4)
 
-    assert FIRST + timedelta(days=613) in found
-    assert len(found) <= 5
+    assert found[FIRST + timedelta(days=613)] == ["once"]
+    assert list(found.values()).count(["never", "often"]) == 4
+    assert len(found) == 5
 
 
 def test_the_sample_does_not_depend_on_the_order_of_rows_and_moves_on_with_the_sessions() -> None:
     rows = scanned(400, {"a": set(range(400)), "b": {17, 300}})
 
     assert sampled_sessions(rows.sample(fraction=1, shuffle=True, seed=1), 3) == sampled_sessions(rows, 3)
-    nights = {tuple(sampled_sessions(rows.filter(pl.col("session_date") < FIRST + timedelta(days=n)), 2)) for n in range(390, 400)}
+    recent = scanned(400, {"a": set(range(400))})
+    nights = {
+        tuple(sampled_sessions(recent.filter(pl.col("session_date") < FIRST + timedelta(days=n)), 1)) for n in range(390, 400)
+    }
     assert len(nights) > 1
-    assert sampled_sessions(rows.clear(), 3) == []
+    assert sampled_sessions(rows.clear(), 3) == {}
 
 
 def test_of_a_session_two_times_a_scanner_are_sampled_and_those_with_signals_come_first() -> None:
@@ -48,7 +53,7 @@ def test_of_a_session_two_times_a_scanner_are_sampled_and_those_with_signals_com
         session_date=pl.lit(opens.date())
     )
 
-    found = sampled_times(runs)
+    found = sampled_times(runs, 2)
 
     assert minutes[77] in [at for at, names in found if "every_bar" in names]
     assert sum("every_bar" in names for _, names in found) == 2
