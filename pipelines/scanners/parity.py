@@ -47,8 +47,8 @@ def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.Da
 def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered. As `not_repeated`.
 
-    Each evaluation time is scanned alone: a row that was made from rows of other evaluation times is not made again. inputs: to have
-    a future that can be altered, they must reach beyond the evaluation times.
+    Each evaluation time is scanned alone: a row that was made from rows of other evaluation times is not made again. inputs: to
+    have a future that can be altered, they must reach beyond the evaluation times.
     """
     found = [pl.DataFrame(schema=DIFFERENCES)]
     for at, names in asked:

@@ -21,7 +21,7 @@ from pipelines.scanners.sampling import Asked, sampled_sessions, sampled_times
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
-#: Sessions of the past in which a scanner is tried: after a build of everything over all of history, on other nights of the last year.
+#: Sessions of the past in which a scanner is tried: of all history after a build of everything, of the last year on other nights.
 _SESSIONS_OF_A_FULL_BUILD = 4
 _SESSIONS_OF_A_NIGHT = 1
 #: Evaluation times of a scanner within a session of the past, and within the last one.

@@ -20,8 +20,9 @@ Asked = list[tuple[datetime, list[str]]]
 def sampled_sessions(scanned: pl.DataFrame, most: int) -> dict[date, list[str]]:
     """Sessions to scan again, each with its scanners: a scanner in up to `most`, spread over the sessions given.
 
-    scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The sessions are divided into
-    `most` spans, and of each the one is taken in which most scanners fired. A scanner that fired in none of these has one of its own.
+    scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The sessions are divided
+    into `most` spans, and of each the one is taken in which most scanners fired. A scanner that fired in none of these has one of
+    its own.
     """
     sessions = scanned["session_date"].unique().sort().to_list()
     if not sessions:
