@@ -8,8 +8,8 @@
 {% macro known_of_inputs(wanted) %}
   {%- set undated = ['moments', 'universe', 'unadjusted_actions'] -%}
   {#- In a unit test of dbt's the model is the test, which declares nothing. -#}
-  {%- set declared = scanner_meta(model.name) -%}
-  {%- set is_alone = declared is not mapping or declared.get('scope', 'instrument') == 'instrument' -%}
+  {%- set declared = model.get('config', {}).get('meta', {}).get('scanner', {}) -%}
+  {%- set is_alone = declared.get('scope', 'instrument') == 'instrument' -%}
   {%- set given = model.get('scan_given', []) | rejectattr(0, 'in', undated) | map(attribute=1) | unique | list -%}
     select
         as_of_ts as input_as_of_ts,
