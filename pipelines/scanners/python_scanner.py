@@ -147,7 +147,13 @@ def _decide(scanner: PythonScanner, frames: Mapping[str, pl.DataFrame], values: 
     """What the scanner decides, with the greatest known_at of its rows. frames: what it asked for, and known_at besides."""
     asked = {name: frame.select(list(dict.fromkeys([*_KEYS, *scanner.reads[name].columns]))) for name, frame in frames.items()}
     key = list(_KEYS) if scanner.scope == "instrument" else ["as_of_ts"]
-    dated = [frame.select(*key, _KNOWN_AT) for frame in frames.values() if _KNOWN_AT in frame.columns]
+    # In a build the database names UTC in another way, and keys of two types do not join.
+    types = {**_KEYS, _KNOWN_AT: _KEYS["as_of_ts"]}
+    dated = [
+        frame.select(pl.col(name).cast(types[name]) for name in (*key, _KNOWN_AT))
+        for frame in frames.values()
+        if _KNOWN_AT in frame.columns
+    ]
     known = pl.concat(dated).group_by(key).agg(pl.col(_KNOWN_AT).max()) if dated else None
     rows = _checked(scanner, scanner.decide(asked, values))
     if known is None:
