@@ -87,8 +87,8 @@ HONEST = """    select
         case when so_far.last_price > bars.close then 1 else 0 end as side,
         greatest(so_far.known_at, bars.known_at) as known_at
     from {{ scan('day_so_far') }} as so_far
-    inner join {{ scan('bars_prior') }} as bars
-        on so_far.as_of_ts = bars.as_of_ts and so_far.instrument_id = bars.instrument_id and bars.sessions_ago = 1"""
+    inner join {{ scan('bars_prior', where='sessions_ago = 1') }} as bars
+        on so_far.as_of_ts = bars.as_of_ts and so_far.instrument_id = bars.instrument_id"""
 SCANNERS = {
     "acme_lead": (LEAD, "closed_daily", "close"),
     "acme_final_volume": (FINAL_VOLUME, "forming_daily", '"09:50", close'),
