@@ -242,7 +242,11 @@ def nightly(
     if as_json:
         say_json(summary)
     else:
+        failed = summary.pop("checks_failed")
         table(["what", "value"], [[k, v] for k, v in summary.items()])
+        assert isinstance(failed, list)
+        for line in failed:
+            print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
 from pipelines.orchestration.checks import gate_checks
 from pipelines.orchestration.findings import finding_checks
+from pipelines.orchestration.indicator_checks import indicator_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
@@ -33,7 +34,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     ]
     return dg.Definitions(
         assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
-        asset_checks=[check for mic in mics for check in (*gate_checks(mic), *finding_checks(mic), *scanner_checks(mic, target))],
+        asset_checks=[
+            check
+            for mic in mics
+            for check in (
+                *gate_checks(mic),
+                *finding_checks(mic),
+                *indicator_checks(mic, target),
+                *scanner_checks(mic, target),
+            )
+        ],
         jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],
         sensors=[dead_run_sensor(), *(live_sensor(mic, settings.inbox_dir) for mic in mics)],

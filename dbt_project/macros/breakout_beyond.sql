@@ -24,8 +24,9 @@ today as (
 -- The coarse filter is the one that reads less; it leaves room for the half days and special sessions in between.
 bars_prior as (
 
-    select * from {{ scan('bars_prior') }}
-    where sessions_ago <= {{ needed + scan_reach() - 252 }} and regular_ago between 1 and {{ needed }}
+    select * from {{ scan(
+        'bars_prior', where='sessions_ago <= ' ~ (needed + scan_reach() - 252) ~ ' and regular_ago between 1 and ' ~ needed
+    ) }}
 
 ),
 
@@ -36,8 +37,7 @@ atr as (
         instrument_id,
         atr_14 * price_factor as atr_14,
         known_at
-    from {{ scan('indicators_prior') }}
-    where sessions_ago = 1
+    from {{ scan('indicators_prior', where='sessions_ago = 1') }}
 
 ),
 

@@ -62,8 +62,7 @@ previous as (
         close as previous_close,
         cast(round(close * 10000) as bigint) as previous_units,
         known_at
-    from {{ scan('bars_prior') }}
-    where sessions_ago = 1
+    from {{ scan('bars_prior', where='sessions_ago = 1') }}
 
 ),
 
@@ -74,8 +73,7 @@ atr as (
         instrument_id,
         atr_14 * price_factor as atr_14,
         known_at
-    from {{ scan('indicators_prior') }}
-    where sessions_ago = 1
+    from {{ scan('indicators_prior', where='sessions_ago = 1') }}
 
 ),
 

@@ -1,7 +1,8 @@
 {#-
   The columns that every scanner gives back, from a relation with: exchange, session_date, instrument_id, symbol, as_of_ts, side
-  (1 buy, -1 sell, anything else nothing), entry_price, target_price, stop_loss, score, known_at, and what `details` names
-  (JSON key: SQL expression). `missing`, where a scanner does without some sessions of its look-back: the column that counts them.
+  (1 buy, -1 sell, anything else nothing), entry_price, target_price, stop_loss, score, and what `details` names (JSON key: SQL
+  expression). `missing`, where a scanner does without some sessions of its look-back: the column that counts them. known_at of a
+  signal follows from what `scan()` gave the scanner, whatever the relation says.
 
   What prices a signal may have is decided for all scanners in issued_signals.
 -#}
@@ -31,9 +32,16 @@
             )
             else '{}'
         end as details,
-        greatest(known_at, as_of_ts) as known_at
+        greatest(as_of_ts, input_known_at) as known_at
         {%- if missing %},
         cast({{ missing }} as bigint) as sessions_missing
         {%- endif %}
     from {{ relation }}
+    left join (
+        {#- A scan whose inputs were all known by its evaluation times leaves out what stands between these two comments. #}
+        /* known_at of inputs */
+        {{ known_of_inputs('(select distinct as_of_ts, instrument_id from ' ~ relation ~ ' where side in (1, -1))') }}
+        /* end of known_at */
+    ) as inputs
+        on as_of_ts = inputs.input_as_of_ts and instrument_id = inputs.input_instrument_id
 {%- endmacro %}

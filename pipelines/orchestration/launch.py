@@ -237,7 +237,7 @@ def _newest_session(settings: Settings, mic: str) -> list[date]:
 
 
 def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a nightly run made, for people: plan, signals, backtest, report, release."""
+    """What a nightly run made, for people: plan, signals, backtest, report, release, and the checks that failed."""
     notes = {
         event.asset_key: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -258,4 +258,14 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
         "max_drawdown": backtest.get("max_drawdown"),
         "sharpe_ratio": backtest.get("sharpe_ratio"),
         "report": str(report) if report else None,
+        "checks_failed": _failed_checks(result),
     }
+
+
+def _failed_checks(result: dg.ExecuteInProcessResult) -> list[str]:
+    """`asset check: what it found` of every check of severity ERROR that failed without stopping the run, sorted."""
+    return sorted(
+        f"{found.asset_key.to_user_string()} {found.check_name}: {found.description or 'failed'}"
+        for found in result.get_asset_check_evaluations()
+        if not found.passed and found.severity == dg.AssetCheckSeverity.ERROR
+    )

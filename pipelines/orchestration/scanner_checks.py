@@ -1,12 +1,11 @@
 """Checks of each scanner after a build: does a scan repeat what was recorded, does it without the future, did it see enough.
 
-Lives here: the asset checks `parity`, `look_ahead` and `coverage` of every scanner of an exchange, worked out together.
-Does not live here: repeating scans (`scanners/parity.py`); look-ahead in depth, which is the test suite's.
+Lives here: the asset checks `parity`, `look_ahead` and `coverage` of every scanner of an exchange, worked out together. What was
+not tried has no result.
+Does not live here: which scans are repeated (`scanners/record_checks.py`) and how (`scanners/parity.py`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,21 @@ from pipelines.market.tables import TABLES
 from pipelines.orchestration.describe import preview
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.scanners.derive import current_plan, versions_of
-from pipelines.scanners.inputs import read_inputs
-from pipelines.scanners.parity import not_repeated, scans_to_repeat, seen_ahead
 from pipelines.scanners.project import manifest_path
+from pipelines.scanners.record_checks import check_record, sessions_to_check
 from pipelines.scanners.registry import load_scanners
 from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
 
 _READ = {
-    **{name: TABLES[name] for name in ("intraday_curves", "scanner_signals", "scanner_runs")},
+    **{name: TABLES[name] for name in ("intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")},
     "indicators_daily": INDICATOR_TABLES["indicators_daily"],
 }
 
-#: Moments of a session, its last, that are scanned without their future; the tests do it for all.
-_CUT_OFF = 2
-
 _ABOUT = {
-    "parity": "A scan in this process, as a live session runs it, gives what the build put on record for its last session.",
-    "look_ahead": "So does a scan that is fed only with what had ended by the moment.",
+    "parity": "A scan in this process, of one evaluation time alone, gives what the build put on record: for the last session, and "
+    "for a sample of the sessions before, of all history after a build of everything.",
+    "look_ahead": "So does a scan whose future is cut off at the evaluation time, and one whose future is altered.",
     "coverage": "The scanner saw enough of its universe at each moment of the last session; below that it issues no signals.",
 }
 
@@ -49,51 +46,49 @@ def scanner_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
         for name, about in _ABOUT.items()
     ]
 
-    @dg.multi_asset_check(name=f"{mic}__scanner_checks", specs=specs)
-    def checks(marketlake: MarketlakeResource) -> Iterator[dg.AssetCheckResult]:
-        sessions = current_plan(marketlake.state_dir, mic)["sessions"]
-        if sessions:
-            yield from _checked(marketlake, mic, names, target, date.fromisoformat(sessions[1]))
-        else:
-            note = "nothing was built: the signals are those of the last release"
-            for spec in specs:
-                yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=note)
+    # A check of which nothing was tried may then be left without a result: it neither passed nor failed.
+    @dg.multi_asset_check(name=f"{mic}__scanner_checks", specs=specs, can_subset=True)
+    def checks(context: dg.AssetCheckExecutionContext, marketlake: MarketlakeResource) -> Iterator[dg.AssetCheckResult]:
+        plan = current_plan(marketlake.state_dir, mic)
+        if not plan["sessions"]:
+            context.log.info("nothing was built, so there is nothing new to check: the signals are those of the last release")
+            return
+        selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+        results = _checked(marketlake.lake, mic, names, target, plan)
+        yield from (result for result in results if (result.asset_key, result.check_name) in selected)
 
     return [checks]
 
 
-def _checked(
-    marketlake: MarketlakeResource, mic: str, names: Sequence[str], target: Path, session: date
-) -> Iterator[dg.AssetCheckResult]:
-    versions = {**versions_of(marketlake.lake, mic, _READ), **current_plan(marketlake.state_dir, mic)["inputs"]}
-    recorded, runs = (
-        LakeTable(marketlake.lake.table_uri(mic, name), TABLES[name])
-        .read(versions.get(name), [session.year])
-        .filter(pl.col("session_date") == session)
-        for name in ("scanner_signals", "scanner_runs")
-    )
-    runs = runs.filter(pl.col("mode") == "nightly")
-    compiled = load_scanners(manifest_path(target))
-    asked = scans_to_repeat(runs)
-    inputs = read_inputs(marketlake.lake, mic, versions, session, session)
-    found = {
-        "parity": not_repeated(compiled, inputs, recorded, asked),
-        "look_ahead": seen_ahead(compiled, inputs, recorded, asked[-_CUT_OFF:]),
-    }
+def _checked(lake: Lake, mic: str, names: Sequence[str], target: Path, plan: Mapping[str, Any]) -> Iterator[dg.AssetCheckResult]:
+    first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
+    versions = {**versions_of(lake, mic, _READ), **plan["inputs"]}
+    past = sessions_to_check(lake, mic, versions, first, last, full=plan["full"])
+    record = check_record(lake, mic, versions, load_scanners(manifest_path(target)), past, last)
     for name in names:
-        for check, rows in found.items():
-            yield _agreement(mic, name, check, rows.filter(pl.col("scanner_name") == name), session)
-        yield _coverage(mic, name, runs.filter(pl.col("scanner_name") == name), session)
+        yield from _agreement(mic, name, "parity", record.repeated, record.parity)
+        yield from _agreement(mic, name, "look_ahead", record.alone, record.look_ahead)
+    runs = LakeTable(lake.table_uri(mic, "scanner_runs"), TABLES["scanner_runs"])
+    scans = runs.read(versions.get("scanner_runs"), [last.year], where=pl.col("session_date") == last).filter(mode="nightly")
+    for name in names:
+        yield _coverage(mic, name, scans.filter(pl.col("scanner_name") == name), last)
 
 
-def _agreement(mic: str, name: str, check: str, rows: pl.DataFrame, session: date) -> dg.AssetCheckResult:
-    told = f"{rows.height} signals of {session} differ" if rows.height else f"the signals of {session} are the same"
-    return dg.AssetCheckResult(
+def _agreement(mic: str, name: str, check: str, tried: pl.DataFrame, different: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
+    """The result of a check; none where no scan of the scanner was repeated."""
+    times, rows = (frame.filter(pl.col("scanner_name") == name) for frame in (tried, different))
+    if times.is_empty():
+        return
+    at = rows.select(pl.col("ts").dt.strftime("%Y-%m-%d %H:%M UTC").unique().sort()).to_series().to_list()
+    told = f"{times.height} evaluation times were scanned again"
+    if at:
+        told = f"{name}: {rows.height} signals differ from the record when scanned again as of {', '.join(at)}"
+    yield dg.AssetCheckResult(
         passed=rows.is_empty(),
         asset_key=dg.AssetKey([mic, "scanners", name]),
         check_name=check,
         description=told,
-        metadata={"differ": preview(rows, rows=20)} if rows.height else {},
+        metadata={"scanned_again": times.height, **({"differ": preview(rows, rows=20)} if at else {})},
     )
 
 

@@ -72,7 +72,7 @@ def truncated(inputs: ScanInputs, moment: datetime) -> ScanInputs:
 
 def spoiled(inputs: ScanInputs, moment: datetime) -> ScanInputs:
     """All numbers that came after `moment` made false: each trebled and one more, so that orders and ratios change as well."""
-    return replace(inputs, **{name: _falsified(frame, later) for name, (frame, later) in _future(inputs, moment).items()})
+    return replace(inputs, **{name: falsified(frame, later) for name, (frame, later) in _future(inputs, moment).items()})
 
 
 def _future(inputs: ScanInputs, moment: datetime) -> dict[str, tuple[pl.DataFrame, pl.Expr]]:
@@ -94,7 +94,8 @@ def _future(inputs: ScanInputs, moment: datetime) -> dict[str, tuple[pl.DataFram
     return {name: (tables[name], condition) for name, condition in later.items() if tables[name].width}
 
 
-def _falsified(frame: pl.DataFrame, later: pl.Expr) -> pl.DataFrame:
+def falsified(frame: pl.DataFrame, later: pl.Expr) -> pl.DataFrame:
+    """All numbers of the rows that lie later made false."""
     false = {name: pl.col(name) * 3 + 1 for name in frame.select(cs.numeric()).columns if name not in _COUNTS}
     false |= {
         name: pl.col(name).list.eval(pl.element() * 3 + 1)

@@ -6,6 +6,7 @@ Does not live here: what the models read (`scan_database.py`), which a scan need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
@@ -24,6 +25,13 @@ _SHARED = frozenset(
 ) | {"intermediate.int_basis_spans"}
 _AT_A_TIME = 2
 
+#: What the macro signal_rows asks of a scanner's inputs, and the same of no input.
+_KNOWN_AT = re.compile(r"/\* known_at of inputs \*/.*?/\* end of known_at \*/", re.DOTALL)
+_ALL_KNOWN = (
+    "select null::timestamptz as input_as_of_ts, null::varchar as input_instrument_id, null::timestamptz as input_known_at "
+    "where false"
+)
+
 #: What a scanner gives back: a signal without what the marts add to it.
 _ADDED = ("signal_id", "scanner_name", "scanner_version", "superseded_by", "session_year")
 _ROW = ", ".join(f"{column.name} {sql_type(column.type)}" for column in SCANNER_SIGNALS.columns if column.name not in _ADDED)
@@ -38,11 +46,16 @@ class ModelMaker:
         self._kinds: dict[str, str] = {}
         self._statements: dict[str, duckdb.Statement] = {}
         self._empty: set[str] = set()
+        self._all_known = False
         #: Functions of other people's packages need not bear another thread beside them.
         self._functions = Lock()
 
-    def make(self, relations: list[str], given: frozenset[str], *, is_short: bool) -> None:
-        """Carry out the models behind these relations, up to those that are `given`. is_short: for a few moments only."""
+    def make(self, relations: list[str], given: frozenset[str], *, is_short: bool, all_known: bool = False) -> None:
+        """Carry out the models behind these relations, up to those that are `given`. is_short: for a few moments only.
+
+        all_known: every input was known by the moments, so that no signal's known_at is later than its moment. Then nobody asks.
+        """
+        self._all_known = all_known
         models = {model.relation: model for model in self._compiled.needed(relations, given)}
         for schema in sorted({relation.split(".")[0] for relation in models}):
             self._connection.execute(f"create schema if not exists {schema}")
@@ -92,7 +105,8 @@ class ModelMaker:
             with self._functions:
                 _decide(model.relation, model.python, connection)
         else:
-            connection.execute(self._parsed(f"create or replace {kind} {model.relation} as {model.sql}", connection))
+            sql = _KNOWN_AT.sub(_ALL_KNOWN, model.sql) if self._all_known else model.sql
+            connection.execute(self._parsed(f"create or replace {kind} {model.relation} as {sql}", connection))
         self._kinds[model.relation] = kind
         self._empty.discard(model.relation)
 

@@ -1,7 +1,8 @@
 """One definition, seen to be one: what the nightly build put on record is what a scan of the same moment gives.
 
-Lives here: which recorded scans to repeat, and what differs when they are repeated on everything and on the past alone.
-Does not live here: cutting the future off (`lookahead.py`), the Dagster checks (`orchestration/scanner_checks.py`).
+Lives here: which recorded scans of a last session to repeat, and what differs when scans are repeated, with and without a future.
+Does not live here: cutting the future off (`lookahead.py`), which sessions of the past (`sampling.py`), reading the record
+(`record_checks.py`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,10 @@ from datetime import datetime
 
 import polars as pl
 
-from pipelines.scanners.lookahead import DIFFERENCES, different, truncated
+from pipelines.scanners.lookahead import DIFFERENCES, different, spoiled, truncated
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.runner import ScanEngine, ScanInputs
-
-#: A scan to repeat: the moment, and the scanners that were run at it.
-Asked = list[tuple[datetime, list[str]]]
+from pipelines.scanners.sampling import Asked, grouped
 
 
 def scans_to_repeat(runs: pl.DataFrame) -> Asked:
@@ -30,8 +29,7 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
             fired.group_by("scanner_name").agg(at.min()),
         ]
     ).unique()
-    grouped = chosen.group_by("as_of_ts").agg(pl.col("scanner_name").sort()).sort("as_of_ts")
-    return [(moment, names) for moment, names in grouped.iter_rows()]
+    return grouped(chosen)
 
 
 def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
@@ -47,12 +45,17 @@ def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.Da
 
 
 def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-    """Recorded signals that a scan fed only with what had ended by then does not give, or gives otherwise. As `not_repeated`."""
+    """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered. As `not_repeated`.
+
+    Each evaluation time is scanned alone: a row that was made from rows of other evaluation times is not made again. inputs: to
+    have a future that can be altered, they must reach beyond the evaluation times.
+    """
     found = [pl.DataFrame(schema=DIFFERENCES)]
-    for moment, names in asked:
-        with ScanEngine(compiled, truncated(inputs, moment)) as engine:
-            then = engine.run(moment, names).signals
-        found.append(_told(different(*_judged(_of(recorded, [(moment, names)]), then)), "truncated"))
+    for at, names in asked:
+        for name, future in (("truncated", truncated), ("spoiled", spoiled)):
+            with ScanEngine(compiled, future(inputs, at)) as engine:
+                then = engine.run(at, names).signals
+            found.append(_told(different(*_judged(_of(recorded, [(at, names)]), then)), name))
     return pl.concat(found)
 
 

@@ -20,11 +20,16 @@ from typing import Any
 
 from pipelines.scanners.python_scanner import PythonScanner
 from pipelines.scanners.registry import ManifestError, read_declaration
+from pipelines.scanners.sql_reads import SCHEMA, sql_faults, template_faults
 
 ENTRY_POINT_GROUP = "marketlake.scanners"
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,59}")
-#: A scanner reads schema `scan` through its macro alone.
-_OTHER_READS = re.compile(r"\b(ref|source)\s*\(")
+#: How a scanner in SQL ends: with the columns and the known_at that the macro gives.
+_END = re.compile(
+    r"\b(\w+)\s+as\s*\(\s*\{\{-?\s*signal_rows\s*\((?:(?!\}\}).)*\)\s*-?\}\}\s*\)\s*select\s+\*\s+from\s+\1\s*;?\s*$",
+    re.DOTALL | re.IGNORECASE,
+)
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
 
 
 class ScannerPluginError(ValueError):
@@ -110,9 +115,13 @@ def _folder_files(what: str, plugin: str, folder: Path) -> dict[str, str]:
         if not beside.is_file():
             raise ScannerPluginError(f"{what}: {model.name} has no {beside.name} beside it")
         text, about = model.read_text(encoding="utf-8"), beside.read_text(encoding="utf-8")
-        other = _OTHER_READS.search(re.sub(r"--[^\n]*|\{#.*?#\}", "", text, flags=re.DOTALL))
-        if other:
-            raise ScannerPluginError(f"{what}: {model.name} uses {other[1]}(); a scanner reads through scan('…') only")
+        if faults := template_faults(text):
+            raise ScannerPluginError(f"{what}: {model.name} {'; it '.join(faults)}")
+        if not _END.search(_COMMENT.sub("", text)):
+            raise ScannerPluginError(
+                f"{what}: {model.name} does not end with a CTE of signal_rows(…) alone and `select * from` it, as docs/scanners.md "
+                "shows; the columns of a signal, known_at among them, come from there"
+            )
         try:
             content = yaml.safe_load(about)
             (declared,) = content["models"]
@@ -134,6 +143,11 @@ def _python_files(what: str, plugin: str, scanner: PythonScanner) -> dict[str, s
         "config": {"meta": {"scanner": scanner.declaration()}},
     }
     _check_declaration(what, declared, scanner.name)
+    for relation, reads in scanner.reads.items():
+        where = f" where {reads.where}" if reads.where else ""
+        faults = sql_faults(f'select * from {SCHEMA}."{relation}"{where}', {relation.lower()})
+        if faults:
+            raise ScannerPluginError(f"{what}: scanner {scanner.name}: what it reads of {relation} {'; it '.join(faults)}")
     about = yaml.safe_dump({"models": [declared]}, sort_keys=False, width=130, allow_unicode=True)
     return {f"{_folder(plugin)}/{scanner.name}.py": scanner.model_text(), f"{_folder(plugin)}/{scanner.name}.yml": about}
 

@@ -31,8 +31,8 @@ _DECIDED: dict[str, pl.DataType | type[pl.DataType]] = {
     "target_price": pl.Float64,
     "stop_loss": pl.Float64,
     "score": pl.Float64,
-    "known_at": pl.Datetime("us", "UTC"),
 }
+_KNOWN_AT = "known_at"
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -54,8 +54,9 @@ class PythonScanner:
 
     decide(frames, values) gets a frame per relation of `reads`, of several moments at once, and the parameters' values by name. It
     returns one row per moment and instrument that it could judge: as_of_ts, instrument_id, side (1, -1, 0), entry_price,
-    target_price, stop_loss, score (0 … 1), known_at (the latest of what the row stands on); further columns become `details`.
-    A row may depend on rows of its own moment only.
+    target_price, stop_loss, score (0 … 1); further columns become `details`. A row may depend on rows of its own moment only, and
+    where scope is `instrument` on rows of its own instrument. When a signal was known follows from the rows that `decide` was
+    given of its instrument (scope `universe`: of all), whatever known_at it returns.
     """
 
     name: str
@@ -74,6 +75,7 @@ class PythonScanner:
     timeframe: str = "1d"
     details: tuple[str, ...] = field(default=())
     holds_beyond: str = ""
+    scope: str = "instrument"
 
     def declaration(self) -> dict[str, Any]:
         """`meta.scanner` as a yml would hold it."""
@@ -87,6 +89,7 @@ class PythonScanner:
             "live_moments": list(self.live_moments),
             "universe": self.universe,
             "min_coverage_pct": self.min_coverage_pct,
+            "scope": self.scope,
             "rule": self.rule,
             "parameters": {p.name: _parameter(p) for p in self.parameters},
         }
@@ -113,7 +116,7 @@ def build_rows(scanner: PythonScanner, connection: duckdb.DuckDBPyConnection) ->
         row[0] for row in connection.execute(f"select distinct as_of_ts from scan.moments where {mine} order by 1").fetchall()
     ]
     decided = [_decide(scanner, frames, values) for frames in _frames(scanner, connection, mine, moments)]
-    rows = pl.concat(decided) if decided else _checked(scanner, None)
+    rows = pl.concat(decided) if decided else _checked(scanner, None).with_columns(known_at=pl.col("as_of_ts"))
     connection.register("decided", rows.to_arrow())
     try:
         # Shares that can only be delivered, not turned over within a day, are no business of a scanner that looks within the day.
@@ -130,7 +133,8 @@ def _frames(
         first, last = moments[start], moments[start : start + MOMENTS_AT_ONCE][-1]
         frames = {}
         for relation, reads in scanner.reads.items():
-            columns = ", ".join(quoted(name) for name in dict.fromkeys([*_KEYS, *reads.columns]))
+            known = [_KNOWN_AT] if _is_dated(connection, relation) else []
+            columns = ", ".join(quoted(name) for name in dict.fromkeys([*_KEYS, *reads.columns, *known]))
             wanted = f"{mine} and as_of_ts between ? and ?" + (f" and ({reads.where})" if reads.where else "")
             # Sorted, so that what is decided cannot depend on the order in which a database happens to give rows.
             query = f"select {columns} from scan.{relation} where {wanted} order by all"
@@ -138,8 +142,26 @@ def _frames(
         yield frames
 
 
+def _is_dated(connection: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    return _KNOWN_AT in connection.sql(f"from scan.{relation} limit 0").columns
+
+
 def _decide(scanner: PythonScanner, frames: Mapping[str, pl.DataFrame], values: Mapping[str, float | str]) -> pl.DataFrame:
-    return _checked(scanner, scanner.decide(frames, values))
+    """What the scanner decides, with the greatest known_at of its rows. frames: what it asked for, and known_at besides."""
+    asked = {name: frame.select(list(dict.fromkeys([*_KEYS, *scanner.reads[name].columns]))) for name, frame in frames.items()}
+    key = list(_KEYS) if scanner.scope == "instrument" else ["as_of_ts"]
+    # In a build the database names UTC in another way, and keys of two types do not join.
+    types = {**_KEYS, _KNOWN_AT: _KEYS["as_of_ts"]}
+    dated = [
+        frame.select(pl.col(name).cast(types[name]) for name in (*key, _KNOWN_AT))
+        for frame in frames.values()
+        if _KNOWN_AT in frame.columns
+    ]
+    known = pl.concat(dated).group_by(key).agg(pl.col(_KNOWN_AT).max()) if dated else None
+    rows = _checked(scanner, scanner.decide(asked, values))
+    if known is None:
+        return rows.with_columns(known_at=pl.col("as_of_ts"))
+    return rows.join(known, on=key, how="left", maintain_order="left")
 
 
 def _checked(scanner: PythonScanner, rows: pl.DataFrame | None) -> pl.DataFrame:
@@ -158,8 +180,8 @@ def _checked(scanner: PythonScanner, rows: pl.DataFrame | None) -> pl.DataFrame:
         raise PythonScannerError(f"scanner {scanner.name}: {error}") from error
     if typed.select("as_of_ts", "instrument_id").is_duplicated().any():
         raise PythonScannerError(f"scanner {scanner.name}: more than one decision about an instrument at one moment")
-    if typed.select(pl.any_horizontal(pl.col("side", "entry_price", "known_at").is_null())).to_series().any():
-        raise PythonScannerError(f"scanner {scanner.name}: side, entry_price and known_at may not be missing")
+    if typed.select(pl.any_horizontal(pl.col("side", "entry_price").is_null())).to_series().any():
+        raise PythonScannerError(f"scanner {scanner.name}: side and entry_price may not be missing")
     told = pl.struct(scanner.details).struct.json_encode() if scanner.details else pl.lit("{}")
     return typed.with_columns(details=told).select(*wanted, "details")
 
@@ -196,7 +218,7 @@ select
     case when side in (1, -1) then round(least(greatest(coalesce(score, 0.0), 0.0), 1.0), 6) else 0.0::double end
         as confidence_score,
     case when side in (1, -1) then details else '{{}}' end as details,
-    greatest(decided.known_at, universe.as_of_ts) as known_at
+    case when side in (1, -1) then greatest(decided.known_at, universe.as_of_ts) else universe.as_of_ts end as known_at
 from decided
 inner join scan.universe as universe
     on decided.as_of_ts = universe.as_of_ts and decided.instrument_id = universe.instrument_id and {mine}{allowed}

@@ -17,6 +17,8 @@ from typing import Any
 
 #: What a scanner may look at; see `Scanner.evaluates`.
 EVALUATES = ("closed_daily", "forming_daily", "intraday")
+#: Whose rows a decision may depend on; see `Scanner.scope`.
+SCOPES = ("instrument", "universe")
 MOMENT = re.compile(r"close|every_bar|([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -69,7 +71,9 @@ class Scanner:
     session so far as a daily bar). moments: when its signals go on record (`close`, `HH:MM` by the exchange's clock,
     `every_bar`). live_moments: when a live scan asks it besides. rule: the rule in words, with {fields} of a signal and its
     details. universe: the instruments it looks at. relation: where its rows stand, as schema.name. holds_beyond: for a scanner of
-    events at every bar, the field of a signal or its details that the last price has to stay beyond for the signal to hold.
+    events at every bar, the field of a signal or its details that the last price has to stay beyond for the signal to hold. scope:
+    whether a decision depends on rows of its own `instrument` alone or of the `universe`, as a ranking does; known_at follows from
+    those.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Scanner:
     rule: str
     relation: str
     holds_beyond: str = ""
+    scope: str = SCOPES[0]
 
     def values(self, overrides: Mapping[str, object] | None = None) -> dict[str, float | str]:
         """The parameters by name, defaults where not overridden. UnknownScannerError for another name, ValueError out of range."""
@@ -182,6 +187,8 @@ def read_declaration(node: Mapping[str, Any], relation: str) -> Scanner:
         raise ManifestError(f"scanner {node['name']}: config.meta.scanner lacks {', '.join(sorted(missing))}; add it to its yml")
     if meta["evaluates"] not in EVALUATES:
         raise ManifestError(f"scanner {node['name']}: evaluates {meta['evaluates']!r} is none of {', '.join(EVALUATES)}")
+    if meta.get("scope", SCOPES[0]) not in SCOPES:
+        raise ManifestError(f"scanner {node['name']}: scope {meta['scope']!r} is none of {', '.join(SCOPES)}")
     for moment in (*meta["moments"], *meta.get("live_moments", [])):
         if not MOMENT.fullmatch(moment):
             raise ManifestError(f"scanner {node['name']}: moment {moment!r} is neither close, every_bar nor HH:MM")
@@ -199,6 +206,7 @@ def read_declaration(node: Mapping[str, Any], relation: str) -> Scanner:
         rule=meta["rule"],
         relation=relation,
         holds_beyond=str(meta.get("holds_beyond", "")),
+        scope=str(meta.get("scope", SCOPES[0])),
     )
 
 

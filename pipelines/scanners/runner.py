@@ -7,7 +7,7 @@ Does not live here: inputs (`inputs.py`) and their database (`scan_database.py`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import TracebackType
@@ -203,7 +203,9 @@ class ScanEngine:
         self._maker.leave_out(others)
         given = GIVEN | others | (_OF_DAYS if is_short and days == self._days_of else frozenset())
         self._days_of = None
-        self._maker.make(list(_RESULTS), given, is_short=is_short)
+        # Planning that question costs a short scan more than its rows do.
+        all_known = is_short and self._database.all_known_by_moments()
+        self._maker.make(list(_RESULTS), given, is_short=is_short, all_known=all_known)
         self._days_of = days if is_short else None
         signals, runs = (self._read(relation, list(chosen)) for relation in _RESULTS)
         if not (self._explain and len(asked) == 1):
@@ -237,12 +239,12 @@ def run_scanners(
         return engine.run(moment, scanners, parameters).signals
 
 
-def empty_run(compiled: CompiledScanners) -> None:
-    """Run every scanner at one close without any bar: what cannot run shows, in a second and without a lake."""
+def empty_run(compiled: CompiledScanners, leave_out: Collection[str] = ()) -> None:
+    """Run every scanner but some at one close without any bar: what cannot run shows, in a second and without a lake."""
     from pipelines.market.calendar import calendar
 
     days = calendar("XNYS")
     last = days.between(date(2024, 1, 2), date(2024, 1, 31))[-1]
     sessions = days.frame().filter(pl.col("session_date") <= last.session_date)
     with ScanEngine(compiled, ScanInputs(sessions, pl.DataFrame(), pl.DataFrame())) as engine:
-        engine.run(last.closes_at)
+        engine.run(last.closes_at, [name for name in compiled.scanners if name not in leave_out])

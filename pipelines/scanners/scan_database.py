@@ -154,6 +154,12 @@ class ScanDatabase:
             made = profiles_of(self.connection, [row[0] for row in missing])
             self._insert_into("made.intraday_profiles", made)
 
+    def all_known_by_moments(self) -> bool:
+        """Whether all that is given was known by the first moment; of minutes and their curves, those that had ended by then."""
+        moment = self.connection.execute("select min(as_of_ts) from scan.moments").fetchall()[0][0]
+        late = " union all ".join(f"select 1 from {table} where {condition}" for table, condition in _KNOWN_LATER.items())
+        return not self.connection.execute(f"select exists ({late})", {"moment": moment}).fetchall()[0][0]
+
     def set_parameters(self, rows: Sequence[tuple[str, str, float | None, str | None]]) -> None:
         """Parameters as (scanner, name, number, word)."""
         self.connection.execute("delete from scan.params")
@@ -220,6 +226,14 @@ _OWN_SCHEMAS = (
     "create view intermediate.int_intraday_curves_known as from lake.intraday_curves",
     "create view intermediate.int_intraday_profiles_known as from given.intraday_profiles union all from made.intraday_profiles",
 )
+
+#: Rows of each input that became known after a moment.
+_KNOWN_LATER: Mapping[str, str] = {
+    **{f"lake.{table}": "known_at > $moment" for table in ("bars_daily", "corporate_actions", "indicators_daily")},
+    **{f"{schema}.intraday_profiles": "known_at > $moment" for schema in ("given", "made")},
+    "lake.bars_1m": "ts + interval 1 minute <= $moment and known_at > $moment",
+    "lake.intraday_curves": "list_max(known_so_far) > $moment",
+}
 
 #: The session that is open at the moment, else the close before it; for scanners of finished sessions always the latter.
 _MOMENTS = """

@@ -163,7 +163,7 @@ def _bars(asked: list[tuple[RuleColumn, int]]) -> str:
     )
     return (
         f"    select\n        as_of_ts,\n        instrument_id,\n{columns}\n        max(known_at) as known_at\n"
-        f"    from {{{{ scan('bars_prior') }}}}\n    where sessions_ago <= {max(ago for _, ago in wanted)}\n"
+        f"    from {{{{ scan('bars_prior', where='sessions_ago <= {max(ago for _, ago in wanted)}') }}}}\n"
         "    group by as_of_ts, instrument_id"
     )
 
@@ -174,6 +174,7 @@ def _indicators(rule: Rule, asked: list[tuple[RuleColumn, int]]) -> str:
     wanted = [(column, ago) for column, ago in asked if column.origin == "indicator"]
     if not wanted:
         return ""
+    relation, last = "indicators_prior" if shift else "indicators_closed", max(ago for _, ago in wanted) + shift
     columns = "\n".join(
         f"        any_value({_BASIS.get(c.unit, '{}').format(c.name)}) filter (where sessions_ago = {ago + shift})"
         f"::double as {c.name}__{ago},"
@@ -181,8 +182,8 @@ def _indicators(rule: Rule, asked: list[tuple[RuleColumn, int]]) -> str:
     )
     return (
         f"    select\n        as_of_ts,\n        instrument_id,\n{columns}\n        max(known_at) as known_at\n"
-        f"    from {{{{ scan('{'indicators_prior' if shift else 'indicators_closed'}') }}}}\n"
-        f"    where sessions_ago between {shift} and {max(ago for _, ago in wanted) + shift}\n    group by as_of_ts, instrument_id"
+        f"    from {{{{ scan('{relation}', where='sessions_ago between {shift} and {last}') }}}}\n"
+        "    group by as_of_ts, instrument_id"
     )
 
 
@@ -190,7 +191,7 @@ def _atr(ago: int) -> str:
     relation = "indicators_prior" if ago else "indicators_closed"
     return (
         "    select\n        as_of_ts,\n        instrument_id,\n        atr_14 * price_factor as atr_14,\n        known_at\n"
-        f"    from {{{{ scan('{relation}') }}}}\n    where sessions_ago = {ago}"
+        f"    from {{{{ scan('{relation}', where='sessions_ago = {ago}') }}}}"
     )
 
 
@@ -208,7 +209,7 @@ def _usual(rule: Rule, asked: list[tuple[RuleColumn, int]]) -> str:
         "        cast(median(volume) as double) as median_volume__0,\n"
         "        cast(sum(cast(round((high - low) * 10000) as bigint)) as double) / count(*) / 10000 as mean_range__0,\n"
         "        max(known_at) as known_at\n"
-        f"    from {{{{ scan('bars_prior') }}}}\n    where sessions_ago <= 40 and regular_ago between 1 and {_USUAL_SESSIONS}\n"
+        f"    from {{{{ scan('bars_prior', where='sessions_ago <= 40 and regular_ago between 1 and {_USUAL_SESSIONS}') }}}}\n"
         f"    group by as_of_ts, instrument_id\n    having count(*) = {_USUAL_SESSIONS}"
     )
 

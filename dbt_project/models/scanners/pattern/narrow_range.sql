@@ -15,8 +15,7 @@ bars as (
         cast(round(high * 10000) as bigint) as h,
         cast(round(low * 10000) as bigint) as l,
         cast(round(close * 10000) as bigint) as c
-    from {{ scan('bars_closed') }}
-    where sessions_ago <= 20 and (sessions_ago = 0 or regular_ago between 0 and 7)
+    from {{ scan('bars_closed', where='sessions_ago <= 20 and (sessions_ago = 0 or regular_ago between 0 and 7)') }}
 
 ),
 

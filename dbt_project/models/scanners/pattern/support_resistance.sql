@@ -9,8 +9,7 @@ universe as (
 
 bars as (
 
-    select * from {{ scan('bars_closed') }}
-    where sessions_ago <= 10 and (sessions_ago = 0 or regular_ago = 1)
+    select * from {{ scan('bars_closed', where='sessions_ago <= 10 and (sessions_ago = 0 or regular_ago = 1)') }}
 
 ),
 
@@ -22,8 +21,7 @@ indicators as (
         atr_14 * price_factor as atr_14,
         bars_seen,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago = 0
+    from {{ scan('indicators_closed', where='sessions_ago = 0') }}
 
 ),
 

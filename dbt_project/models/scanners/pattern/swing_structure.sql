@@ -9,8 +9,7 @@ universe as (
 
 today as (
 
-    select * from {{ scan('bars_closed') }}
-    where sessions_ago = 0
+    select * from {{ scan('bars_closed', where='sessions_ago = 0') }}
 
 ),
 
@@ -22,8 +21,7 @@ indicators as (
         atr_14 * price_factor as atr_14,
         bars_seen,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago = 0
+    from {{ scan('indicators_closed', where='sessions_ago = 0') }}
 
 ),
 
@@ -38,10 +36,9 @@ points as (
     select
         swing_points.*,
         cast(round(swing_points.price * 10000) as bigint) as price_units
-    from {{ scan('swing_points') }} as swing_points
+    from {{ scan('swing_points', where='confirmed_ago <= 66') }} as swing_points
     inner join parameters
         on swing_points.strength = cast(parameters.strength as bigint) and swing_points.regular_ago <= parameters.lookback
-    where swing_points.confirmed_ago <= 66
 
 ),
 

@@ -21,9 +21,8 @@ strengths as (
         indicators.minus_di_14,
         indicators.atr_14,
         indicators.known_at
-    from {{ scan('indicators_closed') }} as indicators
+    from {{ scan('indicators_closed', where='sessions_ago <= 21 and adx_14 is not null') }} as indicators
     cross join parameters
-    where indicators.sessions_ago <= 21 and indicators.adx_14 is not null
 
 ),
 

@@ -16,8 +16,7 @@ widths as (
         regular_ago,
         cast(round((bb_upper_20 - bb_lower_20) / bb_middle_20 * 10000000) as bigint) as width_units,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago <= 130 and regular_ago between 1 and 120 and bb_middle_20 > 0
+    from {{ scan('indicators_closed', where='sessions_ago <= 130 and regular_ago between 1 and 120 and bb_middle_20 > 0') }}
 
 ),
 
@@ -46,8 +45,7 @@ bars as (
         sessions_ago,
         close,
         known_at
-    from {{ scan('bars_closed') }}
-    where sessions_ago <= 20
+    from {{ scan('bars_closed', where='sessions_ago <= 20') }}
 
 ),
 
@@ -62,8 +60,7 @@ bands as (
         bb_lower_20 * price_factor as lower_now,
         atr_14,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago <= 20 and bb_middle_20 > 0
+    from {{ scan('indicators_closed', where='sessions_ago <= 20 and bb_middle_20 > 0') }}
 
 ),
 

@@ -13,8 +13,7 @@ averages as (
         sma_50 * price_factor as sma_50_now,
         atr_14,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago <= 20 and sma_200 is not null
+    from {{ scan('indicators_closed', where='sessions_ago <= 20 and sma_200 is not null') }}
 
 ),
 

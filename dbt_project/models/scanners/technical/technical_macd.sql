@@ -12,8 +12,7 @@ lines as (
         macd_signal,
         atr_14,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago <= 20 and macd_signal is not null
+    from {{ scan('indicators_closed', where='sessions_ago <= 20 and macd_signal is not null') }}
 
 ),
 

@@ -19,9 +19,8 @@ strengths as (
         parameters.overbought,
         indicators.atr_14,
         indicators.known_at
-    from {{ scan('indicators_closed') }} as indicators
+    from {{ scan('indicators_closed', where='sessions_ago <= 20 and rsi_14 is not null') }} as indicators
     cross join parameters
-    where indicators.sessions_ago <= 20 and indicators.rsi_14 is not null
 
 ),
 

@@ -12,8 +12,7 @@ directions as (
         supertrend_10 * price_factor as line_now,
         atr_14,
         known_at
-    from {{ scan('indicators_closed') }}
-    where sessions_ago <= 20 and supertrend_direction_10 is not null
+    from {{ scan('indicators_closed', where='sessions_ago <= 20 and supertrend_direction_10 is not null') }}
 
 ),
 
