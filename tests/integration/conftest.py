@@ -142,7 +142,7 @@ class SmallHome:
         """`marketlake withdraw` of the delivery with this file name, in this process; returns what it did."""
         from pipelines.quality.withdrawal import Withdrawal, withdraw_delivery
 
-        (batch,) = self.rows("raw_files").filter(pl.col("name") == name)["batch_id"]
+        (batch,) = self.rows("raw_files").filter(pl.col("name").str.ends_with(name))["batch_id"]
         withdrawal = Withdrawal(batch, "sent in error", "tester", at)
         return withdraw_delivery(self.lake, self.mic, withdrawal, self.settings.state_dir, timedelta(0))
 
