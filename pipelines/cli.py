@@ -276,14 +276,30 @@ def releases(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First put right what needs no decision: bars without instruments.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check installation, lake, catalogue, freshness, clock and calendar, and say what is wrong.
 
     Example: marketlake doctor
     """
     from pipelines.doctor import examine
+    from pipelines.doctor import repair as run_repair
+    from pipelines.storage.locks import LockHeldError
 
-    findings = examine(read_settings())
+    settings = read_settings()
+    if repair:
+        try:
+            done = run_repair(settings)
+        except LockHeldError as error:
+            fail(str(error))
+        if not as_json:
+            for line in done or ["nothing to repair"]:
+                say(line)
+    findings = examine(settings)
     if as_json:
         say_json([vars(f) for f in findings])
     else:

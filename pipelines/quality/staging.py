@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
@@ -26,8 +27,9 @@ from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import repeated
-from pipelines.quality.rules import judge
+from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
+from pipelines.quality.withheld import BARS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -45,22 +47,27 @@ SESSION_COLUMN = {
     "instrument_aliases": "valid_from",
 }
 
+#: Rows that a gate refused before.
+_HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
+
 #: Tables whose rows obey the rules of another one.
 _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
-def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
+def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.DataFrame | None = None) -> Staged:
     """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
 
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
-    set aside by another rule.
+    set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
     """
     parsed, files = _parse(lake, order, sources)
+    held = pl.DataFrame(schema=_HELD) if held is None else held
     days = calendar(order.exchange)
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
     actions = _actions(lake, order.exchange, parsed)
-    names = order_names(lake, order.exchange, parsed, actions, follow=order.decision is None)
+    naming, misnamed = _naming_rows(parsed, held)
+    names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
 
     prepared = _prepare(order, parsed, days, names, lags)
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], names.links), actions)
@@ -87,8 +94,30 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     if order.decision is not None:
         let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
         names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
-    bad.append(stage_reference(lake, order, staged, names))
+    bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held))
     return replace(staged, quarantine=pl.concat(bad), moves=names.moves)
+
+
+def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """The parsed rows that may name instruments, and the rows of ticker histories whose tickers are malformed."""
+    shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
+    naming = {}
+    for table, rows in parsed.items():
+        tickers = [c for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        sound = pl.all_horizontal(
+            is_well_formed(pl.col(c).str.strip_chars().str.to_uppercase()).fill_null(value=True) for c in tickers
+        )
+        naming[table] = rows.filter(sound).join(shown, on=["batch_id", "row_number"], how="anti", maintain_order="left")
+    history = parsed["symbol_history"]
+    row = ["batch_id", "row_number"]
+    return naming, history.join(naming["symbol_history"], on=row, how="anti", maintain_order="left")
+
+
+def _refused_names(names: OrderNames, misnamed: pl.DataFrame) -> pl.DataFrame:
+    """Told names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
+    ambiguous = names.refused.with_columns(rule=pl.lit("identity_ambiguous"))
+    malformed = misnamed.with_columns(rule=pl.lit("malformed_symbol"), reason=pl.lit(MALFORMED_SYMBOL))
+    return pl.concat([ambiguous, malformed], how="diagonal_relaxed")
 
 
 def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
