@@ -109,7 +109,8 @@ _NEIGHBOURS = (
     Rule(
         "out_of_line",
         _col("in_line"),
-        "the close is over 20 times off the sessions beside it and no action explains it: a scaling error, or a split to record",
+        "the close is over 20 times off the sessions beside it, or two of these contradict it: the session before, the one after, the "
+        "stored bar, the day's minutes, the next file's previous close; no action explains it: a scaling error, or a split to record",
     ),
 )
 
@@ -166,7 +167,7 @@ _ACTIONS = (
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
     "bars_daily": (*_READABLE, *_SYMBOL, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS),
-    "bars_1m": (*_READABLE, *_SYMBOL, *_MINUTE, *_VALUES),
+    "bars_1m": (*_READABLE, *_SYMBOL, *_MINUTE, *_VALUES, *_NEIGHBOURS),
     "corporate_actions": _ACTIONS,
 }
 

@@ -22,7 +22,7 @@ from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
-from pipelines.quality.neighbours import with_neighbours
+from pipelines.quality.neighbours import minutes_in_line, with_neighbours
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
@@ -70,8 +70,11 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
 
     prepared = _prepare(order, parsed, days, names, lags)
-    prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], names.links), actions)
-    prepared["bars_other_series"] = prepared["bars_other_series"].with_columns(in_line=pl.lit(None, pl.Boolean))
+    daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
+    prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
+    prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
+    for table in ("bars_other_series", "bars_1m_extended"):
+        prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     pardoned = pardons(lake, order.exchange, order.decision)
