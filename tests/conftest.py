@@ -112,8 +112,9 @@ class Road:
         priorities = {name: source.priority for name, source in sources.items()}
         for _ in range(2):
             folder = stage_order(self.lake, order, sources, state)
-            # Reference tables before the bars that need them.
-            tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: name.startswith("bars_"))
+            # As in the job: instruments before their bars, names after them.
+            place = {"instruments": 0, "instrument_aliases": 2}
+            tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
             verdicts = [run_gate(self.lake, order.exchange, table, folder, state) for table in tables]
             if not any(verdict.refused or verdict.withheld for verdict in verdicts):
                 break

@@ -26,6 +26,7 @@ _NOT_EVIDENCE = {
     "ambiguous",
     "within_calendar",
     "in_line",
+    "stale",
     "overrules",
     "decided_at",
 }

@@ -107,6 +107,11 @@ _DAILY = (
 
 _NEIGHBOURS = (
     Rule(
+        "stale_session",
+        ~_col("stale"),
+        "the session's bars are those of another recent session, exactly, rounded or but for one figure: an old session delivered again",
+    ),
+    Rule(
         "out_of_line",
         _col("in_line"),
         "the close is over 20 times off the sessions beside it, or two of these contradict it: the session before, the one after, the "

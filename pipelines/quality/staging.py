@@ -26,7 +26,7 @@ from pipelines.quality.neighbours import minutes_in_line, with_neighbours
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
-from pipelines.quality.repeats import repeated
+from pipelines.quality.repeats import Repeats, repeated
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.quality.withheld import BARS
@@ -60,16 +60,16 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
     set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
     """
-    parsed, files = _parse(lake, order, sources)
-    held = pl.DataFrame(schema=_HELD) if held is None else held
     days = calendar(order.exchange)
+    parsed, files, repeats = _parse(lake, order, sources, days)
+    held = pl.DataFrame(schema=_HELD) if held is None else held
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
     actions = _actions(lake, order.exchange, parsed)
     naming, misnamed = _naming_rows(parsed, held)
     names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
 
-    prepared = _prepare(order, parsed, days, names, lags)
+    prepared = _with_stale(_prepare(order, parsed, days, names, lags), repeats)
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
@@ -123,7 +123,24 @@ def _refused_names(names: OrderNames, misnamed: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([ambiguous, malformed], how="diagonal_relaxed")
 
 
-def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
+def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str, pl.DataFrame]:
+    """The tables of bars with `stale`: whether the row belongs to a session that is a copy of another one."""
+    found = {}
+    for table, rows in prepared.items():
+        if table not in BARS:
+            found[table] = rows
+            continue
+        minutes = table.startswith("bars_1m")
+        key = ["batch_id", "session_date", *(["symbol"] if minutes else [])]
+        copied = repeats.sessions.filter(pl.col("table") == ("bars_1m" if minutes else "bars_daily")).select(key).unique()
+        marked = rows.join(copied.with_columns(stale=pl.lit(value=True)), on=key, how="left", maintain_order="left")
+        found[table] = marked.with_columns(pl.col("stale").fill_null(value=False))
+    return found
+
+
+def _parse(
+    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar
+) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
     from pipelines.sources.protocol import FRAME_SCHEMAS
 
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
@@ -148,7 +165,8 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         files.append(_accepted(delivery, tables))
     parsed = {table: pl.concat(parts) for table, parts in frames.items()}
     whole_market = [name for name, source in sources.items() if source.whole_market]
-    again = repeated(lake, order.exchange, parsed["bars_daily"], whole_market)
+    repeats = repeated(lake, days, parsed, whole_market)
+    again = repeats.files
     fewer = thin(lake, order.exchange, parsed["bars_daily"], whole_market)
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
@@ -156,7 +174,7 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         else replace(f, reason=f.reason or fewer.get(f.delivery.batch_id))
         for f in files
     ]
-    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files
+    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
 
 
 def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
