@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         default=10_000_000.0,
         gt=0,
         description="Median daily traded value above which an instrument is liquid, exchange's currency.",
+    )
+    suspected_actions: Literal["withhold", "mark"] = Field(
+        default="withhold",
+        description="Signals whose look-back spans a suspected split or demerger that nobody decided: withhold them, or only mark it.",
     )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")

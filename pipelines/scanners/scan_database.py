@@ -18,6 +18,7 @@ from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
 from pipelines.scanners.inputs import ScanInputs
 from pipelines.scanners.project import create_lake_schema, lake_schemas
 from pipelines.scanners.registry import Scanner
+from pipelines.scanners.finding_effects import FINDING_EFFECTS
 from pipelines.scanners.universes import MEMBERS, RULES
 
 _KERNELS = ("indicators_daily", "intraday_curves", "intraday_profiles")
@@ -28,7 +29,7 @@ GIVEN = frozenset(
     {"scan.moments", "scan.params", "scan.chosen_universes", *(f"intermediate.int_{name}_known" for name in _KERNELS)}
 )
 
-_UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
+_UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES, "finding_effects": FINDING_EFFECTS}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
 
 
@@ -238,5 +239,6 @@ _REQUIRED: Mapping[str, set[str]] = {
     "intraday_curves": set(INTRADAY_CURVES.names),
     "universe_members": set(MEMBERS),
     "universe_rules": set(RULES),
+    "finding_effects": set(FINDING_EFFECTS),
     "intraday_profiles": set(INTRADAY_PROFILES.names),
 }
