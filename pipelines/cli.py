@@ -21,6 +21,8 @@ from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -99,6 +101,7 @@ def ingest(
         for name, reasons in report.refused.items():
             say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)
+        _say_suspects(settings, mic, report.suspects)
     raise typer.Exit(report.exit_code)
 
 
@@ -221,7 +224,11 @@ def nightly(
     if as_json:
         say_json(summary)
     else:
+        from pipelines.quality.suspects import suspected_actions
+        from pipelines.storage.location import Lake
+
         table(["what", "value"], [[k, v] for k, v in summary.items()])
+        _say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
 
 
 @app.command()
@@ -340,6 +347,13 @@ def main() -> None:
         problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
         sys.exit(USAGE)
+
+
+def _say_suspects(settings: Settings, mic: str, suspects: pl.DataFrame) -> None:
+    from pipelines.quality.suspects import describe_suspects
+
+    for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
+        say(line)
 
 
 def _pair(text: str) -> tuple[str, str]:

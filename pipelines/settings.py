@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     )
     suspected_actions: Literal["withhold", "mark"] = Field(
         default="withhold",
-        description="Signals whose look-back spans a suspected split or demerger that nobody decided: withhold them, or only mark it.",
+        description="Signals across a suspected split or demerger that nobody decided: withhold them, or only mark it.",
     )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")

@@ -1,6 +1,6 @@
 """A daily bar beside the bars before and after it: scaling errors that each bar alone does not show.
 
-Lives here: `with_neighbours`, which says of every daily row whether its close is in line, and `minutes_in_line`, the same of minutes.
+Lives here: `with_neighbours`, which says of every daily row whether it is in line, and `minutes_in_line`, the same of minutes.
 Does not live here: the rule that stops the others (`rules.py`), errors that strike a whole session (`scale.py`), jumps that splits
 have (dbt mart `price_flags`).
 
@@ -11,7 +11,7 @@ close that the next session's file prints. One witness alone counts only beyond 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -174,7 +174,7 @@ def _out_of_line() -> pl.Expr:
 
 def _stored_minute_closes(lake: Lake, days: ExchangeCalendar, typical: pl.DataFrame) -> pl.DataFrame:
     """Median closes of stored minutes of the five sessions before the first of these sessions: that many partitions, no more."""
-    first = typical["session_date"].min()
+    first: date = typical["session_date"].min()  # type: ignore[assignment]
     before = [s.session_date for s in days.sessions if s.session_date < first][-RECENT_SESSIONS:]
     table = LakeTable(lake.table_uri(days.exchange.mic, "bars_1m"), TABLES["bars_1m"])
     wanted = pl.col("instrument_id").is_in(typical["instrument_id"].unique().implode())

@@ -109,13 +109,14 @@ _NEIGHBOURS = (
     Rule(
         "stale_session",
         ~_col("stale"),
-        "the session's bars are those of another recent session, exactly, rounded or but for one figure: an old session delivered again",
+        "the session's bars are those of another recent one, exactly, rounded or but for one figure: an old session delivered again",
     ),
     Rule(
         "out_of_line",
         _col("in_line"),
-        "the close is over 20 times off the sessions beside it, or two of these contradict it: the session before, the one after, the "
-        "stored bar, the day's minutes, the next file's previous close; no action explains it: a scaling error, or a split to record",
+        "the price is over 20 times off the sessions beside it, or two of these contradict it: the session before, the one after, "
+        "the stored bar, the day's minutes, the next file's previous close; no action explains it: a scaling error, or a split to "
+        "record",
     ),
 )
 

@@ -25,8 +25,8 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
 from pipelines.scanners import windows
-from pipelines.scanners.project import additions
 from pipelines.scanners.finding_effects import configured_effects
+from pipelines.scanners.project import additions
 from pipelines.scanners.universes import configured_universes
 from pipelines.scanners.windows import Replaced, ReplacedBy
 from pipelines.storage.build import build_path, prepare_build, read_built

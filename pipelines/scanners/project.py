@@ -22,8 +22,8 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
 from pipelines.scanners.additions import Additions, assemble, find_additions
-from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.finding_effects import FINDING_EFFECTS
+from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.universes import MEMBERS, RULES
 from pipelines.settings import Settings
 from pipelines.storage.build import replaced_tables
@@ -96,7 +96,7 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, schema in replaced_tables(INPUTS).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
-    frames = {
+    frames: dict[str, dict[str, Any]] = {
         "closing_auctions": CLOSING_AUCTIONS,
         "universe_members": MEMBERS,
         "universe_rules": RULES,

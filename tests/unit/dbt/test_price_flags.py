@@ -106,15 +106,18 @@ def test_a_stray_opening_print_is_none(mart: Mart) -> None:
     assert [f for f in flags(mart, stray) if f[1] == "unrecorded_split"] == []
 
 
-@pytest.mark.parametrize(("printed", "expected"), [(100.0, []), (50.0, [(AT, "unrecorded_split", 2.0)])])
-def test_the_previous_close_that_the_file_prints_counts_where_bars_are_missing(mart: Mart, printed: float, expected) -> None:
-    """A vendor that restates the previous close on an ex-date says so itself; one that skips days is taken at its word too."""
-    daily = bars(*jump(100, 50, 1500))
-    day = pl.col("session_date") == AT
-    daily = daily.with_columns(prev_close=pl.when(day).then(50.0 if printed == 50 else 50.0))
-    if printed == 100:
-        daily = daily.filter(~day).with_columns(prev_close=pl.lit(None, pl.Float64)).head(JUMP)
-    assert flags(mart, daily) == expected
+def test_a_vendor_that_prints_the_previous_close_in_the_new_basis_says_that_it_was_split(mart: Mart) -> None:
+    daily = bars(*jump(100, 50, 1500)).with_columns(prev_close=pl.lit(50.0))
+    assert flags(mart, daily) == [(AT, "unrecorded_split", 2.0)]
+
+
+def test_the_printed_previous_close_finds_a_split_behind_missing_sessions_that_moved_the_price(mart: Mart) -> None:
+    """90 was the last close on record, 150 the one that the file prints: it opened at half of the latter."""
+    closes, volumes = jump(90, 75, 1500)
+    daily = bars(closes, volumes, without=range(JUMP - 8, JUMP)).with_columns(prev_close=pl.lit(150.0))
+    assert (AT, "unrecorded_split", 2.0) in flags(
+        mart, daily.filter(pl.col("session_date") <= AT).with_columns(prev_close=pl.when(pl.col("session_date") == AT).then(150.0))
+    )
 
 
 def test_a_penny_share_that_halves_by_one_tick_is_not_split(mart: Mart) -> None:
