@@ -1,4 +1,4 @@
-"""A daily bar beside the bars before and after it: scaling errors that each bar alone does not show.
+"""A daily bar beside the bars before and after it: errors of scale that each bar alone does not show.
 
 Lives here: `with_neighbours`, which says of every daily row whether it is in line, and `minutes_in_line`, the same of minutes.
 Does not live here: the rule that stops the others (`rules.py`), errors that strike a whole session (`scale.py`), jumps that splits
@@ -28,6 +28,8 @@ _THERE_AND_BACK = 2.5
 #: Beyond every daily price limit: two witnesses that agree within it, and differ from the close by more, contradict it.
 _CONTRADICTS = 1.5
 _BEYOND_MINUTES = 1.2
+#: Within a session no share has gone so far from an open that stood where the last close was.
+_LEAP = 5
 _RESCALING = ("split", "bonus", "capital_reduction", "demerger", "merger")
 #: Sessions of stored minutes that one delivery of daily bars is held against at most; the newest ones.
 _MOST_MINUTE_SESSIONS = 20
@@ -43,7 +45,7 @@ def with_neighbours(
     bars and those of the batch. `minutes`: minutes of the batch. The newest bar is held against those before it alone: a split of
     more than 20 for one that nobody recorded is out of line on its first day.
     """
-    columns = [*_KEY, "close", "prev_close"]
+    columns = [*_KEY, "open", "high", "low", "close", "prev_close"]
     known = daily.drop_nulls([*_KEY, "close"]).filter(pl.col("close") > 0).select(columns).unique(_KEY, keep="first")
     if known.is_empty():
         return daily.with_columns(in_line=pl.lit(None, pl.Boolean))
@@ -57,7 +59,7 @@ def with_neighbours(
     )
     compared = compared.join(known.select(_KEY), on=_KEY, how="semi", maintain_order="left")
     compared = _beside_minutes(lake, exchange, compared, minutes)
-    judged = compared.select(*_KEY, (~_out_of_line()).alias("in_line"))
+    judged = compared.select(*_KEY, (~(_out_of_line() | _wild())).alias("in_line"))
     return daily.join(judged, on=_KEY, how="left", maintain_order="left")
 
 
@@ -129,7 +131,8 @@ def _steps(basis: pl.DataFrame) -> pl.DataFrame:
 
 def _beside_minutes(lake: Lake, exchange: str, compared: pl.DataFrame, minutes: pl.DataFrame | None) -> pl.DataFrame:
     """`compared` with `minute_high`, `minute_low` of the day's minutes, of the batch or stored, for bars that jumped."""
-    jumped = compared.filter(pl.col("before").abs() > pl.lit(_CONTRADICTS).log())
+    far = pl.lit(_CONTRADICTS).log()
+    jumped = compared.filter((pl.col("before").abs() > far) | ((pl.col("high") / pl.col("low")).log() > far))
     sessions = jumped["session_date"].unique().sort().to_list()[-_MOST_MINUTE_SESSIONS:]
     columns = [*_KEY, "high", "low"]
     empty = pl.DataFrame(schema={"instrument_id": pl.String, "session_date": pl.Date, "high": pl.Float64, "low": pl.Float64})
@@ -170,6 +173,28 @@ def _out_of_line() -> pl.Expr:
     )
     witnesses = (alone, there_and_back, printed_otherwise, replaces_a_good_one, minutes_say_otherwise)
     return pl.any_horizontal(witness.fill_null(value=False) for witness in witnesses)
+
+
+def _wild() -> pl.Expr:
+    """A high or low at 2.5 times all that surrounds it, or a close at five times an open that agrees with the session before.
+
+    What surrounds it: the bar's own open and close and the closes on both sides; or, with the close before, the day's minutes.
+    """
+    high, low, opened, close = (pl.col(c) for c in ("high", "low", "open", "close"))
+    previous, following = close / pl.col("before").exp(), close / pl.col("after").exp()
+    both_sides = pl.all_horizontal(side.is_not_null() for side in (previous, following)) & (
+        (high > _THERE_AND_BACK * pl.max_horizontal(opened, close, previous, following))
+        | (low * _THERE_AND_BACK < pl.min_horizontal(opened, close, previous, following))
+    )
+    minutes = pl.col("minute_high").is_not_null() & (
+        ((high > _CONTRADICTS * pl.col("minute_high")) & (high > _CONTRADICTS * previous))
+        | ((low * _CONTRADICTS < pl.col("minute_low")) & (low * _CONTRADICTS < previous))
+    )
+    last = pl.coalesce(previous, "prev_close")
+    leapt = ((close / opened).log().abs() > pl.lit(float(_LEAP)).log()) & (
+        (opened / last).log().abs() < pl.lit(float(_CONTRADICTS)).log()
+    )
+    return pl.any_horizontal(each.fill_null(value=False) for each in (both_sides, minutes, leapt))
 
 
 def _stored_minute_closes(lake: Lake, days: ExchangeCalendar, typical: pl.DataFrame) -> pl.DataFrame:

@@ -4,8 +4,8 @@ Lives here: `repeated`, which finds such files and sessions before their rows ar
 Does not live here: a file whose name contradicts its rows (its source refuses it), equal rows of one key (`duplicates.py`).
 
 Vendors' jobs that find no new file save an old one again under the new day's name, with the date rewritten, sometimes rounded, or
-with a column or a few rows changed. Such rows are plausible one by one; only all of them together cannot be. A bar counts as a copy when
-four of its five figures are those of the other session, exactly or rounded; half of the bars make the session a copy.
+with a column or a few rows changed. Such rows are plausible one by one; only all of them together cannot be. A bar counts as a copy
+when four of its five figures are those of the other session, exactly or rounded; half of the bars make the session a copy.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ _NEIGHBOURS = (
     Rule(
         "stale_session",
         ~_col("stale"),
-        "the session's bars are those of another recent one, exactly, rounded or but for one figure: an old session delivered again",
+        "the session's bars are those of another recent one, exact, rounded or but for one figure: an old session delivered again",
     ),
     Rule(
         "out_of_line",

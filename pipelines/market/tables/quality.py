@@ -24,7 +24,7 @@ SUSPECTED_ACTIONS = PRICE_FLAG_KINDS[:2]
 
 PRICE_FLAGS = TableSchema(
     name="price_flags",
-    description="Daily prices worth a look: like an unrecorded split, a recorded one without its jump, frozen, spikes. None is mended.",
+    description="Daily prices worth a look: unrecorded splits, recorded ones without a jump, frozen and wild prices; none mended.",
     key=("exchange", "instrument_id", "session_date", "flag"),
     columns=(
         EXCHANGE,
