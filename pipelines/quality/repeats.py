@@ -168,7 +168,7 @@ def _alike(value: str) -> pl.Expr:
             rounded = [(v / unit).round() * unit for v in (ours, theirs)]
             same |= (theirs >= 100 * unit) & ((ours == rounded[1]) | (theirs == rounded[0]))
         return same
-    for decimals, least in ((0, 20), (1, 2), (2, 0)):
+    for decimals, least in ((0, 200), (1, 20), (2, 0)):
         same |= (theirs >= least) & ((ours == theirs.round(decimals)) | (theirs == ours.round(decimals)))
     return same
 
