@@ -23,6 +23,8 @@ from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -118,6 +120,7 @@ def ingest(
         for name, reasons in report.refused.items():
             say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)
+        _say_suspects(settings, mic, report.suspects)
     raise typer.Exit(report.exit_code)
 
 
@@ -242,11 +245,15 @@ def nightly(
     if as_json:
         say_json(summary)
     else:
+        from pipelines.quality.suspects import suspected_actions
+        from pipelines.storage.location import Lake
+
         failed = summary.pop("checks_failed")
         table(["what", "value"], [[k, v] for k, v in summary.items()])
         assert isinstance(failed, list)
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
+        _say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
 
 
 @app.command()
@@ -305,14 +312,30 @@ def releases(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First put right what needs no decision: bars without instruments.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check installation, lake, catalogue, freshness, clock and calendar, and say what is wrong.
 
     Example: marketlake doctor
     """
     from pipelines.doctor import examine
+    from pipelines.doctor import repair as run_repair
+    from pipelines.storage.locks import LockHeldError
 
-    findings = examine(read_settings())
+    settings = read_settings()
+    if repair:
+        try:
+            done = run_repair(settings)
+        except LockHeldError as error:
+            fail(str(error))
+        if not as_json:
+            for line in done or ["nothing to repair"]:
+                say(line)
+    findings = examine(settings)
     if as_json:
         say_json([vars(f) for f in findings])
     else:
@@ -353,6 +376,13 @@ def main() -> None:
         problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
         sys.exit(USAGE)
+
+
+def _say_suspects(settings: Settings, mic: str, suspects: pl.DataFrame) -> None:
+    from pipelines.quality.suspects import describe_suspects
+
+    for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
+        say(line)
 
 
 def _pair(text: str) -> tuple[str, str]:

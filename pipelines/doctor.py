@@ -1,20 +1,23 @@
 """`marketlake doctor`: what is wrong with this home, and what to do about it.
 
-Lives here: the checks, each small and independent.
-Does not live here: mending anything.
+Lives here: the checks, each small and independent, and which repairs `--repair` runs.
+Does not live here: the repairs themselves (`quality/orphans.py`).
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from pipelines.market.calendar import calendar
+from pipelines.quality.orphans import orphaned, repair_orphans
 from pipelines.resources import code_version, shipped
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
+from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import Release, latest_release
 
 _CALENDAR_WARNING = timedelta(days=60)
@@ -42,10 +45,27 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
         _release(last),
         _catalogue(settings, last),
         _code(last),
+        *(_instruments(mic, lake) for mic in settings.exchanges),
         *(_freshness(mic, last, now) for mic in settings.exchanges),
         *(_calendar(mic, now) for mic in settings.exchanges),
         _clock(now),
     ]
+
+
+def repair(settings: Settings, now: datetime | None = None) -> list[str]:
+    """Put right what can be put right without a person's decision. Returns what was done, a sentence each.
+
+    `now` (aware) stands for the clock. Raises LockHeldError when another writer is at work.
+    """
+    done = []
+    with home_lock(settings.state_dir, "repair", settings.lock_wait):
+        for mic in settings.exchanges:
+            repaired = repair_orphans(Lake(settings.lake_root), mic, now or datetime.now(UTC))
+            if repaired.added:
+                done.append(f"{mic}: {len(repaired.added)} instruments added for bars that had none: {_listed(repaired.added)}")
+            for table, rows in repaired.removed.items():
+                done.append(f"{mic}: {rows} rows of {table} moved to quarantine as malformed_symbol")
+    return done
 
 
 def _installation() -> Finding:
@@ -90,6 +110,26 @@ def _code(last: Release | None) -> Finding:
     return Finding(
         "code", False, f"the release was built by {last.code_version}, this is {code_version()}", "run `marketlake nightly`"
     )
+
+
+def _instruments(mic: str, lake: Lake) -> Finding:
+    check = f"instruments {mic}"
+    orphans = orphaned(lake, mic)
+    if orphans.is_empty():
+        return Finding(check, True, "every bar has its instrument")
+    names = orphans["instrument_id"].unique(maintain_order=True).to_list()
+    return Finding(
+        check,
+        False,
+        f"{orphans['rows'].sum()} bars of {len(names)} instruments that the table instruments does not have: {_listed(names)}; "
+        "every nightly run fails",
+        "run `marketlake doctor --repair`, then `marketlake nightly`",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) if not name.isprintable() or " " in name else name for name in (n[:60] for n in names[:5]))
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _freshness(mic: str, last: Release | None, now: datetime) -> Finding:

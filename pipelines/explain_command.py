@@ -68,6 +68,16 @@ def _explain_bar(settings: Settings, key: str, instrument: str, when: str, excha
         say_json(found)
     else:
         say_fields(found)
+        _say_suspects(settings, mic, found["row"]["instrument_id"])
+
+
+def _say_suspects(settings: Settings, mic: str, instrument: str) -> None:
+    from pipelines.quality.suspects import describe_suspects, suspected_actions
+    from pipelines.storage.location import Lake
+
+    suspects = suspected_actions(Lake(settings.lake_root), mic, instrument)
+    for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
+        say(line)
 
 
 def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_json: bool) -> None:
@@ -88,6 +98,7 @@ def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_js
         say_json(found)
         return
     _say_signal(found)
+    _say_suspects(settings, signal.exchange, signal.row["instrument_id"])
 
 
 def _say_signal(found: dict[str, Any]) -> None:

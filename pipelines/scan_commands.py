@@ -152,7 +152,13 @@ def scan(
     if as_json:
         say_json(content)
     else:
+        from pipelines.quality.suspects import describe_suspects, suspected_actions
+        from pipelines.storage.location import Lake
+
         print_scan(content, venue_of(mic))
+        suspects = suspected_actions(Lake(settings.lake_root), mic)
+        for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
+            say(line)
 
 
 def _refuse_combinations(

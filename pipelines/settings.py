@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         gt=0,
         description="Median daily traded value above which an instrument is liquid, exchange's currency.",
     )
+    suspected_actions: Literal["withhold", "mark"] = Field(
+        default="withhold",
+        description="Signals across a suspected split or demerger that nobody decided: withhold them, or only mark it.",
+    )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")

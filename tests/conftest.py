@@ -106,13 +106,19 @@ class Road:
     def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
         """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
 
-        A refused session stays out at once here; the job needs a second run for that, because its check blocks the whole table.
+        As in the job, an order of which the gate refuses something is staged again without it.
         """
         order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
-        folder = stage_order(self.lake, order, sources, state)
         priorities = {name: source.priority for name, source in sources.items()}
-        for table in json.loads((folder / "staged.json").read_text())["tables"]:
-            run_gate(self.lake, order.exchange, table, folder, state)
+        for _ in range(2):
+            folder = stage_order(self.lake, order, sources, state)
+            # As in the job: instruments before their bars, names after them.
+            place = {"instruments": 0, "instrument_aliases": 2}
+            tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
+            verdicts = [run_gate(self.lake, order.exchange, table, folder, state) for table in tables]
+            if not any(verdict.refused or verdict.withheld for verdict in verdicts):
+                break
+        for table in tables:
             publish_staged(self.lake, order.exchange, table, folder, state, priorities)
         figures: dict[str, dict[str, int]] = outcome(folder)["tables"]
         return figures

@@ -42,13 +42,17 @@ def _result(verdict: Verdict) -> dg.AssetCheckResult:
         schema={"expectation": pl.String, "severity": pl.String, "unexpected": pl.Int64, "sample": pl.String},
     )
     refused = ", ".join(f"{day}: {' and '.join(names)}" for day, names in list(verdict.refused.items())[:20])
+    withheld = ", ".join(f"{w.session}: {w.name} of {w.table}" for w in verdict.withheld[:20])
+    stops = [f"refused: {refused}"] if refused else []
+    stops += [f"out with their delivery: {withheld}"] if withheld else []
     return dg.AssetCheckResult(
-        passed=not failed,
-        severity=dg.AssetCheckSeverity.ERROR if verdict.refused else dg.AssetCheckSeverity.WARN,
-        description=f"refused: {refused}" if refused else ("warnings only" if failed else "all expectations hold"),
+        passed=not failed and not withheld,
+        severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
+        description="; ".join(stops) or ("warnings only" if failed else "all expectations hold"),
         metadata={
             "sessions": len(verdict.sessions),
             "sessions_refused": len(verdict.refused),
+            "sessions_withheld": len({w.session for w in verdict.withheld}),
             "expectations": len(verdict.judgements),
             "failed": preview(why, rows=20),
             "suite_hash": verdict.suite_hash[:16],

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
@@ -26,6 +27,9 @@ from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.release import NotReleasedError, record_release, stage_release
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.scanners.project import manifest_path
+from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.suspects import newly_suspected
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
@@ -43,12 +47,15 @@ class JobFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class IngestReport:
-    """Figures of an ingest: `files` and `tables` as the contract's JSON, and the sessions that a gate refused, by table."""
+    """Figures of an ingest: `files` and `tables` as the contract's JSON, the sessions that a gate refused, by table, and splits and
+    demergers that its daily bars suggest (columns of `quality/suspects.py`).
+    """
 
     files: list[dict[str, Any]]
     tables: dict[str, dict[str, int]]
     refused: dict[str, list[str]]
     run_id: str
+    suspects: pl.DataFrame
 
     @property
     def exit_code(self) -> int:
@@ -86,7 +93,15 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
         else:
             raise JobFailedError(f"the gate refused sessions twice in a row: {refused}; see the run in `marketlake ui`")
         files, tables = _combine(attempts)
-        return IngestReport(files, tables, refused, result.run_id)
+        staged = read_batch(folder, "bars_daily")
+        suspects = newly_suspected(
+            lake,
+            order.exchange,
+            load_scanners(manifest_path(settings.manifest_dir)),
+            staged["session_date"].unique().to_list(),
+            set(staged["instrument_id"]),
+        )
+        return IngestReport(files, tables, refused, result.run_id, suspects)
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_d
 
     Rows that a gate refused before, and nobody released, stay out. The folder appears whole or not at all.
     """
-    staged = stage(lake, order, sources)
+    held = refused_before(lake, order.exchange)
+    staged = stage(lake, order, sources, held)
     store_quarantine(lake, order.exchange, staged.quarantine)
     register_files(lake, order, staged)
+    row = ["batch_id", "row_number"]
     allowed = {
-        table: rows.join(
-            refused_before(lake, order.exchange, table), on=["batch_id", "row_number"], how="anti", maintain_order="left"
-        )
+        table: rows.join(held.filter(pl.col("table_name") == table), on=row, how="anti", maintain_order="left")
         for table, rows in staged.tables.items()
     }
     return write_staged(order, staged, allowed, state_dir)

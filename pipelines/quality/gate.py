@@ -21,6 +21,7 @@ from pipelines.quality.batches import content_hash
 from pipelines.quality.profile import profile
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.withheld import Withheld, mark_withheld
 from pipelines.resources import shipped
 from pipelines.storage.crashpoints import crash_point
 
@@ -47,7 +48,9 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the suite says of a staged batch. `refused` maps a session to the critical expectations that it breaks."""
+    """What the suite says of a staged batch. `refused` maps a session to the critical expectations that it breaks; `withheld` lists
+    sessions that other tables refuse, whose rows of the same deliveries stay out too.
+    """
 
     table: str
     batch_hash: str
@@ -55,6 +58,7 @@ class Verdict:
     judgements: tuple[Judgement, ...]
     sessions: tuple[date, ...]
     refused: dict[date, tuple[str, ...]]
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def passed(self) -> tuple[date, ...]:
@@ -108,16 +112,27 @@ def overruled_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, st
 
 
 def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`."""
+    """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`; those withheld with them too."""
     column = SESSION_COLUMN[verdict.table]
     names = {session: names[0] for session, names in verdict.refused.items()}
-    if not names:
+    if not names and not verdict.withheld:
         return rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
     wording = {j.name: f"{j.expectation} failed for the session: {j.sample}" for j in verdict.judgements if not j.success}
-    hit = rows.filter(pl.col(column).is_in(list(names)))
-    expectation = pl.col(column).replace_strict(names, return_dtype=pl.String)
-    return hit.with_columns(
-        rule=pl.format(REFUSED + "{}", expectation), reason=expectation.replace_strict(wording, return_dtype=pl.String)
+    own = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+    others = dict(enumerate(verdict.withheld))
+    theirs = pl.col("withheld_by").replace_strict({n: w.name for n, w in others.items()}, default=None, return_dtype=pl.String)
+    because = {n: f"{w.table} of the same delivery was refused for the session by {w.name}" for n, w in others.items()}
+    told = mark_withheld(verdict.table, rows, verdict.withheld).with_columns(expectation=pl.coalesce(own, theirs), __own=own)
+    return (
+        told.filter(pl.col("expectation").is_not_null())
+        .with_columns(
+            rule=pl.format(REFUSED + "{}", "expectation"),
+            reason=pl.coalesce(
+                pl.col("__own").replace_strict(wording, default=None, return_dtype=pl.String),
+                pl.col("withheld_by").replace_strict(because, default=None, return_dtype=pl.String),
+            ),
+        )
+        .drop("expectation", "withheld_by", "__own")
     )
 
 
@@ -129,6 +144,7 @@ def record_pass(verdict: Verdict, state_dir: Path) -> Path:
     content = {
         "table": verdict.table,
         "passed": [str(s) for s in verdict.passed],
+        "withheld": [{**vars(w), "session": str(w.session)} for w in verdict.withheld],
         "expectations": sorted({j.name for j in verdict.judgements}),
         "failed": sorted({j.name for j in verdict.judgements if not j.success}),
     }
@@ -153,7 +169,11 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     passed = [date.fromisoformat(s) for s in record["passed"]]
     names = {f"gate_{what}": ",".join(record.get(what, [])) for what in ("expectations", "failed")}
-    return rows.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
+    withheld = [
+        Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in record.get("withheld", [])
+    ]
+    kept = mark_withheld(table, rows, withheld).filter(pl.col("withheld_by").is_null()).drop("withheld_by")
+    return kept.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
 
 
 def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:

@@ -6,8 +6,9 @@ Does not live here: the merge (`storage/publish.py`), the gate (`gate.py`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -19,11 +20,20 @@ from pipelines.quality.gate import Verdict, judge_batch, passed_rows, record_pas
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staging import SESSION_COLUMN
 from pipelines.quality.surroundings import surroundings
+from pipelines.quality.withheld import BARS, SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.moves import move_rows
 from pipelines.storage.publish import publish
+
+
+class MissingInstrumentsError(RuntimeError):
+    """Bars were about to be published whose instruments the lake does not have."""
+
+
+#: What the order's refusals hold back in other tables, beside its staged tables.
+_WITHHELD = "withheld.json"
 
 
 @dataclass(frozen=True)
@@ -45,17 +55,42 @@ class TablePublication:
 def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
     """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others.
 
-    Rows that came out of quarantine are there already, under the rule that was overruled: a refusal leaves them as they are.
+    What another table of the delivery is refused for counts too. Rows that came out of quarantine are there already, under the rule
+    that was overruled: a refusal leaves them as they are. Instruments that refused bars showed first are not kept: the next
+    delivery of the bars shows them again.
     """
     rows = read_batch(folder, table)
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
     verdict = judge_staged(lake, exchange, table, rows, daily)
+    verdict = replace(verdict, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, verdict)))
     held = refused_rows(verdict, rows)
-    if held.height and decision_of(folder) is None:
-        store_quarantine(lake, exchange, quarantine_rows(exchange, table, held))
+    kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(verdict.refused)))
+    if kept.height and decision_of(folder) is None:
+        store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
     note_refused(folder, table, held.height)
     record_pass(verdict, state_dir)
     return verdict
+
+
+def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Withheld]:
+    """What the staged tables' refusals hold back, found once per staged order: by the first of its gates that runs."""
+    path = folder / _WITHHELD
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
+    staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BARS)}
+    refused = {
+        table: own.refused if table == own.table else judge_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
+        for table, rows in staged.items()
+    }
+    found = withheld_sessions(refused, staged)
+    path.write_text(json.dumps([{**vars(w), "session": str(w.session)} for w in found]), encoding="utf-8")
+    return found
+
+
+def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> tuple[Withheld, ...]:
+    hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
+    return tuple(withheld[position] for position in hit)
 
 
 def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None) -> Verdict:
@@ -80,9 +115,15 @@ def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, dail
 def publish_staged(
     lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, priorities: Mapping[str, int]
 ) -> TablePublication:
-    """Merge a staged table's passed rows into the lake in one commit. Raises NoPassError when the gate did not see them."""
+    """Merge a staged table's passed rows into the lake in one commit.
+
+    Raises NoPassError when the gate did not see them, MissingInstrumentsError when the lake does not have their instruments yet:
+    a run that ends between the two commits leaves instruments without bars, which the next run completes, never the reverse.
+    """
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir)
+    if table in BARS:
+        _require_instruments(lake, exchange, table, rows)
     batches = rows.get_column("batch_id").unique().sort().to_list()
     moves = read_moves(folder)
     moved = pl.DataFrame()
@@ -98,6 +139,16 @@ def publish_staged(
     note_outcome(folder, table, figures)
     changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
     return TablePublication(table, done.version, moved=moved.height, sessions=_by_session(table, changed), **figures)
+
+
+def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> None:
+    known = LakeTable(lake.table_uri(exchange, "instruments"), TABLES["instruments"]).read(columns=["instrument_id"])
+    missing = rows.select("instrument_id").unique().join(known, on="instrument_id", how="anti")["instrument_id"].sort()
+    if missing.len():
+        shown = ", ".join(missing.head(5))
+        raise MissingInstrumentsError(
+            f"{table}: {missing.len()} instruments of these bars are not in the lake ({shown}): publish instruments first"
+        )
 
 
 def _by_session(table: str, changed: pl.DataFrame) -> dict[date, int]:

@@ -126,7 +126,7 @@ def _late(
     received: pl.DataFrame,
 ) -> LateLinks:
     """Late links that these claims lead to, among names on record and told."""
-    stored = _rows(known).with_columns(told=~_minted(known, instruments))
+    stored = _rows(known).with_columns(told=~_minted(known, instruments, received["batch_id"].to_list()))
     key = ["instrument_id", "kind", "value", "valid_from"]
     names = pl.concat(
         [stored.join(told, on=key, how="anti", maintain_order="left"), _rows(told).with_columns(told=pl.lit(value=True))]
@@ -135,12 +135,16 @@ def _late(
     return late_links(lake, exchange, given, names, received["batch_id"].to_list())
 
 
-def _minted(known: pl.DataFrame, instruments: pl.DataFrame) -> pl.Series:
+def _minted(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) -> pl.Series:
     """Whether a name on record is the ticker under which its instrument was first seen, and nobody told so.
 
-    It came with the instrument's row. A rename that ended it since wrote the next name in the same breath.
+    It came with the instrument's row. A rename that ended it since wrote the next name in the same breath. A row that one of
+    `batches` closed already belongs to this very order, which was interrupted before it moved the bars.
     """
-    first = instruments.select("instrument_id", "valid_from", pl.col("batch_id").alias("__minted_by"))
+    closed_here = ~pl.col("is_active") & pl.col("batch_id").is_in(batches)
+    first = instruments.select(
+        "instrument_id", "valid_from", pl.col("batch_id").alias("__minted_by"), closed_here.alias("__closed_here")
+    )
     next_name = known.select("instrument_id", "batch_id", valid_to=pl.col("valid_from") - timedelta(days=1)).unique()
     rows = known.join(first, on=["instrument_id", "valid_from"], how="left", maintain_order="left").join(
         next_name.with_columns(__renamed=pl.lit(value=True)),
@@ -148,7 +152,11 @@ def _minted(known: pl.DataFrame, instruments: pl.DataFrame) -> pl.Series:
         how="left",
         maintain_order="left",
     )
-    came_with = (pl.col("__minted_by") == pl.col("batch_id")) | (pl.col("__minted_by").is_not_null() & pl.col("__renamed"))
+    came_with = (
+        (pl.col("__minted_by") == pl.col("batch_id"))
+        | (pl.col("__minted_by").is_not_null() & pl.col("__renamed"))
+        | pl.col("__closed_here")
+    )
     return rows.select(came_with.fill_null(value=False)).to_series()
 
 

@@ -20,7 +20,8 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.D
     """What the suite of `table` is asked about: columns `session` (date) and `instrument_id`, and the figures of that pair.
 
     Bars: rows, distinct_rows, expected_rows, lowest_low, highest_high, range_ratio (high over low), volume, mislabelled rows.
-    `around` (see `surroundings.py`) adds market_coverage to daily bars; to minutes their high and low over those of the day.
+    `around` (see `surroundings.py`) adds market_coverage, market_step and share_off_scale to daily bars; to minutes the latter two,
+    their high and low over those of the day, and how far their median close lies outside the day (1: inside).
     """
     if table in _BARS:
         return _with_surroundings(table, _profile_bars(table, rows, days), around)
@@ -47,6 +48,7 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
         pl.col("high").max().alias("highest_high"),
         (pl.col("high") / pl.col("low")).max().alias("widest_bar_ratio"),
         pl.col("volume").sum().alias("volume"),
+        *([] if table != "bars_1m" else [pl.col("close").median().alias("typical_close")]),
         (pl.col("exchange") != days.exchange.mic).sum().cast(pl.Int64).alias("foreign_rows"),
         pl.col("symbol").first(),
     )
@@ -74,7 +76,10 @@ def _with_surroundings(table: str, figures: pl.DataFrame, around: pl.DataFrame |
     return joined.with_columns(
         (pl.col("highest_high") / pl.col("day_high")).alias("high_to_day"),
         (pl.col("lowest_low") / pl.col("day_low")).alias("low_to_day"),
-    ).drop("day_high", "day_low")
+        pl.max_horizontal(pl.col("typical_close") / pl.col("day_high"), pl.col("day_low") / pl.col("typical_close"))
+        .clip(lower_bound=1)
+        .alias("typical_to_day"),
+    ).drop("day_high", "day_low", "typical_close")
 
 
 def _expected(grouped: pl.DataFrame, days: ExchangeCalendar, *, daily: bool) -> pl.DataFrame:

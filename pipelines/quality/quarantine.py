@@ -26,6 +26,7 @@ _NOT_EVIDENCE = {
     "ambiguous",
     "within_calendar",
     "in_line",
+    "stale",
     "overrules",
     "decided_at",
 }
@@ -60,8 +61,9 @@ def store_quarantine(lake: Lake, exchange: str, rows: pl.DataFrame) -> int | Non
     return version
 
 
-def refused_before(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
-    """batch_id and row_number of rows of a table whose session a gate refused and nobody has released since."""
-    rows = LakeTable(lake.table_uri(exchange, "quarantine"), TABLES["quarantine"]).read()
+def refused_before(lake: Lake, exchange: str) -> pl.DataFrame:
+    """table_name, batch_id and row_number of rows whose session a gate refused and nobody has released since."""
     held = pl.col("rule").str.starts_with(REFUSED) & pl.col("released_at").is_null()
-    return rows.filter((pl.col("table_name") == table) & held).select("batch_id", "row_number").unique()
+    columns = ["table_name", "batch_id", "row_number"]
+    rows = LakeTable(lake.table_uri(exchange, "quarantine"), TABLES["quarantine"]).read(columns=[*columns, "rule", "released_at"])
+    return rows.filter(held).select(columns).unique()

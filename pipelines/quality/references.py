@@ -18,19 +18,26 @@ from pipelines.quality.naming import OrderNames
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.staged import Counts, Staged
+from pipelines.quality.withheld import BARS
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
-_BARS = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")
 _SEEN = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
 _DAY = timedelta(days=1)
 #: What follows from a link or an end holds against what another source said when it knew of neither.
 _DECIDED = ["source_priority", "source_conflict"]
 
 
-def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames) -> pl.DataFrame:
-    """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine."""
-    shown = pl.concat([staged.tables[name].select(_SEEN) for name in _BARS])
+def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames, held: pl.DataFrame) -> pl.DataFrame:
+    """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine.
+
+    Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
+    """
+    refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BARS}
+    row = ["batch_id", "row_number"]
+    shown = pl.concat(
+        [staged.tables[name].select(_SEEN).join(refused_bars[name], on=row, how="anti", maintain_order="left") for name in BARS]
+    )
     seen, tickers = first_seen(shown), tickers_seen(shown)
     stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()
     received = {d.batch_id: d.received_at for d in order.deliveries}
@@ -50,7 +57,7 @@ def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames)
     aliases = aliases.with_columns(overrules=pl.when(cut).then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules"))
     staged.tables["instruments"] = instruments
     staged.tables["instrument_aliases"] = aliases.drop("__was", "__known")
-    refused = quarantine_rows(order.exchange, "instrument_aliases", names.refused.with_columns(rule=pl.lit("identity_ambiguous")))
+    refused = quarantine_rows(order.exchange, "instrument_aliases", names.refused)
     staged.counts["instruments"] = Counts(instruments.height)
     staged.counts["instrument_aliases"] = Counts(aliases.height + refused.height, 0, refused.height)
     return refused

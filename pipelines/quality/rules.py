@@ -12,6 +12,8 @@ from functools import cache
 
 import polars as pl
 
+from pipelines.market.symbols import LONGEST_SYMBOL, is_well_formed
+
 #: A bar wider than this holds a stub quote or a decimal slip; real bars of listed shares stay far below.
 _MOST_RANGE = 20
 #: Dearest price, greatest volume and greatest ratio of an action that the lake takes: far beyond any real one, and small enough
@@ -49,6 +51,20 @@ def _over_on_arrival(ends: pl.Expr) -> pl.Expr:
 _READABLE = (
     Rule("unreadable_field", _col("parse_problem").is_null(), "a field could not be read"),
     Rule("missing_symbol", _col("symbol").is_not_null() & (_col("symbol") != ""), "no symbol"),
+)
+
+#: What is wrong with a symbol that no instrument can bear, and what to do.
+MALFORMED_SYMBOL = (
+    "the symbol holds a blank, a quote, an invisible mark or another character that tickers do not have (allowed: letters, digits "
+    f"and & . - _ / ^ =), or more than {LONGEST_SYMBOL}: correct the file or its name, or give --symbol"
+)
+_SYMBOL = (Rule("malformed_symbol", is_well_formed(_col("symbol")) | (_col("symbol") == ""), MALFORMED_SYMBOL),)
+_ACTION_SYMBOLS = (
+    Rule(
+        "malformed_symbol",
+        (is_well_formed(_col("symbol")) | (_col("symbol") == "")) & is_well_formed(_col("successor")).fill_null(value=True),
+        MALFORMED_SYMBOL,
+    ),
 )
 
 _VALUES = (
@@ -91,9 +107,16 @@ _DAILY = (
 
 _NEIGHBOURS = (
     Rule(
+        "stale_session",
+        ~_col("stale"),
+        "the session's bars are those of another recent one, exact, rounded or but for one figure: an old session delivered again",
+    ),
+    Rule(
         "out_of_line",
         _col("in_line"),
-        "the close is over 20 times off the sessions beside it and no action explains it: a scaling error, or a split to record",
+        "the price is over 20 times off the sessions beside it, or two of these contradict it: the session before, the one after, "
+        "the stored bar, the day's minutes, the next file's previous close; no action explains it: a scaling error, or a split to "
+        "record",
     ),
 )
 
@@ -133,6 +156,7 @@ _MINUTE = (
 
 _ACTIONS = (
     *_READABLE,
+    *_ACTION_SYMBOLS,
     Rule("missing_date", _col("ex_date").is_not_null(), "no ex-date"),
     Rule("missing_ratio", _col("ratio").is_not_null() | ~_col("action").is_in(_BY_RATIO), "no ratio: new shares per old share"),
     Rule("missing_amount", _col("amount").is_not_null() | (_col("action") != "dividend"), "no amount: cash per share"),
@@ -148,8 +172,8 @@ _ACTIONS = (
 
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
-    "bars_daily": (*_READABLE, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS),
-    "bars_1m": (*_READABLE, *_MINUTE, *_VALUES),
+    "bars_daily": (*_READABLE, *_SYMBOL, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS),
+    "bars_1m": (*_READABLE, *_SYMBOL, *_MINUTE, *_VALUES, *_NEIGHBOURS),
     "corporate_actions": _ACTIONS,
 }
 
@@ -158,6 +182,7 @@ ROW_RULES: dict[str, tuple[Rule, ...]] = {
 FINAL = frozenset(
     {
         "missing_symbol",
+        "malformed_symbol",
         "missing_price",
         "infinite_price",
         "implausible_price",

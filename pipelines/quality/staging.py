@@ -13,6 +13,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
@@ -21,14 +22,15 @@ from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
-from pipelines.quality.neighbours import with_neighbours
+from pipelines.quality.neighbours import minutes_in_line, with_neighbours
 from pipelines.quality.orders import Order
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
-from pipelines.quality.repeats import repeated
-from pipelines.quality.rules import judge
+from pipelines.quality.repeats import Repeats, repeated
+from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.quality.withdrawals import withdrawals
+from pipelines.quality.withheld import BARS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -46,26 +48,34 @@ SESSION_COLUMN = {
     "instrument_aliases": "valid_from",
 }
 
+#: Rows that a gate refused before.
+_HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
+
 #: Tables whose rows obey the rules of another one.
 _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
-def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
+def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.DataFrame | None = None) -> Staged:
     """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
 
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
-    set aside by another rule.
+    set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
     """
-    parsed, files = _parse(lake, order, sources)
     days = calendar(order.exchange)
+    parsed, files, repeats = _parse(lake, order, sources, days)
+    held = pl.DataFrame(schema=_HELD) if held is None else held
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
     actions = _actions(lake, order.exchange, parsed)
-    names = order_names(lake, order.exchange, parsed, actions, follow=order.decision is None)
+    naming, misnamed = _naming_rows(parsed, held)
+    names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
 
-    prepared = _prepare(order, parsed, days, names, lags)
-    prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], names.links), actions)
-    prepared["bars_other_series"] = prepared["bars_other_series"].with_columns(in_line=pl.lit(None, pl.Boolean))
+    prepared = _with_stale(_prepare(order, parsed, days, names, lags), repeats)
+    daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
+    prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
+    prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
+    for table in ("bars_other_series", "bars_1m_extended"):
+        prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     pardoned = pardons(lake, order.exchange, order.decision)
@@ -88,11 +98,50 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     if order.decision is not None:
         let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
         names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
-    bad.append(stage_reference(lake, order, staged, names))
+    bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held))
     return replace(staged, quarantine=pl.concat(bad), moves=names.moves)
 
 
-def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dict[str, pl.DataFrame], list[FileOutcome]]:
+def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """The parsed rows that may name instruments, and the rows of ticker histories whose tickers are malformed."""
+    shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
+    naming = {}
+    for table, rows in parsed.items():
+        tickers = [c for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        sound = pl.all_horizontal(
+            is_well_formed(pl.col(c).str.strip_chars().str.to_uppercase()).fill_null(value=True) for c in tickers
+        )
+        naming[table] = rows.filter(sound).join(shown, on=["batch_id", "row_number"], how="anti", maintain_order="left")
+    history = parsed["symbol_history"]
+    row = ["batch_id", "row_number"]
+    return naming, history.join(naming["symbol_history"], on=row, how="anti", maintain_order="left")
+
+
+def _refused_names(names: OrderNames, misnamed: pl.DataFrame) -> pl.DataFrame:
+    """Told names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
+    ambiguous = names.refused.with_columns(rule=pl.lit("identity_ambiguous"))
+    malformed = misnamed.with_columns(rule=pl.lit("malformed_symbol"), reason=pl.lit(MALFORMED_SYMBOL))
+    return pl.concat([ambiguous, malformed], how="diagonal_relaxed")
+
+
+def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str, pl.DataFrame]:
+    """The tables of bars with `stale`: whether the row belongs to a session that is a copy of another one."""
+    found = {}
+    for table, rows in prepared.items():
+        if table not in BARS:
+            found[table] = rows
+            continue
+        minutes = table.startswith("bars_1m")
+        key = ["batch_id", "session_date", *(["symbol"] if minutes else [])]
+        copied = repeats.sessions.filter(pl.col("table") == ("bars_1m" if minutes else "bars_daily")).select(key).unique()
+        marked = rows.join(copied.with_columns(stale=pl.lit(value=True)), on=key, how="left", maintain_order="left")
+        found[table] = marked.with_columns(pl.col("stale").fill_null(value=False))
+    return found
+
+
+def _parse(
+    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar
+) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
     from pipelines.sources.protocol import FRAME_SCHEMAS
 
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
@@ -122,7 +171,8 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         files.append(_accepted(delivery, tables))
     parsed = {table: pl.concat(parts) for table, parts in frames.items()}
     whole_market = [name for name, source in sources.items() if source.whole_market]
-    again = repeated(lake, order.exchange, parsed["bars_daily"], whole_market)
+    repeats = repeated(lake, days, parsed, whole_market)
+    again = repeats.files
     fewer = thin(lake, order.exchange, parsed["bars_daily"], whole_market)
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
@@ -130,7 +180,7 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         else replace(f, reason=f.reason or fewer.get(f.delivery.batch_id))
         for f in files
     ]
-    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files
+    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
 
 
 def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

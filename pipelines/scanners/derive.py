@@ -25,6 +25,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import code_version
 from pipelines.scanners import windows
+from pipelines.scanners.finding_effects import configured_effects
 from pipelines.scanners.project import additions
 from pipelines.scanners.universe_names import check_names
 from pipelines.scanners.universes import configured_universes
@@ -104,6 +105,7 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
             "closing_auctions": closing_auctions(exchange),
             "universe_members": universes.members,
             "universe_rules": universes.rules,
+            "finding_effects": configured_effects(),
         },
     )
     _remember(plan, state_dir)
@@ -114,7 +116,11 @@ def built_with() -> str:
     """What derived tables made now are made with: the code, and indicators, scanners and universes besides the built-in ones."""
     added = additions()
     looked_at = added.universes_fingerprint(configured_universes())
-    return f"{code_version()} indicators:{additions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at}"
+    effects = ",".join(f"{finding}={effect}" for finding, effect in configured_effects().iter_rows()) or "default"
+    return (
+        f"{code_version()} indicators:{additions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at} "
+        f"findings:{effects}"
+    )
 
 
 def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Committed]:

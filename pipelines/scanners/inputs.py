@@ -17,6 +17,7 @@ from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.scanners.finding_effects import configured_effects
 from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
@@ -46,6 +47,7 @@ class ScanInputs:
     universe_members: pl.DataFrame = field(default_factory=pl.DataFrame)
     universe_rules: pl.DataFrame = field(default_factory=pl.DataFrame)
     instrument_aliases: pl.DataFrame = field(default_factory=pl.DataFrame)
+    finding_effects: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def read_inputs(
@@ -89,4 +91,5 @@ def read_inputs(
         universe_members=universes.members,
         universe_rules=universes.rules,
         instrument_aliases=read(TABLES["instrument_aliases"]),
+        finding_effects=configured_effects(),
     )

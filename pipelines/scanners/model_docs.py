@@ -16,6 +16,7 @@ from pipelines.indicators.registry import added_columns
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.market.tables.quality import PRICE_FLAG_KINDS
 from pipelines.scanners.project import dbt_project_dir
 from pipelines.storage.relations import sql_type
 
@@ -97,7 +98,7 @@ def _column(doc: ModelDoc, name: str) -> dict[str, Any]:
 
 _PROVENANCE = {"source", "batch_id", "row_number", "session_year"}
 _STAGING: Mapping[str, set[str]] = {
-    "bars_daily": {*_PROVENANCE, "trades", "prev_close", "delivery_qty"},
+    "bars_daily": {*_PROVENANCE, "trades", "delivery_qty"},
     "bars_1m": _PROVENANCE,
     "corporate_actions": {*_PROVENANCE, "amount", "successor_id"},
     "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "is_active", "known_at"},
@@ -128,7 +129,7 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
         "combined_score": [_within(0, 1)],
     },
     "price_flags": {
-        "flag": [{"accepted_values": {"arguments": {"values": ["unrecorded_split", "split_without_jump", "frozen_price"]}}}],
+        "flag": [{"accepted_values": {"arguments": {"values": list(PRICE_FLAG_KINDS)}}}],
     },
     "minute_reconciliation": {},
     "data_quality_metrics": {"data_quality_score": [_within(0, 1)], "missing_data_pct": [_within(0, 100)]},

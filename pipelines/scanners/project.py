@@ -22,6 +22,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
 from pipelines.scanners.additions import Additions, assemble, find_additions
+from pipelines.scanners.finding_effects import FINDING_EFFECTS
 from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.universes import MEMBERS, RULES
 from pipelines.settings import Settings
@@ -95,7 +96,13 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, schema in replaced_tables((*INPUTS, *RECORDS)).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
-    for name, columns in (("closing_auctions", CLOSING_AUCTIONS), ("universe_members", MEMBERS), ("universe_rules", RULES)):
+    frames: dict[str, dict[str, Any]] = {
+        "closing_auctions": CLOSING_AUCTIONS,
+        "universe_members": MEMBERS,
+        "universe_rules": RULES,
+        "finding_effects": FINDING_EFFECTS,
+    }
+    for name, columns in frames.items():
         connection.register("nothing", pl.DataFrame(schema=columns).to_arrow())
         connection.execute(f"create table lake.{name} as from nothing")
         connection.unregister("nothing")

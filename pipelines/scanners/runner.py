@@ -35,7 +35,7 @@ _RESULTS = {
 _FEW = 3
 
 #: Follow from the days before alone: whatever moment of a session is looked from, they are the same.
-_OF_DAYS = frozenset({"intermediate.int_bars_daily_scope", "intermediate.int_basis_spans"})
+_OF_DAYS = frozenset(f"intermediate.{name}" for name in ("int_bars_daily_scope", "int_basis_spans", "int_suspected_actions"))
 
 #: Of every scanner and parameter the value: a number or a word.
 _Values = tuple[tuple[str, str, float | None, str | None], ...]

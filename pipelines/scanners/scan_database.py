@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date, datetime
+from typing import Any
 
 import duckdb
 import polars as pl
 
 from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
+from pipelines.scanners.finding_effects import FINDING_EFFECTS
 from pipelines.scanners.inputs import ScanInputs
 from pipelines.scanners.project import create_lake_schema, lake_schemas
 from pipelines.scanners.registry import Scanner
@@ -28,7 +30,7 @@ GIVEN = frozenset(
     {"scan.moments", "scan.params", "scan.chosen_universes", *(f"intermediate.int_{name}_known" for name in _KERNELS)}
 )
 
-_UNIVERSES = {"universe_members": MEMBERS, "universe_rules": RULES}
+_UNIVERSES: dict[str, dict[str, Any]] = {"universe_members": MEMBERS, "universe_rules": RULES, "finding_effects": FINDING_EFFECTS}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
 
 
@@ -276,5 +278,6 @@ _REQUIRED: Mapping[str, set[str]] = {
     "intraday_curves": set(INTRADAY_CURVES.names),
     "universe_members": set(MEMBERS),
     "universe_rules": set(RULES),
+    "finding_effects": set(FINDING_EFFECTS),
     "intraday_profiles": set(INTRADAY_PROFILES.names),
 }

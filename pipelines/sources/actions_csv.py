@@ -9,6 +9,7 @@ A table has a header and these columns in any order: `symbol` (left out: the opt
   bonus of one for one; a split may be written `7:1`, other kinds may not, because a bonus of 1:1 doubles the shares and a split
   of 1:1 does nothing. Demerger, rights: the price after over the price before; empty where it is not known.
 - `amount`: dividend: cash per share in the instrument's currency.
+- nothing: true_move: a person's word that a step of the price is no action; delisting.
 - `successor`: rename: the new ticker; merger, demerger: the company that continues or was split off.
 - `announced`: day of the announcement; the action counts as known from then, else from its ex-date.
 

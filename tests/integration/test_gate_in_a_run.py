@@ -180,7 +180,8 @@ def test_a_pass_counts_for_a_later_run_of_the_same_rows_and_suite(case: SimpleNa
     """The other side of the two tests before: it is the missing pass that refuses, not the selection."""
     order, folder = sound
     before = sound_rows(case)
-    run_gate(case.road.lake, "XNYS", "bars_daily", folder, case.road.settings.state_dir)
-    result = run_without_checks(case.road, order, table_key("XNYS", "bars_daily"))
+    for table in ("instruments", "bars_daily"):
+        run_gate(case.road.lake, "XNYS", table, folder, case.road.settings.state_dir)
+    result = run_without_checks(case.road, order, table_key("XNYS", "instruments"), table_key("XNYS", "bars_daily"))
     assert result.success
     assert sound_rows(case) == before + 1

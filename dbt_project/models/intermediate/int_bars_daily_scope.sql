@@ -50,6 +50,7 @@ final as (
         bars.low,
         bars.close,
         bars.volume,
+        bars.prev_close,
         bars.known_at
     from bars
     inner join in_scope

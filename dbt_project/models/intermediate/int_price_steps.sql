@@ -27,6 +27,11 @@ neighbours as (
         lag(session_date) over by_session as previous_date,
         lag(session_number) over by_session as previous_number,
         lag(close) over by_session as previous_close,
+        lag(close, 2) over by_session as close_before_that,
+        lag(session_date, 2) over by_session as date_before_that,
+        lag(session_number, 2) over by_session as number_before_that,
+        (high - low) / close as relative_range,
+        median((high - low) / close) over twenty_before as usual_range,
         median(volume) over twenty_before as usual_volume,
         count(*) over ten as bars_in_ten,
         min(session_date) over ten as first_in_ten,
@@ -48,11 +53,19 @@ final as (
         coalesce(spans.price_factor, 1.0::double) as price_factor,
         coalesce(spans.volume_divisor, 1.0::double) as volume_divisor,
         neighbours.close / neighbours.previous_close as price_ratio,
-        neighbours.volume / nullif(neighbours.usual_volume, 0) as volume_ratio
+        neighbours.volume / nullif(neighbours.usual_volume, 0) as volume_ratio,
+        coalesce(earlier.price_factor, 1.0::double) as factor_before
     from neighbours
     left join spans
         on
             {{ basis_between('neighbours.instrument_id', 'neighbours.previous_date', 'neighbours.session_date') }}
+    left join spans as earlier
+        on
+            neighbours.instrument_id = earlier.instrument_id
+            and neighbours.date_before_that >= earlier.bar_from
+            and neighbours.date_before_that < earlier.bar_before
+            and neighbours.previous_date >= earlier.moment_from
+            and neighbours.previous_date < earlier.moment_before
 
 )
 

@@ -36,6 +36,12 @@ spans as (
 
 ),
 
+steps as (
+
+    select * from {{ ref('int_price_steps') }}
+
+),
+
 actions as (
 
     select * from {{ ref('int_price_actions') }}
@@ -83,10 +89,16 @@ measured as (
                 and actions.price_factor is null
                 and actions.ex_date > previous.session_date
                 and actions.ex_date <= listed.session_date
+        )
+        -- Ten times the usual range, and a fifth of the price at least.
+        or coalesce(
+            steps.usual_range > 0 and steps.relative_range >= 10 * steps.usual_range and steps.relative_range >= 0.2, false
         ) as is_outlier
     from listed
     left join bars
         on listed.instrument_id = bars.instrument_id and listed.session_number = bars.session_number
+    left join steps
+        on listed.instrument_id = steps.instrument_id and listed.session_number = steps.session_number
     left join bars as previous
         on listed.instrument_id = previous.instrument_id and listed.session_number - 1 = previous.session_number
     left join spans

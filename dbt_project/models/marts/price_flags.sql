@@ -17,59 +17,26 @@ steps as (
 
 ),
 
-actions as (
-
-    select * from {{ ref('int_price_actions') }}
-
-),
-
--- Ratios that splits and bonuses have. Below 3 for 2 a jump cannot be told from a bad day.
-usual_ratios as (
-
-    select unnest([1.5, 5.0 / 3, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100]::double []) as ratio
-
-),
-
 -- What is left of a step once recorded actions are taken out; after a longer halt it says nothing. A recorded split lacks its jump
 -- when prices stand nearer to where they were than to its ratio; small bonuses are less than a day's move.
 unexplained as (
 
     select
         *,
-        ln(price_ratio / price_factor) as move,
-        volume_ratio * volume_divisor as relative_volume,
         abs(ln(volume_divisor)) > ln(1.2) and abs(ln(price_ratio)) < abs(ln(price_ratio / volume_divisor)) as lacks_jump
     from steps
     where session_number - previous_number <= 10
 
 ),
 
--- A split leaves the traded value about as it was: volume moves the other way, by about as much. A true fall by half brings many
--- times the usual shares.
-like_splits as (
+suspected as (
 
-    select
-        unexplained.*,
-        case when unexplained.move < 0 then usual_ratios.ratio else 1 / usual_ratios.ratio end as split_ratio
-    from unexplained
-    inner join usual_ratios
-        on abs(abs(unexplained.move) - ln(usual_ratios.ratio)) <= case when usual_ratios.ratio < 2 then 0.04 else 0.06 end
-    where
-        not unexplained.lacks_jump
-        and (
-            (unexplained.move < 0 and unexplained.relative_volume > 1)
-            or (unexplained.move > 0 and unexplained.relative_volume < 1)
-        )
-        and abs(ln(unexplained.relative_volume) - -sign(unexplained.move) * ln(usual_ratios.ratio)) <= ln(3)
-        and not exists (
-            select 1
-            from actions
-            where
-                actions.instrument_id = unexplained.instrument_id
-                and actions.price_factor is null
-                and actions.ex_date > unexplained.previous_date
-                and actions.ex_date <= unexplained.session_date
-        )
+    select suspects.*
+    from {{ ref('int_suspected_actions') }} as suspects
+    inner join window_daily
+        on
+            suspects.instrument_id = window_daily.instrument_id
+            and suspects.session_date between window_daily.from_session and window_daily.to_session
 
 ),
 
@@ -90,13 +57,29 @@ frozen as (
 
 ),
 
+-- The close before stood far off those on both of its sides, which agree with each other. Told on the session that shows it.
+spiked as (
+
+    select * from steps
+    where
+        session_number - number_before_that <= 10
+        and abs(ln(price_ratio / price_factor)) > ln(2.5)
+        and abs(ln(previous_close / (close_before_that * factor_before))) > ln(2.5)
+        and abs(ln(price_ratio / price_factor) + ln(previous_close / (close_before_that * factor_before))) < ln(1.5)
+
+),
+
+-- Ten times what is usual of the twenty sessions before, and a fifth of the price at least: seldom a true day.
+wide as (
+
+    select * from steps
+    where usual_range > 0 and relative_range >= 10 * usual_range and relative_range >= 0.2
+
+),
+
 flagged as (
 
-    select
-        *,
-        'unrecorded_split' as flag,
-        previous_date as since
-    from like_splits
+    select * from suspected
     union all by name
     select
         *,
@@ -110,6 +93,18 @@ flagged as (
         first_in_ten as since,
         1.0::double as price_ratio
     from frozen
+    union all by name
+    select
+        *,
+        'price_spike' as flag,
+        previous_date as since
+    from spiked
+    union all by name
+    select
+        *,
+        'wide_range' as flag,
+        previous_date as since
+    from wide
 
 ),
 

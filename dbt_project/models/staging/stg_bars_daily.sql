@@ -20,6 +20,7 @@ renamed as (
         close,
         volume,
         turnover,
+        prev_close,
         known_at
     from source
 

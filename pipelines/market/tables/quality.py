@@ -11,22 +11,33 @@ from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SESSION_DATE, 
 
 _SESSION_YEAR = Column("session_year", WHOLE, "Calendar year of the session: the partition of the table.", unit="year")
 
+#: What is noticed about a daily price; the first two are suspected actions, which wait for a person's decision.
+PRICE_FLAG_KINDS = (
+    "unrecorded_split",
+    "unrecorded_demerger",
+    "split_without_jump",
+    "frozen_price",
+    "price_spike",
+    "wide_range",
+)
+SUSPECTED_ACTIONS = PRICE_FLAG_KINDS[:2]
+
 PRICE_FLAGS = TableSchema(
     name="price_flags",
-    description="Daily prices worth a look: like an unrecorded split, a recorded split without its jump, frozen. None is mended.",
+    description="Daily prices worth a look: unrecorded splits, recorded ones without a jump, frozen and wild prices; none mended.",
     key=("exchange", "instrument_id", "session_date", "flag"),
     columns=(
         EXCHANGE,
         INSTRUMENT_ID,
         SESSION_DATE,
-        Column("flag", TEXT, "unrecorded_split, split_without_jump or frozen_price."),
+        Column("flag", TEXT, f"One of {', '.join(PRICE_FLAG_KINDS)}."),
         SYMBOL,
-        Column("since", DATE, "Session compared with; of a frozen price its first session.", unit="date"),
+        Column("since", DATE, "Session compared with; of a frozen price its first session, of a spike the spike.", unit="date"),
         Column("price_ratio", REAL, "Close over the close compared with, as traded.", unit="ratio"),
         Column(
             "split_ratio",
             REAL,
-            "New shares per old that the jump looks like, or that was recorded; NULL of a frozen price.",
+            "New shares per old that the step looks like, or that was recorded; NULL of the other flags.",
             unit="ratio",
             nullable=True,
         ),

@@ -20,6 +20,8 @@ ACTIONS = (
     "delisting",
     "rename",
     "capital_reduction",
+    # No action at all: a person's word that a step of the price is a true move.
+    "true_move",
 )
 
 CORPORATE_ACTIONS = TableSchema(

@@ -21,6 +21,7 @@ from pipelines.quality.ingest import publish_staged
 from pipelines.quality.orders import load_order, replay_order
 from pipelines.quality.release import stage_release
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.withheld import BARS
 from pipelines.sources.registry import load_sources
 
 
@@ -105,7 +106,7 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
 def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, table),
-        deps=[staged_key(mic, table)],
+        deps=[staged_key(mic, table), *(table_key(mic, name) for name in _committed_before(table))],
         group_name=LAKE,
         partitions_def=session_partitions(mic),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -133,6 +134,13 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         )
 
     return lake_table
+
+
+def _committed_before(table: str) -> tuple[str, ...]:
+    """Bars never stand without their instruments; names come last, since a late link is found again until its bars have moved."""
+    if table in BARS:
+        return ("instruments",)
+    return BARS if table == "instrument_aliases" else ()
 
 
 def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:

@@ -66,6 +66,8 @@ AT = SESSIONS[JUMP].session_date
         (2655.70, 1334.35, 1210, 2.0),  # RELIANCE, 2024-10-28
         (1413.70, 964.85, 1430, 1.5),  # LT, 2013-07-11
         (10.0, 99.0, 150, 0.1),  # ten old shares for a new one
+        (100.0, 50.0, 900, 2.0),  # on fewer shares than usual: volume need not agree
+        (363.6, 274.4, 6630, 4 / 3),  # WIPRO, 2019-03-06
     ],
 )
 def test_a_jump_like_a_split_with_volume_the_other_way_is_flagged(
@@ -78,14 +80,71 @@ def test_a_jump_like_a_split_with_volume_the_other_way_is_flagged(
     ("before", "after", "volume"),
     [
         (53.50, 25.75, 22_430),  # AAPL lost half on 2000-09-29, with 22 times the usual shares
-        (100.0, 50.0, 900),  # halved on fewer shares
         (100.0, 80.0, 1250),  # a fall of a fifth
-        (100.0, 55.0, 1800),  # no ratio that splits have
         (100.0, 200.0, 2000),  # doubled on more shares
     ],
 )
 def test_true_moves_are_not_flagged(mart: Mart, before: float, after: float, volume: float) -> None:
     assert flags(mart, bars(*jump(before, after, volume))) == []
+
+
+def test_a_step_of_no_simple_ratio_is_a_suspected_demerger(mart: Mart) -> None:
+    assert flags(mart, bars(*jump(660.75, 400.0, 3970))) == [(AT, "unrecorded_demerger", None)]  # TATAMOTORS, 2025-10-14
+
+
+def test_the_open_decides_and_a_day_s_fall_is_its_own(mart: Mart) -> None:
+    """Halved between open and close: no action does that."""
+    daily = bars(*jump(100, 50, 900))
+    fell = pl.col("session_date") == AT
+    fallen = daily.with_columns(pl.when(fell).then(99.0).otherwise(c).alias(c) for c in ("open", "high"))
+    assert flags(mart, fallen) == []
+
+
+def test_a_stray_opening_print_is_none(mart: Mart) -> None:
+    daily = bars([100.0] * 29 + [101.0] * 31, [1000] * 60)
+    stray = daily.with_columns(pl.when(pl.col("session_date") == AT).then(50.0).otherwise(c).alias(c) for c in ("open", "low"))
+    assert [f for f in flags(mart, stray) if f[1] == "unrecorded_split"] == []
+
+
+def test_a_vendor_that_prints_the_previous_close_in_the_new_basis_says_that_it_was_split(mart: Mart) -> None:
+    daily = bars(*jump(100, 50, 1500)).with_columns(prev_close=pl.lit(50.0))
+    assert flags(mart, daily) == [(AT, "unrecorded_split", 2.0)]
+
+
+def test_the_printed_previous_close_finds_a_split_behind_missing_sessions_that_moved_the_price(mart: Mart) -> None:
+    """90 was the last close on record, 150 the one that the file prints: it opened at half of the latter."""
+    closes, volumes = jump(90, 75, 1500)
+    daily = bars(closes, volumes, without=range(JUMP - 8, JUMP)).with_columns(prev_close=pl.lit(150.0))
+    assert (AT, "unrecorded_split", 2.0) in flags(
+        mart, daily.filter(pl.col("session_date") <= AT).with_columns(prev_close=pl.when(pl.col("session_date") == AT).then(150.0))
+    )
+
+
+def test_a_penny_share_that_halves_by_one_tick_is_not_split(mart: Mart) -> None:
+    closes = [0.02] * JUMP + [0.01] * (60 - JUMP)
+    found = flags(mart, bars(closes, [1000 + n for n in range(60)]))
+    assert [flag for _, flag, _ in found if flag != "frozen_price"] == []
+
+
+def test_a_true_move_on_record_takes_the_flag_away(mart: Mart) -> None:
+    assert flags(mart, bars(*jump(100, 50, 900)), action("true_move", None)) == []
+
+
+def test_a_tenfold_price_that_reverts_is_a_spike_told_by_the_next_session(mart: Mart) -> None:
+    closes = [2441.0 + n % 3 for n in range(60)]
+    closes[JUMP] = 24_201.0
+    found = mart("price_flags", "XNYS", {"bars_daily": bars(closes, [1000 + n for n in range(60)]), "instruments": listed()})
+    spikes = found.filter(pl.col("flag") == "price_spike").select("session_date", "since").rows()
+    assert spikes == [(SESSIONS[JUMP + 1].session_date, AT)]
+
+
+def test_a_bar_of_ten_times_the_usual_range_is_named_and_a_wild_day_is_not(mart: Mart) -> None:
+    daily = bars([100.0 + n % 4 for n in range(60)], [1000 + n for n in range(60)])
+    daily = daily.with_columns(high=pl.col("close") * 1.01, low=pl.col("close") * 0.99)
+    day = pl.col("session_date") == AT
+    for high, expected in ((135.0, ["wide_range"]), (115.0, [])):
+        wild = daily.with_columns(high=pl.when(day).then(high).otherwise("high"))
+        assert [flag for _, flag, _ in flags(mart, wild)] == expected
 
 
 def test_a_recorded_split_explains_its_jump(mart: Mart) -> None:
@@ -107,9 +166,10 @@ def test_a_small_bonus_without_a_visible_jump_and_a_demerger_without_a_ratio_are
     assert flags(mart, bars(*jump(660.75, 395.45, 3970)), action("demerger", None)) == []
 
 
-def test_a_jump_over_a_few_missing_sessions_is_seen_and_over_a_long_halt_not(mart: Mart) -> None:
+def test_a_jump_over_missing_sessions_is_seen_and_a_small_one_over_a_long_halt_is_not(mart: Mart) -> None:
     assert flags(mart, bars(*jump(700, 100, 7000), without=range(JUMP - 4, JUMP))) == [(AT, "unrecorded_split", 7.0)]
-    assert flags(mart, bars(*jump(700, 100, 7000), without=range(JUMP - 12, JUMP))) == []
+    assert flags(mart, bars(*jump(700, 100, 7000), without=range(JUMP - 25, JUMP))) == [(AT, "unrecorded_split", 7.0)]
+    assert flags(mart, bars(*jump(150, 100, 1500), without=range(JUMP - 25, JUMP))) == []
 
 
 def test_a_close_that_stands_still_is_flagged_once_on_its_tenth_session(mart: Mart) -> None:

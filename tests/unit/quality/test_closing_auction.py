@@ -33,7 +33,7 @@ def test_the_last_quarter_of_an_hour_of_an_auction_share_is_no_regular_trading()
 def test_360_minutes_are_complete_for_the_one_and_15_short_for_the_other() -> None:
     both = pl.concat([minutes("RELIANCE", DAY).head(360), minutes("NIFTYBEES", DAY).head(360)])
     rows = place_minutes(both, calendar("XNSE")).with_columns(
-        exchange=pl.lit("XNSE"), instrument_id=pl.col("symbol"), low=1.0, high=1.0, volume=1
+        exchange=pl.lit("XNSE"), instrument_id=pl.col("symbol"), low=1.0, high=1.0, close=1.0, volume=1
     )
     figures = profile("bars_1m", rows, calendar("XNSE")).select("instrument_id", "expected_rows", "completeness").rows()
     assert figures == [("NIFTYBEES", 375, 0.96), ("RELIANCE", 360, 1.0)]

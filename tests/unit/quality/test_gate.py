@@ -48,7 +48,9 @@ def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the
 
 def test_rows_of_a_refused_session_are_kept_under_the_expectation_and_the_rest_is_published(road, staged: Path) -> None:
     state = road.settings.state_dir
-    run_gate(road.lake, "XNYS", "bars_1m", staged, state)
+    for table in ("instruments", "bars_1m"):
+        run_gate(road.lake, "XNYS", table, staged, state)
+    publish_staged(road.lake, "XNYS", "instruments", staged, state, PRIORITIES)
     done = publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
     assert done.accepted == 390

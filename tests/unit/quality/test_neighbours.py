@@ -40,3 +40,28 @@ def test_a_recorded_split_puts_both_sides_in_line(road, bars_csv) -> None:
     road.ingest(road.deliver("actions.csv", text, source="actions"))
     figures = road.ingest(road.deliver("bars.csv", bars_csv(bars(3359.6, 33.55, 33.7, 33.6))))["bars_daily"]
     assert figures["accepted"] == 4
+
+
+@pytest.mark.parametrize(
+    ("bar", "held"),
+    [
+        ((2443, 24_210, 2430, 24_201), True),  # a tenfold close between sessions at 2,441 and 2,448
+        ((24_430, 24_510, 24_300, 24_401), True),  # the whole bar
+        ((2443, 24_210, 2430, 2441), True),  # a high alone
+        ((2443, 2450, 243, 2441), True),  # a low alone
+        ((2443, 2930, 2430, 2925), False),  # a true gain of a fifth
+        ((2443, 5000, 2430, 4900), False),  # doubled: two witnesses more are needed
+        ((1220, 1230, 1100, 1150), False),  # halved overnight
+    ],
+)
+def test_a_price_that_both_neighbours_contradict_is_held_and_a_true_move_is_not(road, bars_csv, bar, held: bool) -> None:
+    rows = [("A", DAYS[0], 2440, 2450, 2430, 2441, 1000), ("A", DAYS[1], *bar, 1500), ("A", DAYS[2], 2446, 2455, 2440, 2448, 1100)]
+    figures = road.ingest(road.deliver("bars.csv", bars_csv(rows)))["bars_daily"]
+    assert figures["quarantined"] == held
+    assert {rule for _, rule in road.quarantined()} <= {"out_of_line"}
+
+
+def test_a_tenfold_close_is_held_on_its_first_day_where_the_open_agrees_with_the_session_before(road, bars_csv) -> None:
+    road.ingest(road.deliver("first.csv", bars_csv([("A", DAYS[0], 2440, 2450, 2430, 2441, 1000)])))
+    road.ingest(road.deliver("next.csv", bars_csv([("A", DAYS[1], 2443, 24_210, 2430, 24_201, 1500)])))
+    assert road.quarantined() == [("bars_daily", "out_of_line")]

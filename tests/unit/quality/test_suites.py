@@ -24,8 +24,8 @@ SOUND = {
     "completeness": 1.0,
 }
 ADDED = {
-    "bars_daily": {"market_coverage": 1.0},
-    "bars_1m": {"high_to_day": 1.0, "low_to_day": 1.0},
+    "bars_daily": {"market_coverage": 1.0, "market_step": 1.0, "share_off_scale": 0.0},
+    "bars_1m": {"high_to_day": 1.0, "low_to_day": 1.0, "typical_to_day": 1.0, "market_step": 1.0, "share_off_scale": 0.0},
     "bars_1m_extended": {},
     "bars_other_series": {"series": "BL"},
 }

@@ -14,7 +14,10 @@ NAMES = [f"S{n:02}" for n in range(20)]
 
 
 def market(day: date, names: list[str]) -> list[tuple[object, ...]]:
-    return [(name, day, 100 + n, 101 + n, 99 + n, 100 + n, 1000 + day.day * 10 + n) for n, name in enumerate(names)]
+    """Instruments around 100 and dearer; on DAY the first one stands at 100."""
+    moved = (day - DAY).days * 0.1
+    prices = [(name, 100 + n + moved) for n, name in enumerate(names)]
+    return [(name, day, p, p + 1, p - 1, p, 1000 + day.day * 10) for name, p in prices]
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_the_first_market_ever_has_nothing_to_be_held_against(road, bars_csv) ->
     staged = road.stage(road.deliver("first.csv", bars_csv(market(DAY, NAMES))))
     around = surroundings(road.lake, "XNYS", "bars_daily", staged.tables["bars_daily"], ["csv"])
     assert around is not None
-    assert around.rows() == [(DAY, None)]
+    assert around.rows() == [(DAY, None, None, None)]
 
 
 def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]:
@@ -78,7 +81,12 @@ def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]
     [
         (100.0, None, [], []),
         (100.0, 101.6, [], ["high_lies_within_the_day"]),  # the day's high is 101
-        (34.0, None, ["high_is_of_the_same_scale_as_the_day", "low_is_of_the_same_scale_as_the_day"], ["low_lies_within_the_day"]),
+        (
+            34.0,
+            None,
+            ["high_is_of_the_same_scale_as_the_day", "low_is_of_the_same_scale_as_the_day", "minutes_trade_within_the_day"],
+            ["low_lies_within_the_day"],
+        ),
     ],
 )
 def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
