@@ -176,7 +176,7 @@ def _out_of_line() -> pl.Expr:
 
 
 def _wild() -> pl.Expr:
-    """A high at 2.5 times all that surrounds it, a low at a fifth, or a close at five times an open that agrees with the last close.
+    """A high at 2.5 times all around it, a low at a fifth, or a close at five times an open that agrees with the last close.
 
     A panic may take a share to a third of where it closes, and a demerger day to a fifth of its open: neither is stopped.
 
