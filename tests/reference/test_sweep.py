@@ -42,7 +42,7 @@ DIRT: dict[tuple[str, str], dict[str, int]] = {
         "unreadable_field": 101,
     },
     ("backtrader", "csv"): {"not_a_session": 7},
-    ("zipline", "csv"): {"implausible_range": 157},
+    ("zipline", "csv"): {"implausible_range": 157, "out_of_line": 92},
 }
 #: Folder, the source that reads it, and how many of its files are taken and refused.
 FOLDERS = [
