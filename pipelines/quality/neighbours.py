@@ -176,7 +176,9 @@ def _out_of_line() -> pl.Expr:
 
 
 def _wild() -> pl.Expr:
-    """A high or low at 2.5 times all that surrounds it, or a close at five times an open that agrees with the session before.
+    """A high at 2.5 times all around it, a low at a fifth, or a close at five times an open that agrees with the last close.
+
+    A panic may take a share to a third of where it closes, and a demerger day to a fifth of its open: neither is stopped.
 
     What surrounds it: the bar's own open and close and the closes on both sides; or, with the close before, the day's minutes.
     """
@@ -184,16 +186,14 @@ def _wild() -> pl.Expr:
     previous, following = close / pl.col("before").exp(), close / pl.col("after").exp()
     both_sides = pl.all_horizontal(side.is_not_null() for side in (previous, following)) & (
         (high > _THERE_AND_BACK * pl.max_horizontal(opened, close, previous, following))
-        | (low * _THERE_AND_BACK < pl.min_horizontal(opened, close, previous, following))
+        | (low * _LEAP < pl.min_horizontal(opened, close, previous, following))
     )
     minutes = pl.col("minute_high").is_not_null() & (
         ((high > _CONTRADICTS * pl.col("minute_high")) & (high > _CONTRADICTS * previous))
         | ((low * _CONTRADICTS < pl.col("minute_low")) & (low * _CONTRADICTS < previous))
     )
     last = pl.coalesce(previous, "prev_close")
-    leapt = ((close / opened).log().abs() > pl.lit(float(_LEAP)).log()) & (
-        (opened / last).log().abs() < pl.lit(float(_CONTRADICTS)).log()
-    )
+    leapt = (close > _LEAP * opened) & ((opened / last).log().abs() < pl.lit(float(_CONTRADICTS)).log())
     return pl.any_horizontal(each.fill_null(value=False) for each in (both_sides, minutes, leapt))
 
 

@@ -171,7 +171,10 @@ def test_the_dearest_share_and_the_greatest_volume_of_the_gate_overflow_no_scann
 def test_a_split_of_today_is_no_breakout(build: Build, engine: ScanEngine) -> None:
     assert "SPLIT" not in engine.run(build.sessions[-1].closes_at, BREAKOUT).signals["symbol"].to_list()
 
+    # Without its record the split is suspected; it sells where the home gives signals across suspected actions.
     engine.replace("corporate_actions", pl.DataFrame())
+    assert "SPLIT" not in engine.run(build.sessions[-1].closes_at, BREAKOUT).signals["symbol"].to_list()
+    engine.replace("finding_effects", pl.DataFrame({"finding": ["suspected_action"], "effect": ["mark"]}))
     signals = engine.run(build.sessions[-1].closes_at, BREAKOUT).signals
     assert signals.filter(pl.col("symbol") == "SPLIT")["signal_type"].to_list() == ["SELL"]
 
