@@ -61,7 +61,7 @@ def ingest(
 
     Example: marketlake ingest data/lean/equity/usa --source lean --exchange XNYS
     """
-    from pipelines.deliveries import NoFilesError, make_order
+    from pipelines.deliveries import NoFilesError, collect
     from pipelines.sources.protocol import SourceError
     from pipelines.sources.registry import SourcePluginError, UnknownSourceError
     from pipelines.sources.registry import source as find_source
@@ -72,12 +72,12 @@ def ingest(
     try:
         reader = find_source(source)
         extra = dict(_pair(text) for text in option or [])
-        order = make_order(
+        collected = collect(
             Lake(settings.lake_root),
             mic,
             paths,
             reader,
-            received_at=moment(received_at, "--received-at") if received_at else datetime.now(UTC),
+            received_at=_arrival(received_at),
             timezone=timezone,
             symbol=symbol,
             session=day(session, "--session") if session else None,
@@ -87,10 +87,19 @@ def ingest(
         fail(str(error), USAGE)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
+    order, left_out = collected.order, collected.left_out
+    unreadable = [{"path": f.name, "status": "refused", "rows": 0, "reason": f.reason} for f in left_out if f.refused]
+    if not order.deliveries:
+        fail("; ".join(f"{f['path']}: {f['reason']}" for f in unreadable) or "there is no file to ingest")
     report = _ingest(settings, order, f"ingesting {counted(len(order.deliveries), 'file')} into {mic}", quiet=as_json)
+    exit_code = report.exit_code or int(bool(unreadable))
     if as_json:
-        say_json({"files": report.files, "tables": report.tables, "refused": report.refused, "exit_code": report.exit_code})
+        passed_over = [{"path": f.name, "reason": f.reason} for f in left_out if not f.refused]
+        figures = {"files": [*report.files, *unreadable], "left_out": passed_over, "tables": report.tables}
+        say_json({**figures, "refused": report.refused, "exit_code": exit_code})
     else:
+        for entry in left_out:
+            say(f"{'refused' if entry.refused else 'left out'}: {entry.name}: {entry.reason}")
         for file in report.files:
             if file["status"] == "refused":
                 say(f"refused: {file['path']}: {file['reason']}")
@@ -99,7 +108,7 @@ def ingest(
         for name, reasons in report.refused.items():
             say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(exit_code)
 
 
 @app.command()
@@ -331,6 +340,15 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign or not name:
         fail(f"--option: {text!r} is not name=value", USAGE)
     return name, value
+
+
+def _arrival(text: str | None) -> datetime:
+    """The moment of a delivery: now, or the one given, which cannot lie ahead: rows would count as unknown until then."""
+    now = datetime.now(UTC)
+    arrived = moment(text, "--received-at") if text else now
+    if arrived > now:
+        fail(f"--received-at: {text} lies in the future (it is {now:%Y-%m-%dT%H:%M:%SZ}); give the moment the files arrived", USAGE)
+    return arrived
 
 
 def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]

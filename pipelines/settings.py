@@ -35,13 +35,24 @@ class Settings(BaseSettings):
     liquid_value: float = Field(
         default=10_000_000.0,
         gt=0,
+        allow_inf_nan=False,
         description="Median daily traded value above which an instrument is liquid, exchange's currency.",
     )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
-    wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")
-    backtest_cost_bps: float = Field(default=5.0, ge=0, description="Costs of the nightly backtest, basis points a side.")
-    backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
+    wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="How long a second writer waits for the first.")
+    backtest_cost_bps: float = Field(
+        default=5.0, ge=0, allow_inf_nan=False, description="Costs of the nightly backtest, basis points a side."
+    )
+    backtest_cash: float = Field(
+        default=1_000_000.0, gt=0, allow_inf_nan=False, description="Initial cash of the nightly backtest."
+    )
+
+    max_unpacked_mb: int = Field(default=1024, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
+    max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
+    max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
+    max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
+    max_rows_in_file: int = Field(default=10_000_000, ge=1, description="Most rows of one file, held in memory together.")
 
     @field_validator("home", mode="after")
     @classmethod

@@ -28,7 +28,9 @@ from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import repeated
 from pipelines.quality.rules import judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
+from pipelines.sources.limits import configured_limits
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
+from pipelines.sources.reading import read_file
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import PROVENANCE_COLUMNS
@@ -97,11 +99,16 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
     frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
     files = []
+    limits = configured_limits()
     for delivery in order.deliveries:
         try:
             with local_copy(lake, order.exchange, delivery.content_hash) as path:
-                raw = RawFile(path, delivery.name, delivery.content_hash)
-                tables = sources[delivery.source].parse(raw, options_from_json(delivery.options))
+                raw = RawFile(path, delivery.name, delivery.content_hash, limits)
+                tables = read_file(sources, delivery.source, raw, options_from_json(delivery.options))
+        except OSError as error:
+            reason = f"{delivery.name}: its raw copy in the lake cannot be read ({error.strerror or error}); ingest the file again"
+            files.append(FileOutcome(delivery, "refused", reason, 0))
+            continue
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
             continue
@@ -121,7 +128,7 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else replace(f, reason=f.reason or fewer.get(f.delivery.batch_id))
+        else replace(f, reason="; ".join(filter(None, [f.reason, fewer.get(f.delivery.batch_id)])) or None)
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files
@@ -152,7 +159,8 @@ def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
             days += table.frame.select(pl.col(column).cast(pl.Date)).to_series().drop_nulls().unique().to_list()
     # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
     first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
-    return FileOutcome(delivery, "accepted", None, sum(t.frame.height for t in tables), first, last)
+    notes = "; ".join(dict.fromkeys(note for table in tables for note in table.notes))
+    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last)
 
 
 def _prepare(

@@ -14,10 +14,14 @@ Options (`ParseOptions.extra`):
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.sources.bar_rows import (
     checked_options,
@@ -28,6 +32,7 @@ from pipelines.sources.bar_rows import (
     with_written_moments,
 )
 from pipelines.sources.csv_header import OPTIONAL, PRICES, SPELLINGS, Layout, match_columns
+from pipelines.sources.limits import LimitError, check_rows, check_size
 from pipelines.sources.moments import DATE_ORDERS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import numbers, unscaled, with_problems
@@ -78,15 +83,65 @@ class ParquetSource:
         return [ParsedTable(table.table, _with_evidence(table.frame, content))]
 
 
-def _read(raw: RawFile) -> pl.DataFrame:
+def parquet_row(raw: RawFile, row_number: int) -> str | None:
+    """Row `row_number` (1 = the first) as JSON of its numbers, texts, dates and times; None where there is no such row."""
     try:
-        content = pl.read_parquet(raw.path.read_bytes(), hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        with pq.ParquetFile(raw.path) as file:
+            columns = _plain_columns(raw, file.schema_arrow)
+        row = pl.scan_parquet(raw.path, glob=False).select(columns).slice(row_number - 1, 1).collect()
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, SourceError):
+        return None
+    return row.select(pl.struct(pl.all()).struct.json_encode()).item() if row.height else None
+
+
+def _read(raw: RawFile) -> pl.DataFrame:
+    """The columns that bars, or the evidence of bad rows, can be made of: numbers, text, dates and times.
+
+    Raises SourceError for a damaged or empty file, one beyond the limits, and times of a zone that is not known.
+    """
+    try:
+        with pq.ParquetFile(raw.path) as file:
+            columns = _plain_columns(raw, file.schema_arrow)
+            check_rows(file.metadata.num_rows, raw.limits)
+            groups = range(file.metadata.num_row_groups)
+            check_size(sum(file.metadata.row_group(i).total_byte_size for i in groups), raw.limits)
+        content = pl.read_parquet(raw.path, columns=columns, hive_partitioning=False, glob=False)
+        check_rows(content.height, raw.limits)
+        texts = [name for name, dtype in content.schema.items() if dtype == pl.String]
+        check_size(max((int(content[name].str.len_bytes().cast(pl.Int64).sum()) for name in texts), default=0), raw.limits)
+    except LimitError as error:
+        raise SourceError(f"{raw.name}: {error}") from error
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{raw.name}: no readable Parquet file ({reason}); it is damaged or cut off, fetch it again") from error
     if content.is_empty():
         raise SourceError(f"{raw.name}: holds no row; fetch it again")
     return content
+
+
+def _plain_columns(raw: RawFile, schema: pa.Schema) -> list[str]:
+    """Names of the columns that are no lists, structs or bytes."""
+    for field in schema:
+        zone = getattr(field.type, "tz", None)
+        if zone is not None and not _is_zone(zone):
+            raise SourceError(f"{raw.name}, column {field.name!r}: its times are of the zone {zone!r}, which is not known")
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_temporal, _is_text)
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    plain = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    return pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain) or pa.types.is_null(plain)
+
+
+def _is_zone(name: str) -> bool:
+    if re.fullmatch(r"[+-]\d{2}:?\d{2}", name):
+        return True
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _refuse_other_exchanges(raw: RawFile, content: pl.DataFrame, expected: str) -> None:

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from pipelines.sources.limits import Limits
+
 _ROW: Final[dict[str, pl.DataType]] = {"row_number": pl.Int64(), "symbol": pl.String()}
 _PRICES: Final[dict[str, pl.DataType]] = {
     "open": pl.Float64(),
@@ -80,12 +82,14 @@ class RawFile:
     """One file exactly as the vendor sent it.
 
     `path` is a local readable copy (its name may be a hash); `name` the original name with the parent folders that carry meaning
-    ("minute/ibm/20131007_trade.zip"), always with forward slashes; `content_hash` the SHA-256 of the bytes in hex.
+    ("minute/ibm/20131007_trade.zip"), always with forward slashes; `content_hash` the SHA-256 of the bytes in hex. `limits` are
+    what reading it may take.
     """
 
     path: Path
     name: str
     content_hash: str
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,14 @@ class ParseOptions:
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order."""
+    """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order.
+
+    `notes` say what a user should know of the file's rows as a whole; they are shown as warnings and kept with the delivery.
+    """
 
     table: str
     frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable
