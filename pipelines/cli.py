@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
-from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_json, table
+from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
+from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.explain_command import explain
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
@@ -127,7 +127,7 @@ def sources(as_json: Json = False) -> None:
     else:
         table(columns, rows)
     for error in known.broken.values():
-        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+        warn(str(error))
 
 
 app.add_typer(quarantine, name="quarantine")
@@ -153,6 +153,7 @@ def list_indicators(context: typer.Context, as_json: Json = False) -> None:
     from pipelines.indicator_pages import COLUMNS, indicator_rows
 
     rows = indicator_rows()
+    _warn_of_faulty_plugins()
     if as_json:
         say_json(rows)
         return
@@ -323,15 +324,16 @@ def main() -> None:
     from pipelines.indicators.chosen.file import IndicatorFileError
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
+    from pipelines.userfiles import UserFileError
 
     try:
+        check_settings_file()
         app()
-    except (IndicatorFileError, RuleFileError, UniverseError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    except (IndicatorFileError, RuleFileError, UniverseError, UserFileError) as error:
+        say_error(str(error))
         sys.exit(USAGE)
     except ValidationError as error:
-        problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
+        say_error(f"settings: {setting_problems(error)}")
         sys.exit(USAGE)
 
 
@@ -340,6 +342,17 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign or not name:
         fail(f"--option: {text!r} is not name=value", USAGE)
     return name, value
+
+
+def _warn_of_faulty_plugins() -> None:
+    """Name the packages whose sources, indicators or scanners are left out of what follows."""
+    import pipelines.indicators.tables  # noqa: F401  # completes the registry
+    from pipelines.indicators.registry import REGISTRY
+    from pipelines.scanners.plugins import load_plugins
+    from pipelines.sources.registry import load_sources
+
+    for reason in [*map(str, load_sources().broken.values()), *REGISTRY.broken.values(), *load_plugins()[1].values()]:
+        warn(reason)
 
 
 def _arrival(text: str | None) -> datetime:
@@ -366,6 +379,7 @@ def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: igno
 
 def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:
     """Run the nightly job and tell what it published."""
+    _warn_of_faulty_plugins()
     from pipelines.orchestration.launch import JobFailedError, nightly_summary
     from pipelines.orchestration.launch import nightly as run_nightly
     from pipelines.storage.locks import LockHeldError

@@ -15,6 +15,7 @@ import duckdb
 from pipelines.console import table
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
+from pipelines.printable import visible, visible_json
 from pipelines.settings import Settings
 from pipelines.storage.as_of import show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
@@ -59,15 +60,20 @@ def run_query(
 def _write(connection: duckdb.DuckDBPyConnection, query: str, output: str, stream: IO[str]) -> None:
     frame = ask(connection, query).pl()
     if output == "csv":
-        stream.write(frame.write_csv())
+        stream.write(_shown(frame.write_csv(), stream))
     elif output == "json":
-        stream.write(frame.write_json() + "\n")
+        stream.write(visible_json(frame.write_json()) + "\n")
     elif output == "parquet":
         frame.write_parquet(sys.stdout.buffer)
     else:
         table(frame.columns, frame.head(_SHOWN_ROWS).rows())
         if frame.height > _SHOWN_ROWS:
             stream.write(f"… {frame.height - _SHOWN_ROWS:,} more rows; --format csv writes all\n")
+
+
+def _shown(text: str, stream: IO[str]) -> str:
+    """A file takes what the lake holds; a terminal would obey it."""
+    return visible(text) if stream.isatty() else text
 
 
 def _first_lines(message: str) -> str:

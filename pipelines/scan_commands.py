@@ -7,7 +7,6 @@ Does not live here: what scanners there are (`scanner_pages.py`), scanning as of
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.arguments import Exchange, Json, configured, read_settings
-from pipelines.console import USAGE, fail, progress, say, say_json, table
+from pipelines.console import USAGE, fail, progress, say, say_json, table, warn
 
 if TYPE_CHECKING:
     from pipelines.market.exchanges import Exchange as Venue
@@ -261,4 +260,4 @@ def _print_scan(found: Mapping[str, Any], venue: Venue) -> None:
 
 def _warn(broken: Mapping[str, str]) -> None:
     for reason in broken.values():
-        print(f"warning: {reason}", file=sys.stderr)  # noqa: T201
+        warn(reason)
