@@ -80,7 +80,12 @@ def collect(
     others go on. Raises FileNotFoundError for a path that does not exist, NoFilesError when there is nothing for the source.
     """
     options = ParseOptions(
-        exchange=mic, timezone=timezone or venue_of(mic).timezone, symbol=symbol, session=session, extra=dict(extra or {})
+        exchange=mic,
+        timezone=timezone or venue_of(mic).timezone,
+        symbol=symbol,
+        session=session,
+        extra=dict(extra or {}),
+        timezone_stated=timezone is not None,
     )
     canonical = json.loads(options.canonical_json())
     files, left_out = find_files(paths, source)

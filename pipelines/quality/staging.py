@@ -18,11 +18,13 @@ from pipelines.quality.breadth import thin
 from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
 from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
+from pipelines.quality.hours import wrong_hours
 from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
 from pipelines.quality.neighbours import with_neighbours
 from pipelines.quality.orders import Order
+from pipelines.quality.precedence import set_aside
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import repeated
@@ -100,17 +102,25 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
     frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
     files = []
     limits = configured_limits()
+    aside = set_aside(order.deliveries, sources)
     for delivery in order.deliveries:
+        if delivery.batch_id in aside:
+            files.append(FileOutcome(delivery, "accepted", aside[delivery.batch_id], 0))
+            continue
         try:
             with local_copy(lake, order.exchange, delivery.content_hash) as path:
                 raw = RawFile(path, delivery.name, delivery.content_hash, limits)
-                tables = read_file(sources, delivery.source, raw, options_from_json(delivery.options))
+                options = options_from_json(delivery.options)
+                tables = read_file(sources, delivery.source, raw, options)
         except OSError as error:
             reason = f"{delivery.name}: its raw copy in the lake cannot be read ({error.strerror or error}); ingest the file again"
             files.append(FileOutcome(delivery, "refused", reason, 0))
             continue
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
+            continue
+        if reason := wrong_hours(tables, options):
+            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {reason}", 0))
             continue
         for table in tables:
             frames[table.table].append(

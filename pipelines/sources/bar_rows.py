@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.sources.csv_header import Layout
-from pipelines.sources.intervals import is_daily, minute_starts
+from pipelines.sources.intervals import is_daily, minute_starts, refuse_coarser_than_days
 from pipelines.sources.moments import clock_text, read_moments
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import is_missing, line_read, stem, with_problems
@@ -54,6 +54,8 @@ def daily_or_minutes(raw: RawFile, bars: pl.DataFrame, options: ParseOptions, ex
     Raises SourceError for other intervals.
     """
     if is_daily(raw, bars, options.timezone, extra.get("interval")):
+        if "interval" not in extra:
+            refuse_coarser_than_days(raw, bars)
         return conform("bars_daily", bars.with_columns(session_date=_session_dates(options)))
     return conform("bars_1m", minute_starts(raw, bars, _zone(raw, options), extra))
 

@@ -8,7 +8,7 @@ what they say; whether that is plausible is for `quality/`, and which rows win i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -96,7 +96,8 @@ class RawFile:
 class ParseOptions:
     """What a file does not say about itself.
 
-    `exchange` is a MIC. `timezone` is the IANA zone of times written without one; callers set it to the exchange's. `symbol`
+    `exchange` is a MIC. `timezone` is the IANA zone of times written without one; callers set it to the exchange's, and
+    `timezone_stated` where a person named it: what a file's own hours suggest does not count against that. `symbol`
     names the instrument of a one-symbol file. `session` is the date of a file whose rows carry only times. `extra` holds a
     source's own options as text; each source documents the ones it knows and refuses others.
     """
@@ -106,6 +107,7 @@ class ParseOptions:
     symbol: str | None = None
     session: date | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    timezone_stated: bool = False
 
     def __post_init__(self) -> None:
         if self.timezone is None:
@@ -119,13 +121,15 @@ class ParseOptions:
 
     def canonical_json(self) -> str:
         """The options as JSON text that is equal for equal options: for hashing a delivery's identity."""
-        content = {
+        content: dict[str, object] = {
             "exchange": self.exchange,
             "timezone": self.timezone,
             "symbol": self.symbol,
             "session": self.session.isoformat() if self.session else None,
             "extra": dict(self.extra),
         }
+        if self.timezone_stated:
+            content["timezone_stated"] = True
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -164,6 +168,15 @@ class Source(Protocol):
 
     def claims(self, name: str) -> bool:
         """Whether a file of this name (as in `RawFile.name`) is worth parsing when a folder is ingested."""
+        ...
+
+
+@runtime_checkable
+class ChoosingSource(Protocol):
+    """A source whose files may tell the same bars at different resolutions."""
+
+    def set_aside(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Of files delivered together, those whose bars another of them has: the name, and why it is not read."""
         ...
 
 

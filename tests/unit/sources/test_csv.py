@@ -347,3 +347,38 @@ def test_any_text_gives_rows_or_a_source_error_and_loses_no_line(tmp_path_factor
     assert frame["row_number"].to_list() == expected
     unread = frame.filter(pl.col("session_date").is_null() | pl.col("close").is_null())
     assert unread["parse_problem"].null_count() == 0
+
+
+def _closes(days: list[date], symbol: str = "A") -> str:
+    return "".join(f"{symbol},{day},1,2,1,2,5\n" for day in days)
+
+
+_COARSE_HEADER = "symbol,date,open,high,low,close,volume\n"
+
+
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [
+        (
+            "weekly",
+            [date(2024, 1, 1), date(2024, 1, 8), date(2024, 1, 16), date(2024, 1, 22), date(2024, 1, 29), date(2024, 1, 31)],
+        ),
+        ("monthly", [date(2023, 11, 1), date(2023, 12, 1), date(2024, 1, 2), date(2024, 2, 1), date(2024, 3, 1)]),
+        ("monthly", [date(2023, 11, 30), date(2023, 12, 29), date(2024, 1, 31), date(2024, 2, 29)]),
+        ("quarterly", [date(2023, 3, 31), date(2023, 6, 30), date(2023, 9, 29), date(2023, 12, 29)]),
+        ("yearly", [date(2020, 12, 31), date(2021, 12, 31), date(2022, 12, 30), date(2023, 12, 29)]),
+    ],
+)
+def test_a_table_of_a_coarser_interval_is_recognised_and_refused(tmp_path: Path, interval: str, days: list[date]) -> None:
+    text = _COARSE_HEADER + _closes(days)
+    with pytest.raises(SourceError, match=f"these are {interval} bars.*interval=1d"):
+        parse(tmp_path, text)
+    assert parse(tmp_path, text, interval="1d").frame.height == len(days)
+
+
+def test_a_share_that_seldom_trades_and_a_few_rows_are_daily(tmp_path: Path) -> None:
+    seldom = [date(2024, 1, 1), date(2024, 1, 8), date(2024, 1, 10), date(2024, 1, 24), date(2024, 2, 27), date(2024, 2, 28)]
+    assert parse(tmp_path, _COARSE_HEADER + _closes(seldom)).table == "bars_daily"
+    assert parse(tmp_path, _COARSE_HEADER + _closes(seldom[:2])).table == "bars_daily"
+    daily = [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 5), date(2024, 1, 8)]
+    assert parse(tmp_path, _COARSE_HEADER + _closes(daily) + _closes(daily[:1], "B")).table == "bars_daily"
