@@ -43,16 +43,16 @@ def wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | None:
     in_utc = _share_within(wall.dt.replace_time_zone("UTC"), options.exchange)
     if in_utc >= _EXPLAINED and as_read < _UNEXPLAINED:
         return (
-            f"read as times of {options.timezone}, {as_read:.0%} of its minutes lie within regular hours; read as UTC {in_utc:.0%}: "
+            f"read as times of {options.timezone}, {as_read:.0%} of its minutes lie in regular hours; read as UTC {in_utc:.0%}: "
             f"the times are UTC without saying so, add --timezone UTC (or --timezone {options.timezone} where they are right)"
         )
     found = moments.with_columns(wall=wall)
     for mic in declared_mics():
         if mic != options.exchange and _whole_sessions(found, mic) >= 0.5 and _whole_sessions(found, options.exchange) <= 0.1:
-            hours = f"{wall.dt.time().min():%H:%M} to {wall.dt.time().max():%H:%M}"
+            first, last = found.select(pl.col("wall").dt.strftime("%H:%M")).to_series().sort().gather([0, -1])
             return (
-                f"its days run from {hours}, the hours of {mic} and not of {options.exchange}; choose the right --exchange "
-                f"(or add --timezone {options.timezone} where these are right)"
+                f"its days run from {first} to {last}, the hours of {mic} and not of {options.exchange}; choose the right "
+                f"--exchange (or add --timezone {options.timezone} where these are right)"
             )
     return None
 

@@ -119,8 +119,8 @@ def _parse(lake: Lake, order: Order, sources: Mapping[str, Source]) -> tuple[dic
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
             continue
-        if reason := wrong_hours(tables, options):
-            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {reason}", 0))
+        if fault := wrong_hours(tables, options):
+            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:
             frames[table.table].append(

@@ -28,7 +28,7 @@ from pipelines.sources.bar_rows import (
     with_symbol,
     with_written_moments,
 )
-from pipelines.sources.csv_header import OPTIONAL, PRICES, Layout, read_header
+from pipelines.sources.csv_header import OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
 from pipelines.sources.moments import DATE_ORDERS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import fields, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
@@ -71,7 +71,9 @@ class CsvSource:
         if frame.is_empty():
             raise SourceError(f"{raw.name}: only a header line and no rows; fetch it again")
         refuse_cut_off(raw, text, frame, width=len(layout.names), separator=layout.separator)
-        bars = _values(raw, fields(frame, layout.names, layout.separator), layout, extra)
+        rows = fields(frame, layout.names, layout.separator)
+        refuse_other_publishers(raw, rows, options.exchange)
+        bars = _values(raw, rows, layout, extra)
         bars = with_symbol(raw, bars, layout, options)
         bars = with_written_moments(raw, bars, layout, options, extra)
         return [daily_or_minutes(raw, bars, options, extra)]

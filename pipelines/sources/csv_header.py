@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from pipelines.sources.protocol import RawFile, SourceError
 from pipelines.sources.text import split_line
 
@@ -58,7 +60,10 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "prev_close": ("prevclose", "previousclose", "prvsclsgpric", "prevcloseprice"),
     "delivery_qty": ("deliveryqty", "delivqty", "deliverablequantity", "deliverableqty"),
     "isin": ("isin",),
+    "published_by": ("src",),
 }
+#: The exchanges of India publish one layout (UDiFF), whose column Src says which of them did.
+PUBLISHERS: Final = {"NSE": "XNSE", "BSE": "XBOM"}
 PRICES: Final = ("open", "high", "low", "close")
 #: Numbers that a bar may have besides its prices.
 OPTIONAL: Final = ("volume", "turnover", "trades", "prev_close", "delivery_qty")
@@ -108,6 +113,22 @@ def match_columns(raw: RawFile, header: Sequence[str], given: Mapping[str, int],
         names[0] = "moment"
     _require_bar(raw, header, names, remedy)
     return names
+
+
+def refuse_other_publishers(raw: RawFile, rows: pl.DataFrame, mic: str) -> None:
+    """SourceError when the column `published_by` of a UDiFF file names another exchange than `mic`; other files may lack it."""
+    if "published_by" not in rows.columns:
+        return
+    written = pl.col("published_by").cast(pl.String).str.strip_chars().str.to_uppercase()
+    published = rows.select(
+        "row_number", mic=written.replace_strict(PUBLISHERS, default=None, return_dtype=pl.String), name=written
+    )
+    others = published.filter(pl.col("mic").is_not_null() & (pl.col("mic") != mic))
+    if others.height:
+        raise SourceError(
+            f"{raw.name}, row {others['row_number'][0]}, column Src: published by {others['name'][0]}, which is "
+            f"{others['mic'][0]}, not {mic}; choose the right --exchange, or fetch the file of {mic}"
+        )
 
 
 def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], spellings: Sequence[str]) -> int | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from pipelines.sources.csv_header import refuse_other_publishers
 from pipelines.sources.moments import read_moments
 from pipelines.sources.nse_layouts import FileLayout, date_in_name, is_bhavcopy_name, read_layout
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
@@ -106,6 +107,7 @@ def _refuse_other_segments(raw: RawFile, rows: pl.DataFrame, layout: FileLayout)
     """UDiFF has one layout for all markets; only the cash market holds shares."""
     if "segment" not in layout.names:
         return
+    refuse_other_publishers(raw, rows, "XNSE")
     others = rows.filter((pl.col("segment") != "CM") & line_read())
     if others.height:
         raise SourceError(

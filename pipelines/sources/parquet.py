@@ -31,7 +31,7 @@ from pipelines.sources.bar_rows import (
     with_symbol,
     with_written_moments,
 )
-from pipelines.sources.csv_header import OPTIONAL, PRICES, SPELLINGS, Layout, match_columns
+from pipelines.sources.csv_header import OPTIONAL, PRICES, SPELLINGS, Layout, match_columns, refuse_other_publishers
 from pipelines.sources.limits import LimitError, check_rows, check_size
 from pipelines.sources.moments import DATE_ORDERS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
@@ -47,7 +47,7 @@ _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "price_scale": None,
     **{f"column.{field}": None for field in SPELLINGS},
 }
-_TEXTS: Final = ("symbol", "series", "isin", "clock")
+_TEXTS: Final = ("symbol", "series", "isin", "clock", "published_by")
 
 
 class ParquetSource:
@@ -73,7 +73,9 @@ class ParquetSource:
         content = _read(raw)
         _refuse_other_exchanges(raw, content, options.exchange)
         layout = Layout("", match_columns(raw, content.columns, _given(raw, content.columns, extra), "column.open=…"))
-        bars = _values(raw, _named(raw, content, layout.names), price_scale(raw, extra.get("price_scale", "1")))
+        named = _named(raw, content, layout.names)
+        refuse_other_publishers(raw, named, options.exchange)
+        bars = _values(raw, named, price_scale(raw, extra.get("price_scale", "1")))
         bars = with_symbol(raw, bars, layout, options)
         if layout.has("moment") and bars.schema["moment"].is_temporal():
             bars = with_moments(_typed_moments(raw, bars), layout)

@@ -23,7 +23,7 @@ TICKS = packed([f"{OPEN + 500 * n},1000000,3,P,0,0" for n in range(600)])
 
 
 def test_minutes_go_before_seconds_and_these_before_ticks_whatever_the_order(road) -> None:
-    files = {kind: content for kind, content in (("tick", TICKS), ("second", SECONDS), ("minute", MINUTES))}
+    files = {"tick": TICKS, "second": SECONDS, "minute": MINUTES}
     made = [road.deliver(f"equity/usa/{kind}/aig/20131007_trade.zip", c, source="lean") for kind, c in files.items()]
     for order in (made, made[::-1]):
         staged = road.stage(*order)
