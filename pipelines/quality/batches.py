@@ -109,6 +109,7 @@ def register_files(lake: Lake, order: Order, staged: Staged) -> None:
             "rows_read": f.rows_read,
             "first_session": f.first_session,
             "last_session": f.last_session,
+            "price_basis": f.price_basis,
         }
         for f in staged.files
     ]

@@ -170,7 +170,8 @@ def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
     # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
     first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
     notes = "; ".join(dict.fromkeys(note for table in tables for note in table.notes))
-    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last)
+    basis = next((table.price_basis for table in tables if table.price_basis), None)
+    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
 
 
 def _prepare(

@@ -7,11 +7,14 @@ the rows of any table of bars need (`bar_rows.py`).
 Options (`ParseOptions.extra`):
 - `columns`: the header of a file that has none, separated as its fields are ("date,open,high,low,close,volume"; unknown names
   are skipped).
+- `column.FIELD`: the column that holds FIELD, where its name does not tell (`column.close=Last traded`); fields and spellings are
+  those of `csv_header.py`, the same as of the source `parquet`.
 - `date_order`: `dmy` or `mdy`, where 03/04/2024 is not decided by the file itself.
 - `decimal`: `.` (default) or `,`.
 - `interval`: `1d` or `1m`, where the data does not show it.
 - `label`: `start` (default) or `end`: what the written time of a minute bar means.
 - `price_scale`: written prices are this many times the real ones (10000 for deci-cents).
+- `price_basis`: `as_traded`, `split_adjusted` or `adjusted`, where the header does not tell, or tells wrongly.
 """
 
 from __future__ import annotations
@@ -25,11 +28,13 @@ from pipelines.sources.bar_rows import (
     checked_options,
     daily_or_minutes,
     price_scale,
+    with_basis,
     with_symbol,
     with_written_moments,
 )
-from pipelines.sources.csv_header import OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
+from pipelines.sources.csv_header import COLUMN_OPTIONS, OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
 from pipelines.sources.moments import DATE_ORDERS
+from pipelines.sources.price_basis import PRICE_BASES
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import fields, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
 
@@ -44,6 +49,8 @@ _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "interval": ("1d", "1m"),
     "label": ("start", "end"),
     "price_scale": None,
+    "price_basis": PRICE_BASES,
+    **COLUMN_OPTIONS,
 }
 
 
@@ -66,7 +73,7 @@ class CsvSource:
         text = read_text(raw)
         frame = lines(text)
         columns = extra.get("columns")
-        layout = read_header(raw, frame["line"][0] if columns is None else columns)
+        layout = read_header(raw, frame["line"][0] if columns is None else columns, extra)
         frame = frame.slice(1) if columns is None else frame
         if frame.is_empty():
             raise SourceError(f"{raw.name}: only a header line and no rows; fetch it again")
@@ -76,7 +83,7 @@ class CsvSource:
         bars = _values(raw, rows, layout, extra)
         bars = with_symbol(raw, bars, layout, options)
         bars = with_written_moments(raw, bars, layout, options, extra)
-        return [daily_or_minutes(raw, bars, options, extra)]
+        return [with_basis(daily_or_minutes(raw, bars, options, extra), layout.header, extra)]
 
 
 def _values(raw: RawFile, rows: pl.DataFrame, layout: Layout, extra: Mapping[str, str]) -> pl.DataFrame:

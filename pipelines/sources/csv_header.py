@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -62,6 +63,8 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "isin": ("isin",),
     "published_by": ("src",),
 }
+#: Options that place a field where its column's name does not tell.
+COLUMN_OPTIONS: Final[dict[str, None]] = {f"column.{field}": None for field in SPELLINGS}
 #: The exchanges of India publish one layout (UDiFF), whose column Src says which of them did.
 PUBLISHERS: Final = {"NSE": "XNSE", "BSE": "XBOM"}
 PRICES: Final = ("open", "high", "low", "close")
@@ -74,23 +77,30 @@ _UNNAMED: Final = ("", "index", "unnamed0")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the fields of a bar stand: `names[i]` is the field of column i, None for a column that is not used."""
+    """Where the fields of a bar stand: `names[i]` is the field of column i, None for one that is not used; `header` as written."""
 
     separator: str
     names: list[str | None]
+    header: Sequence[str] = ()
 
     def has(self, field: str) -> bool:
         """Whether the file has a column for `field`."""
         return field in self.names
 
 
-def read_header(raw: RawFile, line: str) -> Layout:
-    """The layout a header line describes. Raises SourceError when it names no bar, or two columns claim one field."""
+def read_header(raw: RawFile, line: str, extra: Mapping[str, str] = MappingProxyType({})) -> Layout:
+    """The layout that a header line, and the options `column.FIELD` of `extra`, describe.
+
+    Raises SourceError when it names no bar, two columns claim one field, or an option names a column that is not there.
+    """
     separator = max(_SEPARATORS, key=lambda mark: sum(_is_known(part) for part in split_line(line, mark)))
     header = [part.strip() for part in split_line(line, separator)]
     while len(header) > 1 and not header[-1]:
         header.pop()
-    return Layout(separator, match_columns(raw, header, {}, "columns=date,open,high,low,close,volume"))
+    given = given_columns(raw, header, extra)
+    return Layout(
+        separator, match_columns(raw, header, given, "column.close=…, or columns=date,open,high,low,close,volume"), header
+    )
 
 
 def match_columns(raw: RawFile, header: Sequence[str], given: Mapping[str, int], remedy: str) -> list[str | None]:
@@ -129,6 +139,20 @@ def refuse_other_publishers(raw: RawFile, rows: pl.DataFrame, mic: str) -> None:
             f"{raw.name}, row {others['row_number'][0]}, column Src: published by {others['name'][0]}, which is "
             f"{others['mic'][0]}, not {mic}; choose the right --exchange, or fetch the file of {mic}"
         )
+
+
+def given_columns(raw: RawFile, header: Sequence[str], extra: Mapping[str, str]) -> dict[str, int]:
+    """Position of each field that an option names."""
+    given = {}
+    for option, column in extra.items():
+        if not option.startswith("column."):
+            continue
+        if column not in header:
+            raise SourceError(f"{raw.name}: option {option}={column!r}: no such column; it has {', '.join(header)[:200]}")
+        given[option.removeprefix("column.")] = header.index(column)
+    if len(set(given.values())) < len(given):
+        raise SourceError(f"{raw.name}: two column. options name the same column; give each field its own")
+    return given
 
 
 def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], spellings: Sequence[str]) -> int | None:

@@ -109,13 +109,13 @@ class LeanSource:
         refuse_cut_off(raw, text, rows, width=len(names), separator=",")
         rows = _numbers(raw, fields(rows, names, ","), names).with_columns(symbol=pl.lit(symbol))
         if path.kind == "daily":
-            return [conform("bars_daily", _daily(rows))]
+            return [conform("bars_daily", _daily(rows), price_basis="as_traded")]
         zone = options.timezone or _ZONES.get(path.market or "", "")
         if path.day is None or not zone:
             raise SourceError(f"{raw.name}: the time zone of the exchange is not known; set it with --timezone")
         if path.kind == "tick":
             rows = with_problems(rows, [_SUSPICION_UNREAD])
-        return [conform("bars_1m", _minutes(_instants(rows, path.day, zone), path.kind))]
+        return [conform("bars_1m", _minutes(_instants(rows, path.day, zone), path.kind), price_basis="as_traded")]
 
 
 def _read_path(name: str) -> _LeanPath | None:

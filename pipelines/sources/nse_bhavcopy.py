@@ -192,6 +192,6 @@ def _by_series(rows: pl.DataFrame, main: Sequence[str]) -> list[ParsedTable]:
     is_bar = (pl.col("__rank") == best) & (pl.col("__rank") < len(main))
     kept = ranked.with_columns(__bar=is_bar | pl.col("symbol").is_null() | pl.col("series").is_null())
     return [
-        conform("bars_daily", kept.filter(pl.col("__bar")).drop("__rank", "__bar")),
-        conform("bars_other_series", kept.filter(~pl.col("__bar")).drop("__rank", "__bar")),
+        conform("bars_daily", kept.filter(pl.col("__bar")).drop("__rank", "__bar"), price_basis="as_traded"),
+        conform("bars_other_series", kept.filter(~pl.col("__bar")).drop("__rank", "__bar"), price_basis="as_traded"),
     ]

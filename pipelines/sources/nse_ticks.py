@@ -76,7 +76,7 @@ class NseTicksSource:
         unread = pl.col("ts").is_null() & line_read()
         rows = with_problems(rows, [pl.when(unread).then(pl.format("time: '{}' is no date and time", pl.col("moment")))])
         rows = rows.with_columns(symbol=pl.lit(_symbol(raw, options)))
-        return [conform("bars_1m", _minutes(rows))]
+        return [conform("bars_1m", _minutes(rows), price_basis="as_traded")]
 
 
 def _snapshots(raw: RawFile, text: str) -> pl.DataFrame:

@@ -9,12 +9,13 @@ exchange (or of `--timezone`); text and whole numbers are read as the source `cs
 Options (`ParseOptions.extra`):
 - `column.FIELD`: the column that holds FIELD, where its name does not tell (`column.open=o`, `column.moment=bar_time`). Fields:
   moment, clock, symbol, series, open, high, low, close, volume, turnover, trades, prev_close, delivery_qty, isin.
-- `date_order`, `interval`, `label`, `price_scale`: as in the source `csv`.
+- `date_order`, `interval`, `label`, `price_scale`, `price_basis`: as in the source `csv`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -27,25 +28,36 @@ from pipelines.sources.bar_rows import (
     checked_options,
     daily_or_minutes,
     price_scale,
+    with_basis,
     with_moments,
     with_symbol,
     with_written_moments,
 )
-from pipelines.sources.csv_header import OPTIONAL, PRICES, SPELLINGS, Layout, match_columns, refuse_other_publishers
+from pipelines.sources.csv_header import (
+    COLUMN_OPTIONS,
+    OPTIONAL,
+    PRICES,
+    Layout,
+    given_columns,
+    match_columns,
+    refuse_other_publishers,
+)
 from pipelines.sources.limits import LimitError, check_rows, check_size
 from pipelines.sources.moments import DATE_ORDERS
+from pipelines.sources.price_basis import PRICE_BASES
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import numbers, unscaled, with_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "date_order": DATE_ORDERS,
     "interval": ("1d", "1m"),
     "label": ("start", "end"),
     "price_scale": None,
-    **{f"column.{field}": None for field in SPELLINGS},
+    "price_basis": PRICE_BASES,
+    **COLUMN_OPTIONS,
 }
 _TEXTS: Final = ("symbol", "series", "isin", "clock", "published_by")
 
@@ -72,7 +84,7 @@ class ParquetSource:
         extra = checked_options(raw, self.name, options.extra, _CHOICES)
         content = _read(raw)
         _refuse_other_exchanges(raw, content, options.exchange)
-        layout = Layout("", match_columns(raw, content.columns, _given(raw, content.columns, extra), "column.open=…"))
+        layout = Layout("", match_columns(raw, content.columns, given_columns(raw, content.columns, extra), "column.open=…"))
         named = _named(raw, content, layout.names)
         refuse_other_publishers(raw, named, options.exchange)
         bars = _values(raw, named, price_scale(raw, extra.get("price_scale", "1")))
@@ -82,7 +94,7 @@ class ParquetSource:
         else:
             bars = with_written_moments(raw, bars, layout, options, extra)
         table = daily_or_minutes(raw, bars, options, extra)
-        return [ParsedTable(table.table, _with_evidence(table.frame, content))]
+        return [with_basis(replace(table, frame=_with_evidence(table.frame, content)), content.columns, extra)]
 
 
 def parquet_row(raw: RawFile, row_number: int) -> str | None:
@@ -156,20 +168,6 @@ def _refuse_other_exchanges(raw: RawFile, content: pl.DataFrame, expected: str) 
             f"{raw.name}, column exchange: holds rows of {', '.join(map(str, others)) or 'no exchange'}, not of {expected} alone; "
             "choose the right --exchange, or write one file per exchange"
         )
-
-
-def _given(raw: RawFile, header: Sequence[str], extra: Mapping[str, str]) -> dict[str, int]:
-    """Position of each field that an option names."""
-    given = {}
-    for option, column in extra.items():
-        if not option.startswith("column."):
-            continue
-        if column not in header:
-            raise SourceError(f"{raw.name}: option {option}={column!r}: no such column; it has {', '.join(header)[:200]}")
-        given[option.removeprefix("column.")] = header.index(column)
-    if len(set(given.values())) < len(given):
-        raise SourceError(f"{raw.name}: two column. options name the same column; give each field its own")
-    return given
 
 
 def _named(raw: RawFile, content: pl.DataFrame, names: Sequence[str | None]) -> pl.DataFrame:

@@ -138,11 +138,13 @@ class ParsedTable:
     """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order.
 
     `notes` say what a user should know of the file's rows as a whole; they are shown as warnings and kept with the delivery.
+    `price_basis` is one of `price_basis.PRICE_BASES`, None where nothing tells.
     """
 
     table: str
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
+    price_basis: str | None = None
 
 
 @runtime_checkable
@@ -180,7 +182,7 @@ class ChoosingSource(Protocol):
         ...
 
 
-def conform(table: str, frame: pl.DataFrame) -> ParsedTable:
+def conform(table: str, frame: pl.DataFrame, *, price_basis: str | None = None) -> ParsedTable:
     """`frame` with exactly the columns of `table`: missing ones null, types cast, order fixed, others left out.
 
     `raw_text`, where the table has it, is emptied for rows without a `parse_problem`.
@@ -189,4 +191,4 @@ def conform(table: str, frame: pl.DataFrame) -> ParsedTable:
     if "raw_text" in schema and "parse_problem" in frame.columns:
         frame = frame.with_columns(pl.when(pl.col("parse_problem").is_not_null()).then(pl.col("raw_text")).alias("raw_text"))
     columns = [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items()]
-    return ParsedTable(table, frame.select(columns))
+    return ParsedTable(table, frame.select(columns), price_basis=price_basis)

@@ -7,6 +7,7 @@ Does not live here: any format; what becomes of a refused file (`quality/staging
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +81,7 @@ def _checked(raw: RawFile, name: str, tables: list[ParsedTable]) -> list[ParsedT
         check_rows(sum(table.frame.height for table in tables), raw.limits)
     except LimitError as error:
         raise SourceError(f"{raw.name}: {error}") from error
-    return [ParsedTable(table.table, _within_years(table.frame), table.notes) for table in tables]
+    return [replace(table, frame=_within_years(table.frame)) for table in tables]
 
 
 def _within_years(frame: pl.DataFrame) -> pl.DataFrame:

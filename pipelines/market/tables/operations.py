@@ -23,10 +23,11 @@ RAW_FILES = TableSchema(
         Column("options", TEXT, "Reading options as canonical JSON."),
         Column("received_at", UTC_TIMESTAMP, "When this content first arrived.", unit="UTC", observational=True),
         Column("status", TEXT, "accepted or refused."),
-        Column("reason", TEXT, "Why a file was refused.", nullable=True),
+        Column("reason", TEXT, "Why a file was refused, or what to know of one that was accepted.", nullable=True),
         Column("rows_read", WHOLE, "Rows in the file.", unit="rows"),
         Column("first_session", DATE, "Earliest session in the file.", unit="date", nullable=True),
         Column("last_session", DATE, "Latest session in the file.", unit="date", nullable=True),
+        Column("price_basis", TEXT, "as_traded, split_adjusted or adjusted (dividends too); NULL: not known.", nullable=True),
     ),
     sort_by=("batch_id",),
 )
