@@ -101,7 +101,7 @@ def superseded(table: TableSchema) -> TableSchema:
     return table.derive(
         f"{table.name}_superseded",
         f"Rows of {table.name} that a later delivery replaced.",
-        key=(*table.key, "superseded_by_batch"),
+        key=(*table.key, "superseded_at", "superseded_by_batch"),
         add=(
             Column("superseded_at", UTC_TIMESTAMP, "known_at of the row that replaced it.", unit="UTC"),
             Column("superseded_by_batch", TEXT, "Delivery that replaced it."),
