@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
-from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
+from pipelines.quality.columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.hours import wrong_hours
@@ -174,6 +174,11 @@ def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
     return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
 
 
+def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """Daily rows whose figures mean the same whichever source wrote them."""
+    return in_currency_units(without_empty_zeros(rows), days.exchange.currency)
+
+
 def _prepare(
     order: Order,
     parsed: Mapping[str, pl.DataFrame],
@@ -184,8 +189,10 @@ def _prepare(
     """Rows with everything that rules and lake columns need, by lake table."""
     venue = order.exchange
     upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
-    daily = known_by_close(parsed["bars_daily"].with_columns(upper), days, lags)
-    other = known_by_close(parsed["bars_other_series"].with_columns(upper), days, lags)
+    daily, other = (
+        known_by_close(_figures(parsed[table].with_columns(upper), days), days, lags)
+        for table in ("bars_daily", "bars_other_series")
+    )
     minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
     actions = parsed["corporate_actions"].with_columns(upper)
     if order.sessions is not None:

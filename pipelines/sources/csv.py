@@ -1,7 +1,7 @@
 """The source `csv`: delimited text with a header, whoever wrote it.
 
 Lives here: turning the rows of such a file into daily or one-minute bars, and its options.
-Does not live here: spellings of headers (`csv_header.py`), of dates (`moments.py`), splitting and numbers (`text.py`), what
+Does not live here: spellings of headers (`csv_header.py`), layouts of single vendors (`csv_vendors.py`), of dates (`moments.py`), splitting and numbers (`text.py`), what
 the rows of any table of bars need (`bar_rows.py`).
 
 Options (`ParseOptions.extra`):
@@ -19,6 +19,7 @@ Options (`ParseOptions.extra`):
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -33,15 +34,16 @@ from pipelines.sources.bar_rows import (
     with_written_moments,
 )
 from pipelines.sources.csv_header import COLUMN_OPTIONS, OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
+from pipelines.sources.csv_vendors import databento_options, is_yfinance, plain_counts, yfinance_rows
 from pipelines.sources.moments import DATE_ORDERS
-from pipelines.sources.price_basis import PRICE_BASES
+from pipelines.sources.price_basis import PRICE_BASES, basis_of_yfinance
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import fields, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SUFFIXES: Final = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".zip")
+_SUFFIXES: Final = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".csv.zst", ".zip")
 _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "columns": None,
     "date_order": DATE_ORDERS,
@@ -72,6 +74,8 @@ class CsvSource:
         extra = checked_options(raw, self.name, options.extra, _CHOICES)
         text = read_text(raw)
         frame = lines(text)
+        if is_yfinance(frame):
+            return [self._of_yfinance(raw, frame, options, extra)]
         columns = extra.get("columns")
         layout = read_header(raw, frame["line"][0] if columns is None else columns, extra)
         frame = frame.slice(1) if columns is None else frame
@@ -80,15 +84,30 @@ class CsvSource:
         refuse_cut_off(raw, text, frame, width=len(layout.names), separator=layout.separator)
         rows = fields(frame, layout.names, layout.separator)
         refuse_other_publishers(raw, rows, options.exchange)
-        bars = _values(raw, rows, layout, extra)
-        bars = with_symbol(raw, bars, layout, options)
-        bars = with_written_moments(raw, bars, layout, options, extra)
-        return [with_basis(daily_or_minutes(raw, bars, options, extra), layout.header, extra)]
+        rows, stated = databento_options(raw, layout, rows, options)
+        return [with_basis(_bars(raw, rows, layout, options, {**stated, **extra}), layout.header, extra)]
+
+    def _of_yfinance(self, raw: RawFile, frame: pl.DataFrame, options: ParseOptions, extra: Mapping[str, str]) -> ParsedTable:
+        layout, rows = yfinance_rows(raw, frame)
+        table = _bars(raw, rows, layout, options, extra)
+        basis, notes = basis_of_yfinance(layout.header)
+        if "price_basis" in extra:
+            return replace(table, price_basis=extra["price_basis"])
+        return replace(table, price_basis=basis, notes=notes)
+
+
+def _bars(raw: RawFile, rows: pl.DataFrame, layout: Layout, options: ParseOptions, extra: Mapping[str, str]) -> ParsedTable:
+    """Bars of text fields."""
+    bars = _values(raw, rows, layout, extra)
+    bars = with_symbol(raw, bars, layout, options)
+    bars = with_written_moments(raw, bars, layout, options, extra)
+    return daily_or_minutes(raw, bars, options, extra)
 
 
 def _values(raw: RawFile, rows: pl.DataFrame, layout: Layout, extra: Mapping[str, str]) -> pl.DataFrame:
     """Numbers read, problems collected. Prices are divided by the scale."""
     numeric = [name for name in (*PRICES, *OPTIONAL) if layout.has(name)]
+    rows = plain_counts(rows, [name for name in ("volume",) if layout.has(name)])
     _require_decimal_mark(raw, rows, numeric, layout, extra)
     values, problems = numbers(numeric, required=PRICES, decimal_comma=extra.get("decimal") == ",")
     rows = with_problems(rows, problems).with_columns(values)

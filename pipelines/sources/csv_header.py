@@ -26,6 +26,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
         "datetime",
         "timestamp",
         "ts",
+        "tsevent",
         "date",
         "tradedate",
         "tradingdate",
@@ -45,7 +46,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "open": ("open", "openprice", "opnpric", "o", "first", "openingprice"),
     "high": ("high", "highprice", "hghpric", "h", "max", "dayhigh"),
     "low": ("low", "lowprice", "lwpric", "l", "min", "daylow"),
-    "close": ("close", "closeprice", "clspric", "c", "closelast", "closingprice", "last", "lastprice"),
+    "close": ("close", "closeprice", "clspric", "c", "closelast", "closingprice", "last", "lastprice", "price"),
     "volume": ("volume", "vol", "v", "totaltradedquantity", "tottrdqty", "ttltrdqnty", "ttltradgvol", "shares", "quantity", "qty"),
     "turnover": ("turnover", "tottrdval", "ttltrfval", "tradedvalue", "value", "amount"),
     "trades": (

@@ -21,6 +21,15 @@ _YAHOO: Final = ("open", "high", "low", "close", "adjclose", "volume")
 _INVESTING: Final = ("date", "price", "open", "high", "low", "vol", "change")
 
 
+def basis_of_yfinance(header: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The price basis of `yfinance.download()`, whose prices are adjusted for dividends too unless it gives an Adj Close."""
+    if any(name.strip().lower() == "adj close" for name in header):
+        return "split_adjusted", (
+            "Adj Close: adjusted afterwards and not read; the other prices of yfinance are adjusted for splits",
+        )
+    return "adjusted", ("prices of yfinance without Adj Close are adjusted for splits and dividends (auto_adjust), not as traded",)
+
+
 def basis_of(header: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     """The price basis of a file with these columns, None where they do not tell, and what to say of it."""
     plain = tuple(re.sub(r"[^a-z0-9]", "", name.lower()) for name in header)

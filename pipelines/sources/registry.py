@@ -26,6 +26,7 @@ GROUP: Final = "marketlake.sources"
 BUILT_IN: Final = MappingProxyType(
     {
         "actions": "pipelines.sources.actions_csv:ActionsSource",
+        "candles": "pipelines.sources.candles:CandlesSource",
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",

@@ -19,7 +19,9 @@ from pipelines.sources.protocol import RawFile, SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_ARCHIVE_OR_TABLE: Final = (".gz", ".zst", ".zip", ".csv", ".txt", ".tsv", ".parquet", ".pq")
+_ARCHIVE_OR_TABLE: Final = (".gz", ".zst", ".zip", ".json", ".csv", ".txt", ".tsv", ".parquet", ".pq")
+#: How many lines before the last one tell how its last number is written, and how many must.
+_DECIMALS_OF, _DECIMALS_FROM = 50, 5
 #: How vendors write "nothing here". Compared without case.
 _MISSING: Final = ("", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
 
@@ -116,10 +118,20 @@ def refuse_cut_off(raw: RawFile, text: str, frame: pl.DataFrame, *, width: int, 
     ends_empty = len(parts) == width and width > 1 and parts[-1].strip() == ""
     if ends_empty and frame.height > 1:
         ends_empty = not frame["line"][-2].rstrip().endswith(separator)
-    if len(parts) < width or ends_empty:
+    if len(parts) < width or ends_empty or _loses_decimals(frame, parts[-1], separator):
         raise SourceError(
             f"{raw.name}, row {last['row_number']}: the file stops in the middle of the row ({last['line'][:80]!r}); fetch it again"
         )
+
+
+def _loses_decimals(frame: pl.DataFrame, last: str, separator: str) -> bool:
+    """Whether the last field of the last line has fewer decimals than that of every line before it."""
+    before = frame["line"][-_DECIMALS_OF - 1 : -1]
+    decimals = {len(found) for line in before for found in [split_line(line, separator)[-1].strip().partition(".")[2]]}
+    digits = last.strip().replace(".", "", 1)
+    if len(before) < _DECIMALS_FROM or len(decimals) != 1 or not (digits.isdigit() or not digits):
+        return False
+    return len(last.strip().partition(".")[2]) < decimals.pop()
 
 
 def line_read() -> pl.Expr:

@@ -45,9 +45,9 @@ def publish(
     """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
 
     `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
-    replaces them; doing so twice for one batch adds nothing. A batch that is published again as of its first arrival, as a retry or a
-    replay does, does not undo its correction: its replaced rows count as unchanged. One that was delivered again after it does, unless
-    a person decided for the row that stands. `metadata` is kept with the commit besides the batches.
+    replaces them; doing so twice for one batch adds nothing. A batch that is published again as of its first arrival, as by a retry
+    or a replay, does not undo its correction: its replaced rows count as unchanged. One that was delivered again after it does,
+    unless a person decided for the row that stands. `metadata` is kept with the commit besides the batches.
     """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
     outcome: list[Merge] = []
