@@ -37,8 +37,8 @@ def known_by_close(rows: pl.DataFrame, days: ExchangeCalendar, lags: Mapping[str
 def without_empty_zeros(rows: pl.DataFrame) -> pl.DataFrame:
     """Daily rows with null for zeros that stand for "not given", one rule a column whatever the source.
 
-    Something traded, so turnover and trades cannot be 0; a previous close of 0 is a first day of trading; deliveries can be 0 of one
-    share and day, but not of a whole file, nor of all its shares on one day.
+    Something traded, so turnover and trades cannot be 0; a previous close of 0 is a first day of trading; deliveries can be 0 of
+    one share and day, but not of a whole file, nor of all its shares on one day.
     """
     no_delivery = pl.col("delivery_qty").fill_null(0) == 0
     of_file, of_day = ["batch_id"], ["batch_id", "session_date"]

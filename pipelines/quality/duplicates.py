@@ -22,10 +22,11 @@ def resolve_duplicates(
     """One row per key.
 
     Returns the rows to keep, how many exact copies were dropped, and the rows to quarantine with `rule` and `reason`: of a key with
-    different values only those of the source with the highest priority may stay; when these differ too, none does. Where deliveries
-    of one source arrived one after the other, as in a replay, the latest counts and earlier ones that say otherwise are dropped. Of the
-    figures in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all. A row whose list
-    `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the one decided last.
+    different values only those of the source with the highest priority may stay; when these differ too, none does. Where
+    deliveries of one source arrived one after the other, as in a replay, the latest counts and earlier ones that say otherwise are
+    dropped. Of the figures in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all.
+    A row whose list `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the
+    one decided last.
     """
     key, values = list(key), list(values)
     counted = rows.with_columns(pl.len().over(key).alias("__copies"))

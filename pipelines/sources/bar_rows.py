@@ -71,6 +71,13 @@ def with_basis(table: ParsedTable, header: Sequence[str], extra: Mapping[str, st
     return replace(table, price_basis=basis, notes=(*table.notes, *notes))
 
 
+def without_volume(bars: pl.DataFrame, extra: Mapping[str, str]) -> pl.DataFrame:
+    """`bars` of an index, where the option says that it is one: volume is 0 in every row that was read."""
+    if extra.get("volume") != "none":
+        return bars
+    return bars.with_columns(volume=pl.when(line_read()).then(pl.lit(0.0)))
+
+
 def with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: ParseOptions) -> pl.DataFrame:
     """Upper-cased symbol: the option, else the column, else the file's stem. SourceError when one option would name several."""
     if not layout.has("symbol"):

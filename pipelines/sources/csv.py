@@ -1,8 +1,8 @@
 """The source `csv`: delimited text with a header, whoever wrote it.
 
 Lives here: turning the rows of such a file into daily or one-minute bars, and its options.
-Does not live here: spellings of headers (`csv_header.py`), layouts of single vendors (`csv_vendors.py`), of dates (`moments.py`), splitting and numbers (`text.py`), what
-the rows of any table of bars need (`bar_rows.py`).
+Does not live here: spellings of headers (`csv_header.py`), layouts of single vendors (`csv_vendors.py`), of dates (`moments.py`),
+splitting and numbers (`text.py`), what the rows of any table of bars need (`bar_rows.py`).
 
 Options (`ParseOptions.extra`):
 - `columns`: the header of a file that has none, separated as its fields are ("date,open,high,low,close,volume"; unknown names
@@ -14,6 +14,7 @@ Options (`ParseOptions.extra`):
 - `interval`: `1d` or `1m`, where the data does not show it.
 - `label`: `start` (default) or `end`: what the written time of a minute bar means.
 - `price_scale`: written prices are this many times the real ones (10000 for deci-cents).
+- `volume`: `none` for an index, of which nothing is traded: volume is 0 in every row, whatever the file has.
 - `price_basis`: `as_traded`, `split_adjusted` or `adjusted`, where the header does not tell, or tells wrongly.
 """
 
@@ -32,6 +33,7 @@ from pipelines.sources.bar_rows import (
     with_basis,
     with_symbol,
     with_written_moments,
+    without_volume,
 )
 from pipelines.sources.csv_header import COLUMN_OPTIONS, OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
 from pipelines.sources.csv_vendors import databento_options, is_yfinance, plain_counts, yfinance_rows
@@ -52,6 +54,7 @@ _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "label": ("start", "end"),
     "price_scale": None,
     "price_basis": PRICE_BASES,
+    "volume": ("none",),
     **COLUMN_OPTIONS,
 }
 
@@ -99,7 +102,7 @@ class CsvSource:
 def _bars(raw: RawFile, rows: pl.DataFrame, layout: Layout, options: ParseOptions, extra: Mapping[str, str]) -> ParsedTable:
     """Bars of text fields."""
     bars = _values(raw, rows, layout, extra)
-    bars = with_symbol(raw, bars, layout, options)
+    bars = without_volume(with_symbol(raw, bars, layout, options), extra)
     bars = with_written_moments(raw, bars, layout, options, extra)
     return daily_or_minutes(raw, bars, options, extra)
 

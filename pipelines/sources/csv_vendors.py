@@ -1,4 +1,4 @@
-"""Delimited files of vendors whose layout is their own: yfinance's three header rows, Databento's integers, Investing.com's suffixes.
+"""Delimited files in layouts of one vendor: yfinance's three header rows, Databento's integers, Investing.com's suffixes.
 
 Lives here: leading such a file back to the one header and the plain numbers that the source `csv` reads.
 Does not live here: spellings of ordinary headers (`csv_header.py`), the rows of bars (`bar_rows.py`).
@@ -38,8 +38,8 @@ def is_yfinance(frame: pl.DataFrame) -> bool:
 def yfinance_rows(raw: RawFile, frame: pl.DataFrame) -> tuple[Layout, pl.DataFrame]:
     """The layout and the fields of every bar of such a file, with a column `symbol`.
 
-    Of a file with several tickers a line is a bar of each that has one; `row_number` is then the line for the first ticker, and goes
-    on behind the file's last line for the others, so that no two bars have one.
+    Of a file with several tickers a line is a bar of each that has one; `row_number` is then the line for the first ticker, and
+    goes on behind the file's last line for the others, so that no two bars have one.
     """
     names, tickers = ([part.strip() for part in split_line(line, ",")] for line in frame["line"].head(2))
     rows = frame.slice(2)

@@ -9,7 +9,7 @@ exchange (or of `--timezone`); text and whole numbers are read as the source `cs
 Options (`ParseOptions.extra`):
 - `column.FIELD`: the column that holds FIELD, where its name does not tell (`column.open=o`, `column.moment=bar_time`). Fields:
   moment, clock, symbol, series, open, high, low, close, volume, turnover, trades, prev_close, delivery_qty, isin.
-- `date_order`, `interval`, `label`, `price_scale`, `price_basis`: as in the source `csv`.
+- `date_order`, `interval`, `label`, `price_scale`, `price_basis`, `volume`: as in the source `csv`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pipelines.sources.bar_rows import (
     with_moments,
     with_symbol,
     with_written_moments,
+    without_volume,
 )
 from pipelines.sources.csv_header import (
     COLUMN_OPTIONS,
@@ -57,6 +58,7 @@ _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "label": ("start", "end"),
     "price_scale": None,
     "price_basis": PRICE_BASES,
+    "volume": ("none",),
     **COLUMN_OPTIONS,
 }
 _TEXTS: Final = ("symbol", "series", "isin", "clock", "published_by")
@@ -88,7 +90,7 @@ class ParquetSource:
         named = _named(raw, content, layout.names)
         refuse_other_publishers(raw, named, options.exchange)
         bars = _values(raw, named, price_scale(raw, extra.get("price_scale", "1")))
-        bars = with_symbol(raw, bars, layout, options)
+        bars = without_volume(with_symbol(raw, bars, layout, options), extra)
         if layout.has("moment") and bars.schema["moment"].is_temporal():
             bars = with_moments(_typed_moments(raw, bars), layout)
         else:

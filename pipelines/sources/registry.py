@@ -30,6 +30,8 @@ BUILT_IN: Final = MappingProxyType(
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
+        "nse_derivatives": "pipelines.sources.nse_derivatives:NseDerivativesSource",
+        "nse_indices": "pipelines.sources.nse_indices:NseIndicesSource",
         "nse_ticks": "pipelines.sources.nse_ticks:NseTicksSource",
         "parquet": "pipelines.sources.parquet:ParquetSource",
     }

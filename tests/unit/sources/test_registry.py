@@ -70,13 +70,34 @@ def _forget() -> object:
 def test_the_built_in_sources_are_there_without_an_installed_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch)
     found = registry.load_sources()
-    assert list(found) == ["actions", "candles", "csv", "lean", "nse_bhavcopy", "nse_ticks", "parquet"]
+    assert list(found) == [
+        "actions",
+        "candles",
+        "csv",
+        "lean",
+        "nse_bhavcopy",
+        "nse_derivatives",
+        "nse_indices",
+        "nse_ticks",
+        "parquet",
+    ]
     assert all(isinstance(source, Source) for source in found.values())
 
 
 def test_a_plug_in_joins_them_and_their_own_entry_points_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, ours="ours:Ours", csv="pipelines.sources.csv:CsvSource")
-    assert list(registry.load_sources()) == ["actions", "candles", "csv", "lean", "nse_bhavcopy", "nse_ticks", "ours", "parquet"]
+    assert list(registry.load_sources()) == [
+        "actions",
+        "candles",
+        "csv",
+        "lean",
+        "nse_bhavcopy",
+        "nse_derivatives",
+        "nse_indices",
+        "nse_ticks",
+        "ours",
+        "parquet",
+    ]
     assert registry.source("ours").claims("x/y.ours")
 
 
