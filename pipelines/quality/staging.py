@@ -18,6 +18,7 @@ from pipelines.quality.breadth import thin
 from pipelines.quality.columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
+from pipelines.quality.figures import with_prices_of_bars
 from pipelines.quality.hours import wrong_hours
 from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
@@ -67,6 +68,8 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source]) -> Staged:
     names = order_names(lake, order.exchange, parsed, actions, follow=order.decision is None)
 
     prepared = _prepare(order, parsed, days, names, lags)
+    for table in ("bars_daily", "bars_other_series"):
+        prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, attach(prepared["bars_daily"], names.links), actions)
     prepared["bars_other_series"] = prepared["bars_other_series"].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)

@@ -30,6 +30,7 @@ BUILT_IN: Final = MappingProxyType(
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
+        "nse_delivery": "pipelines.sources.nse_delivery:NseDeliverySource",
         "nse_derivatives": "pipelines.sources.nse_derivatives:NseDerivativesSource",
         "nse_indices": "pipelines.sources.nse_indices:NseIndicesSource",
         "nse_ticks": "pipelines.sources.nse_ticks:NseTicksSource",
