@@ -38,13 +38,14 @@ def without_empty_zeros(rows: pl.DataFrame) -> pl.DataFrame:
     """Daily rows with null for zeros that stand for "not given", one rule a column whatever the source.
 
     Something traded, so turnover and trades cannot be 0; a previous close of 0 is a first day of trading; deliveries can be 0 of
-    one share and day, but not of a whole file, nor of all its shares on one day.
+    one share and day, but not of a whole file, nor of all its shares on one day, nor beside trades of 0.
     """
     no_delivery = pl.col("delivery_qty").fill_null(0) == 0
     of_file, of_day = ["batch_id"], ["batch_id", "session_date"]
-    nowhere = pl.any_horizontal(
-        no_delivery.all().over(group) & (pl.len().over(group) >= _ROWS_AT_LEAST) for group in (of_file, of_day)
-    )
+    of_many = (no_delivery.all().over(group) & (pl.len().over(group) >= _ROWS_AT_LEAST) for group in (of_file, of_day))
+    # A row that leaves out its trades leaves out its deliveries too: NSE's first version of a day has zeros for both.
+    uncounted = (no_delivery & (pl.col("volume") > 0) & (pl.col("trades") == 0)).fill_null(value=False)
+    nowhere = pl.any_horizontal(*of_many, uncounted)
     means_missing = {
         "turnover": pl.col("volume") > 0,
         "trades": pl.col("volume") > 0,
