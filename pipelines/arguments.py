@@ -6,14 +6,20 @@ Does not live here: the commands (`cli.py`, `quarantine_commands.py`), printing 
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.console import USAGE, fail
+from pipelines.userfiles import UserFileError, read_text_file, shown
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from pipelines.settings import Settings
 
 Exchange = Annotated[
@@ -32,6 +38,52 @@ def read_settings(wait: float | None = None) -> Settings:
 
     settings = Settings()
     return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
+
+
+def check_settings_file(path: Path = Path(".env")) -> None:
+    """Raise UserFileError, with file and line, for what the reader of settings would pass over in silence.
+
+    Lines of this project are looked at alone: no line without a value, no name twice, no slip in a name, no control character.
+    """
+    if not path.is_file():
+        return
+    from pipelines.settings import Settings
+
+    known = {f"MARKETLAKE_{name.upper()}" for name in Settings.model_fields}
+    seen: dict[str, int] = {}
+    for number, line in settings_lines(path):
+        name, sign, value = (part.strip() for part in line.removeprefix("export ").partition("="))
+        place = f"{path}:{number}: {shown(name)[1:-1]}"
+        if not sign:
+            raise UserFileError(f"{place} has no value; write NAME=value")
+        if name in seen:
+            raise UserFileError(f"{place} is set in line {seen[name]} already; remove one")
+        if any(ord(character) < 0x20 for character in value):
+            raise UserFileError(f"{place} holds a control character: {shown(value)}")
+        near = get_close_matches(name, known, 1, 0.85)
+        if name not in known and near:
+            raise UserFileError(f"{place} is no setting; did you mean {near[0]}?")
+        seen[name] = number
+
+
+def settings_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of this project in a file of settings, numbered; none where there is no file."""
+    if not path.is_file():
+        return []
+    lines = enumerate(read_text_file(path, "settings").split("\n"), 1)
+    ours = ((number, line.strip()) for number, line in lines)
+    return [(number, line) for number, line in ours if line.removeprefix("export ").startswith("MARKETLAKE_")]
+
+
+def setting_problems(error: ValidationError, path: Path = Path(".env")) -> str:
+    """What is wrong with the settings, each with the line of the file it comes from, or as a variable of the environment."""
+    told = []
+    for problem in error.errors():
+        name = f"MARKETLAKE_{'.'.join(map(str, problem['loc'])).upper()}"
+        lines = [n for n, line in settings_lines(path) if line.removeprefix("export ").partition("=")[0].strip() == name]
+        place = f"{path}:{lines[-1]}: " if lines and name not in os.environ else ""
+        told.append(f"{place}{name}: {problem['msg']}")
+    return "; ".join(told)
 
 
 def configured(settings: Settings, asked: str | None) -> str:

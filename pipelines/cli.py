@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, configured, day, moment, read_settings
-from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_json, table
+from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
+from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.quarantine_commands import quarantine
@@ -82,7 +82,7 @@ def ingest(
 
     Example: marketlake ingest data/lean/equity/usa --source lean --exchange XNYS
     """
-    from pipelines.deliveries import NoFilesError, make_order
+    from pipelines.deliveries import NoFilesError, collect
     from pipelines.sources.protocol import SourceError
     from pipelines.sources.registry import SourcePluginError, UnknownSourceError
     from pipelines.sources.registry import source as find_source
@@ -93,12 +93,12 @@ def ingest(
     try:
         reader = find_source(source)
         extra = dict(_pair(text) for text in option or [])
-        order = make_order(
+        collected = collect(
             Lake(settings.lake_root),
             mic,
             paths,
             reader,
-            received_at=moment(received_at, "--received-at") if received_at else datetime.now(UTC),
+            received_at=_arrival(received_at),
             timezone=timezone,
             symbol=symbol,
             session=day(session, "--session") if session else None,
@@ -108,10 +108,19 @@ def ingest(
         fail(str(error), USAGE)
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
+    order, left_out = collected.order, collected.left_out
+    unreadable = [{"path": f.name, "status": "refused", "rows": 0, "reason": f.reason} for f in left_out if f.refused]
+    if not order.deliveries:
+        fail("; ".join(f"{f['path']}: {f['reason']}" for f in unreadable) or "there is no file to ingest")
     report = _ingest(settings, order, f"ingesting {counted(len(order.deliveries), 'file')} into {mic}", quiet=as_json)
+    exit_code = report.exit_code or int(bool(unreadable))
     if as_json:
-        say_json({"files": report.files, "tables": report.tables, "refused": report.refused, "exit_code": report.exit_code})
+        passed_over = [{"path": f.name, "reason": f.reason} for f in left_out if not f.refused]
+        figures = {"files": [*report.files, *unreadable], "left_out": passed_over, "tables": report.tables}
+        say_json({**figures, "refused": report.refused, "exit_code": exit_code})
     else:
+        for entry in left_out:
+            say(f"{'refused' if entry.refused else 'left out'}: {entry.name}: {entry.reason}")
         for file in report.files:
             if file["status"] == "refused":
                 say(f"refused: {file['path']}: {file['reason']}")
@@ -121,7 +130,7 @@ def ingest(
             say(f"the gate of {name} {'; '.join(reasons)}")
         count_table(report.tables)
         _say_suspects(settings, mic, report.suspects)
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(exit_code)
 
 
 @app.command()
@@ -140,7 +149,7 @@ def sources(as_json: Json = False) -> None:
     else:
         table(columns, rows)
     for error in known.broken.values():
-        print(f"warning: {error}", file=sys.stderr)  # noqa: T201
+        warn(str(error))
 
 
 app.add_typer(quarantine, name="quarantine")
@@ -168,6 +177,7 @@ def list_indicators(context: typer.Context, as_json: Json = False) -> None:
     from pipelines.indicator_pages import COLUMNS, indicator_rows
 
     rows = indicator_rows()
+    _warn_of_faulty_plugins()
     if as_json:
         say_json(rows)
         return
@@ -366,15 +376,16 @@ def main() -> None:
     from pipelines.indicators.chosen.file import IndicatorFileError
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
+    from pipelines.userfiles import UserFileError
 
     try:
+        check_settings_file()
         app()
-    except (IndicatorFileError, RuleFileError, UniverseError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    except (IndicatorFileError, RuleFileError, UniverseError, UserFileError) as error:
+        say_error(str(error))
         sys.exit(USAGE)
     except ValidationError as error:
-        problems = "; ".join(f"MARKETLAKE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        print(f"error: settings: {problems}", file=sys.stderr)  # noqa: T201
+        say_error(f"settings: {setting_problems(error)}")
         sys.exit(USAGE)
 
 
@@ -392,6 +403,26 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _warn_of_faulty_plugins() -> None:
+    """Name the packages whose sources, indicators or scanners are left out of what follows."""
+    import pipelines.indicators.tables  # noqa: F401  # completes the registry
+    from pipelines.indicators.registry import REGISTRY
+    from pipelines.scanners.plugins import load_plugins
+    from pipelines.sources.registry import load_sources
+
+    for reason in [*map(str, load_sources().broken.values()), *REGISTRY.broken.values(), *load_plugins()[1].values()]:
+        warn(reason)
+
+
+def _arrival(text: str | None) -> datetime:
+    """The moment of a delivery: now, or the one given, which cannot lie ahead: rows would count as unknown until then."""
+    now = datetime.now(UTC)
+    arrived = moment(text, "--received-at") if text else now
+    if arrived > now:
+        fail(f"--received-at: {text} lies in the future (it is {now:%Y-%m-%dT%H:%M:%SZ}); give the moment the files arrived", USAGE)
+    return arrived
+
+
 def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
     """Run the ingest job; JobFailedError and LockHeldError become one line."""
     from pipelines.orchestration.launch import JobFailedError
@@ -407,6 +438,7 @@ def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: igno
 
 def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:
     """Run the nightly job and tell what it published."""
+    _warn_of_faulty_plugins()
     from pipelines.orchestration.launch import JobFailedError, nightly_summary
     from pipelines.orchestration.launch import nightly as run_nightly
     from pipelines.storage.locks import LockHeldError

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from pipelines.printable import visible_json, visible_line
+
 REFUSED, USAGE = 1, 2
 
 
@@ -19,14 +21,23 @@ def fail(message: str, code: int = REFUSED) -> NoReturn:
     """End the command with one clear line on standard error."""
     import typer
 
-    line = " ".join(message.split())
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201
+    say_error(message)
     raise typer.Exit(code)
+
+
+def say_error(message: str) -> None:
+    """One line on standard error, as every error of a command is told."""
+    print(f"error: {visible_line(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
+
+
+def warn(message: str) -> None:
+    """One line of warning on standard error."""
+    print(f"warning: {visible_line(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
 def say(line: str = "") -> None:
     """One line on standard output."""
-    print(line)  # noqa: T201
+    print(visible_line(line))  # noqa: T201
 
 
 def counted(count: int, noun: str) -> str:
@@ -36,20 +47,23 @@ def counted(count: int, noun: str) -> str:
 
 def say_json(value: Any) -> None:
     """A JSON document on standard output, keys in order."""
-    print(json.dumps(value, indent=2, default=str, ensure_ascii=False))  # noqa: T201
+    print(visible_json(json.dumps(value, indent=2, default=str, ensure_ascii=False)))  # noqa: T201
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
     """A table; numbers are set to the right. Plain enough to be read in a log."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    heading = Text(visible_line(title)) if title else None
+    shown = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
     numeric = [all(isinstance(row[i], int | float) for row in rows) and bool(rows) for i in range(len(columns))]
     for name, is_number in zip(columns, numeric, strict=True):
-        shown.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        shown.add_column(Text(visible_line(name)), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(_cell(value) for value in row))
+        # As Text, a cell is data: a string would be read as rich's markup.
+        shown.add_row(*(Text(visible_line(_cell(value))) for value in row))
     Console(width=None if sys.stdout.isatty() else 140).print(shown)
 
 
@@ -86,13 +100,14 @@ def progress(task: str, *, quiet: bool = False) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(f"{task} …", highlight=False)
+        console.print(Text(f"{visible_line(task)} …"))
         yield
         return
-    with console.status(f"{task} …"):
+    with console.status(Text(f"{visible_line(task)} …")):
         yield
 
 

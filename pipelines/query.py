@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.console import say_record
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
+from pipelines.printable import visible, visible_json
 from pipelines.settings import Settings
 from pipelines.storage.as_of import refusal_in, refuse_stored, show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
@@ -86,12 +87,12 @@ def _write(result: duckdb.DuckDBPyRelation, output: str, stream: IO[str], *, ver
         return
     frame = _as_text(result, _NOT_IN_CSV if output == "csv" else _NOT_IN_ARROW).pl()
     if output == "csv":
-        stream.write(frame.write_csv())
+        stream.write(_shown(frame.write_csv(), stream))
     elif output == "json":
         # A sum of whole numbers is a HUGEINT, which arrives as a decimal and would be written as text.
         whole = [column for column in frame if isinstance(column.dtype, pl.Decimal) and column.dtype.scale == 0]
         small = [column.name for column in whole if column.is_between(-(2**63), 2**63 - 1).all()]
-        stream.write(frame.with_columns(pl.col(small).cast(pl.Int64)).write_json() + "\n")
+        stream.write(visible_json(frame.with_columns(pl.col(small).cast(pl.Int64)).write_json()) + "\n")
     else:
         frame.write_parquet(sys.stdout.buffer)
 
@@ -112,6 +113,11 @@ def _write_vertically(result: duckdb.DuckDBPyRelation, stream: IO[str]) -> None:
         say_record(dict(zip(result.columns, row, strict=True)))
     if len(rows) > _SHOWN_ROWS:
         stream.write(f"… more rows follow the first {_SHOWN_ROWS}; --format csv writes all\n")
+
+
+def _shown(text: str, stream: IO[str]) -> str:
+    """A file takes what the lake holds; a terminal would obey it."""
+    return visible(text) if stream.isatty() else text
 
 
 def _first_lines(message: str) -> str:

@@ -7,7 +7,6 @@ Does not live here: how a scan prints (`scan_printing.py`), what scanners there 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.arguments import Exchange, Json, configured, read_settings
-from pipelines.console import USAGE, fail, progress, say, say_json, table
+from pipelines.console import USAGE, fail, progress, say, say_json, table, warn
 
 if TYPE_CHECKING:
     from pipelines.market.exchanges import Exchange as Venue
@@ -213,4 +212,4 @@ def _parameters(texts: Sequence[str]) -> dict[str, dict[str, object]]:
 
 def _warn(broken: Mapping[str, str]) -> None:
     for reason in broken.values():
-        print(f"warning: {reason}", file=sys.stderr)  # noqa: T201
+        warn(reason)

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     liquid_value: float = Field(
         default=10_000_000.0,
         gt=0,
+        allow_inf_nan=False,
         description="Median daily traded value above which an instrument is liquid, exchange's currency.",
     )
     suspected_actions: Literal["withhold", "mark"] = Field(
@@ -48,26 +49,35 @@ class Settings(BaseSettings):
     )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
-    wait_seconds: float = Field(default=0.0, ge=0, description="How long a second writer waits for the first.")
+    wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="How long a second writer waits for the first.")
     run_wait_seconds: float = Field(
-        default=3600.0, ge=0, description="How long a run of the daemon or the UI waits for another writer."
+        default=3600.0, ge=0, allow_inf_nan=False, description="How long a run of the daemon or the UI waits for another writer."
     )
     backtest_cost_bps: float = Field(
         default=5.0,
         ge=0,
+        allow_inf_nan=False,
         description="Broker and slippage of nightly backtest and track record, basis points a side, beside statutory charges.",
     )
     backtest_depository_charge: float = Field(
-        default=15.34, ge=0, description="XNSE: rupees per instrument and day of a delivery sale, tax included."
+        default=15.34,
+        ge=0,
+        allow_inf_nan=False,
+        description="XNSE: rupees per instrument and day of a delivery sale, tax included.",
     )
     backtest_state_stamp_bps: float = Field(
-        default=1.0, ge=0, description="XNSE: stamp duty on delivery before 2020-07-01 by the client's state, basis points a side."
+        default=1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="XNSE: stamp duty on delivery before 2020-07-01 by the client's state, basis points a side.",
     )
     backtest_before_cost_table: Literal["assume", "refuse"] = Field(
         default="assume",
         description="Dates before the first line of a cost table: take its first rates and count it, or fail.",
     )
-    backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
+    backtest_cash: float = Field(
+        default=1_000_000.0, gt=0, allow_inf_nan=False, description="Initial cash of the nightly backtest."
+    )
     backtest_volume_share: float = Field(default=0.1, gt=0, le=1, description="Most of a bar's volume that an entry takes.")
     locked_move: float = Field(
         default=0.015, gt=0, lt=1, description="Move of a session at one price from which it counts as locked at its band."
@@ -78,6 +88,12 @@ class Settings(BaseSettings):
         le=1,
         description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
     )
+
+    max_unpacked_mb: int = Field(default=1024, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
+    max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
+    max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
+    max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
+    max_rows_in_file: int = Field(default=10_000_000, ge=1, description="Most rows of one file, held in memory together.")
 
     @field_validator("home", mode="after")
     @classmethod

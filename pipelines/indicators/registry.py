@@ -7,7 +7,7 @@ Not here: running kernels (`engine`), reading the file of chosen ones (`chosen`)
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,11 +19,17 @@ ENTRY_POINT_GROUP = "marketlake.indicators"
 BARS = StateField("bars", "count")
 
 
+class IndicatorPluginError(ValueError):
+    """An entry point of the group does not lead to usable indicators; the message names it and what to do."""
+
+
 class Registry:
     """An ordered collection of indicators with unique names, output columns and state fields."""
 
     def __init__(self, indicators: Iterable[Indicator] = (), column_order: Iterable[str] = ()) -> None:
         self._indicators: dict[str, Indicator] = {}
+        #: Entry points whose indicators are left out, with the reason.
+        self.broken: dict[str, str] = {}
         self._column_order = {name: position for position, name in enumerate(column_order)}
         for indicator in indicators:
             self.add(indicator)
@@ -89,22 +95,40 @@ def load_plugins(registry: Registry = REGISTRY) -> tuple[str, ...]:
     """Add the indicators of installed packages (entry points of group "marketlake.indicators") and return their names.
 
     An entry point names an `Indicator` or an iterable of them. One that is registered already is left alone, so that calling
-    this twice is harmless. Raises TypeError if the object is something else, ValueError if a name is taken.
+    this twice is harmless. An entry point that cannot be loaded, gives something else or takes a name is left out as a whole and
+    named in `registry.broken`: the indicators of the others are computed all the same.
     """
     added = []
-    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: found.name):
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda found: (found.name, found.value)):
+        try:
+            fresh = _fresh(entry, registry)
+        except IndicatorPluginError as error:
+            registry.broken[entry.name] = str(error)
+            continue
+        for indicator in fresh:
+            registry.add(indicator)
+        added += [indicator.name for indicator in fresh]
+    return tuple(added)
+
+
+def _fresh(entry: EntryPoint, registry: Registry) -> list[Indicator]:
+    """The indicators of an entry point that are not registered yet. Raises IndicatorPluginError unless all can be."""
+    trial = Registry(registry)
+    fresh = []
+    try:
         loaded = entry.load()
         for indicator in (loaded,) if isinstance(loaded, Indicator) else loaded:
             if not isinstance(indicator, Indicator):
-                raise TypeError(
-                    f"entry point {entry.name!r} ({entry.value}) gives a {type(indicator).__name__}; "
-                    "it must name an Indicator or an iterable of Indicators"
-                )
-            if indicator in tuple(registry):
-                continue
-            registry.add(indicator)
-            added.append(indicator.name)
-    return tuple(added)
+                raise TypeError(f"it gives a {type(indicator).__name__}; it must name an Indicator or an iterable of Indicators")
+            if indicator not in tuple(trial):
+                trial.add(indicator)
+                fresh.append(indicator)
+    except (Exception, SystemExit) as error:  # a package of others may fail in any way, and must not take the rest along
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise IndicatorPluginError(
+            f"plug-in {entry.name} = {entry.value} brings no indicators ({reason}); fix or uninstall the package"
+        ) from error
+    return fresh
 
 
 def load_chosen(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, ...]:

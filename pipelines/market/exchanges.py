@@ -87,6 +87,11 @@ _DECLARED = (
 _BY_MIC = {exchange.mic: exchange for exchange in _DECLARED}
 
 
+def declared_mics() -> tuple[str, ...]:
+    """The exchanges declared here."""
+    return tuple(_BY_MIC)
+
+
 class UnknownExchangeError(ValueError):
     """The market identifier code is neither declared here nor known to exchange_calendars."""
 

@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines.market.schema import TableSchema
+from pipelines.printable import markdown_text
 
 _PREVIEW_ROWS = 8
 _PREVIEW_COLUMNS = 14
@@ -44,7 +45,7 @@ def schema_metadata(schema: TableSchema) -> dg.TableSchema:
 
 def picture(png: bytes, title: str) -> dg.MetadataValue:
     """A small PNG shown inline."""
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return dg.MetadataValue.md(f"![{markdown_text(title)}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def link(path: Path) -> dg.MetadataValue:
@@ -56,4 +57,4 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")[:60]
+    return markdown_text(text[:60])

@@ -112,6 +112,7 @@ def register_files(lake: Lake, order: Order, staged: Staged) -> None:
             "last_session": f.last_session,
             "withdrawn_at": None,
             "withdrawn_by": None,
+            "price_basis": f.price_basis,
         }
         for f in staged.files
     ]

@@ -16,6 +16,10 @@ from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.storage.delta import empty_frame
 
+#: A file, or a day of it, with fewer shares than these may have no delivery by chance.
+_ROWS_AT_LEAST = 10
+#: A lakh and a crore.
+_UNITS_OF_RUPEES = (100_000, 10_000_000)
 _UTC = pl.Datetime("us", "UTC")
 
 
@@ -28,6 +32,45 @@ def known_by_close(rows: pl.DataFrame, days: ExchangeCalendar, lags: Mapping[str
         (pl.col("closes_at") + lag).cast(_UTC).alias("known_at"),
         pl.col("session_date").dt.year().cast(pl.Int64).alias("session_year"),
     )
+
+
+def without_empty_zeros(rows: pl.DataFrame) -> pl.DataFrame:
+    """Daily rows with null for zeros that stand for "not given", one rule a column whatever the source.
+
+    Something traded, so turnover and trades cannot be 0; a previous close of 0 is a first day of trading; deliveries can be 0 of
+    one share and day, but not of a whole file, nor of all its shares on one day, nor beside trades of 0.
+    """
+    no_delivery = pl.col("delivery_qty").fill_null(0) == 0
+    of_file, of_day = ["batch_id"], ["batch_id", "session_date"]
+    of_many = (no_delivery.all().over(group) & (pl.len().over(group) >= _ROWS_AT_LEAST) for group in (of_file, of_day))
+    # A row that leaves out its trades leaves out its deliveries too: NSE's first version of a day has zeros for both.
+    uncounted = (no_delivery & (pl.col("volume") > 0) & (pl.col("trades") == 0)).fill_null(value=False)
+    nowhere = pl.any_horizontal(*of_many, uncounted)
+    means_missing = {
+        "turnover": pl.col("volume") > 0,
+        "trades": pl.col("volume") > 0,
+        "prev_close": pl.lit(value=True),
+        "delivery_qty": nowhere,
+    }
+    return rows.with_columns(
+        pl.when(~((pl.col(name) == 0) & missing.fill_null(value=False)).fill_null(value=False)).then(pl.col(name)).alias(name)
+        for name, missing in means_missing.items()
+    )
+
+
+def in_currency_units(rows: pl.DataFrame, currency: str) -> pl.DataFrame:
+    """Daily rows of India whose turnover is written in lakhs or crores, in rupees: volume × close tells which.
+
+    The two differ from rupees by factors of 100,000 and 10,000,000; a day's average price lies within a factor of 2.5 of its close.
+    """
+    if currency != "INR":
+        return rows
+    share = pl.col("turnover") / (pl.col("volume") * pl.col("close"))
+    turnover = pl.col("turnover")
+    for unit in _UNITS_OF_RUPEES:
+        turnover = pl.when((share * unit).is_between(0.4, 2.5)).then((pl.col("turnover") * unit).round(2)).otherwise(turnover)
+    traded = (pl.col("volume") > 0) & (pl.col("close") > 0)
+    return rows.with_columns(pl.when(traded).then(turnover).otherwise(pl.col("turnover")).alias("turnover"))
 
 
 def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:

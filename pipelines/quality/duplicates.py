@@ -22,9 +22,11 @@ def resolve_duplicates(
     """One row per key.
 
     Returns the rows to keep, how many exact copies were dropped, and the rows to quarantine with `rule` and `reason`: of a key with
-    different values only those of the source with the highest priority may stay; when these differ too, none does. Of the figures
-    in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all. A row whose list
-    `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the one decided last.
+    different values only those of the source with the highest priority may stay; when these differ too, none does. Where
+    deliveries of one source arrived one after the other, as in a replay, the latest counts and earlier ones that say otherwise are
+    dropped. Of the figures in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all.
+    A row whose list `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the
+    one decided last.
     """
     key, values = list(key), list(values)
     counted = rows.with_columns(pl.len().over(key).alias("__copies"))
@@ -36,6 +38,8 @@ def resolve_duplicates(
     copies = losers.join(winners.select(*key, *values), on=[*key, *values], how="semi", nulls_equal=True).height
     losers = losers.join(winners.select(*key, *values), on=[*key, *values], how="anti", nulls_equal=True, maintain_order="left")
     several = several.join(winners.select(key), on=key, how="anti", maintain_order="left") if winners.height else several
+    candidates = several.height
+    several = _without_older(several, key, values, completed)
     rank = pl.col("source").replace_strict(dict(priorities), default=0, return_dtype=pl.Int64)
     ranked = several.with_columns(rank.alias("__rank"), pl.struct(values).alias("__values"))
     best = ranked.filter(pl.col("__rank") == pl.col("__rank").max().over(key))
@@ -45,7 +49,7 @@ def resolve_duplicates(
     agreed = best.filter(~conflict).with_columns(filled).unique(key, keep="first", maintain_order=True)
     conflicting = best.filter(conflict)
     outranked = lower.join(agreed.select(*key, "__values"), on=[*key, "__values"], how="anti", nulls_equal=True)
-    dropped = copies + several.height - agreed.height - conflicting.height - outranked.height
+    dropped = copies + candidates - agreed.height - conflicting.height - outranked.height
     helper = ["__rank", "__values"]
     refused = pl.concat(
         [
@@ -59,6 +63,15 @@ def resolve_duplicates(
         ]
     )
     return pl.concat([single, agreed.drop(helper), winners]), dropped, refused
+
+
+def _without_older(several: pl.DataFrame, key: list[str], values: Sequence[str], completed: Collection[str]) -> pl.DataFrame:
+    """Without rows that a later delivery of the same source contradicts."""
+    if "received_at" not in several.columns or several.is_empty():
+        return several
+    of_source = [*key, "source"]
+    older = pl.col("received_at") < pl.col("received_at").max().over(of_source)
+    return several.filter(~(older & _contradiction(values, completed).over(of_source)))
 
 
 def _contradiction(values: Sequence[str], completed: Collection[str]) -> pl.Expr:

@@ -25,6 +25,7 @@ class FileOutcome:
     rows_read: int
     first_session: date | None = None
     last_session: date | None = None
+    price_basis: str | None = None
 
 
 @dataclass

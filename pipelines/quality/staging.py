@@ -16,14 +16,17 @@ from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import TABLES
 from pipelines.quality.breadth import thin
-from pipelines.quality.columns import known_by_close, place_minutes, stage_columns
+from pipelines.quality.columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
+from pipelines.quality.figures import with_prices_of_bars
+from pipelines.quality.hours import wrong_hours
 from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
 from pipelines.quality.neighbours import minutes_in_line, with_neighbours
 from pipelines.quality.orders import Order
+from pipelines.quality.precedence import set_aside
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import Repeats, repeated
@@ -31,7 +34,9 @@ from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.quality.withdrawals import withdrawals
 from pipelines.quality.withheld import BARS
+from pipelines.sources.limits import configured_limits
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
+from pipelines.sources.reading import read_file
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import PROVENANCE_COLUMNS
@@ -71,6 +76,8 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
 
     prepared = _with_stale(_prepare(order, parsed, days, names, lags), repeats)
+    for table in ("bars_daily", "bars_other_series"):
+        prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
@@ -147,18 +154,31 @@ def _parse(
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
     frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
     files = []
+    limits = configured_limits()
     taken_back = withdrawals(lake, order.exchange)
+    aside = set_aside([d for d in order.deliveries if d.batch_id not in taken_back], sources)
     for delivery in order.deliveries:
         if delivery.batch_id in taken_back:
             reason = f"{delivery.name}: this delivery was {taken_back[delivery.batch_id].describe()}; a right file is another one"
             files.append(FileOutcome(delivery, "refused", reason, 0))
             continue
+        if delivery.batch_id in aside:
+            files.append(FileOutcome(delivery, "accepted", aside[delivery.batch_id], 0))
+            continue
         try:
             with local_copy(lake, order.exchange, delivery.content_hash) as path:
-                raw = RawFile(path, delivery.name, delivery.content_hash)
-                tables = sources[delivery.source].parse(raw, options_from_json(delivery.options))
+                raw = RawFile(path, delivery.name, delivery.content_hash, limits)
+                options = options_from_json(delivery.options)
+                tables = read_file(sources, delivery.source, raw, options)
+        except OSError as error:
+            reason = f"{delivery.name}: its raw copy in the lake cannot be read ({error.strerror or error}); ingest the file again"
+            files.append(FileOutcome(delivery, "refused", reason, 0))
+            continue
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
+            continue
+        if fault := wrong_hours(tables, options):
+            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:
             frames[table.table].append(
@@ -177,7 +197,7 @@ def _parse(
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else replace(f, reason=f.reason or fewer.get(f.delivery.batch_id))
+        else replace(f, reason="; ".join(filter(None, [f.reason, fewer.get(f.delivery.batch_id)])) or None)
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
@@ -208,7 +228,14 @@ def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
             days += table.frame.select(pl.col(column).cast(pl.Date)).to_series().drop_nulls().unique().to_list()
     # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
     first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
-    return FileOutcome(delivery, "accepted", None, sum(t.frame.height for t in tables), first, last)
+    notes = "; ".join(dict.fromkeys(note for table in tables for note in table.notes))
+    basis = next((table.price_basis for table in tables if table.price_basis), None)
+    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
+
+
+def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """Daily rows whose figures mean the same whichever source wrote them."""
+    return in_currency_units(without_empty_zeros(rows), days.exchange.currency)
 
 
 def _prepare(
@@ -221,8 +248,10 @@ def _prepare(
     """Rows with everything that rules and lake columns need, by lake table."""
     venue = order.exchange
     upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
-    daily = known_by_close(parsed["bars_daily"].with_columns(upper), days, lags)
-    other = known_by_close(parsed["bars_other_series"].with_columns(upper), days, lags)
+    daily, other = (
+        known_by_close(_figures(parsed[table].with_columns(upper), days), days, lags)
+        for table in ("bars_daily", "bars_other_series")
+    )
     minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
     actions = parsed["corporate_actions"].with_columns(upper)
     if order.sessions is not None:

@@ -23,6 +23,7 @@ from pipelines.scanners.rules.file import read_rules
 from pipelines.scanners.rules.model import model_sql, model_yml
 from pipelines.scanners.universes import ALL, Universes, configured_universes
 from pipelines.settings import Settings
+from pipelines.userfiles import MOST_BYTES
 
 _SECONDS_KEPT = 7 * 24 * 3600
 #: Columns that a scanner may give back besides the contract's.
@@ -78,11 +79,21 @@ class Additions:
 def find_additions(shipped_project: Path) -> Additions:
     """What the settings and the installed packages add now. Raises RuleFileError, UniverseError."""
     path = Settings().scanners
-    content = path.read_bytes() if path and path.is_file() else b""
-    found = _additions(shipped_project, path, content)
+    found = _additions(shipped_project, path, _content(path))
     for universe in sorted(found.universes()):
         configured_universes().check(universe)
     return found
+
+
+def _content(path: Path | None) -> bytes:
+    """What tells whether the rule file has changed; nothing where `read_rules` is going to refuse the file."""
+    try:
+        if path is None or not path.is_file():
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(2 * MOST_BYTES)
+    except (OSError, ValueError):  # read_rules names the fault
+        return b""
 
 
 def assemble(shipped_project: Path, additions: Additions, folder: Path) -> Path:

@@ -24,6 +24,7 @@ import polars as pl
 
 from pipelines.scanners.registry import UniverseError
 from pipelines.settings import Settings
+from pipelines.userfiles import UserFileError, read_text_file, shown
 
 __all__ = [
     "ALL",
@@ -52,6 +53,7 @@ LINES = {"universe_name": pl.String, "exchange": pl.String, "symbol": pl.String,
 #: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
 RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MOST_BYTES = 64 << 20
 _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
 
 
@@ -137,7 +139,7 @@ def _rows(path: Path) -> list[tuple[str, tuple[str, str | None, str, date, date]
         name = row.get("universe") or path.stem.lower()
         if not _NAME.fullmatch(name) or name in (ALL, LIQUID, WATCHLIST):
             raise UniverseError(
-                f"{place}: a universe cannot be called {name!r}; take small letters, digits and _, and none of "
+                f"{place}: a universe cannot be called {shown(name)}; take small letters, digits and _, and none of "
                 f"{ALL}, {LIQUID}, {WATCHLIST}"
             )
         first = _day(row.get("valid_from"), date.min, f"{place}: valid_from")
@@ -151,20 +153,34 @@ def _rows(path: Path) -> list[tuple[str, tuple[str, str | None, str, date, date]
 def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and fields of every line that names a symbol."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UniverseError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UniverseError(f"{path} is not UTF-8 text") from error
-    numbered = [(n, line.partition("#")[0].strip()) for n, line in enumerate(text.splitlines(), 1)]
-    kept = [(n, [cell.strip() for cell in next(csv.reader([line]))]) for n, line in numbered if line]
+        text = read_text_file(path, "universe or watchlist", _MOST_BYTES, pipes=True)
+    except UserFileError as error:
+        raise UniverseError(str(error)) from error
+    kept = []
+    for number, written in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        line = written.partition("#")[0].strip()
+        if (command := next((c for c in line if ord(c) < 0x20 and c != "\t"), None)) is not None:
+            raise UniverseError(f"{path}:{number}: holds the control character U+{ord(command):04X}; remove it")
+        if not line:
+            continue
+        try:
+            kept.append((number, [cell.strip() for cell in next(csv.reader([line], strict=True))]))
+        except csv.Error as error:
+            raise UniverseError(f"{path}:{number}: {shown(line)} is no line of a CSV ({error})") from error
     if not kept:
         return []
-    heading = [cell.lower() for cell in kept[0][1]]
+    first, heading = kept[0][0], [cell.lower() for cell in kept[0][1]]
     if "symbol" not in heading:
         if "universe" in heading or len(heading) > 1:
-            raise UniverseError(f"{path}:{kept[0][0]}: no column symbol; columns are {', '.join(_COLUMNS)}")
+            raise UniverseError(f"{path}:{first}: no column symbol; columns are {', '.join(_COLUMNS)}")
         return [(n, {"symbol": cells[0]}) for n, cells in kept if cells[0]]
+    if twice := [name for name in heading if name and heading.count(name) > 1]:
+        raise UniverseError(f"{path}:{first}: the column {shown(twice[0])} is there twice; remove one")
+    for number, cells in kept[1:]:
+        if any(cells[len(heading) :]):
+            raise UniverseError(
+                f"{path}:{number}: {len(cells)} fields where the heading has {len(heading)}: {shown(','.join(cells))}"
+            )
     found = [(n, dict(zip(heading, cells, strict=False))) for n, cells in kept[1:]]
     return [(n, row) for n, row in found if row.get("symbol")]
 
@@ -173,4 +189,4 @@ def _day(text: str | None, default: date, what: str) -> date:
     try:
         return date.fromisoformat(text) if text else default
     except ValueError:
-        raise UniverseError(f"{what} {text!r} is no date; write it as YYYY-MM-DD") from None
+        raise UniverseError(f"{what} {shown(text)} is no date; write it as YYYY-MM-DD") from None

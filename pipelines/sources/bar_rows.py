@@ -8,18 +8,21 @@ Does not live here: getting fields out of a file (the sources), spellings (`csv_
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pipelines.sources.csv_header import Layout
-from pipelines.sources.intervals import is_daily, minute_starts
+from pipelines.sources.intervals import is_daily, minute_starts, refuse_coarser_than_days
 from pipelines.sources.moments import clock_text, read_moments
+from pipelines.sources.price_basis import basis_of
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import is_missing, line_read, stem, with_problems
+from pipelines.sources.vendor_symbols import exchange_symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def checked_options(
@@ -54,26 +57,49 @@ def daily_or_minutes(raw: RawFile, bars: pl.DataFrame, options: ParseOptions, ex
     Raises SourceError for other intervals.
     """
     if is_daily(raw, bars, options.timezone, extra.get("interval")):
+        if "interval" not in extra:
+            refuse_coarser_than_days(raw, bars)
         return conform("bars_daily", bars.with_columns(session_date=_session_dates(options)))
     return conform("bars_1m", minute_starts(raw, bars, _zone(raw, options), extra))
+
+
+def with_basis(table: ParsedTable, header: Sequence[str], extra: Mapping[str, str]) -> ParsedTable:
+    """`table` with its price basis, and what is to be said of adjusted columns: as the option has it, else as the header tells."""
+    basis, notes = basis_of(header)
+    if "price_basis" in extra:
+        return replace(table, price_basis=extra["price_basis"])
+    return replace(table, price_basis=basis, notes=(*table.notes, *notes))
+
+
+def without_volume(bars: pl.DataFrame, extra: Mapping[str, str]) -> pl.DataFrame:
+    """`bars` of an index, where the option says that it is one: volume is 0 in every row that was read."""
+    if extra.get("volume") != "none":
+        return bars
+    return bars.with_columns(volume=pl.when(line_read()).then(pl.lit(0.0)))
 
 
 def with_symbol(raw: RawFile, bars: pl.DataFrame, layout: Layout, options: ParseOptions) -> pl.DataFrame:
     """Upper-cased symbol: the option, else the column, else the file's stem. SourceError when one option would name several."""
     if not layout.has("symbol"):
-        return bars.with_columns(symbol=pl.lit((options.symbol or stem(raw.name)).upper()))
+        return _of_exchange(bars.with_columns(symbol=pl.lit((options.symbol or stem(raw.name)).upper())), options)
     # NA, NAN and NULL are tickers of listed companies: only an empty field is a missing symbol.
     written_symbol = pl.col("symbol") != ""
     empty = pl.when(~written_symbol & line_read()).then(pl.lit("symbol: empty"))
     bars = with_problems(bars, [empty]).with_columns(symbol=pl.when(written_symbol).then(pl.col("symbol").str.to_uppercase()))
     if options.symbol is None:
-        return bars
+        return _of_exchange(bars, options)
     written = bars["symbol"].drop_nulls().unique()
     if len(written) > 1:
         raise SourceError(
             f"{raw.name}: holds {len(written)} symbols, so symbol {options.symbol!r} cannot name them all; leave it out"
         )
-    return bars.with_columns(symbol=pl.lit(options.symbol.upper()))
+    return _of_exchange(bars.with_columns(symbol=pl.lit(options.symbol.upper())), options)
+
+
+def _of_exchange(bars: pl.DataFrame, options: ParseOptions) -> pl.DataFrame:
+    """Symbols without what a vendor adds for the exchange; one of another exchange is a problem of its row."""
+    plain, other = exchange_symbol(pl.col("symbol"), options.exchange)
+    return with_problems(bars, [other]).with_columns(symbol=plain)
 
 
 def with_written_moments(

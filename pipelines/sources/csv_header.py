@@ -9,7 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+import polars as pl
 
 from pipelines.sources.protocol import RawFile, SourceError
 from pipelines.sources.text import split_line
@@ -23,6 +26,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
         "datetime",
         "timestamp",
         "ts",
+        "tsevent",
         "date",
         "tradedate",
         "tradingdate",
@@ -42,7 +46,7 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "open": ("open", "openprice", "opnpric", "o", "first", "openingprice"),
     "high": ("high", "highprice", "hghpric", "h", "max", "dayhigh"),
     "low": ("low", "lowprice", "lwpric", "l", "min", "daylow"),
-    "close": ("close", "closeprice", "clspric", "c", "closelast", "closingprice", "last", "lastprice"),
+    "close": ("close", "closeprice", "clspric", "c", "closelast", "closingprice", "last", "lastprice", "price"),
     "volume": ("volume", "vol", "v", "totaltradedquantity", "tottrdqty", "ttltrdqnty", "ttltradgvol", "shares", "quantity", "qty"),
     "turnover": ("turnover", "tottrdval", "ttltrfval", "tradedvalue", "value", "amount"),
     "trades": (
@@ -58,7 +62,12 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "prev_close": ("prevclose", "previousclose", "prvsclsgpric", "prevcloseprice"),
     "delivery_qty": ("deliveryqty", "delivqty", "deliverablequantity", "deliverableqty"),
     "isin": ("isin",),
+    "published_by": ("src",),
 }
+#: Options that place a field where its column's name does not tell.
+COLUMN_OPTIONS: Final[dict[str, None]] = {f"column.{field}": None for field in SPELLINGS}
+#: The exchanges of India publish one layout (UDiFF), whose column Src says which of them did.
+PUBLISHERS: Final = {"NSE": "XNSE", "BSE": "XBOM"}
 PRICES: Final = ("open", "high", "low", "close")
 #: Numbers that a bar may have besides its prices.
 OPTIONAL: Final = ("volume", "turnover", "trades", "prev_close", "delivery_qty")
@@ -69,23 +78,30 @@ _UNNAMED: Final = ("", "index", "unnamed0")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the fields of a bar stand: `names[i]` is the field of column i, None for a column that is not used."""
+    """Where the fields of a bar stand: `names[i]` is the field of column i, None for one that is not used; `header` as written."""
 
     separator: str
     names: list[str | None]
+    header: Sequence[str] = ()
 
     def has(self, field: str) -> bool:
         """Whether the file has a column for `field`."""
         return field in self.names
 
 
-def read_header(raw: RawFile, line: str) -> Layout:
-    """The layout a header line describes. Raises SourceError when it names no bar, or two columns claim one field."""
+def read_header(raw: RawFile, line: str, extra: Mapping[str, str] = MappingProxyType({})) -> Layout:
+    """The layout that a header line, and the options `column.FIELD` of `extra`, describe.
+
+    Raises SourceError when it names no bar, two columns claim one field, or an option names a column that is not there.
+    """
     separator = max(_SEPARATORS, key=lambda mark: sum(_is_known(part) for part in split_line(line, mark)))
     header = [part.strip() for part in split_line(line, separator)]
     while len(header) > 1 and not header[-1]:
         header.pop()
-    return Layout(separator, match_columns(raw, header, {}, "columns=date,open,high,low,close,volume"))
+    given = given_columns(raw, header, extra)
+    return Layout(
+        separator, match_columns(raw, header, given, "column.close=…, or columns=date,open,high,low,close,volume"), header
+    )
 
 
 def match_columns(raw: RawFile, header: Sequence[str], given: Mapping[str, int], remedy: str) -> list[str | None]:
@@ -108,6 +124,36 @@ def match_columns(raw: RawFile, header: Sequence[str], given: Mapping[str, int],
         names[0] = "moment"
     _require_bar(raw, header, names, remedy)
     return names
+
+
+def refuse_other_publishers(raw: RawFile, rows: pl.DataFrame, mic: str) -> None:
+    """SourceError when the column `published_by` of a UDiFF file names another exchange than `mic`; other files may lack it."""
+    if "published_by" not in rows.columns:
+        return
+    written = pl.col("published_by").cast(pl.String).str.strip_chars().str.to_uppercase()
+    published = rows.select(
+        "row_number", mic=written.replace_strict(PUBLISHERS, default=None, return_dtype=pl.String), name=written
+    )
+    others = published.filter(pl.col("mic").is_not_null() & (pl.col("mic") != mic))
+    if others.height:
+        raise SourceError(
+            f"{raw.name}, row {others['row_number'][0]}, column Src: published by {others['name'][0]}, which is "
+            f"{others['mic'][0]}, not {mic}; choose the right --exchange, or fetch the file of {mic}"
+        )
+
+
+def given_columns(raw: RawFile, header: Sequence[str], extra: Mapping[str, str]) -> dict[str, int]:
+    """Position of each field that an option names."""
+    given = {}
+    for option, column in extra.items():
+        if not option.startswith("column."):
+            continue
+        if column not in header:
+            raise SourceError(f"{raw.name}: option {option}={column!r}: no such column; it has {', '.join(header)[:200]}")
+        given[option.removeprefix("column.")] = header.index(column)
+    if len(set(given.values())) < len(given):
+        raise SourceError(f"{raw.name}: two column. options name the same column; give each field its own")
+    return given
 
 
 def _first_position(raw: RawFile, header: Sequence[str], plain: Sequence[str], spellings: Sequence[str]) -> int | None:

@@ -6,8 +6,7 @@ Does not live here: reading it (the formats).
 
 from __future__ import annotations
 
-import polars as pl
-
+from pipelines.sources.parquet import parquet_row
 from pipelines.sources.protocol import RawFile, SourceError
 from pipelines.sources.text import read_text
 
@@ -22,8 +21,7 @@ def raw_row(raw: RawFile, row_number: int) -> str | None:
     with raw.path.open("rb") as stream:
         is_parquet = stream.read(len(_PARQUET)) == _PARQUET
     if is_parquet:
-        row = pl.scan_parquet(raw.path).slice(row_number - 1, 1).collect()
-        return row.select(pl.struct(pl.all()).struct.json_encode()).item() if row.height else None
+        return parquet_row(raw, row_number)
     try:
         lines = read_text(raw).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     except SourceError:

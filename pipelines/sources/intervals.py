@@ -22,6 +22,11 @@ _MINUTE: Final = timedelta(minutes=1)
 #: An illiquid share's minutes come with gaps of any length, yet neighbouring minutes are never rare; a coarser interval has none.
 _NEIGHBOURS_AT_LEAST: Final = 0.1
 _MIDNIGHT: Final = time(0, 0)
+#: Days from one bar to the next; a week's or month's bar that falls on a holiday is labelled by another day.
+_COARSER: Final = {"weekly": (5, 9), "monthly": (26, 35), "quarterly": (88, 95), "yearly": (360, 370)}
+_COARSE_FROM: Final = 0.8
+#: Fewer steps than these tell nothing.
+_STEPS_AT_LEAST: Final = 3
 
 
 def is_daily(raw: RawFile, bars: pl.DataFrame, zone: str | None, interval: str | None) -> bool:
@@ -43,6 +48,27 @@ def is_daily(raw: RawFile, bars: pl.DataFrame, zone: str | None, interval: str |
             "say whether they are days or minutes with the option interval=1d or interval=1m"
         )
     return False
+
+
+def refuse_coarser_than_days(raw: RawFile, bars: pl.DataFrame) -> None:
+    """SourceError when the dates of `bars` (columns `symbol`, `wall`) are as far apart as weeks, months, quarters or years.
+
+    A share that seldom trades has gaps of any length; a coarser interval has the same one nearly always.
+    """
+    dates = bars.select("symbol", date=pl.col("wall").dt.date()).drop_nulls("date").unique().sort("symbol", "date")
+    if dates.is_empty():
+        return
+    steps = dates.select(pl.col("date").diff().dt.total_days().over("symbol").drop_nulls().alias("days"))["days"]
+    if len(steps) < _STEPS_AT_LEAST:
+        return
+    for interval, (shortest, longest) in _COARSER.items():
+        share = float(steps.is_between(shortest, longest).mean() or 0.0)  # type: ignore[arg-type]
+        if share >= _COARSE_FROM:
+            raise SourceError(
+                f"{raw.name}: {share:.0%} of its rows are {shortest} to {longest} days after the one before: these are {interval} "
+                "bars, and only daily and one-minute bars are taken; fetch the daily ones. "
+                "If they are daily bars of few days, say so with the option interval=1d"
+            )
 
 
 def _all_local_midnights(read: pl.DataFrame, zone: str | None) -> bool:

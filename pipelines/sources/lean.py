@@ -12,6 +12,7 @@ its own bars do. Minutes outside regular hours are in the files and are passed o
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -37,6 +38,8 @@ _PATH: Final = re.compile(
 )
 #: Lean writes prices of these without the scale, or quotes only.
 _OTHER_ASSETS: Final = re.compile(r"(?:^|/)(crypto|cryptofuture|forex|cfd|future|futureoption|option|indexoption|index)/")
+#: Of files of one share and day the first is read. Lean leaves some prints out of its minutes, by rules that it does not state.
+_PRECEDENCE: Final = ("minute", "second", "tick")
 _BAR: Final[list[str | None]] = ["moment", "open", "high", "low", "close", "volume"]
 _TICK: Final[list[str | None]] = ["moment", "price", "volume", None, None, "suspicious"]
 _SUSPICION_UNREAD: Final = pl.when(~pl.col("suspicious").is_in(["0", "1"])).then(
@@ -71,6 +74,23 @@ class LeanSource:
             return False
         return path.what == "trade" and path.kind != "hour"
 
+    def set_aside(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Second and tick files of a share's day of which there is a coarser file: Lean's own minutes are its word on them."""
+        by_day: dict[tuple[str | None, str, date], dict[str, str]] = {}
+        for name in names:
+            path = _read_path(name)
+            if path is not None and path.day is not None and path.what == "trade":
+                by_day.setdefault((path.market, path.ticker, path.day), {})[path.kind] = name
+        aside = {}
+        for files in by_day.values():
+            first, *others = (kind for kind in _PRECEDENCE if kind in files)
+            for kind in others:
+                aside[files[kind]] = (
+                    f"set aside, {files[first]} of the same delivery has its minutes; minute files go before second files, "
+                    "these before ticks"
+                )
+        return aside
+
     def parse(self, raw: RawFile, options: ParseOptions) -> list[ParsedTable]:
         """`bars_daily`, `bars_1m`, `corporate_actions` or `symbol_history`, by the file's place in Lean's folders.
 
@@ -89,13 +109,13 @@ class LeanSource:
         refuse_cut_off(raw, text, rows, width=len(names), separator=",")
         rows = _numbers(raw, fields(rows, names, ","), names).with_columns(symbol=pl.lit(symbol))
         if path.kind == "daily":
-            return [conform("bars_daily", _daily(rows))]
+            return [conform("bars_daily", _daily(rows), price_basis="as_traded")]
         zone = options.timezone or _ZONES.get(path.market or "", "")
         if path.day is None or not zone:
             raise SourceError(f"{raw.name}: the time zone of the exchange is not known; set it with --timezone")
         if path.kind == "tick":
             rows = with_problems(rows, [_SUSPICION_UNREAD])
-        return [conform("bars_1m", _minutes(_instants(rows, path.day, zone), path.kind))]
+        return [conform("bars_1m", _minutes(_instants(rows, path.day, zone), path.kind), price_basis="as_traded")]
 
 
 def _read_path(name: str) -> _LeanPath | None:

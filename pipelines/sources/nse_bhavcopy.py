@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from pipelines.sources.csv_header import refuse_other_publishers
 from pipelines.sources.moments import read_moments
 from pipelines.sources.nse_layouts import FileLayout, date_in_name, is_bhavcopy_name, read_layout
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
@@ -106,6 +107,7 @@ def _refuse_other_segments(raw: RawFile, rows: pl.DataFrame, layout: FileLayout)
     """UDiFF has one layout for all markets; only the cash market holds shares."""
     if "segment" not in layout.names:
         return
+    refuse_other_publishers(raw, rows, "XNSE")
     others = rows.filter((pl.col("segment") != "CM") & line_read())
     if others.height:
         raise SourceError(
@@ -190,6 +192,6 @@ def _by_series(rows: pl.DataFrame, main: Sequence[str]) -> list[ParsedTable]:
     is_bar = (pl.col("__rank") == best) & (pl.col("__rank") < len(main))
     kept = ranked.with_columns(__bar=is_bar | pl.col("symbol").is_null() | pl.col("series").is_null())
     return [
-        conform("bars_daily", kept.filter(pl.col("__bar")).drop("__rank", "__bar")),
-        conform("bars_other_series", kept.filter(~pl.col("__bar")).drop("__rank", "__bar")),
+        conform("bars_daily", kept.filter(pl.col("__bar")).drop("__rank", "__bar"), price_basis="as_traded"),
+        conform("bars_other_series", kept.filter(~pl.col("__bar")).drop("__rank", "__bar"), price_basis="as_traded"),
     ]

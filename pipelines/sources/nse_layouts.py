@@ -53,6 +53,7 @@ _FULL: Final = {
 _UDIFF: Final = {
     "TRADDT": "moment",
     "SGMT": "segment",
+    "SRC": "published_by",
     "ISIN": "isin",
     "TCKRSYMB": "symbol",
     "SCTYSRS": "series",
@@ -66,7 +67,7 @@ _UDIFF: Final = {
     "TTLNBOFTXSEXCTD": "trades",
 }
 #: Columns that the layout's oldest files lack.
-_MAY_LACK: Final = {"trades", "isin"}
+_MAY_LACK: Final = {"trades", "isin", "published_by"}
 #: Layout → its columns, the column that no other layout has, and the unit of its turnover.
 _LAYOUTS: Final[tuple[tuple[str, Mapping[str, str], str, str], ...]] = (
     ("cm", _CM, "TOTTRDQTY", "rupees"),

@@ -37,9 +37,11 @@ from pipelines.sources.text import (
 _ZONE: Final = "Asia/Kolkata"
 _COLUMNS: Final = ("timestamp", "ltp", "volume")
 _NAMES: Final[list[str | None]] = ["moment", "price", "cumulative"]
-#: RELIANCE_09_April, RELIANCE_2021-05-14_, TATASTEEL2021-05-14_.
-_NAME: Final = re.compile(r"^(?P<symbol>[A-Z][A-Z0-9&-]*?)(?:_?\d{4}-\d{2}-\d{2}_?|_\d{1,2}_[A-Z][a-z]{2,8})$")
-_SUFFIXES: Final = (".csv", ".csv.gz", ".zip")
+#: RELIANCE_09_April, RELIANCE_2021-05-14_, TATASTEEL2021-05-14_, SBIN 14-May-2021, sbin_14052021.
+_DAY: Final = r"\d{4}-\d{2}-\d{2}|\d{1,2}[-_ ]?[A-Za-z]{3,9}(?:[-_ ]?\d{2,4})?|\d{1,2}[-_]\d{1,2}[-_]\d{2,4}|\d{8}"
+_NAME: Final = re.compile(rf"^(?P<symbol>[A-Za-z0-9][A-Za-z0-9&-]*?)(?:[-_ ]+(?:{_DAY})|\d{{4}}-\d{{2}}-\d{{2}})[-_ ]*$")
+_BARE: Final = re.compile(r"^[A-Z0-9&-]*[A-Z][A-Z0-9&-]*$")
+_SUFFIXES: Final = (".csv", ".csv.gz", ".csv.zst", ".zip")
 #: Symbols that the files' names spell otherwise; each was held against the exchange's volume of the day.
 _SPELT: Final = {"MM": "M&M"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,8 +57,8 @@ class NseTicksSource:
     publication_lag = timedelta(0)
 
     def claims(self, name: str) -> bool:
-        """Files named after a share and a day, as the recorder names them."""
-        return name.lower().endswith(_SUFFIXES) and _NAME.match(stem(name)) is not None
+        """Text files by their ending: what is no recording, or does not name its share, is refused by name."""
+        return name.lower().endswith(_SUFFIXES)
 
     def parse(self, raw: RawFile, options: ParseOptions) -> list[ParsedTable]:
         """`bars_1m`. Raises SourceError for options, another header, a damaged file or one without a readable time."""
@@ -74,7 +76,7 @@ class NseTicksSource:
         unread = pl.col("ts").is_null() & line_read()
         rows = with_problems(rows, [pl.when(unread).then(pl.format("time: '{}' is no date and time", pl.col("moment")))])
         rows = rows.with_columns(symbol=pl.lit(_symbol(raw, options)))
-        return [conform("bars_1m", _minutes(rows))]
+        return [conform("bars_1m", _minutes(rows), price_basis="as_traded")]
 
 
 def _snapshots(raw: RawFile, text: str) -> pl.DataFrame:
@@ -98,8 +100,13 @@ def _snapshots(raw: RawFile, text: str) -> pl.DataFrame:
 def _symbol(raw: RawFile, options: ParseOptions) -> str:
     if options.symbol is not None:
         return options.symbol.upper()
-    named = _NAME.match(stem(raw.name))
-    symbol = named["symbol"] if named else stem(raw.name).upper()
+    bare = stem(raw.name)
+    named = _NAME.match(bare)
+    if named is None and _BARE.match(bare) is None:
+        raise SourceError(
+            f"{raw.name}: the name does not tell the share; call the file SHARE_2021-04-09.csv, or name the share with --symbol"
+        )
+    symbol = named["symbol"].upper() if named else bare
     return _SPELT.get(symbol, symbol)
 
 

@@ -9,40 +9,59 @@ exchange (or of `--timezone`); text and whole numbers are read as the source `cs
 Options (`ParseOptions.extra`):
 - `column.FIELD`: the column that holds FIELD, where its name does not tell (`column.open=o`, `column.moment=bar_time`). Fields:
   moment, clock, symbol, series, open, high, low, close, volume, turnover, trades, prev_close, delivery_qty, isin.
-- `date_order`, `interval`, `label`, `price_scale`: as in the source `csv`.
+- `date_order`, `interval`, `label`, `price_scale`, `price_basis`, `volume`: as in the source `csv`.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.sources.bar_rows import (
     checked_options,
     daily_or_minutes,
     price_scale,
+    with_basis,
     with_moments,
     with_symbol,
     with_written_moments,
+    without_volume,
 )
-from pipelines.sources.csv_header import OPTIONAL, PRICES, SPELLINGS, Layout, match_columns
+from pipelines.sources.csv_header import (
+    COLUMN_OPTIONS,
+    OPTIONAL,
+    PRICES,
+    Layout,
+    given_columns,
+    match_columns,
+    refuse_other_publishers,
+)
+from pipelines.sources.limits import LimitError, check_rows, check_size
 from pipelines.sources.moments import DATE_ORDERS
+from pipelines.sources.price_basis import PRICE_BASES
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import numbers, unscaled, with_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
     "date_order": DATE_ORDERS,
     "interval": ("1d", "1m"),
     "label": ("start", "end"),
     "price_scale": None,
-    **{f"column.{field}": None for field in SPELLINGS},
+    "price_basis": PRICE_BASES,
+    "volume": ("none",),
+    **COLUMN_OPTIONS,
 }
-_TEXTS: Final = ("symbol", "series", "isin", "clock")
+_TEXTS: Final = ("symbol", "series", "isin", "clock", "published_by")
 
 
 class ParquetSource:
@@ -67,26 +86,78 @@ class ParquetSource:
         extra = checked_options(raw, self.name, options.extra, _CHOICES)
         content = _read(raw)
         _refuse_other_exchanges(raw, content, options.exchange)
-        layout = Layout("", match_columns(raw, content.columns, _given(raw, content.columns, extra), "column.open=…"))
-        bars = _values(raw, _named(raw, content, layout.names), price_scale(raw, extra.get("price_scale", "1")))
-        bars = with_symbol(raw, bars, layout, options)
+        layout = Layout("", match_columns(raw, content.columns, given_columns(raw, content.columns, extra), "column.open=…"))
+        named = _named(raw, content, layout.names)
+        refuse_other_publishers(raw, named, options.exchange)
+        bars = _values(raw, named, price_scale(raw, extra.get("price_scale", "1")))
+        bars = without_volume(with_symbol(raw, bars, layout, options), extra)
         if layout.has("moment") and bars.schema["moment"].is_temporal():
             bars = with_moments(_typed_moments(raw, bars), layout)
         else:
             bars = with_written_moments(raw, bars, layout, options, extra)
         table = daily_or_minutes(raw, bars, options, extra)
-        return [ParsedTable(table.table, _with_evidence(table.frame, content))]
+        return [with_basis(replace(table, frame=_with_evidence(table.frame, content)), content.columns, extra)]
+
+
+def parquet_row(raw: RawFile, row_number: int) -> str | None:
+    """Row `row_number` (1 = the first) as JSON of its numbers, texts, dates and times; None where there is no such row."""
+    try:
+        with pq.ParquetFile(raw.path) as file:
+            columns = _plain_columns(raw, file.schema_arrow)
+        row = pl.scan_parquet(raw.path, glob=False).select(columns).slice(row_number - 1, 1).collect()
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError, SourceError):
+        return None
+    return row.select(pl.struct(pl.all()).struct.json_encode()).item() if row.height else None
 
 
 def _read(raw: RawFile) -> pl.DataFrame:
+    """The columns that bars, or the evidence of bad rows, can be made of: numbers, text, dates and times.
+
+    Raises SourceError for a damaged or empty file, one beyond the limits, and times of a zone that is not known.
+    """
     try:
-        content = pl.read_parquet(raw.path.read_bytes(), hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        with pq.ParquetFile(raw.path) as file:
+            columns = _plain_columns(raw, file.schema_arrow)
+            check_rows(file.metadata.num_rows, raw.limits)
+            groups = range(file.metadata.num_row_groups)
+            check_size(sum(file.metadata.row_group(i).total_byte_size for i in groups), raw.limits)
+        content = pl.read_parquet(raw.path, columns=columns, hive_partitioning=False, glob=False)
+        check_rows(content.height, raw.limits)
+        texts = [name for name, dtype in content.schema.items() if dtype == pl.String]
+        check_size(max((int(content[name].str.len_bytes().cast(pl.Int64).sum()) for name in texts), default=0), raw.limits)
+    except LimitError as error:
+        raise SourceError(f"{raw.name}: {error}") from error
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(f"{raw.name}: no readable Parquet file ({reason}); it is damaged or cut off, fetch it again") from error
     if content.is_empty():
         raise SourceError(f"{raw.name}: holds no row; fetch it again")
     return content
+
+
+def _plain_columns(raw: RawFile, schema: pa.Schema) -> list[str]:
+    """Names of the columns that are no lists, structs or bytes."""
+    for field in schema:
+        zone = getattr(field.type, "tz", None)
+        if zone is not None and not _is_zone(zone):
+            raise SourceError(f"{raw.name}, column {field.name!r}: its times are of the zone {zone!r}, which is not known")
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_temporal, _is_text)
+    return [field.name for field in schema if any(is_kind(field.type) for is_kind in kinds)]
+
+
+def _is_text(dtype: pa.DataType) -> bool:
+    plain = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    return pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain) or pa.types.is_null(plain)
+
+
+def _is_zone(name: str) -> bool:
+    if re.fullmatch(r"[+-]\d{2}:?\d{2}", name):
+        return True
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _refuse_other_exchanges(raw: RawFile, content: pl.DataFrame, expected: str) -> None:
@@ -99,20 +170,6 @@ def _refuse_other_exchanges(raw: RawFile, content: pl.DataFrame, expected: str) 
             f"{raw.name}, column exchange: holds rows of {', '.join(map(str, others)) or 'no exchange'}, not of {expected} alone; "
             "choose the right --exchange, or write one file per exchange"
         )
-
-
-def _given(raw: RawFile, header: Sequence[str], extra: Mapping[str, str]) -> dict[str, int]:
-    """Position of each field that an option names."""
-    given = {}
-    for option, column in extra.items():
-        if not option.startswith("column."):
-            continue
-        if column not in header:
-            raise SourceError(f"{raw.name}: option {option}={column!r}: no such column; it has {', '.join(header)[:200]}")
-        given[option.removeprefix("column.")] = header.index(column)
-    if len(set(given.values())) < len(given):
-        raise SourceError(f"{raw.name}: two column. options name the same column; give each field its own")
-    return given
 
 
 def _named(raw: RawFile, content: pl.DataFrame, names: Sequence[str | None]) -> pl.DataFrame:

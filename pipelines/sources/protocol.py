@@ -8,7 +8,7 @@ what they say; whether that is plausible is for `quality/`, and which rows win i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Final, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
+
+from pipelines.sources.limits import Limits
 
 _ROW: Final[dict[str, pl.DataType]] = {"row_number": pl.Int64(), "symbol": pl.String()}
 _PRICES: Final[dict[str, pl.DataType]] = {
@@ -80,19 +82,22 @@ class RawFile:
     """One file exactly as the vendor sent it.
 
     `path` is a local readable copy (its name may be a hash); `name` the original name with the parent folders that carry meaning
-    ("minute/ibm/20131007_trade.zip"), always with forward slashes; `content_hash` the SHA-256 of the bytes in hex.
+    ("minute/ibm/20131007_trade.zip"), always with forward slashes; `content_hash` the SHA-256 of the bytes in hex. `limits` are
+    what reading it may take.
     """
 
     path: Path
     name: str
     content_hash: str
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
 class ParseOptions:
     """What a file does not say about itself.
 
-    `exchange` is a MIC. `timezone` is the IANA zone of times written without one; callers set it to the exchange's. `symbol`
+    `exchange` is a MIC. `timezone` is the IANA zone of times written without one; callers set it to the exchange's, and
+    `timezone_stated` where a person named it: what a file's own hours suggest does not count against that. `symbol`
     names the instrument of a one-symbol file. `session` is the date of a file whose rows carry only times. `extra` holds a
     source's own options as text; each source documents the ones it knows and refuses others.
     """
@@ -102,6 +107,7 @@ class ParseOptions:
     symbol: str | None = None
     session: date | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    timezone_stated: bool = False
 
     def __post_init__(self) -> None:
         if self.timezone is None:
@@ -115,22 +121,30 @@ class ParseOptions:
 
     def canonical_json(self) -> str:
         """The options as JSON text that is equal for equal options: for hashing a delivery's identity."""
-        content = {
+        content: dict[str, object] = {
             "exchange": self.exchange,
             "timezone": self.timezone,
             "symbol": self.symbol,
             "session": self.session.isoformat() if self.session else None,
             "extra": dict(self.extra),
         }
+        if self.timezone_stated:
+            content["timezone_stated"] = True
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order."""
+    """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order.
+
+    `notes` say what a user should know of the file's rows as a whole; they are shown as warnings and kept with the delivery.
+    `price_basis` is one of `price_basis.PRICE_BASES`, None where nothing tells.
+    """
 
     table: str
     frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    price_basis: str | None = None
 
 
 @runtime_checkable
@@ -159,7 +173,16 @@ class Source(Protocol):
         ...
 
 
-def conform(table: str, frame: pl.DataFrame) -> ParsedTable:
+@runtime_checkable
+class ChoosingSource(Protocol):
+    """A source whose files may tell the same bars at different resolutions."""
+
+    def set_aside(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Of files delivered together, those whose bars another of them has: the name, and why it is not read."""
+        ...
+
+
+def conform(table: str, frame: pl.DataFrame, *, price_basis: str | None = None) -> ParsedTable:
     """`frame` with exactly the columns of `table`: missing ones null, types cast, order fixed, others left out.
 
     `raw_text`, where the table has it, is emptied for rows without a `parse_problem`.
@@ -168,4 +191,4 @@ def conform(table: str, frame: pl.DataFrame) -> ParsedTable:
     if "raw_text" in schema and "parse_problem" in frame.columns:
         frame = frame.with_columns(pl.when(pl.col("parse_problem").is_not_null()).then(pl.col("raw_text")).alias("raw_text"))
     columns = [(pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items()]
-    return ParsedTable(table, frame.select(columns))
+    return ParsedTable(table, frame.select(columns), price_basis=price_basis)

@@ -7,7 +7,8 @@ Does not live here: any format.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -25,14 +26,27 @@ GROUP: Final = "marketlake.sources"
 BUILT_IN: Final = MappingProxyType(
     {
         "actions": "pipelines.sources.actions_csv:ActionsSource",
+        "candles": "pipelines.sources.candles:CandlesSource",
         "csv": "pipelines.sources.csv:CsvSource",
         "lean": "pipelines.sources.lean:LeanSource",
         "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
+        "nse_delivery": "pipelines.sources.nse_delivery:NseDeliverySource",
+        "nse_derivatives": "pipelines.sources.nse_derivatives:NseDerivativesSource",
+        "nse_indices": "pipelines.sources.nse_indices:NseIndicesSource",
         "nse_ticks": "pipelines.sources.nse_ticks:NseTicksSource",
         "parquet": "pipelines.sources.parquet:ParquetSource",
     }
 )
 _PARTS: Final = ("name", "description", "whole_market", "priority", "publication_lag", "parse", "claims")
+#: What the parts must be for the pipeline to work with them.
+_KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
+    "description": lambda part: isinstance(part, str),
+    "whole_market": lambda part: isinstance(part, bool),
+    "priority": lambda part: isinstance(part, int) and not isinstance(part, bool),
+    "publication_lag": lambda part: isinstance(part, timedelta) and timedelta(0) <= part <= timedelta(days=365),
+    "parse": callable,
+    "claims": callable,
+}
 
 
 class UnknownSourceError(ValueError):
@@ -74,23 +88,26 @@ class Sources(Mapping[str, Source]):
 
 @cache
 def load_sources() -> Sources:
-    """All sources by name. A plug-in that cannot be imported or lacks a part of the protocol is set aside with its error.
-
-    Raises SourcePluginError when a plug-in takes a name that is taken: which of the two is meant, nobody could tell.
+    """All sources by name. A plug-in that cannot be imported, lacks a part of the protocol or takes a name that is taken is set
+    aside with its error; of several plug-ins of one name none is used: which one is meant, nobody could tell.
     """
-    targets = dict(BUILT_IN)
-    for entry in _plugins(entry_points(group=GROUP)):
-        if entry.name in targets:
-            raise SourcePluginError(
-                f"entry point {entry.name} = {entry.value} of group {GROUP}: the name is taken; rename the plug-in's source"
-            )
-        targets[entry.name] = entry.value
     usable, broken = {}, {}
-    for name, target in targets.items():
-        try:
-            usable[name] = _instantiate(name, target)
-        except SourcePluginError as error:
-            broken[name] = error
+    found = _plugins(entry_points(group=GROUP))
+    for name, target in BUILT_IN.items():
+        usable[name] = _instantiate(name, target)
+    names = [entry.name for entry in found]
+    for entry in found:
+        what = f"entry point {entry.name} = {entry.value} of group {GROUP}"
+        if entry.name in BUILT_IN:
+            # Asked for by its own name, the built-in source must go on to answer.
+            broken[f"{entry.name} ({entry.value})"] = SourcePluginError(f"{what}: the name is taken; rename the plug-in's source")
+        elif names.count(entry.name) > 1:
+            broken[entry.name] = SourcePluginError(f"{what}: another package brings this name too; uninstall one of them")
+        else:
+            try:
+                usable[entry.name] = _instantiate(entry.name, entry.value)
+            except SourcePluginError as error:
+                broken[entry.name] = error
     return Sources(usable, broken)
 
 
@@ -118,13 +135,18 @@ def _instantiate(name: str, target: str) -> Source:
     module, _, attribute = target.partition(":")
     try:
         candidate = getattr(import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
+        parts = {part: getattr(candidate, part, None) for part in _PARTS}
+    except (Exception, SystemExit) as error:  # a package of others may fail in any way, and must not take the rest along
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise SourcePluginError(
-            f"source {name} = {target} cannot be loaded: {error}. Fix or uninstall the package that provides it"
+            f"source {name} = {target} cannot be loaded ({reason}). Fix or uninstall the package that provides it"
         ) from error
-    missing = [part for part in _PARTS if not hasattr(candidate, part)]
+    missing = [part for part, value in parts.items() if value is None]
     if missing:
         raise SourcePluginError(f"source {name} = {target} lacks {', '.join(missing)}; see docs/how-to-add-a-source.md")
+    wrong = [part for part, is_right in _KINDS.items() if not is_right(parts[part])]
+    if wrong:
+        raise SourcePluginError(f"source {name} = {target} has an unusable {', '.join(wrong)}; see docs/how-to-add-a-source.md")
     found: Source = candidate
     if found.name != name:
         raise SourcePluginError(f"source {name} = {target} calls itself {found.name!r}; both names must be equal")

@@ -8,21 +8,20 @@ Does not live here: what a column means (the formats) and how dates are written 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import zipfile
-import zlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from pipelines.sources.limits import LimitError, UnpackError, check_table_size, unpack
 from pipelines.sources.protocol import RawFile, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_ARCHIVE_OR_TABLE: Final = (".gz", ".zip", ".csv", ".txt", ".tsv", ".parquet", ".pq")
+_ARCHIVE_OR_TABLE: Final = (".gz", ".zst", ".zip", ".json", ".csv", ".txt", ".tsv", ".parquet", ".pq")
+#: How many lines before the last one tell how its last number is written, and how many must.
+_DECIMALS_OF, _DECIMALS_FROM = 50, 5
 #: How vendors write "nothing here". Compared without case.
 _MISSING: Final = ("", "-", "--", "na", "n/a", "#n/a", "nan", "null", "none", "nil")
 
@@ -35,16 +34,14 @@ def stem(name: str) -> str:
     return bare
 
 
-def read_text(raw: RawFile) -> str:
-    """The file's text: plain, .gz, or a .zip holding one file; UTF-8 with or without a byte order mark.
+def read_text(raw: RawFile, *, one_row_a_line: bool = True) -> str:
+    """The file's text: plain, .gz, .zst, or a .zip holding one file; UTF-8 with or without a byte order mark.
 
-    Recognises archives by content, because the local copy may carry another name. Raises SourceError for an empty, damaged,
-    encrypted or binary file, or an archive of several files.
+    Recognises archives by content, because the local copy may carry another name. `one_row_a_line` is False for JSON, whose lines
+    may be of any length. Raises SourceError for an empty, damaged, encrypted or binary file, an archive of several files, or a
+    file beyond `raw.limits`.
     """
-    try:
-        content = _decompressed(raw, raw.path.read_bytes())
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
-        raise SourceError(f"{raw.name}: cannot be unpacked ({error}); it is damaged or cut off, fetch it again") from error
+    content = _content(raw, longest_line=one_row_a_line)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -60,16 +57,13 @@ def read_text(raw: RawFile) -> str:
     return text
 
 
-def _decompressed(raw: RawFile, content: bytes) -> bytes:
-    if content[:2] == b"\x1f\x8b":
-        return gzip.decompress(content)
-    if content[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
-        return content
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
-        if len(members) != 1:
-            raise SourceError(f"{raw.name}: the zip holds {len(members)} files, one is expected; unpack it and ingest the folder")
-        return archive.read(members[0])
+def _content(raw: RawFile, *, longest_line: bool) -> bytes:
+    try:
+        content = unpack(raw.path, raw.limits)
+        check_table_size(content, raw.limits, longest_line=longest_line)
+    except (LimitError, UnpackError) as error:
+        raise SourceError(f"{raw.name}: {error}") from error
+    return content
 
 
 def lines(text: str) -> pl.DataFrame:
@@ -124,10 +118,20 @@ def refuse_cut_off(raw: RawFile, text: str, frame: pl.DataFrame, *, width: int, 
     ends_empty = len(parts) == width and width > 1 and parts[-1].strip() == ""
     if ends_empty and frame.height > 1:
         ends_empty = not frame["line"][-2].rstrip().endswith(separator)
-    if len(parts) < width or ends_empty:
+    if len(parts) < width or ends_empty or _loses_decimals(frame, parts[-1], separator):
         raise SourceError(
             f"{raw.name}, row {last['row_number']}: the file stops in the middle of the row ({last['line'][:80]!r}); fetch it again"
         )
+
+
+def _loses_decimals(frame: pl.DataFrame, last: str, separator: str) -> bool:
+    """Whether the last field of the last line has fewer decimals than that of every line before it."""
+    before = frame["line"][-_DECIMALS_OF - 1 : -1]
+    decimals = {len(found) for line in before for found in [split_line(line, separator)[-1].strip().partition(".")[2]]}
+    digits = last.strip().replace(".", "", 1)
+    if len(before) < _DECIMALS_FROM or len(decimals) != 1 or not (digits.isdigit() or not digits):
+        return False
+    return len(last.strip().partition(".")[2]) < decimals.pop()
 
 
 def line_read() -> pl.Expr:

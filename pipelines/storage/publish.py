@@ -46,9 +46,10 @@ def publish(
     """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
 
     `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
-    replaces them; doing so twice for one batch adds nothing. A batch that comes again after its correction does not undo it: its
-    replaced rows count as unchanged. What comes after a withdrawal of the same key is a restatement. `metadata` is kept with the
-    commit besides the batches.
+    replaces them; doing so twice for one batch adds nothing. A batch that is published again as of its first arrival, as by a retry
+    or a replay, does not undo its correction: its replaced rows count as unchanged. One that was delivered again after it does,
+    unless a person decided for the row that stands. What comes after a withdrawal of the same key is a restatement. `metadata` is
+    kept with the commit besides the batches.
     """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
     outcome: list[Merge] = []
@@ -59,7 +60,7 @@ def publish(
         stored = read(partitions)
         merge = merge_by_key(stored, incoming, schema, priorities)
         if merge.restated.height:
-            current = _without_replaced(lake, exchange, schema, incoming, partitions)
+            current = _without_replaced(lake, exchange, schema, incoming, stored)
             merge = merge_by_key(stored, current, schema, priorities)
             merge = replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
         outcome[:] = [merge]
@@ -173,10 +174,8 @@ def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue
     return frame.get_column(schema.partition_by).unique().sort().to_list()
 
 
-def _without_replaced(
-    lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, partitions: Sequence[PartitionValue] | None
-) -> pl.DataFrame:
-    """`incoming` without rows of a delivery that were published before and replaced since.
+def _without_replaced(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """`incoming` without rows that were published before and replaced since, by a delivery not older than they are now.
 
     Rows, not keys: of two that a file holds for one key, a person may decide for the one and later for the other.
     """
@@ -184,8 +183,24 @@ def _without_replaced(
     if companion is None:
         return incoming
     said = [*schema.key, "batch_id", *(["row_number"] if "row_number" in schema.names else [])]
-    replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(partitions=partitions, columns=said)
-    return incoming.join(replaced, on=said, how="anti", maintain_order="left")
+    replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(
+        partitions=_partitions(incoming, schema), columns=[*said, "superseded_at"]
+    )
+    last = replaced.group_by(said).agg(pl.col("superseded_at").max())
+    decided = stored.join(_decided_rows(lake, exchange, schema.name), on=["batch_id", "row_number"], how="semi")
+    marked = incoming.join(last, on=said, how="left", maintain_order="left").join(
+        decided.select(*schema.key, pl.lit(value=True).alias("__decided")), on=list(schema.key), how="left", maintain_order="left"
+    )
+    newer = (pl.col("received_at") > pl.col("superseded_at")) & pl.col("__decided").is_null()
+    return marked.filter(pl.col("superseded_at").is_null() | newer).drop("superseded_at", "__decided")
+
+
+def _decided_rows(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
+    """`batch_id` and `row_number` of the rows of a table that a person let in."""
+    schema = TABLES["quarantine"]
+    columns = ["batch_id", "row_number", "table_name", "released_at"]
+    held = LakeTable(lake.table_uri(exchange, schema.name), schema).read(columns=columns, where=pl.col("released_at").is_not_null())
+    return held.filter(pl.col("table_name") == table).select("batch_id", "row_number").unique()
 
 
 def keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:

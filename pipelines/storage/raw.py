@@ -6,10 +6,13 @@ Does not live here: reading what is in them (`sources/`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from pipelines.market.tables.operations import RAW_FILES
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,16 @@ def store_raw(
     `received_at` (aware) counts only for content that was never seen; the first arrival stays on record.
     Raises OSError when the file cannot be read.
     """
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = stream.tell()
     canonical = json.dumps(options, sort_keys=True, default=str)
     batch_id = hashlib.sha256(f"{digest}|{source}|{canonical}".encode()).hexdigest()[:16]
     filesystem, target = lake.filesystem(raw_uri(lake, exchange, digest))
     if filesystem.get_file_info(target).type == pafs.FileType.NotFound:
-        _write_atomically(filesystem, target, content)
+        _copy_atomically(path, filesystem, target, digest)
         crash_point("raw.stored")
-    return Delivery(batch_id, exchange, source, name, digest, len(content), canonical, received_at)
+    return Delivery(batch_id, exchange, source, name, digest, size, canonical, received_at)
 
 
 def raw_uri(lake: Lake, exchange: str, content_hash: str) -> str:
@@ -89,18 +95,28 @@ def registered(lake: Lake, exchange: str) -> pl.DataFrame:
     return LakeTable(lake.table_uri(exchange, RAW_FILES.name), RAW_FILES).read()
 
 
-def _write_atomically(filesystem: pafs.FileSystem, target: str, content: bytes) -> None:
-    """An object store shows an object only when its upload is complete; a local file is renamed into place."""
+def _copy_atomically(path: Path, filesystem: pafs.FileSystem, target: str, digest: str) -> None:
+    """An object store shows an object only when its upload is complete; a local file is renamed into place.
+
+    Raises OSError when the file changed since its `digest` was made.
+    """
     if not isinstance(filesystem, pafs.LocalFileSystem):
-        with filesystem.open_output_stream(target) as stream:
-            stream.write(content)
+        with path.open("rb") as stream, filesystem.open_output_stream(target) as copy:
+            shutil.copyfileobj(stream, copy, _CHUNK)
         return
     folder = Path(target).parent
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(temporary, 0o444)
+    # For reading only, by those whom the user's umask leaves: mkstemp would leave the owner alone, chmod everybody.
+    temporary = folder / f".{digest}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444)
+    with os.fdopen(handle, "wb") as copy, path.open("rb") as stream:
+        written = hashlib.sha256()
+        while chunk := stream.read(_CHUNK):
+            written.update(chunk)
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
+    if written.hexdigest() != digest:
+        temporary.unlink()
+        raise OSError(errno.EBUSY, "changed while it was read; ingest it when it is complete", str(path))
     os.replace(temporary, target)

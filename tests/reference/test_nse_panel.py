@@ -42,13 +42,15 @@ def test_the_panel_has_1907_duplicate_keys_as_text_and_1936_as_dates(panel: pl.D
     assert parsed.filter(pl.col("day") != pl.col("FILE_DATE").dt.date()).height == 2137
 
 
-def test_copies_are_dropped_and_counted_and_conflicting_ones_both_set_aside(staged: Staged) -> None:
+def test_copies_are_dropped_and_counted_those_with_empty_zeros_too(staged: Staged) -> None:
     counts = staged.counts["bars_daily"]
     conflicts = staged.quarantine.filter(pl.col("rule") == "conflicting_duplicate")
-    # 12 May 2021 came twice with turnovers in two units: 29 keys, each with two rows.
-    assert conflicts.height == 58
-    assert set(conflicts["session_date"]) == {date(2021, 5, 12)}
-    assert counts.duplicates + conflicts.height // 2 == 1936
+    # 12 May 2021 came twice, first with zeros for trades and deliveries: 29 keys, each with two rows that do not contradict.
+    assert conflicts.is_empty()
+    assert counts.duplicates == 1936
+    day = staged.tables["bars_daily"].filter(pl.col("session_date") == date(2021, 5, 12))
+    # Of one share, in the series BZ, the file gives no delivery.
+    assert day.select(pl.col("trades", "delivery_qty").null_count()).row(0) == (0, 1)
     assert counts.read == 113_234 == staged.tables["bars_daily"].height + counts.duplicates + counts.quarantined
 
 

@@ -18,7 +18,18 @@ import pytest
 
 from pipelines.cli import main
 
-SOURCES = ["actions", "csv", "lean", "nse_bhavcopy", "nse_ticks", "parquet"]
+SOURCES = [
+    "actions",
+    "candles",
+    "csv",
+    "lean",
+    "nse_bhavcopy",
+    "nse_delivery",
+    "nse_derivatives",
+    "nse_indices",
+    "nse_ticks",
+    "parquet",
+]
 GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
 
 
@@ -294,3 +305,10 @@ def test_the_program_itself_keeps_its_streams_clean(home, good: Path) -> None:
     wrong = program("ingest", str(good), "--source", "scv")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert re.fullmatch(r"error: unknown source 'scv'[^\n]+\n", wrong.stderr)
+
+
+def test_files_cannot_arrive_in_the_future(marketlake: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("date,open,high,low,close,volume\n2024-01-02,1,2,1,2,5\n")
+    ended = marketlake("ingest", str(tmp_path / "a.csv"), "--source", "csv", "--received-at", "2999-01-01T00:00:00Z")
+    assert ended.code == 2
+    assert "--received-at: 2999-01-01T00:00:00Z lies in the future" in ended.err

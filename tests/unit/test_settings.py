@@ -73,3 +73,48 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("INDICATORS", "INBOX", "LAKE_URI"):
         monkeypatch.setenv(f"MARKETLAKE_{name}", "")
     assert Settings(_env_file=None) == default
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("MARKETLAKE_WAIT_SECONDS=1\nMARKETLAKE_WAIT_SECONDS=2\n", r"\.env:2: MARKETLAKE_WAIT_SECONDS is set in line 1 already"),
+        (
+            "# mine\nMARKETLAKE_SCANERS=rules.yml\n",
+            r"\.env:2: MARKETLAKE_SCANERS is no setting; did you mean MARKETLAKE_SCANNERS\?",
+        ),
+        ("MARKETLAKE_HOME\n", r"\.env:1: MARKETLAKE_HOME has no value"),
+        ("MARKETLAKE_HOME=/tmp/\x1b[31m\n", r"\.env:1: MARKETLAKE_HOME holds a control character: '/tmp/\\x1b"),
+        ("export MARKETLAKE_LIQUID_VALUE=1\nOTHER\nOTHER=1\nOTHER=2\n", ""),
+    ],
+)
+def test_a_slip_in_the_file_is_told_with_its_line(bare: Path, text: str, told: str) -> None:
+    from pipelines.arguments import check_settings_file
+    from pipelines.userfiles import UserFileError
+
+    (bare / ".env").write_text(text)
+    if not told:
+        check_settings_file()
+        return
+    with pytest.raises(UserFileError, match=told):
+        check_settings_file()
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "9" * 5_000, "x"])
+def test_a_wrong_value_is_told_with_the_line_it_comes_from(bare: Path, value: str) -> None:
+    from pipelines.arguments import setting_problems
+
+    (bare / ".env").write_text(f"\nMARKETLAKE_LIQUID_VALUE={value}\n")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert setting_problems(caught.value).startswith(".env:2: MARKETLAKE_LIQUID_VALUE: ")
+    assert "\n" not in setting_problems(caught.value)
+
+
+def test_a_settings_file_that_is_no_text_is_one_line(bare: Path) -> None:
+    from pipelines.arguments import check_settings_file
+    from pipelines.userfiles import UserFileError
+
+    (bare / ".env").write_bytes(b"MARKETLAKE_HOME=caf\xe9\n")
+    with pytest.raises(UserFileError, match=r"\.env:1: .* is not UTF-8 text"):
+        check_settings_file()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pipelines.indicators import parameters as p
 from pipelines.indicators.chosen import makers
 from pipelines.indicators.model import Indicator
+from pipelines.userfiles import shown
 
 LONGEST_WINDOW = 1000
 """Bars: the tail that every run reads grows with the longest window."""
@@ -63,7 +64,7 @@ def _value(family: str, parameter: Parameter, value: object) -> float:
     if value is None:
         raise ValueError(f"{what} is missing; give {kind} from {parameter.low:g} to {parameter.high:g}")
     if isinstance(value, bool) or not isinstance(value, int | float) or (parameter.whole and value != int(value)):
-        raise ValueError(f"{what} is {value!r}; give {kind} from {parameter.low:g} to {parameter.high:g}")
+        raise ValueError(f"{what} is {shown(value)}; give {kind} from {parameter.low:g} to {parameter.high:g}")
     if not parameter.low <= value <= parameter.high:
         raise ValueError(f"{what} is {value:g}; give {kind} from {parameter.low:g} to {parameter.high:g}")
     return int(value) if parameter.whole else float(value)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.indicators.chosen.families import FAMILIES
 from pipelines.indicators.model import Indicator
+from pipelines.userfiles import UserFileError, construct, read_nodes, shown
 
 if TYPE_CHECKING:
     from yaml.nodes import MappingNode, Node
@@ -33,18 +34,10 @@ def read_indicators(path: Path) -> tuple[tuple[str, Indicator], ...]:
 
     Raises IndicatorFileError for a file that cannot be read or parsed, an unknown indicator, or a parameter out of bounds.
     """
-    import yaml  # comes with dbt; slow to import where nothing is chosen
-
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise IndicatorFileError(f"MARKETLAKE_INDICATORS: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise IndicatorFileError(f"MARKETLAKE_INDICATORS: {path} is not UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise IndicatorFileError(f"{path}:{line}: not YAML: {error.problem}") from error
-    return tuple(_indicator(path, item) for item in _items(path, root))
+        return tuple(_indicator(path, item) for item in _items(path, read_nodes(path, "MARKETLAKE_INDICATORS")))
+    except UserFileError as error:
+        raise IndicatorFileError(str(error)) from error
 
 
 def _items(path: Path, root: Node | None) -> list[MappingNode]:
@@ -65,21 +58,19 @@ def _items(path: Path, root: Node | None) -> list[MappingNode]:
 
 
 def _indicator(path: Path, item: MappingNode) -> tuple[str, Indicator]:
-    import yaml
-
     place = f"{path}:{_line(item)}"
     names = [key.value for key, _ in item.value]
     for name in names:
         if names.count(name) > 1:
-            raise IndicatorFileError(f"{place}: {name} is given twice")
-    given = yaml.SafeLoader("").construct_document(item)
+            raise IndicatorFileError(f"{place}: {shown(name)[1:-1]} is given twice")
+    given = construct(path, item)
     kind = given.pop("name", None)
     if kind is None:
         raise IndicatorFileError(f"{place}: an indicator without a name; add `name: rsi`, for example")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         near = get_close_matches(str(kind).lower(), FAMILIES, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise IndicatorFileError(f"{place}: no indicator {kind!r}{hint} (known are {', '.join(FAMILIES)})")
+        raise IndicatorFileError(f"{place}: no indicator {shown(kind)}{hint} (known are {', '.join(FAMILIES)})")
     try:
         return place, FAMILIES[kind].indicator(given)
     except ValueError as error:

@@ -23,10 +23,11 @@ RAW_FILES = TableSchema(
         Column("options", TEXT, "Reading options as canonical JSON."),
         Column("received_at", UTC_TIMESTAMP, "When this content first arrived.", unit="UTC", observational=True),
         Column("status", TEXT, "accepted, refused or withdrawn."),
-        Column("reason", TEXT, "Why a file was refused or withdrawn.", nullable=True),
+        Column("reason", TEXT, "Why a file was refused or withdrawn, or what to know of one that was accepted.", nullable=True),
         Column("rows_read", WHOLE, "Rows in the file.", unit="rows"),
         Column("first_session", DATE, "Earliest session in the file.", unit="date", nullable=True),
         Column("last_session", DATE, "Latest session in the file.", unit="date", nullable=True),
+        Column("price_basis", TEXT, "as_traded, split_adjusted or adjusted (dividends too); NULL: not known.", nullable=True),
         Column("withdrawn_at", UTC_TIMESTAMP, "When it was taken back.", unit="UTC", nullable=True, observational=True),
         Column("withdrawn_by", TEXT, "User of the operating system who took it back.", nullable=True, observational=True),
     ),
@@ -103,7 +104,7 @@ def superseded(table: TableSchema) -> TableSchema:
     return table.derive(
         f"{table.name}_superseded",
         f"Rows of {table.name} that a later delivery replaced.",
-        key=(*table.key, "superseded_by_batch"),
+        key=(*table.key, "superseded_at", "superseded_by_batch"),
         add=(
             Column("superseded_at", UTC_TIMESTAMP, "known_at of the row that replaced it.", unit="UTC"),
             Column("superseded_by_batch", TEXT, "Delivery that replaced it; withdrawal:<batch> where its own was taken back."),

@@ -21,6 +21,9 @@ from typing import Literal
 
 LONGEST = 2000
 _DEEPEST = 40
+#: A chain of signs is a tree as deep as it is long, which the walks over it must get through.
+_MOST_SIGNS = 150
+_LONGEST_NUMBER = 20
 #: Sessions a crossing looks back over a tie.
 TIE_SESSIONS = 5
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/<>(),=]))")
@@ -149,6 +152,7 @@ class _Parser:
         self._tokens = _tokens(text)
         self._next = 0
         self._depth = 0
+        self._signs = 0
 
     def whole(self) -> Node:
         node = self._any()
@@ -198,6 +202,9 @@ class _Parser:
         node: Node = part()
         while self._peek().text in signs:
             sign = self._take()
+            self._signs += 1
+            if self._signs > _MOST_SIGNS:
+                raise ExpressionError(f"more than {_MOST_SIGNS} signs of arithmetic", sign.position)
             node = Operation(sign.text, self._number(node), self._number(part()), sign.position)
         return node
 
@@ -206,6 +213,8 @@ class _Parser:
         if token.text == "-":
             return Operation("-", Number(0.0, token.position), self._number(self._deeper(self._signed)), token.position)
         if token.kind == "number":
+            if len(token.text) > _LONGEST_NUMBER:
+                raise ExpressionError(f"a number has at most {_LONGEST_NUMBER} characters", token.position)
             return Number(float(token.text), token.position)
         if token.text == "(":
             node = self._deeper(self._any)

@@ -23,11 +23,17 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipelines.printable import visible_line
 from pipelines.scanners.registry import EVALUATES, MOMENT
 from pipelines.scanners.rules.columns import rule_columns
-from pipelines.scanners.rules.expression import ExpressionError, Node, is_condition, names, parse
+from pipelines.scanners.rules.expression import ExpressionError, is_condition, names, parse
+from pipelines.scanners.rules.expression import Node as Tree
+from pipelines.userfiles import UserFileError, construct, read_nodes, shown
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
 
 _FIELDS = {
     "when": str,
@@ -82,12 +88,12 @@ class Rule:
         return int(digest[:7], 16)
 
     @property
-    def condition(self) -> Node:
+    def condition(self) -> Tree:
         """The tree of `when`."""
         return parse(self.when)
 
     @property
-    def rank(self) -> Node:
+    def rank(self) -> Tree:
         """The tree of `score`."""
         return parse(self.score)
 
@@ -97,17 +103,15 @@ def read_rules(path: Path, taken: Collection[str] = ()) -> tuple[Rule, ...]:
 
     Raises RuleFileError for a file that cannot be read or parsed, an unknown column or field, a wrong expression or a taken name.
     """
+    try:
+        return _rules(path, read_nodes(path, "MARKETLAKE_SCANNERS"), taken)
+    except UserFileError as error:
+        raise RuleFileError(str(error)) from error
+
+
+def _rules(path: Path, root: Node | None, taken: Collection[str]) -> tuple[Rule, ...]:
     import yaml  # comes with dbt; slow to import where there is no file
 
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise RuleFileError(f"MARKETLAKE_SCANNERS: cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RuleFileError(f"MARKETLAKE_SCANNERS: {path} is not UTF-8 text") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RuleFileError(f"{path}:{line}: not YAML: {error.problem}") from error
     layout = "write `scanners:` and below it, for each, its name and `when: …`, `side: BUY`"
     if root is None:
         raise RuleFileError(f"{path}:1: the file is empty; {layout}, or unset MARKETLAKE_SCANNERS")
@@ -118,16 +122,18 @@ def read_rules(path: Path, taken: Collection[str] = ()) -> tuple[Rule, ...]:
         raise RuleFileError(f"{path}:{listed.start_mark.line + 1}: {layout}")
     found: dict[str, Rule] = {}
     for key, node in listed.value:
-        place = f"{path}:{key.start_mark.line + 1}: {key.value}"
+        if not isinstance(key, yaml.ScalarNode):
+            raise RuleFileError(f"{path}:{key.start_mark.line + 1}: a list or mapping cannot be the name of a rule")
+        place = f"{path}:{key.start_mark.line + 1}: {shown(key.value)[1:-1]}"
         if not isinstance(node, yaml.MappingNode):
             raise RuleFileError(f"{place}: a rule needs at least `when: …` and `side: BUY`")
         written = [field.value for field, _ in node.value]
         if twice := [field for field in written if written.count(field) > 1]:
-            raise RuleFileError(f"{place}: {twice[0]} is given twice")
+            raise RuleFileError(f"{place}: {shown(twice[0])[1:-1]} is given twice")
         if key.value in found or key.value in taken:
             what = "rule" if key.value in found else "model"
             raise RuleFileError(f"{place}: another {what} has this name; choose another")
-        found[key.value] = _rule(place, key.value, yaml.SafeLoader("").construct_document(node))
+        found[key.value] = _rule(place, key.value, construct(path, node))
     return tuple(found.values())
 
 
@@ -136,17 +142,17 @@ def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
         raise RuleFileError(f"{place}: a name has small letters, digits and _, three to sixty, a letter first; no word of SQL")
     for field, value in given.items():
         if field not in _FIELDS:
-            raise RuleFileError(f"{place}: no field {field!r}{_hint(str(field), _FIELDS)} (fields are {', '.join(_FIELDS)})")
+            raise RuleFileError(f"{place}: no field {shown(field)}{_hint(str(field), _FIELDS)} (fields are {', '.join(_FIELDS)})")
         if isinstance(value, bool) or not isinstance(value, _FIELDS[field]):  # type: ignore[arg-type]
-            raise RuleFileError(f"{place}: {field} cannot be {value!r}")
+            raise RuleFileError(f"{place}: {field} cannot be {shown(value)}")
     for field in ("when", "side"):
         if field not in given:
             raise RuleFileError(f"{place}: {field} is missing")
     if given["side"] not in ("BUY", "SELL"):
-        raise RuleFileError(f"{place}: side is {given['side']!r}; write BUY or SELL")
+        raise RuleFileError(f"{place}: side is {shown(given['side'])}; write BUY or SELL")
     evaluates = given.get("evaluates", "closed_daily")
     if evaluates not in EVALUATES:
-        raise RuleFileError(f"{place}: evaluates is {evaluates!r}; write one of {', '.join(EVALUATES)}")
+        raise RuleFileError(f"{place}: evaluates is {shown(evaluates)}; write one of {', '.join(EVALUATES)}")
     if not 0 <= given.get("min_coverage_pct", 50) <= 100:
         raise RuleFileError(f"{place}: min_coverage_pct lies outside 0 … 100")
     parameters = _parameters(place, given)
@@ -171,11 +177,13 @@ def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
                 kind = "a condition, such as close > sma_200" if condition else "a number"
                 raise ExpressionError(f"it must be {kind}", 1)
         except ExpressionError as error:
-            raise RuleFileError(f"{place}: {field}: at position {error.position} of {text!r}: {error}") from error
+            raise RuleFileError(
+                f"{place}: {field}: at position {error.position} of {shown(text)}: {visible_line(str(error))}"
+            ) from error
     return rule
 
 
-def _check(node: Node, parameters: Mapping[str, Any]) -> None:
+def _check(node: Tree, parameters: Mapping[str, Any]) -> None:
     """Every name must be known, and known as far back as it is asked for."""
     columns = rule_columns()
     for name, ago in names(node):
@@ -193,7 +201,7 @@ def _check(node: Node, parameters: Mapping[str, Any]) -> None:
 def _moments(place: str, field: str, evaluates: str, given: list[Any]) -> tuple[str, ...]:
     wrong = [moment for moment in given if not isinstance(moment, str) or not MOMENT.fullmatch(moment)]
     if wrong:
-        raise RuleFileError(f'{place}: {field}: {wrong[0]!r} is neither close, every_bar nor "HH:MM" (in quotes)')
+        raise RuleFileError(f'{place}: {field}: {shown(wrong[0])} is neither close, every_bar nor "HH:MM" (in quotes)')
     if evaluates == "closed_daily" and set(given) - {"close"}:
         raise RuleFileError(f"{place}: {field}: a rule on finished sessions (closed_daily) is looked at the close only")
     if field == "moments" and not given:
@@ -204,13 +212,15 @@ def _moments(place: str, field: str, evaluates: str, given: list[Any]) -> tuple[
 def _parameters(place: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, about in given.get("parameters", {}).items():
-        what = f"{place}: parameter {name}"
+        what = f"{place}: parameter {shown(name)[1:-1]}"
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _reserved() or name in {*rule_columns(), *_OWN}:
             raise RuleFileError(f"{what}: the name is no word of small letters, or a word of SQL, or it is a column's")
         lacking = [key for key in ("default", "range", "unit", "meaning") if not isinstance(about, dict) or key not in about]
         if lacking:
             example = "{default: 30, range: [0, 100], unit: points, meaning: …}"
             raise RuleFileError(f"{what} lacks {', '.join(lacking)}; write {example}")
+        if wordy := [key for key in ("unit", "meaning") if not isinstance(about[key], str | int | float)]:
+            raise RuleFileError(f"{what}: {wordy[0]} cannot be {shown(about[wordy[0]])}; write words")
         bounds = about["range"]
         if not isinstance(bounds, list) or len(bounds) != 2 or not all(_is_number(v) for v in [*bounds, about["default"]]):
             raise RuleFileError(f"{what}: default and both ends of range must be numbers")

@@ -9,6 +9,7 @@ judged, whatever the others say: it shows as missing coverage.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,8 @@ from pipelines.scanners.rules.expression import (
 from pipelines.scanners.rules.file import Rule
 
 _SCALE = 1_000_000
+#: A brace that opens an expression, a statement or a comment of Jinja together with the next character.
+_JINJA = re.compile(r"\{(?=[{%#])")
 _SIGNS = {"==": "=", "!=": "<>"}
 _BASIS = {"price": "{} * price_factor", "volume": "{} / volume_divisor"}
 _FINAL = """    select
@@ -124,11 +127,22 @@ def model_yml(rule: Rule, contract: list[dict[str, Any]]) -> str:
     described = rule.description or f"A rule of this installation: {rule.side} when {rule.when}."
     model = {
         "name": rule.name,
-        "description": described,
-        "config": {"contract": {"enforced": True}, "meta": {"scanner": meta}},
+        "description": _literal(described),
+        "config": {"contract": {"enforced": True}, "meta": {"scanner": _literal(meta)}},
         "columns": contract,
     }
     return yaml.safe_dump({"models": [model]}, sort_keys=False, width=130, allow_unicode=True)
+
+
+def _literal(value: Any) -> Any:
+    """A value whose texts dbt shows as they are. It renders descriptions and configuration as Jinja, where `{{ env_var(…) }}` in a
+    rule's words would put a secret into the manifest.
+    """
+    if isinstance(value, str):
+        return _JINJA.sub("{{ '{' }}", value)
+    if isinstance(value, dict):
+        return {name: _literal(one) for name, one in value.items()}
+    return [_literal(one) for one in value] if isinstance(value, list) else value
 
 
 def _asked(rule: Rule) -> list[tuple[RuleColumn, int]]:

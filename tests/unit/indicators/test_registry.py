@@ -139,8 +139,27 @@ def test_entry_points_are_loaded_once_and_checked(monkeypatch):
     assert load_plugins(registry) == ("total",)
     assert load_plugins(registry) == ()
     monkeypatch.setattr(EntryPoint, "load", lambda self: [42])
-    with pytest.raises(TypeError, match=r"'mine'.*int"):
-        load_plugins(registry)
+    assert load_plugins(registry) == ()
+    assert "mine" in registry.broken["mine"]
+    assert "a int; it must name an Indicator" in registry.broken["mine"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no\nlicence"), SystemExit(2), ImportError("gone")])
+def test_a_faulty_package_is_left_out_as_a_whole_and_the_others_are_loaded(monkeypatch, error):
+    def load(entry):
+        if entry.name == "faulty":
+            raise error
+        return [plugin(name="good", column="good_close", state_field="good")] + (
+            [plugin(name="rsi")] if entry.name == "half" else []
+        )
+
+    points = [EntryPoint(name, f"{name}:P", "marketlake.indicators") for name in ("faulty", "good", "half")]
+    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    monkeypatch.setattr(EntryPoint, "load", load)
+    registry = Registry(REGISTRY)
+    assert load_plugins(registry) == ("good",)
+    assert set(registry.broken) == {"faulty", "half"}
+    assert "\n" not in registry.broken["faulty"]
 
 
 def test_an_unknown_indicator_is_named_with_the_known_ones():

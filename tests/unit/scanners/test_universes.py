@@ -52,6 +52,12 @@ def test_a_watchlist_is_a_plain_list_or_a_column(tmp_path: Path) -> None:
         ("universe,symbol\n\nall,INFY\n", r"index\.csv:3: a universe cannot be called 'all'"),
         ("universe,symbol\nNifty 50,INFY\n", r"index\.csv:2: a universe cannot be called 'Nifty 50'"),
         ("universe,ticker\nnifty50,INFY\n", r"index\.csv:1: no column symbol"),
+        ("universe,symbol,valid_from\nnifty50,INFY,2024-99-99\n", r"index\.csv:2: valid_from '2024-99-99' is no date"),
+        ("universe,symbol,symbol\nnifty50,INFY,TCS\n", r"index\.csv:1: the column 'symbol' is there twice"),
+        ("universe,symbol\nnifty50,INFY,2020-01-01\n", r"index\.csv:2: 3 fields where the heading has 2"),
+        ('universe,symbol\nnifty50,"INFY\n', r"index\.csv:2: .* is no line of a CSV"),
+        ("universe,symbol\nnifty50," + "A" * 200_000 + "\n", r"index\.csv:2: .* is no line of a CSV"),
+        ("universe,symbol\nnifty50,IN\x1b[31mFY\n", r"index\.csv:2: holds the control character U\+001B"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, told: str) -> None:
@@ -64,6 +70,8 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UniverseError, match=r"MARKETLAKE_UNIVERSES: .*gone does not exist"):
         read_universes(tmp_path / "gone", 5.0)
     (tmp_path / "empty.csv").write_text("symbol\n")
+    with pytest.raises(UniverseError, match="/dev/zero is no regular file"):
+        read_universes(Path("/dev/zero"), 5.0)
     with pytest.raises(UniverseError, match="holds no symbol"):
         read_watchlist(tmp_path / "empty.csv")
     (tmp_path / "index.csv").write_text(INDEX)

@@ -347,3 +347,95 @@ def test_any_text_gives_rows_or_a_source_error_and_loses_no_line(tmp_path_factor
     assert frame["row_number"].to_list() == expected
     unread = frame.filter(pl.col("session_date").is_null() | pl.col("close").is_null())
     assert unread["parse_problem"].null_count() == 0
+
+
+def _closes(days: list[date], symbol: str = "A") -> str:
+    return "".join(f"{symbol},{day},1,2,1,2,5\n" for day in days)
+
+
+_COARSE_HEADER = "symbol,date,open,high,low,close,volume\n"
+
+
+@pytest.mark.parametrize(
+    ("interval", "days"),
+    [
+        (
+            "weekly",
+            [date(2024, 1, 1), date(2024, 1, 8), date(2024, 1, 16), date(2024, 1, 22), date(2024, 1, 29), date(2024, 1, 31)],
+        ),
+        ("monthly", [date(2023, 11, 1), date(2023, 12, 1), date(2024, 1, 2), date(2024, 2, 1), date(2024, 3, 1)]),
+        ("monthly", [date(2023, 11, 30), date(2023, 12, 29), date(2024, 1, 31), date(2024, 2, 29)]),
+        ("quarterly", [date(2023, 3, 31), date(2023, 6, 30), date(2023, 9, 29), date(2023, 12, 29)]),
+        ("yearly", [date(2020, 12, 31), date(2021, 12, 31), date(2022, 12, 30), date(2023, 12, 29)]),
+    ],
+)
+def test_a_table_of_a_coarser_interval_is_recognised_and_refused(tmp_path: Path, interval: str, days: list[date]) -> None:
+    text = _COARSE_HEADER + _closes(days)
+    with pytest.raises(SourceError, match=f"these are {interval} bars.*interval=1d"):
+        parse(tmp_path, text)
+    assert parse(tmp_path, text, interval="1d").frame.height == len(days)
+
+
+def test_a_share_that_seldom_trades_and_a_few_rows_are_daily(tmp_path: Path) -> None:
+    seldom = [date(2024, 1, 1), date(2024, 1, 8), date(2024, 1, 10), date(2024, 1, 24), date(2024, 2, 27), date(2024, 2, 28)]
+    assert parse(tmp_path, _COARSE_HEADER + _closes(seldom)).table == "bars_daily"
+    assert parse(tmp_path, _COARSE_HEADER + _closes(seldom[:2])).table == "bars_daily"
+    daily = [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 5), date(2024, 1, 8)]
+    assert parse(tmp_path, _COARSE_HEADER + _closes(daily) + _closes(daily[:1], "B")).table == "bars_daily"
+
+
+@pytest.mark.parametrize(
+    ("mic", "written", "meant"),
+    [
+        ("XNSE", "RELIANCE.NS", "RELIANCE"),
+        ("XNSE", "reliance.ns", "RELIANCE"),
+        ("XNSE", "M&M.NS", "M&M"),
+        ("XNSE", "NSE:SBIN-EQ", "SBIN"),
+        ("XNSE", "NSE:BAJAJ-AUTO-EQ", "BAJAJ-AUTO"),
+        ("XNSE", "BAJAJ-AUTO", "BAJAJ-AUTO"),
+        ("XNYS", "AAPL.US", "AAPL"),
+        ("XNYS", "BRK.B", "BRK.B"),
+        ("XNYS", "BRK.B.US", "BRK.B"),
+        ("XNYS", "NASDAQ:AAPL", "AAPL"),
+        ("XNYS", ".US", ".US"),
+    ],
+)
+def test_what_a_vendor_adds_for_the_exchange_is_no_part_of_the_symbol(tmp_path: Path, mic: str, written: str, meant: str) -> None:
+    row = "2024-01-02,1,2,1,2,5\n"
+    column = parse(tmp_path, f"symbol,date,open,high,low,close,volume\n{written},{row}", exchange=mic)
+    file = parse(tmp_path, f"date,open,high,low,close,volume\n{row}", exchange=mic, name=f"{written}.csv")
+    option = parse(tmp_path, f"date,open,high,low,close,volume\n{row}", exchange=mic, symbol=written)
+    assert [t.frame["symbol"].item() for t in (column, file, option)] == [meant] * 3
+
+
+def test_a_symbol_of_another_exchange_is_a_problem_of_its_row(tmp_path: Path) -> None:
+    text = "symbol,date,open,high,low,close,volume\nTCS.NS,2024-01-02,1,2,1,2,5\nTCS.BO,2024-01-02,1,2,1,2,5\n"
+    frame = parse(tmp_path, text, exchange="XNSE").frame
+    assert frame["parse_problem"].to_list() == [None, "symbol: 'TCS.BO' is of XBOM, not of XNSE"]
+
+
+@pytest.mark.parametrize(
+    ("header", "basis", "said"),
+    [
+        ("Date,Open,High,Low,Close,Adj Close,Volume", "split_adjusted", "Adj Close: adjusted afterwards and not read"),
+        ("Date,Open,High,Low,Close,Volume,Adj Close", None, "Adj Close: adjusted afterwards and not read"),
+        ("Date,Open,High,Low,Close,Volume,Dividends,Stock Splits", "adjusted", "unless auto_adjust was off"),
+        ("date,open,high,low,close,volume,adjusted_close", None, "adjusted_close: adjusted afterwards"),
+        ("date,open,high,low,close,volume", None, ""),
+    ],
+)
+def test_adjusted_closes_and_the_basis_of_plain_ones_are_said(tmp_path: Path, header: str, basis: str | None, said: str) -> None:
+    row = ",".join(["2024-01-02", *["2"] * header.count(",")])
+    table = parse(tmp_path, f"{header}\n{row}\n")
+    assert table.price_basis == basis
+    assert said in " ".join(table.notes)
+    assert parse(tmp_path, f"{header}\n{row}\n", price_basis="as_traded").price_basis == "as_traded"
+    assert parse(tmp_path, f"{header}\n{row}\n", price_basis="as_traded").notes == ()
+
+
+def test_a_column_is_placed_by_an_option_as_in_parquet(tmp_path: Path) -> None:
+    extra = {"column.close": "Settle", "column.moment": "When"}
+    table = parse(tmp_path, "When,Open,High,Low,Close,Settle\n2024-01-02,1,3,1,2,2.5\n", **extra)
+    assert table.frame["close"].item() == 2.5
+    with pytest.raises(SourceError, match=r"option column.close='Gone': no such column; it has When, Open"):
+        parse(tmp_path, "When,Open,High,Low,Close\n2024-01-02,1,3,1,2\n", **{"column.close": "Gone"})

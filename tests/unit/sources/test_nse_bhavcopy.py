@@ -196,3 +196,9 @@ def test_every_row_comes_out_once_and_a_symbol_has_one_main_series(pairs: list[t
     named = bars.filter(pl.col("series").is_not_null())
     assert (named.group_by("symbol").agg(pl.col("series").n_unique())["series"] == 1).all()
     assert set(named["series"]) <= {"EQ", "BE", "BZ"}
+
+
+def test_another_exchange_s_udiff_is_refused_by_its_own_column(tmp_path: Path) -> None:
+    assert parse(tmp_path, UDIFF_NAME, UDIFF + udiff())[0].height == 1
+    with pytest.raises(SourceError, match=r"row 2, column Src: published by BSE, which is XBOM, not XNSE"):
+        parse(tmp_path, UDIFF_NAME, UDIFF + udiff().replace(",NSE,", ",BSE,"))

@@ -83,17 +83,26 @@ def test_snapshots_that_no_bar_can_be_made_of_are_handed_on_with_their_lines(tmp
         ("TATASTEEL2021-05-14_.csv", "TATASTEEL"),
         ("BAJAJ-AUTO_16_April.csv.gz", "BAJAJ-AUTO"),
         ("MM_09_April.csv", "M&M"),
+        ("SBIN 14-May-2021.csv", "SBIN"),
+        ("sbin_14052021_.zip", "SBIN"),
+        ("M&M_1st.csv", None),
+        ("INFY.csv", "INFY"),
+        ("3MINDIA_09_April.csv", "3MINDIA"),
+        ("today.csv", None),
     ],
 )
-def test_the_share_is_named_by_the_file(tmp_path: Path, name: str, symbol: str) -> None:
+def test_the_share_is_named_by_the_file_or_the_file_refused(tmp_path: Path, name: str, symbol: str | None) -> None:
     assert NseTicksSource().claims(name)
+    if symbol is None:
+        with pytest.raises(SourceError, match=r"the name does not tell the share; .*--symbol"):
+            parse(tmp_path, DAY, name=name)
+        return
     assert parse(tmp_path, DAY, name=name)["symbol"].unique().to_list() == [symbol]
 
 
 def test_the_option_symbol_names_the_share_of_any_file(tmp_path: Path) -> None:
     frame = parse(tmp_path, DAY, name="today.csv", options=ParseOptions("XNSE", "Asia/Kolkata", symbol="sbin"))
     assert frame["symbol"].unique().to_list() == ["SBIN"]
-    assert not NseTicksSource().claims("today.csv")
 
 
 @pytest.mark.parametrize(

@@ -64,13 +64,24 @@ def test_a_restatement_keeps_what_it_replaces_and_doing_it_twice_adds_nothing(la
     assert kept.version() == 1
 
 
-def test_an_older_delivery_that_comes_again_does_not_undo_its_correction(lake: Lake, daily: Daily) -> None:
+def test_an_older_delivery_that_is_published_again_does_not_undo_its_correction(lake: Lake, daily: Daily) -> None:
     old = daily(("A", DAY, 10.0), ("B", DAY, 20.0))
     put(lake, old)
     version = put(lake, daily(("A", DAY, 11.0), batch="b2", received_at=LATER)).version
-    again = put(lake, old.with_columns(received_at=pl.lit(LATER + timedelta(days=1), pl.Datetime("us", "UTC"))))
+    again = put(lake, old)
     assert (again.accepted, again.unchanged, again.restated, again.version) == (0, 2, 0, version)
     assert closes(lake) == [("A", DAY, 11.0), ("B", DAY, 20.0)]
+
+
+def test_of_deliveries_that_alternate_the_latest_stands_and_every_turn_is_kept(lake: Lake, daily: Daily) -> None:
+    first, second = daily(("A", DAY, 10.0)), daily(("A", DAY, 11.0), batch="b2")
+    for turn, batch in enumerate([first, second, first, second, first]):
+        arrived = LATER + timedelta(days=turn)
+        put(lake, batch.with_columns(received_at=pl.lit(arrived, pl.Datetime("us", "UTC"))))
+        assert closes(lake) == [("A", DAY, 10.0 if turn % 2 == 0 else 11.0)]
+    kept = bars(lake, table="bars_daily_superseded").read().sort("superseded_at")
+    assert kept["close"].to_list() == [10.0, 11.0, 10.0, 11.0]
+    assert kept["superseded_at"].to_list() == [LATER + timedelta(days=n) for n in range(1, 5)]
 
 
 def test_a_new_delivery_that_says_the_first_value_again_does_restate(lake: Lake, daily: Daily) -> None:

@@ -1,5 +1,6 @@
 """Raw files: kept once, never changed, never outside the lake."""
 
+import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_a_file_is_kept_byte_for_byte_under_its_hash_and_read_only(lake: Lake, t
     assert stat.S_IMODE(kept.stat().st_mode) == 0o444
     with local_copy(lake, "XNYS", done.content_hash) as copy:
         assert copy.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o444), (0o027, 0o440), (0o077, 0o400)])
+def test_a_copy_is_readable_by_those_whom_the_umask_leaves(lake: Lake, tmp_path: Path, mask: int, mode: int) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("private")
+    before = os.umask(mask)
+    try:
+        keep(lake, path)
+    finally:
+        os.umask(before)
+    (kept,) = files(lake)
+    assert stat.S_IMODE(kept.stat().st_mode) == mode
 
 
 def test_the_same_content_under_two_names_is_one_copy(lake: Lake, tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def test_the_fingerprint_tells_files_apart_by_what_they_choose(write):
         ("indicators:\n  - name: zzzz\n", ":2: no indicator 'zzzz' (known are sma, ema"),
         ("indicators:\n\n  - name: rsi\n    window: 0\n", ":3: rsi: window is 0; give a whole number from 2 to 1000"),
         ("indicators:\n  - name: rsi\n    window: 7\n    window: 9\n", ":2: window is given twice"),
+        ("indicators:\n  - name: [rsi]\n    window: 7\n", ":2: no indicator ['rsi']"),
+        ("indicators:\n  - name: rsi\n    window: .inf\n", ":3: '.inf' is no number up to 1e+15"),
+        ("indicators:\n  - name: rsi\n    window: 2024-99-99\n", ":3: '2024-99-99' is a date"),
+        ("indicators:\n  - name: rsi\n    [window]: 7\n", ":3: a list or mapping cannot be a name"),
+        ("indicators:\n  - name: rsi\n    window: !x 7\n", ":3: '7' is of the kind '!x'"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(write, text, message):

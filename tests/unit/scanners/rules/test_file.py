@@ -80,7 +80,7 @@ ONE = "scanners:\n  mine:\n    when: close > open\n    side: BUY\n"
         (ONE + "    wen: 3\n", r"mine: no field 'wen'; did you mean when\?"),
         (ONE + "    stop_atr: two\n", r"mine: stop_atr cannot be 'two'"),
         (ONE + "    stop_atr: 200\n", r"mine: stop_atr lies outside 0 … 100"),
-        (ONE + "    stop_atr: .nan\n", r"mine: stop_atr lies outside 0 … 100"),
+        (ONE + "    stop_atr: .nan\n", r"scanners.yml:5: '.nan' is no number up to 1e\+15"),
         (ONE + "    min_coverage_pct: 101\n", r"mine: min_coverage_pct lies outside 0 … 100"),
         (ONE + "    evaluates: daily\n", r"mine: evaluates is 'daily'; write one of closed_daily"),
         (ONE + '    moments: ["09:50"]\n', r"mine: moments: a rule on finished sessions"),
@@ -114,6 +114,45 @@ def test_what_is_wrong_is_told_with_file_line_rule_and_a_way_out(read, text: str
         return
     with pytest.raises(RuleFileError, match=told):
         read(text, frozenset({"universe"}))
+
+
+_DEEP = "[" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (ONE + "    description: 2024-99-99\n", r"scanners.yml:5: '2024-99-99' is a date; put it in quotes"),
+        (ONE + "    description: !!python/object:os.system x\n", r"scanners.yml:5: 'x' is of the kind .*python/object"),
+        (ONE + "    description: !secret x\n", r"scanners.yml:5: 'x' is of the kind '!secret'"),
+        (ONE + "    description: a\x07b\n", r"scanners.yml:5: .*U\+0007"),
+        (ONE + '    description: "a\\e[31mb"\n', r"scanners.yml:5: .* holds the control character U\+001B"),
+        (ONE + "    parameters: {[a, b]: {default: 1}}\n", r"scanners.yml:5: a list or mapping cannot be a name"),
+        ("scanners:\n  ? [a]\n  : {when: close > 1, side: BUY}\n", r"scanners.yml:2: a list or mapping cannot be the name"),
+        ("scanners:\n  mine:\n    ? {a: b}\n    : 1\n", r"scanners.yml:3: a list or mapping cannot be a name"),
+        (ONE + f"    stop_atr: {'9' * 400}\n", r"scanners.yml:5: '9999.*is no number up to"),
+        (ONE + f"    stop_atr: {'9' * 5_000}\n", r"scanners.yml:5: '9999"),
+        (ONE + "    stop_atr: .inf\n", r"scanners.yml:5: '.inf' is no number"),
+        (ONE + f"    parameters: {_DEEP}\n", r"scanners.yml:5: more than 20 levels"),
+        (ONE.replace("close > open", "close > " + "(" * 900), r"mine: when: at position .*levels of parentheses"),
+        (ONE.replace("close > open", "close > " + "1+" * 900 + "1"), r"mine: when: at position .*signs of arithmetic"),
+        (ONE.replace("close > open", "close > " + "9" * 400), r"mine: when: at position .*a number has at most"),
+        (ONE + "    parameters:\n      a1b: {default: 1, default: 2}\n", r"scanners.yml:6: 'default' is given twice"),
+        (ONE + "    parameters: {level: {default: 1, range: [0, 2], unit: [x], meaning: y}}\n", r"level: unit cannot be \['x'\]"),
+        (ONE + "    description: &a x\n    universe: *a\n", r"scanners.yml:5: anchors and aliases"),
+        (ONE + '    "\\e[2Jwen": 3\n', r"mine: no field '\\x1b\[2Jwen'"),
+    ],
+)
+def test_a_hostile_or_broken_file_is_one_line_with_its_place(read, text: str, told: str) -> None:
+    with pytest.raises(RuleFileError, match=told) as caught:
+        read(text)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_is_no_regular_file_is_refused_unread() -> None:
+    with pytest.raises(RuleFileError, match=r"MARKETLAKE_SCANNERS: /dev/zero is no regular file"):
+        read_rules(Path("/dev/zero"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ scanners:
     score: relative_volume / 10
     stop_atr: 1
     parameters:
-      factor: {default: 1.5, range: [0, 10], unit: ratio, meaning: Volume needed.}
+      factor: {default: 1.5, range: [0, 10], unit: ratio, meaning: "Volume {{ env_var('HIDDEN') }} needed {% if 1 %}."}
+    description: "Rises {{ env_var('HIDDEN') }} {# or not #} {{{ 1 }}} {% endraw %} { a }."
   below_mean:
     when: crosses_below(close, sma_20)
     side: SELL
@@ -56,8 +57,16 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> CompiledScanners:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARKETLAKE_HOME", str(home))
         patch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
+        patch.setenv("HIDDEN", "a secret")
         manifest = compile_project(home / "compiled")
     return load_scanners(manifest)
+
+
+def test_jinja_in_a_rule_s_words_is_text(ruled: CompiledScanners) -> None:
+    found = ruled.scanner("busy_rise")
+    assert found.description == "Rises {{ env_var('HIDDEN') }} {# or not #} {{{ 1 }}} {% endraw %} { a }."
+    meanings = {parameter.name: parameter.meaning for parameter in found.parameters}
+    assert meanings["factor"] == "Volume {{ env_var('HIDDEN') }} needed {% if 1 %}."
 
 
 @pytest.fixture(scope="module")
