@@ -45,6 +45,7 @@ _BELIEVED = (
     "bars_1m_extended",
     "corporate_actions",
     "instruments",
+    "instrument_aliases",
     "scanner_signals",
 )
 _COMPUTED = (
@@ -68,7 +69,6 @@ ANSWERS: Mapping[str, Answer] = {
     **dict.fromkeys(("price_factors", "bars_daily_adjusted", "indicators_daily_adjusted"), Answer.FOLLOWS),
     "sessions": Answer.TIMELESS,
     **dict.fromkeys(_COMPUTED, Answer.COMPUTED),
-    "instrument_aliases": Answer.OVERWRITTEN,
 }
 _INSTEAD = "ask the release of that time (marketlake sql --release)"
 _REFUSALS: Mapping[Answer | None, str] = {

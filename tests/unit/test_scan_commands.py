@@ -90,7 +90,7 @@ def test_a_rule_of_the_file_is_listed_and_a_wrong_one_is_one_line(
         (["--at", "2999-01-01"], 2, "--at: 2999-01-01 lies in the future"),
         (["--exchange", "XNYX"], 2, "unknown exchange 'XNYX'"),
         (["--universe", "liqid"], 2, "unknown universe 'liqid'; did you mean liquid? Known universes: all, liquid"),
-        (["--watchlist", "gone.csv"], 2, "cannot read gone.csv: No such file or directory"),
+        (["--watchlist", "gone.csv"], 2, "universe or watchlist: cannot read gone.csv: No such file or directory"),
         (["--watchlist", "a", "--universe", "all"], 2, "give either --universe or --watchlist"),
         (["--shortlist", "--universe", "all"], 2, "--shortlist scans its own list and everything"),
         (["--save", "x.csv"], 2, "--save writes the shortlist; add --shortlist"),

@@ -107,7 +107,9 @@ def test_a_stray_opening_print_is_none(mart: Mart) -> None:
 
 
 def test_a_vendor_that_prints_the_previous_close_in_the_new_basis_says_that_it_was_split(mart: Mart) -> None:
-    daily = bars(*jump(100, 50, 1500)).with_columns(prev_close=pl.lit(50.0))
+    ex_date = pl.col("session_date") == AT
+    printed = pl.when(ex_date).then(50.0).otherwise(pl.col("close").shift(1))
+    daily = bars(*jump(100, 50, 1500)).with_columns(prev_close=printed)
     assert flags(mart, daily) == [(AT, "unrecorded_split", 2.0)]
 
 

@@ -44,14 +44,18 @@ def test_every_asset_from_outside_is_on_the_list(graph) -> None:
 def test_what_a_build_prepares_beside_the_lake_is_what_models_may_read_and_no_more(graph) -> None:
     """`build/*` are relations that a build makes for its models: the windows of the run, and what the last build left."""
     prepared = {k.path[2] for k in graph.get_all_asset_keys() - graph.executable_asset_keys if k.path[1] == "build"}
-    windows, carried = (
+    windows, carried, kept = (
         {
             *("window_daily", "window_1m", "window_listings", "window_bounds"),
-            *("sessions", "closing_auctions", "universe_members", "universe_rules"),
+            *("sessions", "closing_auctions", "universe_members", "universe_rules", "finding_effects"),
         },
         {"indicator_state_daily", "indicator_state_1m", "indicators_daily", "intraday_curves", "intraday_profiles"},
+        {
+            *("scanner_signals", "scanner_signals_superseded"),
+            *("bars_daily_superseded", "bars_1m_superseded", "corporate_actions_superseded"),
+        },
     )
-    assert prepared == windows | carried
+    assert prepared == windows | carried | kept
 
 
 def test_a_mistyped_dependency_would_be_seen(definitions: dg.Definitions) -> None:

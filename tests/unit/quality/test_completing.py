@@ -22,13 +22,13 @@ def full(road, close: str = "10.50"):
     return road.deliver("sec_bhavdata_full_03102024.csv", FULL + line, source="nse_bhavcopy", mic="XNSE")
 
 
-def udiff(road, close: str = "10.50"):
+def udiff(road, close: str = "10.50", arrived: datetime = LATER):
     line = (
         f"2024-10-03,2024-10-03,CM,NSE,STK,1,{ISIN},ACME,EQ,,,,,ACME LIMITED,10.00,11.00,10.00,{close},10.60,9.90,,10.50,,,"
         "100000,1050123.25,7,F1,1,,,,,\n"
     )
     name = "BhavCopy_NSE_CM_0_0_0_20241003_F_0000.csv"
-    return road.deliver(name, UDIFF + line, source="nse_bhavcopy", mic="XNSE", received_at=LATER)
+    return road.deliver(name, UDIFF + line, source="nse_bhavcopy", mic="XNSE", received_at=arrived)
 
 
 def bar(road) -> tuple[object, ...]:
@@ -68,12 +68,20 @@ def test_a_row_that_says_otherwise_restates_and_what_it_lacks_stays(road) -> Non
 
 
 def test_in_one_delivery_rows_that_contradict_are_both_set_aside(road) -> None:
-    road.ingest(full(road), udiff(road, close="10.80"))
+    one = full(road)
+    road.ingest(one, udiff(road, close="10.80", arrived=one.received_at))
     assert road.quarantined("XNSE") == [("bars_daily", "conflicting_duplicate")] * 2
+
+
+def test_of_two_deliveries_replayed_together_the_later_stands(road) -> None:
+    road.ingest(full(road), udiff(road, close="10.80"))
+    assert bar(road)[0] == 10.8
+    assert road.quarantined("XNSE") == []
 
 
 def test_a_turnover_beyond_the_rounding_of_lakhs_contradicts(road, monkeypatch) -> None:
     monkeypatch.setattr("pipelines.quality.duplicates.ROUNDED", {"turnover": 100.0})
-    road.ingest(full(road), udiff(road))
+    one = full(road)
+    road.ingest(one, udiff(road, arrived=one.received_at))
     assert len(road.quarantined("XNSE")) == 2
     assert road.rows("bars_daily", "XNSE").is_empty()

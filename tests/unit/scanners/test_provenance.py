@@ -22,7 +22,15 @@ from pipelines.storage.publish import append_new
 MIC = "XNYS"
 SESSIONS = calendar(MIC).between(date(2024, 1, 2), date(2024, 2, 2))
 SESSION = SESSIONS[-1]
-DETAILS = {"level": 109.5, "volume": 9000, "volume_ratio": 3.0, "atr_14": 1.25, "distance_atr": 0.4, "volume_score": 1.0}
+DETAILS = {
+    "level": 109.5,
+    "sessions_missing": 0,
+    "volume": 9000,
+    "volume_ratio": 3.0,
+    "atr_14": 1.25,
+    "distance_atr": 0.4,
+    "volume_score": 1.0,
+}
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -32,7 +40,7 @@ def shipped(dbt_manifest) -> CompiledScanners:
 
 
 def a_signal(parameters: str, symbol: str = "AAPL", **changed: object) -> dict[str, object]:
-    told = ("breakout_20d", 2, parameters, f"{MIC}:{symbol}", SESSION.session_date, SESSION.closes_at, "BUY")
+    told = ("breakout_20d", 3, parameters, f"{MIC}:{symbol}", SESSION.session_date, SESSION.closes_at, "BUY")
     return {
         "signal_id": signal_id(*told),
         "scanner_name": told[0],
@@ -141,7 +149,7 @@ def test_a_signal_is_followed_to_its_bars_files_rows_and_checks(market, shipped:
     found = explain_signal(market.lake, find_signal(market.lake, [MIC], str(signal["signal_id"])[:12]), shipped)
     assert found["standing"] == "current"
     assert found["rule"].startswith("last price 110 beyond 109.5, the extreme of the 20 regular sessions before, on 3 times")
-    assert found["parameters"] == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0}
+    assert found["parameters"] == {"volume_factor": 1.5, "stop_atr": 2.0, "target_atr": 3.0, "missing_pct": 2.0}
     assert found["look_back"] == "20 regular sessions before 2024-02-02"
     # Row 1 is the header, then two rows a session: the session's own and the 20 before it.
     days = [s.session_date for s in SESSIONS][::-1][:21]
@@ -162,7 +170,7 @@ def test_what_does_not_follow_from_the_defaults_is_told(market, shipped: Compile
     store(market, "scanner_signals", signal)
     found = explain_signal(market.lake, find_signal(market.lake, [MIC], str(signal["signal_id"])), shipped)
     assert found["parameters"].startswith("other values than the defaults")
-    assert found["rule_version"] == "1; the rule told here is that of version 2"
+    assert found["rule_version"] == "1; the rule told here is that of version 3"
 
 
 def test_live_and_withdrawn_signals_are_found_and_say_so(market, shipped: CompiledScanners, default: str) -> None:

@@ -39,11 +39,12 @@ X;2024-01-03;capital-reduction;0.1;;;
 HDFC;2023-07-13;merger;1.68;;HDFCBANK;
 DHFL;2021-06-14;delisting;;;;
 ZOMATO;2025-04-09;rename;;;eternal;
+AAPL;2000-09-29;true_move;;;;
 """
     tables = parse(tmp_path, text)
     actions = tables["corporate_actions"]
     assert set(actions["action"]) == set(ACTIONS)
-    assert actions["parse_problem"].null_count() == 10
+    assert actions["parse_problem"].null_count() == 11
     assert actions.select("symbol", "ex_date", "action", "ratio", "announced").row(0) == (
         "AAPL",
         date(2014, 6, 9),
