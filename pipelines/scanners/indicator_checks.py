@@ -37,7 +37,12 @@ DIFFERENCES: dict[str, pl.DataType | type[pl.DataType]] = {
     "session_date": pl.Date,
     "instrument_id": pl.String,
 }
-_MODELS = ["staging.stg_sessions", "staging.stg_bars_daily", "intermediate.int_price_actions"]
+_MODELS = [
+    "staging.stg_sessions",
+    "staging.stg_bars_daily",
+    "intermediate.int_price_actions",
+    "intermediate.int_price_actions_superseded",
+]
 
 
 @dataclass(frozen=True)
