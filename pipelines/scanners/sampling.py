@@ -17,12 +17,12 @@ import polars as pl
 Asked = list[tuple[datetime, list[str]]]
 
 
-def sampled_sessions(scanned: pl.DataFrame, most: int) -> dict[date, list[str]]:
+def sampled_sessions(scanned: pl.DataFrame, most: int, *, with_signals: bool = True) -> dict[date, list[str]]:
     """Sessions to scan again, each with its scanners: a scanner in up to `most`, spread over the sessions given.
 
     scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The sessions are divided
     into `most` spans, and of each the one is taken in which most scanners fired. A scanner that fired in none of these has one of
-    its own.
+    its own; without `with_signals` it is tried in those sessions all the same, which costs fewer scans.
     """
     sessions = scanned["session_date"].unique().sort().to_list()
     if not sessions:
@@ -36,7 +36,7 @@ def sampled_sessions(scanned: pl.DataFrame, most: int) -> dict[date, list[str]]:
     for scanner in scanned["scanner_name"].unique().sort().to_list():
         if any(scanner in scanners for scanners in chosen.values()):
             continue
-        own = {_rank(*seed, scanner, day): day for day in days_of.get(scanner, [])}
+        own = {_rank(*seed, scanner, day): day for day in days_of.get(scanner, []) if with_signals}
         for day in [own[min(own)]] if own else spread:
             chosen.setdefault(day, set()).add(scanner)
     return {day: sorted(chosen[day]) for day in sorted(chosen)}

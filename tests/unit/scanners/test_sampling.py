@@ -33,6 +33,11 @@ def test_a_scanner_that_rarely_fires_has_a_session_of_its_signals_and_one_that_n
     assert len(found) == 5
 
 
+def test_without_sessions_of_its_own_a_scanner_is_tried_in_those_of_the_others() -> None:
+    rows = scanned(1000, {"often": set(range(0, 1000, 2)), "once": {613}, "never": set()})
+    assert list(sampled_sessions(rows, 1, with_signals=False).values()) == [["never", "often", "once"]]
+
+
 def test_the_sample_does_not_depend_on_the_order_of_rows_and_moves_on_with_the_sessions() -> None:
     rows = scanned(400, {"a": set(range(400)), "b": {17, 300}})
 
