@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.bundled import bundled_folder
-from pipelines.console import fail, progress, say, say_json, table
+from pipelines.console import fail, progress, say, say_json, table, warn
 from pipelines.deliveries import make_order
 from pipelines.quality.orders import Order
 from pipelines.settings import Settings
@@ -56,7 +56,10 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
         return
     table(["lake table", "rows"], [[name, count] for name, count in rows.items()], title="In the lake")
     say()
+    failed = summary.pop("checks_failed")
     table(["what", "value"], [[k, v] for k, v in summary.items()], title="Released")
+    for line in failed:
+        warn(f"check failed: {line}")
     say()
     say('Look: marketlake sql "select * from scanner_signals order by ts desc limit 5"')
     say("      marketlake ui        (Dagster: the whole road, every check, the report inline)")
