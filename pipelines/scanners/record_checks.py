@@ -22,10 +22,10 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
 #: Sessions of the past in which a scanner is tried: of all history after a build of everything, of the last year on other nights.
-_SESSIONS_OF_A_FULL_BUILD = 2
+_SESSIONS_OF_A_FULL_BUILD = 3
 _SESSIONS_OF_A_NIGHT = 1
-#: Evaluation times of a scanner within a session of the past, and within the last one.
-_TIMES, _TIMES_OF_LAST = 1, 1
+#: Evaluation times within a session of the past, and within the last one.
+_TIMES, _TIMES_OF_LAST = 3, 2
 _LAST_YEAR = timedelta(days=365)
 #: Sessions after the one that is scanned: the future that must not matter.
 _AHEAD = 3
@@ -58,8 +58,7 @@ def sessions_to_check(
     begin = first if full else last - _LAST_YEAR
     read = [_scanned(lake, exchange, versions, year) for year in range(begin.year, last.year + 1)]
     scanned = pl.concat(read).filter(pl.col("session_date").is_between(begin, last, closed="left"))
-    # On an ordinary night a scanner that seldom fires waits for the night whose sample has a signal of its own.
-    return sampled_sessions(scanned, _SESSIONS_OF_A_FULL_BUILD if full else _SESSIONS_OF_A_NIGHT, with_signals=full)
+    return sampled_sessions(scanned, _SESSIONS_OF_A_FULL_BUILD if full else _SESSIONS_OF_A_NIGHT)
 
 
 def check_record(

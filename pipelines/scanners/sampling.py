@@ -17,12 +17,12 @@ import polars as pl
 Asked = list[tuple[datetime, list[str]]]
 
 
-def sampled_sessions(scanned: pl.DataFrame, most: int, *, with_signals: bool = True) -> dict[date, list[str]]:
-    """Sessions to scan again, each with its scanners: a scanner in up to `most`, spread over the sessions given.
+def sampled_sessions(scanned: pl.DataFrame, most: int) -> dict[date, list[str]]:
+    """Up to `most` sessions to scan again, spread over the sessions given, each with the scanners to try there.
 
     scanned: a row per scanner and session: scanner_name, session_date, fired (it issued signals there). The sessions are divided
-    into `most` spans, and of each the one is taken in which most scanners fired. A scanner that fired in none of these has one of
-    its own; without `with_signals` it is tried in those sessions all the same, which costs fewer scans.
+    into `most` spans, and of each the one is taken in which most of the scanners fired that have no session yet, else most of all.
+    A scanner is tried in the sessions of its signals; one that fired in none of these is tried in all of them.
     """
     sessions = scanned["session_date"].unique().sort().to_list()
     if not sessions:
@@ -30,28 +30,40 @@ def sampled_sessions(scanned: pl.DataFrame, most: int, *, with_signals: bool = T
     # Of the sessions as well, so that another night samples others.
     seed = (sessions[0], sessions[-1])
     fired = _by(scanned.filter("fired"), "session_date", "scanner_name")
-    spread = [min(part, key=lambda day: (-len(fired.get(day, [])), _rank(*seed, day))) for part in _spans(sessions, most)]
-    chosen = {day: set(fired.get(day, [])) for day in spread}
-    days_of = _by(scanned.filter("fired"), "scanner_name", "session_date")
-    for scanner in scanned["scanner_name"].unique().sort().to_list():
-        if any(scanner in scanners for scanners in chosen.values()):
-            continue
-        own = {_rank(*seed, scanner, day): day for day in days_of.get(scanner, []) if with_signals}
-        for day in [own[min(own)]] if own else spread:
-            chosen.setdefault(day, set()).add(scanner)
-    return {day: sorted(chosen[day]) for day in sorted(chosen)}
+    chosen: dict[date, set[str]] = {}
+    covered: set[str] = set()
+    for part in _spans(sessions, most):
+        names = {day: set(fired.get(day, [])) for day in part}
+        day = min(part, key=lambda d: (-len(names[d] - covered), -len(names[d]), _rank(*seed, d)))  # used at once
+        chosen[day] = names[day]
+        covered |= names[day]
+    others = set(scanned["scanner_name"].unique().to_list()) - covered
+    return {day: sorted(chosen[day] | others) for day in sorted(chosen)}
 
 
 def sampled_times(runs: pl.DataFrame, most: int) -> Asked:
-    """Of recorded scans (rows of `scanner_runs`) up to `most` times per scanner and session, those with signals first."""
-    ranked = runs.select("scanner_name", "session_date", "as_of_ts", fired=pl.col("signals") > 0).unique()
-    # By evaluation time alone, so that scanners share times where they can: each time costs scans of its own.
-    ranks = {at: _rank(at) for at in ranked["as_of_ts"].unique().to_list()}
-    ordered = ranked.with_columns(rank=pl.col("as_of_ts").replace_strict(ranks, return_dtype=pl.String)).sort(
-        "scanner_name", "session_date", pl.col("fired").not_(), "rank"
-    )
-    chosen = ordered.group_by("scanner_name", "session_date", maintain_order=True).head(most)
-    return grouped(chosen)
+    """Of recorded scans (rows of `scanner_runs`) of one session up to `most` evaluation times, each with the scanners to try at it.
+
+    A time is taken in which most of the scanners issued signals that have none yet, else in which most of them were asked. A
+    scanner that fired at none of these times is tried at the first at which it was asked.
+    """
+    asked = _by(runs, "as_of_ts", "scanner_name")
+    fired = _by(runs.filter(pl.col("signals") > 0), "as_of_ts", "scanner_name")
+    missing = set(runs["scanner_name"].unique().to_list())
+    chosen: dict[datetime, set[str]] = {}
+    while missing and len(chosen) < most:
+        at = min(
+            asked, key=lambda t: (-len(missing.intersection(fired.get(t, []))), -len(missing.intersection(asked[t])), _rank(t))
+        )
+        found = missing.intersection(fired.get(at, [])) or missing.intersection(asked[at])
+        chosen.setdefault(at, set()).update(found)
+        missing -= found
+    for scanner in sorted(missing):
+        for at, tried in chosen.items():
+            if scanner in asked[at]:
+                tried.add(scanner)
+                break
+    return [(at, sorted(chosen[at])) for at in sorted(chosen)]
 
 
 def grouped(chosen: pl.DataFrame) -> Asked:

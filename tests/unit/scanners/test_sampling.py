@@ -25,17 +25,12 @@ def test_sessions_are_spread_over_history_and_are_those_with_signals() -> None:
     assert set(map(tuple, found.values())) == {("often",)}
 
 
-def test_a_scanner_that_rarely_fires_has_a_session_of_its_signals_and_one_that_never_does_the_others_sessions() -> None:
+def test_a_scanner_that_seldom_fires_decides_the_session_of_its_span_and_one_that_never_does_is_tried_in_all() -> None:
     found = sampled_sessions(scanned(1000, {"often": set(range(0, 1000, 2)), "once": {613}, "never": set()}), 4)
 
-    assert found[FIRST + timedelta(days=613)] == ["once"]
-    assert list(found.values()).count(["never", "often"]) == 4
-    assert len(found) == 5
-
-
-def test_without_sessions_of_its_own_a_scanner_is_tried_in_those_of_the_others() -> None:
-    rows = scanned(1000, {"often": set(range(0, 1000, 2)), "once": {613}, "never": set()})
-    assert list(sampled_sessions(rows, 1, with_signals=False).values()) == [["never", "often", "once"]]
+    assert found[FIRST + timedelta(days=613)] == ["never", "once"]
+    assert list(found.values()).count(["never", "often"]) == 3
+    assert len(found) == 4
 
 
 def test_the_sample_does_not_depend_on_the_order_of_rows_and_moves_on_with_the_sessions() -> None:
@@ -50,16 +45,22 @@ def test_the_sample_does_not_depend_on_the_order_of_rows_and_moves_on_with_the_s
     assert sampled_sessions(rows.clear(), 3) == {}
 
 
-def test_of_a_session_two_times_a_scanner_are_sampled_and_those_with_signals_come_first() -> None:
-    opens = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
-    minutes = [opens + timedelta(minutes=i) for i in range(1, 391)]
-    rows = [("every_bar", at, int(at == minutes[77])) for at in minutes] + [("close", minutes[-1], 0)]
-    runs = pl.DataFrame(rows, schema=["scanner_name", "as_of_ts", "signals"], orient="row").with_columns(
-        session_date=pl.lit(opens.date())
-    )
+OPENS = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
+MINUTES = [OPENS + timedelta(minutes=i) for i in range(1, 391)]
 
-    found = sampled_times(runs, 2)
 
-    assert minutes[77] in [at for at, names in found if "every_bar" in names]
-    assert sum("every_bar" in names for _, names in found) == 2
-    assert [at for at, names in found if "close" in names] == [minutes[-1]]
+def runs(asked: list[tuple[str, datetime, int]]) -> pl.DataFrame:
+    frame = pl.DataFrame(asked, schema=["scanner_name", "as_of_ts", "signals"], orient="row")
+    return frame.with_columns(session_date=pl.lit(OPENS.date()))
+
+
+def test_of_a_session_the_times_with_signals_come_first_and_each_scanner_has_one() -> None:
+    found = sampled_times(runs([("every_bar", at, int(at == MINUTES[77])) for at in MINUTES] + [("close", MINUTES[-1], 0)]), 3)
+    assert found == [(MINUTES[77], ["every_bar"]), (MINUTES[-1], ["close"])]
+
+
+def test_times_are_bounded_and_whom_none_fits_by_signals_is_tried_where_it_was_asked() -> None:
+    names = [f"s{i}" for i in range(6)]
+    found = sampled_times(runs([(name, at, int(at == MINUTES[i])) for i, name in enumerate(names) for at in MINUTES]), 2)
+    assert len(found) == 2
+    assert sorted(name for _, tried in found for name in tried) == names
