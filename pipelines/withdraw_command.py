@@ -37,7 +37,7 @@ def withdraw(
     `nightly` then computes what it touches. Repeating the command completes a withdrawal that was interrupted, and changes nothing
     else.
 
-    Example: marketlake withdraw 4f3a9c01 --reason "the vendor sent last year's file"
+    Example: marketlake withdraw 8e9c2235 --reason "the vendor sent last year's file"
     """
     from pipelines.quality.withdrawal import UnknownBatchError, Withdrawal, find_batch, withdraw_delivery
     from pipelines.storage.location import Lake

@@ -23,7 +23,7 @@ from pipelines.storage.location import Lake
 
 #: Sessions of the past in which a scanner is tried: of all history after a build of everything, of the last year on other nights.
 _SESSIONS_OF_A_FULL_BUILD = 3
-_SESSIONS_OF_A_NIGHT = 1
+_SESSIONS_OF_A_NIGHT = 2
 #: Evaluation times within a session of the past, and within the last one.
 _TIMES, _TIMES_OF_LAST = 3, 2
 _LAST_YEAR = timedelta(days=365)

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 README = Path(__file__).parents[2] / "README.md"
 FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
-#: Examples that name the reader's own files, or run until they are interrupted; `demo` and `nightly` are run first.
-_NOT_HERE = ("marketlake ingest ", "marketlake ui", "marketlake demo", "marketlake nightly")
+#: Examples that name the reader's own files, run until they are interrupted, or take away what others show; `demo` is run first.
+_NOT_HERE = ("marketlake ingest ", "marketlake ui", "marketlake demo", "marketlake nightly", "marketlake withdraw")
 
 
 def of_helps(group: object, name: str = "") -> list[str]:

