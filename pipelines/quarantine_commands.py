@@ -134,7 +134,7 @@ def release(
     One row by batch and number, or those of a filter (--rule and --table at least). All of them or none. A later delivery of the
     same file obeys the decision.
 
-    Example: marketlake quarantine release a8baee95 1037 --overrule out_of_line --reason "confirmed by the exchange's circular"
+    Example: marketlake quarantine release a8baee95 840 --reason "confirmed by the exchange's circular"
     """
     from pipelines.quality.decisions import Selection
     from pipelines.quality.release import AlreadyReleasedError, SelectionError, release_order

@@ -6,6 +6,7 @@ Does not live here: assertions about single files (`tests/reference/`), equality
 
     python -m tests.support.replay run HOME [--command .venv/bin/marketlake]
     python -m tests.support.replay compare HOME_BEFORE HOME_AFTER
+    python -m tests.support.replay files HOME_BEFORE HOME_AFTER
 """
 
 from __future__ import annotations
@@ -88,6 +89,70 @@ def compare(before: Path, after: Path) -> None:
         print(f"{path.stem}: {_difference(pl.read_parquet(old_path), pl.read_parquet(path), _KEYS.get(path.stem))}")
 
 
+def list_files(before: Path, after: Path) -> None:
+    """Print a Markdown table: what each delivered file gave in either replay, files that gave the same summed up by folder."""
+    keys = ["exchange", "source", "name"]
+    both = _accounts(before).join(_accounts(after), on=keys, how="full", coalesce=True, suffix="_after").sort(keys)
+    figures = ("status", "read", "in_lake", "set_aside", "rules")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_after")) for name in figures)
+    folder = pl.col("name").str.replace(r"/[^/]*$", "")
+    print("| source | file | read | in the lake | set aside | by rule |\n|---|---|---|---|---|---|")
+    for row in both.filter(~same).iter_rows(named=True):
+        print(f"| {row['source']} | {row['name']} | " + " | ".join(_moved(row, name) for name in figures[1:]) + " |")
+    alike = (
+        both.filter(same)
+        .group_by("source", folder.alias("folder"), maintain_order=True)
+        .agg(pl.len().alias("files"), pl.col("read", "in_lake", "set_aside").sum())
+    )
+    for row in alike.iter_rows(named=True):
+        counts = " | ".join(f"{row[name] or 0:,}" for name in ("read", "in_lake", "set_aside"))
+        print(f"| {row['source']} | {row['folder']}: {row['files']} files as before | {counts} | |")
+
+
+def _accounts(home: Path) -> pl.DataFrame:
+    """A row per delivered file: rows read, rows of the lake's tables that came from it, rows set aside and why."""
+    tables = home / "tables"
+    files = pl.read_parquet(tables / "raw_files.parquet")
+    from_it = pl.concat(
+        pl.read_parquet(path, columns=["batch_id", "exchange"])
+        for path in sorted(tables.glob("*.parquet"))
+        if path.stem in {"bars_daily", "bars_1m", "bars_1m_extended", "bars_other_series", "corporate_actions"}
+    )
+    stored = from_it.group_by("exchange", "batch_id").agg(pl.len().alias("in_lake"))
+    held = pl.read_parquet(tables / "quarantine.parquet", columns=["exchange", "batch_id", "table_name", "row_number", "rule"])
+    by_rule = (
+        held.group_by("exchange", "batch_id", "rule")
+        .agg(pl.struct("table_name", "row_number").n_unique().alias("rows"))
+        .sort("rule")
+        .group_by("exchange", "batch_id", maintain_order=True)
+        .agg(pl.col("rows").sum().alias("set_aside"), pl.format("{} {}", "rule", "rows").str.join(", ").alias("rules"))
+    )
+    key = ["exchange", "batch_id"]
+    return (
+        files.join(stored, on=key, how="left")
+        .join(by_rule, on=key, how="left")
+        .select(
+            *("exchange", "source"),
+            pl.col("name").str.replace("^.*shared/data/", ""),
+            pl.when(pl.col("status") == "refused").then(pl.format("refused: {}", "reason")).otherwise("status").alias("status"),
+            read="rows_read",
+            **{name: pl.col(name).fill_null(0) for name in ("in_lake", "set_aside")},
+            rules=pl.col("rules").fill_null(""),
+        )
+    )
+
+
+def _moved(row: dict[str, object], name: str) -> str:
+    """The figure of one replay, or both where they differ; of a refused file why it was refused."""
+    texts = []
+    for end in ("", "_after"):
+        status, value = row["status" + end], row[name + end]
+        if name == "read" and status is not None and str(status).startswith("refused"):
+            value = status
+        texts.append("–" if status is None else f"{value:,}" if isinstance(value, int) else str(value))
+    return texts[0] if texts[0] == texts[1] else " → ".join(texts)
+
+
 def _difference(old: pl.DataFrame, new: pl.DataFrame, key: list[str] | None) -> str:
     columns = [name for name in new.columns if name in old.columns and name not in _OBSERVED]
     added = [name for name in new.columns if name not in old.columns]
@@ -125,11 +190,16 @@ def main() -> None:
     comparing = actions.add_parser("compare")
     comparing.add_argument("before", type=Path)
     comparing.add_argument("after", type=Path)
+    listing = actions.add_parser("files")
+    listing.add_argument("before", type=Path)
+    listing.add_argument("after", type=Path)
     given = parser.parse_args()
     if given.action == "run":
         run(given.home.absolute(), given.command)
-    else:
+    elif given.action == "compare":
         compare(given.before, given.after)
+    else:
+        list_files(given.before, given.after)
 
 
 if __name__ == "__main__":
