@@ -6,7 +6,8 @@ have (dbt mart `price_flags`).
 
 A share that falls or is split stays where it went. So a close is out of line where two witnesses agree against it: the sessions on
 both sides, the stored bar that it would replace and the session before, minutes of the day and the session before, or the previous
-close that the next session's file prints. One witness alone counts only beyond a factor of 20.
+close that the next session's file prints. One witness alone counts only beyond a factor of 20. A bar of months ago is no witness:
+shares do rise and fall twentyfold within a year, and splits are forgotten.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.scale import RECENT_SESSIONS, last_closes, stored_closes
 from pipelines.storage.delta import LakeTable
@@ -23,6 +24,8 @@ from pipelines.storage.location import Lake
 
 #: A hundredfold error is beyond it; no share has gone so far from one session to the next.
 _MOST_STEP = 20
+#: Longer ago a bar says nothing of where a price should be.
+_LONGEST_GAP = timedelta(days=30)
 #: Far beyond what a share gains and gives back in two sessions, where these agree with each other.
 _THERE_AND_BACK = 2.5
 #: Beyond every daily price limit: two witnesses that agree within it, and differ from the close by more, contradict it.
@@ -54,7 +57,7 @@ def with_neighbours(
     table = LakeTable(lake.table_uri(exchange, "bars_daily"), TABLES["bars_daily"])
     stored = table.read(partitions=years, columns=columns)
     series = pl.concat([known, stored.select(columns).join(known, on=_KEY, how="anti")]).sort(_KEY)
-    compared = _steps(_on_basis(series, actions)).join(
+    compared = _steps(_on_basis(series, actions), calendar(exchange)).join(
         stored.select(*_KEY, replaces="close"), on=_KEY, how="left", maintain_order="left"
     )
     compared = compared.join(known.select(_KEY), on=_KEY, how="semi", maintain_order="left")
@@ -110,23 +113,28 @@ def _on_basis(series: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _steps(basis: pl.DataFrame) -> pl.DataFrame:
+def _steps(basis: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
     """Logarithms of the close over those around it where no action lies between: before, earlier (two before), after.
 
-    `neighbours` is the close after over the close before, `printed` the previous close that the next bar prints over the close.
+    `printed` is the close over the previous close that the bar of the very next session prints: a later one may speak of a session
+    in between. `lately`: the bar before is at most `_LONGEST_GAP` old. `gap`: from the bar before to the one after.
     """
     close, since = pl.col("close"), pl.col("ex_date")
+    numbered = days.frame().select("session_date").sort("session_date").with_row_index("__session")
+    followed = pl.col("__session").shift(-1).cast(pl.Int64) - pl.col("__session").cast(pl.Int64) == 1
 
     def over(other: pl.Expr, n: int) -> pl.Expr:
         return pl.when(since.eq_missing(since.shift(n))).then((close / other).log()).over("instrument_id")
 
-    return basis.sort(_KEY).with_columns(
+    at_session = basis.join(numbered, on="session_date", how="left").sort(_KEY)
+    return at_session.with_columns(
         before=over(close.shift(1), 1),
         earlier=over(close.shift(2), 2),
         after=over(close.shift(-1), -1),
-        printed=over(pl.col("prev_close").shift(-1), -1),
+        printed=pl.when(followed.over("instrument_id")).then(over(pl.col("prev_close").shift(-1), -1)),
+        lately=(pl.col("session_date") - pl.col("session_date").shift(1)).over("instrument_id") <= _LONGEST_GAP,
         gap=(pl.col("session_date").shift(-1) - pl.col("session_date").shift(1)).over("instrument_id"),
-    )
+    ).drop("__session")
 
 
 def _beside_minutes(lake: Lake, exchange: str, compared: pl.DataFrame, minutes: pl.DataFrame | None) -> pl.DataFrame:
@@ -156,8 +164,10 @@ def _out_of_line() -> pl.Expr:
         return (left.abs() > limit) & (right.abs() > limit) & (left.sign() == right.sign())
 
     # The bar before may be the wrong one: then the close agrees with the one before that.
-    alone = (before.abs() > far) & pl.when(after.is_null()).then(earlier.is_null() | (earlier.abs() > far)).otherwise(
-        both(before, after, far)
+    alone = (
+        pl.col("lately")
+        & (before.abs() > far)
+        & pl.when(after.is_null()).then(earlier.is_null() | (earlier.abs() > far)).otherwise(both(before, after, far))
     )
     near = pl.col("gap") <= timedelta(days=RECENT_SESSIONS * 2)
     there_and_back = near & both(before, after, back) & ((before - after).abs() < other)

@@ -5,6 +5,11 @@ import pytest
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
 
 
+def with_previous_closes(text: str) -> str:
+    """A header for the eighth column."""
+    return text.replace("volume\n", "volume,prev_close\n")
+
+
 def bars(*closes: float) -> list[tuple[object, ...]]:
     return [("A", day, close, close * 1.01, close * 0.99, close, 1000) for day, close in zip(DAYS, closes, strict=False)]
 
@@ -27,6 +32,35 @@ def test_a_close_far_off_its_neighbours_is_held_and_real_moves_pass(road, bars_c
     found = road.rows("quarantine")
     assert [str(day) for day in found["session_date"]] == held
     assert set(found["rule"]) <= {"out_of_line"}
+
+
+@pytest.mark.parametrize(
+    ("days", "closes"),
+    [
+        # HDIL and NIACL as NSE printed them; the files of the months between are not there.
+        (["2019-01-11", "2019-09-25", "2019-10-31", "2024-04-01"], [(28.05, 27.0), (4.8, 4.6), (1.8, 1.75), (4.4, 4.2)]),
+        (
+            ["2019-01-10", "2019-01-11", "2019-09-25", "2019-10-31"],
+            [(177.8, 179.05), (179.05, 179.65), (105.95, 99.9), (170.65, 167.8)],
+        ),
+        (["2019-01-11", "2019-01-14", "2019-10-31", "2024-04-01"], [(38.5, 38.5), (38.5, 38.5), (0.25, 0.2), (1.0, 1.05)]),
+    ],
+)
+def test_bars_months_apart_do_not_contradict_each_other(road, bars_csv, days, closes) -> None:
+    rows = [
+        ("A", day, close, close * 1.01, close * 0.99, close, 1000, before)
+        for day, (before, close) in zip(days, closes, strict=True)
+    ]
+    figures = road.ingest(road.deliver("bars.csv", with_previous_closes(bars_csv(rows))))["bars_daily"]
+    assert (figures["accepted"], road.quarantined()) == (4, [])
+
+
+def test_the_previous_close_that_the_next_session_prints_contradicts_a_close(road, bars_csv) -> None:
+    rows = [
+        ("A", day, 10, 20, 10, close, 1000, before) for day, close, before in zip(DAYS, (10, 20, 10.1), (10, 10, 10), strict=False)
+    ]
+    road.ingest(road.deliver("bars.csv", with_previous_closes(bars_csv(rows))))
+    assert road.quarantined() == [("bars_daily", "out_of_line")]
 
 
 def test_stored_bars_are_neighbours_too(road, bars_csv) -> None:
