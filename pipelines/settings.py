@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
     )
 
-    max_unpacked_mb: int = Field(default=1024, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
+    max_unpacked_mb: int = Field(default=512, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
     max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
     max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
     max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
