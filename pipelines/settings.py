@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
     )
 
+    max_quarantined_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of a file's rows in quarantine beyond which ingest ends with code 1; the other rows go in all the same.",
+    )
     max_unpacked_mb: int = Field(default=1024, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
     max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
     max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")

@@ -20,7 +20,7 @@ from pipelines.quality.batches import current_folder, outcome, read_batch, stage
 from pipelines.quality.ingest import publish_staged
 from pipelines.quality.orders import load_order, replay_order
 from pipelines.quality.release import stage_release
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.quality.withheld import BARS
 from pipelines.sources.registry import load_sources
 
