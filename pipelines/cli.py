@@ -23,7 +23,6 @@ from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
 
 if TYPE_CHECKING:
-
     from pipelines.settings import Settings
 
 app = typer.Typer(

@@ -21,6 +21,7 @@ from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
+from pipelines.orchestration.run_origin import origin_tags
 from pipelines.quality.account import Account
 from pipelines.quality.batches import account, outcome, read_batch, stage_order
 from pipelines.quality.ingest import judge_staged
@@ -175,7 +176,7 @@ def run_job(
     from pipelines.definitions import build_definitions
 
     definitions = build_definitions(settings)
-    tags = {**process_tags(), **_partition_tags(mic, sessions)}
+    tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.

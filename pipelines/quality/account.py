@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 import polars as pl
@@ -70,6 +71,20 @@ def count_quarantined(rows: pl.DataFrame) -> pl.DataFrame:
     by = ["table_name", "batch_id", "session_date", "rule"]
     counted = rows.group_by(by).agg(pl.len().cast(pl.Int64).alias("rows"), pl.col("row_number").min())
     return counted.select(*HELD).sort(by)
+
+
+def by_session(read: pl.DataFrame, held: pl.DataFrame) -> dict[date, dict[str, Any]]:
+    """`rows_read`, `rows_quarantined` and, where rows stayed out, `quarantined`: the rules with their rows, by session."""
+    figures: dict[date, dict[str, Any]] = {}
+    for day, rows in read.group_by("session_date").agg(pl.col("rows").sum()).drop_nulls().sort("session_date").iter_rows():
+        figures[day] = {"rows_read": rows, "rows_quarantined": 0}
+    counted = held.drop_nulls("session_date").group_by("session_date", "table_name", "rule").agg(pl.col("rows").sum())
+    for day, table, rule, rows in counted.sort("session_date", "table_name", "rule").iter_rows():
+        entry = figures.setdefault(day, {"rows_read": 0, "rows_quarantined": 0})
+        entry["rows_quarantined"] += rows
+        reason = f"{table}: {rule}: {rows:,} rows"
+        entry["quarantined"] = f"{entry['quarantined']}; {reason}" if "quarantined" in entry else reason
+    return figures
 
 
 def account_of(

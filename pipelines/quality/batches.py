@@ -198,11 +198,21 @@ def outcome(folder: Path) -> dict[str, Any]:
 def account(folder: Path, exchange: str) -> Account:
     """What rules, gate and merge held back of a staged order so far."""
     staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
-    counted = [_HELD, *(f"{table}.{why}.parquet" for table in staged["tables"] for why in ("stopped", "lost"))]
-    held = pl.concat([pl.read_parquet(folder / name) for name in counted if (folder / name).is_file()])
+    read, held = counts_by_session(folder)
     gates = [folder / f"{table}.refused.json" for table in staged["tables"]]
     warnings = [warning for path in gates if path.is_file() for warning in json.loads(path.read_text(encoding="utf-8"))["warnings"]]
-    return account_of(exchange, pl.read_parquet(folder / _READ), held, staged["names"], warnings)
+    return account_of(exchange, read, held, staged["names"], warnings)
+
+
+def counts_by_session(folder: Path, table: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows read and rows held back (columns of `account.READ`, `account.HELD`) of a staged order so far; of one table or of all."""
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    counted = [_HELD, *(f"{name}.{why}.parquet" for name in staged["tables"] for why in ("stopped", "lost"))]
+    held = pl.concat([pl.read_parquet(folder / name) for name in counted if (folder / name).is_file()])
+    read = pl.read_parquet(folder / _READ)
+    if table is None:
+        return read, held
+    return read.filter(pl.col("table_name") == table), held.filter(pl.col("table_name") == table)
 
 
 def note_refused(folder: Path, table: str, rows: int, stopped: pl.DataFrame, warnings: Sequence[Mapping[str, Any]]) -> None:

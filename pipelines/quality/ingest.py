@@ -40,7 +40,7 @@ _WITHHELD = "withheld.json"
 @dataclass(frozen=True)
 class TablePublication:
     """Figures of one published table. `moved`: stored rows that a late link gave to another instrument, restatements that no file
-    brought. `sessions` are those with new, restated or moved rows and how many.
+    brought. `sessions` are those with new, restated or moved rows and how many; `restatements` how many of these are restated.
     """
 
     table: str
@@ -51,6 +51,7 @@ class TablePublication:
     refused: int
     moved: int
     sessions: dict[date, int]
+    restatements: dict[date, int]
 
 
 def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
@@ -144,7 +145,9 @@ def publish_staged(
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures, done.refused)
     changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
-    return TablePublication(table, done.version, moved=moved.height, sessions=_by_session(table, changed), **figures)
+    restated = done.changed.slice(done.accepted)
+    by_session = {"sessions": _by_session(table, changed), "restatements": _by_session(table, restated)}
+    return TablePublication(table, done.version, moved=moved.height, **by_session, **figures)
 
 
 def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> None:

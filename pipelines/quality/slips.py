@@ -27,7 +27,7 @@ _KEY = ["instrument_id", "session_date"]
 def other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minutes: pl.DataFrame) -> dict[str, str]:
     """What to say of each delivery (by batch_id) whose closes contradict the stored daily ones of its instrument almost everywhere.
 
-    `daily`, `minutes`: batch_id, instrument_id, symbol, session_date, close. `minutes` also ts; their last close of a session counts.
+    `daily`, `minutes`: batch_id, instrument_id, symbol, session_date, close. `minutes` also ts; a session's last close counts.
     """
     closes = _closes(daily, minutes)
     if closes.is_empty():

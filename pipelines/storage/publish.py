@@ -22,7 +22,7 @@ from pipelines.storage.withdrawn import known_since_withdrawal
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of one table's publication. `version` is None while the table does not exist."""
+    """Figures of one table's publication. `version` is None while the table does not exist; `changed` has accepted rows first."""
 
     table: str
     version: int | None

@@ -7,7 +7,6 @@ Does not live here: the models (`dbt_project/`), what is committed and how (`sca
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import date
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +15,13 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
+from pydantic import Field
 
 from pipelines.orchestration.describe import schema_metadata
-from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
-from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
+from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
@@ -41,10 +41,15 @@ class InstalledDbt(DbtCliResource):
 
 
 class BuildScope(dg.Config):
-    """What to build: besides everything new or restated also the run's own sessions, or all of history."""
+    """What to build: everything new or restated, and besides the run's own sessions, or all of history.
 
-    full: bool = False
-    rebuild_sessions: bool = False
+    Who picks a session and presses Materialize wants it built; the schedule, whose run bears the session it is for, does not.
+    """
+
+    full: bool = Field(default=False, description="Build all of history anew from the lake.")
+    rebuild_sessions: bool = Field(
+        default=True, description="Build the run's own sessions though nothing of them changed; else only what is new or restated."
+    )
 
 
 class ExchangeTranslator(DagsterDbtTranslator):
@@ -157,12 +162,10 @@ def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, commit
     done = committed.get(key.path[-1]) if len(key.path) == 2 else None
     if done is None:
         return event
-    others = partition_sessions(mic).difference(run_sessions(context))
-    built: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in done.sessions.items() if day in others}
-    record_sessions(context, table_key(mic, done.table), built)
+    described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *run_sessions(context))}
+    describe_sessions(context, mic, table_key(mic, done.table), described)
     figures = {
-        "rows_built": done.rows,
-        "sessions_built": len(done.sessions),
+        "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
     }
     return event.with_metadata({**event.metadata, **figures})
