@@ -33,7 +33,8 @@ def _gate(mic: str, table: str) -> dg.AssetChecksDefinition:
         verdict = run_gate(marketlake.lake, mic, table, folder, marketlake.state_dir)
         if verdict.refused or verdict.withheld:
             # On the run's page this line stands among the events; the check's own event shows its reason behind a click.
-            context.log.error("the gate of %s %s", table, verdict.describe())
+            again = "its rows are in quarantine; the same run again publishes the other sessions"
+            context.log.error("the gate of %s %s (%s)", table, verdict.describe(), again)
         return _result(verdict)
 
     return gate

@@ -43,6 +43,8 @@ class DeliveryConfig(dg.Config):
 
 def order_of(config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, sessions: Sequence[date]) -> Order:
     """The order that the config means. Raises dg.Failure, in a sentence that says what to change, for a config that means none."""
+    # Dagster itself fails, with words of its own, at the first step that reads another one's sessions.
+    _refuse_if(not sessions, "choose a session (partition) for the run; the sessions that its files hold are recorded besides")
     _refuse_if(
         bool(config.exchange) and config.exchange != mic, f"exchange: this is the job of {mic}; run {config.exchange}_ingest"
     )
@@ -51,7 +53,6 @@ def order_of(config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, s
         return load_order(config.order_id, marketlake.state_dir)
     if not config.paths:
         _refuse_if(bool(config.source or config.options), "paths: name the files or folders that the source is to read")
-        _refuse_if(not sessions, "choose a session to stage again, or give paths")
         return replay_order(marketlake.lake, mic, sessions)
     _refuse_if(not config.source, "source: name the source that reads the paths; `marketlake sources` lists them")
     folders = [Path(folder) for folder in marketlake.deliveries]

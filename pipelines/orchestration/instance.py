@@ -70,7 +70,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def identify_run(context: dg.InitResourceContext) -> None:
-    """Record on a run which process executes it, so that it is found when that process is gone, and to which location it belongs."""
+    """Record on a run its code location, and the process that executes it, so that it is found when that process is gone."""
     if context.run is not None and context.instance is not None:
         name_origin(context.instance, context.run.run_id)
     if context.run is not None and context.instance is not None and PID_TAG not in context.run.tags:

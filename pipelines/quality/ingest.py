@@ -146,8 +146,14 @@ def publish_staged(
     note_outcome(folder, table, figures, done.refused)
     changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
     restated = done.changed.slice(done.accepted)
-    by_session = {"sessions": _by_session(table, changed), "restatements": _by_session(table, restated)}
-    return TablePublication(table, done.version, moved=moved.height, **by_session, **figures)
+    return TablePublication(
+        table,
+        done.version,
+        moved=moved.height,
+        sessions=_by_session(table, changed),
+        restatements=_by_session(table, restated),
+        **figures,
+    )
 
 
 def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> None:

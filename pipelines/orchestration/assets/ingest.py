@@ -68,10 +68,11 @@ def _raw_files(mic: str) -> dg.AssetsDefinition:
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:
             context.log.error("refused: %s", reason)
-        describe_sessions(context, mic, table_key(mic, "raw_files"), by_session(*counts_by_session(folder)))
+        figures = {day: {"rows_read": 0, "rows_quarantined": 0} for day in run_sessions(context)}
+        describe_sessions(context, mic, table_key(mic, "raw_files"), {**figures, **by_session(*counts_by_session(folder))})
         return dg.MaterializeResult(
             metadata={
-                "whole_run": f"{len(files):,} files, {len(refused):,} refused",
+                "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
                 **({"refused_files": "; ".join(refused)[:_LONGEST]} if refused else {}),
                 "deliveries": preview(pl.DataFrame(files, infer_schema_length=None)),
             }

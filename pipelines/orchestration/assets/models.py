@@ -164,7 +164,7 @@ def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, commit
         return event
     described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *run_sessions(context))}
     describe_sessions(context, mic, table_key(mic, done.table), described)
-    figures = {
+    figures: dict[str, Any] = {
         "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
     }
