@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -25,6 +26,7 @@ from pipelines.sources.registry import source as find_source
 class DeliveryConfig(dg.Config):
     """What to stage. With everything left empty the run's own sessions are staged again from the raw files on record."""
 
+    about: str = Field(default="", description="Explains the other fields in the launchpad; not read.")
     paths: list[str] = Field(
         default_factory=list,
         description="Vendor files or folders to ingest, below a folder of MARKETLAKE_DELIVERIES; relative ones are taken from the "
@@ -41,8 +43,31 @@ class DeliveryConfig(dg.Config):
     already_staged: bool = Field(default=False, description="The order is staged already; for machines.")
 
 
-def order_of(config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, sessions: Sequence[date]) -> Order:
-    """The order that the config means. Raises dg.Failure, in a sentence that says what to change, for a config that means none."""
+def launchpad_config(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the launchpad of the ingest job shows at first: nothing to read, and how to say what."""
+    about = (
+        f"To ingest files, name them in paths (below {', '.join(map(str, folders))}) and the source that reads them. "
+        "Without paths the session chosen above is staged again from the raw files on record."
+    )
+    return {
+        "about": about,
+        "paths": [],
+        "source": "",
+        "options": {},
+        "symbol": "",
+        "timezone": "",
+        "session": "",
+        "received_at": "",
+    }
+
+
+def order_of(
+    config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, sessions: Sequence[date], folders: Sequence[Path]
+) -> Order:
+    """The order that the config means; paths lie within `folders`.
+
+    Raises dg.Failure, in a sentence that says what to change, for a config that means none.
+    """
     # Dagster itself fails, with words of its own, at the first step that reads another one's sessions.
     _refuse_if(not sessions, "choose a session (partition) for the run; the sessions that its files hold are recorded besides")
     _refuse_if(
@@ -55,7 +80,6 @@ def order_of(config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, s
         _refuse_if(bool(config.source or config.options), "paths: name the files or folders that the source is to read")
         return replay_order(marketlake.lake, mic, sessions)
     _refuse_if(not config.source, "source: name the source that reads the paths; `marketlake sources` lists them")
-    folders = [Path(folder) for folder in marketlake.deliveries]
     paths = [_confined(text, folders) for text in config.paths]
     try:
         check_source(config.source, config.options)

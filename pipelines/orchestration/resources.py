@@ -28,7 +28,6 @@ class MarketlakeResource(dg.ConfigurableResource):
     home: str = Field(description="Holds lake/, marketlake.duckdb and .state/.")
     lake_uri: str = Field(description="Root of the lake: a path or a URI.")
     inbox: str = Field(description="Drop folder of live bar files.")
-    deliveries: list[str] = Field(description="Folders of vendor files that runs may name.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
     backtest_cost_bps: float = Field(default=5.0, ge=0, description="Broker and slippage, basis points a side.")
     backtest_depository_charge: float = Field(default=15.34, ge=0, description="Rupees per instrument and day of a delivery sale.")
@@ -50,7 +49,6 @@ class MarketlakeResource(dg.ConfigurableResource):
             home=str(settings.home),
             lake_uri=settings.lake_root,
             inbox=str(settings.inbox_dir),
-            deliveries=[str(folder) for folder in settings.delivery_folders],
             backtest_cash=settings.backtest_cash,
             backtest_cost_bps=settings.backtest_cost_bps,
             backtest_depository_charge=settings.backtest_depository_charge,

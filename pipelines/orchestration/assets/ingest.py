@@ -30,18 +30,18 @@ from pipelines.sources.registry import load_sources
 _MOST_OBSERVED, _LONGEST = 50, 2_000
 
 
-def ingest_assets(mic: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Assets of one exchange from its vendor files to its lake tables."""
+def ingest_assets(mic: str, deliveries: Sequence[Path]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Assets of one exchange from its vendor files to its lake tables. `deliveries`: folders whose files a run may name."""
     files = dg.AssetSpec(
         table_key(mic, "vendor_files"),
         group_name=SOURCES,
         description=f"Files as vendors deliver them for {mic}: `marketlake ingest`.",
         kinds={"file"},
     )
-    return [files, _raw_files(mic), *(_staged(mic, t) for t in INGESTED), *(_lake_table(mic, t) for t in INGESTED)]
+    return [files, _raw_files(mic, deliveries), *(_staged(mic, t) for t in INGESTED), *(_lake_table(mic, t) for t in INGESTED)]
 
 
-def _raw_files(mic: str) -> dg.AssetsDefinition:
+def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "raw_files"),
         deps=[table_key(mic, "vendor_files")],
@@ -57,7 +57,8 @@ def _raw_files(mic: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: DeliveryConfig, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         state = marketlake.state_dir
-        order = order_of(config, mic, marketlake, run_sessions(context))
+        # Not from the resource: whoever launches a run can change its config there.
+        order = order_of(config, mic, marketlake, run_sessions(context), deliveries)
         if config.already_staged:
             folder = staged_folder(order, state)
         elif order.decision is not None:
