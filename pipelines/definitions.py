@@ -49,7 +49,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 *scanner_checks(mic, target),
             )
         ],
-        jobs=[job for mic in mics for job in exchange_jobs(mic, settings.delivery_folders)],
+        jobs=[job for mic in mics for job in exchange_jobs(mic)],
         schedules=[nightly_schedule(mic) for mic in mics],
         sensors=[dead_run_sensor(), *(live_sensor(mic, settings.inbox_dir) for mic in mics)],
         resources={

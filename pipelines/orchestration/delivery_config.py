@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -22,43 +21,30 @@ from pipelines.sources.protocol import SourceError
 from pipelines.sources.registry import SourcePluginError
 from pipelines.sources.registry import source as find_source
 
+_ABOUT = (
+    "To ingest files: paths, below a folder of MARKETLAKE_DELIVERIES (by default <home>/deliveries), and the source to read them; "
+    "without paths the chosen session is staged again from the raw files on record."
+)
+
 
 class DeliveryConfig(dg.Config):
     """What to stage. With everything left empty the run's own sessions are staged again from the raw files on record."""
 
-    about: str = Field(default="", description="Explains the other fields in the launchpad; not read.")
+    about: str = Field(default=_ABOUT, description="Explains the other fields in the launchpad; not read.")
     paths: list[str] = Field(
-        default_factory=list,
+        default=[],  # the launchpad shows defaults, and not what a factory makes
         description="Vendor files or folders to ingest, below a folder of MARKETLAKE_DELIVERIES; relative ones are taken from the "
         "first of these. Empty: stage the run's sessions again from the raw files on record.",
     )
     source: str = Field(default="", description="Source that reads the paths, such as csv or nse_bhavcopy; `marketlake sources`.")
     exchange: str = Field(default="", description="The job's own exchange, or empty. Another one is refused: it has its own job.")
-    options: dict[str, str] = Field(default_factory=dict, description="Reading options of the source, such as interval: 1d.")
+    options: dict[str, str] = Field(default={}, description="Reading options of the source, such as interval: 1d.")
     symbol: str = Field(default="", description="Symbol of a one-symbol file; empty: the file's stem.")
     timezone: str = Field(default="", description="IANA zone of times written without one; empty: the exchange's.")
     session: str = Field(default="", description="Date (YYYY-MM-DD) of files whose rows carry only times; else empty.")
     received_at: str = Field(default="", description="When the files arrived, ISO 8601 with offset; empty: now.")
     order_id: str | None = Field(default=None, description="An order that a command or a sensor has saved; for machines.")
     already_staged: bool = Field(default=False, description="The order is staged already; for machines.")
-
-
-def launchpad_config(folders: Sequence[Path]) -> dict[str, Any]:
-    """What the launchpad of the ingest job shows at first: nothing to read, and how to say what."""
-    about = (
-        f"To ingest files, name them in paths (below {', '.join(map(str, folders))}) and the source that reads them. "
-        "Without paths the session chosen above is staged again from the raw files on record."
-    )
-    return {
-        "about": about,
-        "paths": [],
-        "source": "",
-        "options": {},
-        "symbol": "",
-        "timezone": "",
-        "session": "",
-        "received_at": "",
-    }
 
 
 def order_of(

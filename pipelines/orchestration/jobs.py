@@ -6,12 +6,8 @@ Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`laun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import dagster as dg
 
-from pipelines.orchestration.delivery_config import launchpad_config
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import session_partitions
 
@@ -34,11 +30,8 @@ def live_scan_job_name(mic: str) -> str:
     return f"{mic}_live_scan"
 
 
-def exchange_jobs(mic: str, deliveries: Sequence[Path]) -> list[dg.UnresolvedAssetJobDefinition]:
-    """The jobs of one exchange. All run in one process: a step of its own would cost three seconds.
-
-    `deliveries`: folders whose files the ingest job may be told to read.
-    """
+def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
+    """The jobs of one exchange. All run in one process: a step of its own would cost three seconds."""
     ingested = [table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key))]
     ingest = dg.AssetSelection.assets(*ingested)
     everything = dg.AssetSelection.key_prefixes([mic])
@@ -49,7 +42,6 @@ def exchange_jobs(mic: str, deliveries: Sequence[Path]) -> list[dg.UnresolvedAss
             ingest,
             description=f"Vendor files of {mic} through row rules and gate into the lake.",
             partitions_def=session_partitions(mic),
-            config={"ops": {f"{mic}__raw_files": {"config": launchpad_config(deliveries)}}},
             tags={**_WRITER, "marketlake/exchange": mic},
             executor_def=dg.in_process_executor,
         ),
