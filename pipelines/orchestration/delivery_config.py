@@ -72,7 +72,7 @@ def order_of(
         reading = Reading(
             timezone=config.timezone or None,
             symbol=config.symbol or None,
-            session=date.fromisoformat(config.session) if config.session else None,
+            session=_day(config.session) if config.session else None,
             extra=config.options,
         )
         found = collect(
@@ -97,11 +97,21 @@ def _confined(text: str, folders: Sequence[Path]) -> Path:
     return path
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"session: {text!r} is no date; write it as YYYY-MM-DD") from error
+
+
 def _arrival(text: str) -> datetime:
     now = datetime.now(UTC)
     if not text:
         return now
-    arrived = datetime.fromisoformat(text)
+    try:
+        arrived = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"received_at: {text!r} is no moment; write it as 2024-01-31T18:30:00+05:30") from error
     _refuse_if(arrived.tzinfo is None, f"received_at: {text} has no offset; write it as 2024-01-31T18:30:00+05:30")
     _refuse_if(arrived > now, f"received_at: {text} lies in the future; give the moment the files arrived")
     return arrived

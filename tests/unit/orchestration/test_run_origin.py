@@ -1,4 +1,4 @@
-"""Runs of the command line belong to the code location that the UI shows, and every way of starting Dagster finds the same history."""
+"""Runs of the command line belong to the code location of the UI, and every way of starting Dagster finds the same history."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_workspace_file_and_the_command_bear_the_one_name() -> None:
 def test_dagster_in_the_checkout_reads_the_history_of_the_home_that_the_settings_name(
     home: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As `dagster dev -w workspace.yaml` does without DAGSTER_HOME: dagster.yaml of the working folder, all else in a folder that goes."""
+    """As `dagster dev -w workspace.yaml` there, without DAGSTER_HOME: its dagster.yaml, all else in a temporary folder."""
     from dagster._core.instance import InstanceRef
 
     with open_instance(home) as instance:
