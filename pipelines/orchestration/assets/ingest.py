@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.delivery_config import DeliveryConfig, order_of
 from pipelines.orchestration.describe import preview, schema_metadata
+from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
@@ -94,7 +95,7 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": schema_metadata(TABLES[table])},
     )
     def staged(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
-        folder = current_folder(marketlake.state_dir, mic)
+        folder = _staged_by_this_run(context, mic, marketlake)
         rows = read_batch(folder, table)
         staged_rows = _count(rows, SESSION_COLUMN[table])
         read = by_session(*counts_by_session(folder, table))
@@ -126,7 +127,7 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         priorities = {name: source.priority for name, source in load_sources().items()}
-        folder = current_folder(marketlake.state_dir, mic)
+        folder = _staged_by_this_run(context, mic, marketlake)
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
         staged_rows = _count(read_batch(folder, table), SESSION_COLUMN[table])
         describe_sessions(context, mic, table_key(mic, table), _published(done, staged_rows, run_sessions(context)))
@@ -140,6 +141,18 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         )
 
     return lake_table
+
+
+def _staged_by_this_run(context: dg.AssetExecutionContext, mic: str, marketlake: MarketlakeResource) -> Path:
+    """The folder that the run's raw_files staged. Without them it would be what another run staged, of other sessions."""
+    chosen = context.run.asset_selection
+    if chosen is not None and table_key(mic, "raw_files") not in chosen:
+        raise dg.Failure(
+            f"this asset alone has no session to read: select {mic}/raw_files and staged_* with it, or run the job "
+            f"{ingest_job_name(mic)} for the session",
+            allow_retries=False,
+        )
+    return current_folder(marketlake.state_dir, mic)
 
 
 def _committed_before(table: str) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt"))
         )
         outputs = []
-        for event in dbt.cli(_BUILD, context=context, target_path=build_target(state, mic)).stream():
+        for event in _stream(dbt, context, mic, manifest_path(target), build_target(state, mic)):
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 outputs.append(event)
             else:
@@ -136,6 +136,27 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield _with_commit(context, mic, event, committed)
 
     return models
+
+
+def _stream(dbt: DbtCliResource, context: dg.AssetExecutionContext, mic: str, manifest: Path, target: Path) -> Iterator[Any]:
+    """What dbt reports of a build. All models are built also where a run selects some: they live in one database, made for the run."""
+    if not context.is_subset:
+        yield from dbt.cli(_BUILD, context=context, target_path=target).stream()
+        return
+    outputs = {context.asset_key_for_output(name): name for name in _model_outputs(context)}
+    everything = dbt.cli(_BUILD, manifest=manifest, dagster_dbt_translator=ExchangeTranslator(mic), target_path=target)
+    for event in everything.stream():
+        if isinstance(event, dg.AssetMaterialization) and event.asset_key in outputs:
+            yield dg.Output(None, outputs[event.asset_key], metadata=event.metadata)
+        elif isinstance(event, dg.AssetCheckEvaluation) and event.asset_check_key in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                passed=event.passed,
+                asset_key=event.asset_key,
+                check_name=event.check_name,
+                severity=event.severity,
+                metadata=event.metadata,
+                description=event.description,
+            )
 
 
 def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
