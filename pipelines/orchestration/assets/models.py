@@ -139,7 +139,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
 
 
 def _stream(dbt: DbtCliResource, context: dg.AssetExecutionContext, mic: str, manifest: Path, target: Path) -> Iterator[Any]:
-    """What dbt reports of a build. All models are built also where a run selects some: they live in one database, made for the run."""
+    """What dbt reports of a build. Where a run selects some models all are built: they live in one database, made for the run."""
     if not context.is_subset:
         yield from dbt.cli(_BUILD, context=context, target_path=target).stream()
         return
