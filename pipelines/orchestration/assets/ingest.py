@@ -145,8 +145,7 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
 
 def _staged_by_this_run(context: dg.AssetExecutionContext, mic: str, marketlake: MarketlakeResource) -> Path:
     """The folder that the run's raw_files staged. Without them it would be what another run staged, of other sessions."""
-    chosen = context.run.asset_selection
-    if chosen is not None and table_key(mic, "raw_files") not in chosen:
+    if table_key(mic, "raw_files") not in context.job_def.asset_layer.executable_asset_keys:
         raise dg.Failure(
             f"this asset alone has no session to read: select {mic}/raw_files and staged_* with it, or run the job "
             f"{ingest_job_name(mic)} for the session",

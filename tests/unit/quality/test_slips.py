@@ -68,7 +68,7 @@ def test_a_few_sessions_prove_nothing(lake, bars_csv) -> None:
 
 @pytest.mark.slow
 def test_minutes_are_held_against_daily_closes(lake, bars_csv) -> None:
-    at = [f"{day}T{hour}:30:00" for day in DAYS[:6] for hour in ("10", "11")]
+    at = [f"{day}T10:{minute}:00" for day in DAYS[:6] for minute in ("30", "31")]
     rows = [("AAA", moment, 37, 37.2, 36.8, 37, 10) for moment in at]
     told = warning(lake, bars_csv(rows))
     assert told is not None
