@@ -11,7 +11,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("dbt_project", "expectations", "requirements.lock")
+SHIPPED = ("dbt_project", "expectations", "requirements.lock", "workspace.yaml")
 MADE_BY_RUNS = {"__pycache__", "target", "logs"}
 
 

@@ -91,14 +91,13 @@ def configured(settings: Settings, asked: str | None) -> str:
 
     A MIC that is unknown or not configured ends the command.
     """
-    from pipelines.market.exchanges import UnknownExchangeError
-    from pipelines.market.exchanges import exchange as venue_of
+    from pipelines.market.exchanges import UnknownExchangeError, require_known
 
     if asked is None:
         with_bars = _exchanges_with_bars(settings) if len(settings.exchanges) > 1 else []
         return with_bars[0] if len(with_bars) == 1 else settings.exchanges[0]
     try:
-        venue_of(asked)
+        require_known(asked)
     except UnknownExchangeError as error:
         fail(str(error), USAGE)
     if asked not in settings.exchanges:

@@ -2,29 +2,27 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`).
+(`ingest_command.py`, `quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`).
 """
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
-from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_error, say_json, table, warn
+from pipelines.console import USAGE, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
+from pipelines.ingest_command import ingest, say_suspects
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -66,74 +64,6 @@ def demo(as_json: Json = False) -> None:
 
 
 @app.command()
-def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Vendor files or folders.", metavar="PATH…")],
-    source: Annotated[str, typer.Option("--source", help="Source that reads them; see `marketlake sources`.")],
-    exchange: Exchange = None,
-    symbol: Annotated[str | None, typer.Option(help="Symbol of a one-symbol file; default: its stem.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Zone of times without one; default: the exchange's.", metavar="TZ")] = None,
-    session: Annotated[str | None, typer.Option(help="Date of a file whose rows carry only times.", metavar="DATE")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Reading option of the source, as name=value.", metavar="K=V")] = None,
-    received_at: Annotated[str | None, typer.Option(help="When the files arrived (ISO 8601 with offset); default: now.")] = None,
-    wait: Wait = None,
-    as_json: Json = False,
-) -> None:
-    """Take vendor files through the gate into the lake. The same files again change nothing; `nightly` then publishes them.
-
-    Example: marketlake ingest data/lean/equity/usa --source lean --exchange XNYS
-    """
-    from pipelines.deliveries import NoFilesError, collect
-    from pipelines.sources.protocol import SourceError
-    from pipelines.sources.registry import SourcePluginError, UnknownSourceError
-    from pipelines.sources.registry import source as find_source
-    from pipelines.storage.location import Lake
-
-    settings = read_settings(wait)
-    mic = configured(settings, exchange)
-    try:
-        reader = find_source(source)
-        extra = dict(_pair(text) for text in option or [])
-        collected = collect(
-            Lake(settings.lake_root),
-            mic,
-            paths,
-            reader,
-            received_at=_arrival(received_at),
-            timezone=timezone,
-            symbol=symbol,
-            session=day(session, "--session") if session else None,
-            extra=extra,
-        )
-    except (UnknownSourceError, SourcePluginError, NoFilesError, SourceError, FileNotFoundError) as error:
-        fail(str(error), USAGE)
-    except OSError as error:
-        fail(f"cannot read {error.filename}: {error.strerror}")
-    order, left_out = collected.order, collected.left_out
-    unreadable = [{"path": f.name, "status": "refused", "rows": 0, "reason": f.reason} for f in left_out if f.refused]
-    if not order.deliveries:
-        fail("; ".join(f"{f['path']}: {f['reason']}" for f in unreadable) or "there is no file to ingest")
-    report = _ingest(settings, order, f"ingesting {counted(len(order.deliveries), 'file')} into {mic}", quiet=as_json)
-    exit_code = report.exit_code or int(bool(unreadable))
-    if as_json:
-        passed_over = [{"path": f.name, "reason": f.reason} for f in left_out if not f.refused]
-        figures = {"files": [*report.files, *unreadable], "left_out": passed_over, "tables": report.tables}
-        say_json({**figures, "refused": report.refused, "exit_code": exit_code})
-    else:
-        for entry in left_out:
-            say(f"{'refused' if entry.refused else 'left out'}: {entry.name}: {entry.reason}")
-        for file in report.files:
-            if file["status"] == "refused":
-                say(f"refused: {file['path']}: {file['reason']}")
-            elif file.get("reason"):
-                say(f"warning: {file['path']}: {file['reason']}")
-        for name, reasons in report.refused.items():
-            say(f"the gate of {name} {'; '.join(reasons)}")
-        count_table(report.tables)
-        _say_suspects(settings, mic, report.suspects)
-    raise typer.Exit(exit_code)
-
-
-@app.command()
 def sources(as_json: Json = False) -> None:
     """List the known sources, plug-ins included; one that cannot be used is named with its reason.
 
@@ -152,6 +82,7 @@ def sources(as_json: Json = False) -> None:
         warn(str(error))
 
 
+app.command("ingest")(ingest)
 app.add_typer(quarantine, name="quarantine")
 app.command("describe")(describe)
 app.command("explain")(explain)
@@ -263,7 +194,7 @@ def nightly(
         assert isinstance(failed, list)
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
-        _say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
+        say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
 
 
 @app.command()
@@ -389,20 +320,6 @@ def main() -> None:
         sys.exit(USAGE)
 
 
-def _say_suspects(settings: Settings, mic: str, suspects: pl.DataFrame) -> None:
-    from pipelines.quality.suspects import describe_suspects
-
-    for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
-        say(line)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        fail(f"--option: {text!r} is not name=value", USAGE)
-    return name, value
-
-
 def _warn_of_faulty_plugins() -> None:
     """Name the packages whose sources, indicators or scanners are left out of what follows."""
     import pipelines.indicators.tables  # noqa: F401  # completes the registry
@@ -412,28 +329,6 @@ def _warn_of_faulty_plugins() -> None:
 
     for reason in [*map(str, load_sources().broken.values()), *REGISTRY.broken.values(), *load_plugins()[1].values()]:
         warn(reason)
-
-
-def _arrival(text: str | None) -> datetime:
-    """The moment of a delivery: now, or the one given, which cannot lie ahead: rows would count as unknown until then."""
-    now = datetime.now(UTC)
-    arrived = moment(text, "--received-at") if text else now
-    if arrived > now:
-        fail(f"--received-at: {text} lies in the future (it is {now:%Y-%m-%dT%H:%M:%SZ}); give the moment the files arrived", USAGE)
-    return arrived
-
-
-def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
-    """Run the ingest job; JobFailedError and LockHeldError become one line."""
-    from pipelines.orchestration.launch import JobFailedError
-    from pipelines.orchestration.launch import ingest as run_ingest
-    from pipelines.storage.locks import LockHeldError
-
-    try:
-        with progress(task, quiet=quiet):
-            return run_ingest(settings, order)
-    except (JobFailedError, LockHeldError) as error:
-        fail(str(error))
 
 
 def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:

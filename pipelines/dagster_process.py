@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipelines.console import fail
+from pipelines.resources import shipped
 from pipelines.settings import Settings
 
 #: What ends the command: Ctrl-C, a service manager, a closed terminal.
@@ -38,8 +39,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def command(program: str, *arguments: str) -> list[str]:
-    """A program of this installation with the project's code location."""
-    return [str(Path(sys.executable).with_name(program)), *arguments, "-m", "pipelines.definitions", "-a", "defs"]
+    """A program of this installation with the project's code location, which bears one name however it is started."""
+    return [str(Path(sys.executable).with_name(program)), *arguments, "-w", str(shipped("workspace.yaml"))]
 
 
 def run_ui(settings: Settings, host: str, port: int) -> None:

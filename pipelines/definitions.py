@@ -30,7 +30,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     assets = [
         asset
         for mic in mics
-        for asset in (*ingest_assets(mic), model_assets(mic, target), *research_assets(mic), *live_assets(mic))
+        for asset in (
+            *ingest_assets(mic, settings.delivery_folders),
+            model_assets(mic, target),
+            *research_assets(mic),
+            *live_assets(mic),
+        )
     ]
     return dg.Definitions(
         assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.quality.orders import Order
 from pipelines.sources.protocol import ParseOptions, Source
 from pipelines.sources.reading import claims_file
 from pipelines.storage.location import Lake
-from pipelines.storage.raw import Delivery, store_raw
+from pipelines.storage.raw import Delivery, identify_delivery, store_raw
 
 #: Parent folders kept in a file's name: enough for layouts that put market, resolution and symbol into folders.
 _FOLDERS_KEPT = 5
@@ -39,27 +40,29 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Collected:
-    """What some paths lead to: the order of the files that were stored, and what was left out of it."""
+    """What some paths lead to: the order of the files, what was left out of it, and the file of each delivery by its batch."""
 
     order: Order
     left_out: tuple[LeftOut, ...]
+    paths: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Reading(TypedDict, total=False):
+    """How files are read: `timezone` is the zone of times written without one (default: the exchange's), `symbol` the instrument of
+    a one-symbol file (default: its stem), `session` the date of rows that carry only times, `extra` the source's own options.
+    """
+
+    timezone: str | None
+    symbol: str | None
+    session: date | None
+    extra: Mapping[str, str] | None
 
 
 def make_order(
-    lake: Lake,
-    mic: str,
-    paths: Sequence[Path],
-    source: Source,
-    *,
-    received_at: datetime,
-    timezone: str | None = None,
-    symbol: str | None = None,
-    session: date | None = None,
-    extra: Mapping[str, str] | None = None,
+    lake: Lake, mic: str, paths: Sequence[Path], source: Source, *, received_at: datetime, **reading: Unpack[Reading]
 ) -> Order:
     """The order of `collect`, for callers who know their files to be there and readable."""
-    given = {"timezone": timezone, "symbol": symbol, "session": session, "extra": extra}
-    return collect(lake, mic, paths, source, received_at=received_at, **given).order  # type: ignore[arg-type]
+    return collect(lake, mic, paths, source, received_at=received_at, **reading).order
 
 
 def collect(
@@ -69,30 +72,34 @@ def collect(
     source: Source,
     *,
     received_at: datetime,
-    timezone: str | None = None,
-    symbol: str | None = None,
-    session: date | None = None,
-    extra: Mapping[str, str] | None = None,
+    store: bool = True,
+    **reading: Unpack[Reading],
 ) -> Collected:
-    """Store the files and make the order that reads them. A file named in several paths counts once.
+    """Store the files (unless `store` is false) and make the order that reads them. A file named in several paths counts once.
 
-    `timezone` is the zone of times written without one (default: the exchange's). A file that cannot be read is left out, the
-    others go on. Raises FileNotFoundError for a path that does not exist, NoFilesError when there is nothing for the source.
+    A file that cannot be read is left out, the others go on. Raises FileNotFoundError for a path that does not exist, NoFilesError
+    when there is nothing for the source.
     """
+    timezone = reading.get("timezone")
     options = ParseOptions(
         exchange=mic,
         timezone=timezone or venue_of(mic).timezone,
-        symbol=symbol,
-        session=session,
-        extra=dict(extra or {}),
+        symbol=reading.get("symbol"),
+        session=reading.get("session"),
+        extra=dict(reading.get("extra") or {}),
         timezone_stated=timezone is not None,
     )
     canonical = json.loads(options.canonical_json())
     files, left_out = find_files(paths, source)
     deliveries: dict[str, Delivery] = {}
+    places: dict[str, Path] = {}
     for path in files:
+        about = {"name": _name(path), "source": source.name}
         try:
-            delivery = store_raw(lake, mic, path, name=_name(path), source=source.name, options=canonical, received_at=received_at)
+            if store:
+                delivery = store_raw(lake, mic, path, **about, options=canonical, received_at=received_at)
+            else:
+                delivery = identify_delivery(mic, path, **about, options=canonical, received_at=received_at)
         except OSError as error:
             # A fault of the lake itself (no space, no permission to write) would befall every file; it is no fault of this one.
             if not _concerns(error, path):
@@ -100,7 +107,8 @@ def collect(
             left_out.append(LeftOut(_name(path), f"cannot be read ({error.strerror})", refused=True))
             continue
         deliveries.setdefault(f"{delivery.batch_id}|{delivery.name}", delivery)
-    return Collected(Order(mic, tuple(deliveries.values())), tuple(left_out))
+        places.setdefault(delivery.batch_id, path)
+    return Collected(Order(mic, tuple(deliveries.values())), tuple(left_out), places)
 
 
 def find_files(paths: Sequence[Path], source: Source) -> tuple[list[Path], list[LeftOut]]:

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         description="Signals across a suspected split or demerger that nobody decided: withhold them, or only mark it.",
     )
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
+    deliveries: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders whose files a run in the UI may be told to ingest (relative to home); default <home>/deliveries.",
+    )
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="How long a second writer waits for the first.")
     run_wait_seconds: float = Field(
@@ -89,6 +93,12 @@ class Settings(BaseSettings):
         description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
     )
 
+    max_quarantined_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of a file's rows in quarantine beyond which ingest ends with code 1; the other rows go in all the same.",
+    )
     max_unpacked_mb: int = Field(default=512, ge=1, le=1 << 20, description="Most that one vendor file may hold unpacked, MiB.")
     max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
     max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
@@ -114,6 +124,11 @@ class Settings(BaseSettings):
     def _beside_home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return None if value is None else info.data.get("home", Path.cwd()) / value.expanduser()
 
+    @field_validator("deliveries", mode="before")
+    @classmethod
+    def _split_deliveries(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
     @field_validator("exchanges", mode="before")
     @classmethod
     def _split_exchanges(cls, value: object) -> object:
@@ -132,6 +147,11 @@ class Settings(BaseSettings):
     def state_dir(self) -> Path:
         """Derived state: build databases, catalogues, Dagster home. Deleting it loses nothing but time."""
         return self.home / ".state"
+
+    @property
+    def delivery_folders(self) -> tuple[Path, ...]:
+        """Folders of vendor files that runs may name, as absolute paths."""
+        return tuple(self.home / folder.expanduser() for folder in self.deliveries) or (self.home / "deliveries",)
 
     @property
     def catalogue_link(self) -> Path:

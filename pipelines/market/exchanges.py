@@ -10,6 +10,8 @@ import difflib
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 
@@ -92,8 +94,32 @@ def declared_mics() -> tuple[str, ...]:
     return tuple(_BY_MIC)
 
 
+_CALENDAR_MODULE = "exchange_calendar_"
+
+
 class UnknownExchangeError(ValueError):
     """The market identifier code is neither declared here nor known to exchange_calendars."""
+
+
+def require_known(mic: str) -> None:
+    """Raise UnknownExchangeError, with the nearest name, unless `exchange(mic)` would answer. Imports no calendar."""
+    names = _calendar_names()
+    if mic not in _BY_MIC and mic not in names:
+        close = difflib.get_close_matches(mic, [*_BY_MIC, *names], n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UnknownExchangeError(f"unknown exchange {mic!r}: not a market identifier code with a calendar{hint}")
+
+
+@cache
+def _calendar_names() -> tuple[str, ...]:
+    """MICs of exchange_calendars, which has a module for each. To import it takes over a second, too long for a mistyped option."""
+    found = find_spec("exchange_calendars")
+    assert found is not None, "exchange_calendars is a dependency"
+    folders = [Path(place) for place in found.submodule_search_locations or ()]
+    names = {
+        path.stem.removeprefix(_CALENDAR_MODULE).upper() for folder in folders for path in folder.glob(f"{_CALENDAR_MODULE}*.py")
+    }
+    return tuple(sorted(names))
 
 
 @cache
@@ -101,13 +127,9 @@ def exchange(mic: str) -> Exchange:
     """The exchange with this MIC: declared above, or of exchange_calendars with defaults (tick 0.01, no extended windows)."""
     if mic in _BY_MIC:
         return _BY_MIC[mic]
+    require_known(mic)
     import exchange_calendars
 
-    names = exchange_calendars.get_calendar_names(include_aliases=False)
-    if mic not in names:
-        close = difflib.get_close_matches(mic, [*_BY_MIC, *names], n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UnknownExchangeError(f"unknown exchange {mic!r}: not a market identifier code with a calendar{hint}")
     calendar = exchange_calendars.get_calendar(mic, start="2020-01-01", end="2020-12-31")
     return Exchange(
         mic=mic,

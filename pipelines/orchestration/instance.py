@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.orchestration.run_origin import name_origin
 from pipelines.settings import Settings
 
 #: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work. The UI hides
@@ -69,7 +70,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def identify_run(context: dg.InitResourceContext) -> None:
-    """Record on a run which process executes it, so that it is found when that process is gone."""
+    """Record on a run its code location, and the process that executes it, so that it is found when that process is gone."""
+    if context.run is not None and context.instance is not None:
+        name_origin(context.instance, context.run.run_id)
     if context.run is not None and context.instance is not None and PID_TAG not in context.run.tags:
         context.instance.add_run_tags(context.run.run_id, process_tags())
 

@@ -21,12 +21,14 @@ from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
-from pipelines.quality.batches import outcome, read_batch, stage_order
+from pipelines.orchestration.run_origin import origin_tags
+from pipelines.quality.account import Account
+from pipelines.quality.batches import account, outcome, read_batch, stage_order
 from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.release import NotReleasedError, record_release, stage_release
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.suspects import newly_suspected
@@ -47,8 +49,8 @@ class JobFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class IngestReport:
-    """Figures of an ingest: `files` and `tables` as the contract's JSON, the sessions that a gate refused, by table, and splits and
-    demergers that its daily bars suggest (columns of `quality/suspects.py`).
+    """Figures of an ingest: `files` and `tables` as the contract's JSON, the sessions that a gate refused, by table, splits and
+    demergers that its daily bars suggest (columns of `quality/suspects.py`), and what stayed out by rule, session and file.
     """
 
     files: list[dict[str, Any]]
@@ -56,11 +58,14 @@ class IngestReport:
     refused: dict[str, list[str]]
     run_id: str
     suspects: pl.DataFrame
+    account: Account
+    most_quarantined: float
 
     @property
     def exit_code(self) -> int:
-        """1 when a file or a session was refused."""
-        return int(bool(self.refused) or any(f["status"] == "refused" for f in self.files))
+        """1 when a file or a session was refused, or more of a file stayed out than the settings take for single bad rows."""
+        refused = bool(self.refused) or any(f["status"] == "refused" for f in self.files)
+        return int(refused or self.account.is_bad(self.most_quarantined))
 
 
 def ingest(settings: Settings, order: Order) -> IngestReport:
@@ -101,7 +106,8 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
             staged["session_date"].unique().to_list(),
             set(staged["instrument_id"]),
         )
-        return IngestReport(files, tables, refused, result.run_id, suspects)
+        stayed_out = account(folder, order.exchange)
+        return IngestReport(files, tables, refused, result.run_id, suspects, stayed_out, settings.max_quarantined_share)
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ def run_job(
     from pipelines.definitions import build_definitions
 
     definitions = build_definitions(settings)
-    tags = {**process_tags(), **_partition_tags(mic, sessions)}
+    tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.

@@ -42,4 +42,5 @@ def request_nightly(mic: str, now: datetime) -> dg.RunRequest | dg.SkipReason:
     if session.closes_at > now:
         return dg.SkipReason(f"the session of {local} closes at {session.closes_at}, after this tick")
     day = session.session_date.isoformat()
-    return dg.RunRequest(run_key=f"{mic}-nightly-{day}", partition_key=day)
+    only_new = {"ops": {f"{mic}__models": {"config": {"rebuild_sessions": False}}}}
+    return dg.RunRequest(run_key=f"{mic}-nightly-{day}", partition_key=day, run_config=only_new)

@@ -1,7 +1,7 @@
 """Staged batches on disk: an order's tables between staging and the lake, and what happened to it.
 
 Lives here: writing and reading staged tables, the content hash that a gate's pass is keyed by, the order's outcome file.
-Does not live here: staging itself (`staging.py`), the verdict (`gate.py`).
+Does not live here: staging itself (`staging.py`), the verdict (`gate.py`), what the counts say (`account.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from pipelines.market.tables import TABLES
+from pipelines.quality.account import Account, account_of, count_held, count_quarantined
 from pipelines.quality.decisions import Decision
 from pipelines.quality.orders import Order, load_decision, save_decision
 from pipelines.quality.quarantine import refused_before, store_quarantine
@@ -31,6 +32,7 @@ from pipelines.storage.publish import append_new
 
 _DECISION = "decision.json"
 _MOVES = "moves.parquet"
+_READ, _HELD = "read.parquet", "held.parquet"
 
 
 def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
@@ -47,11 +49,29 @@ def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_d
         table: rows.join(held.filter(pl.col("table_name") == table), on=row, how="anti", maintain_order="left")
         for table, rows in staged.tables.items()
     }
-    return write_staged(order, staged, allowed, state_dir)
+    return write_staged(order, staged, allowed, state_dir, refused_again(staged, held))
 
 
-def write_staged(order: Order, staged: Staged, allowed: Mapping[str, pl.DataFrame], state_dir: Path) -> Path:
-    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all."""
+def refused_again(staged: Staged, held: pl.DataFrame) -> list[pl.DataFrame]:
+    """Counts (columns of `account.HELD`) of staged rows that a gate refused before (`held`), by table."""
+    row = ["batch_id", "row_number"]
+    return [
+        count_held(table, rows.join(held.filter(pl.col("table_name") == table).select(*row, "rule"), on=row))
+        for table, rows in staged.tables.items()
+    ]
+
+
+def write_staged(
+    order: Order,
+    staged: Staged,
+    allowed: Mapping[str, pl.DataFrame],
+    state_dir: Path,
+    refused: Sequence[pl.DataFrame] = (),
+) -> Path:
+    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all.
+
+    `refused`: counts of the rows that are not allowed (columns of `account.HELD`).
+    """
     folder = order.folder(state_dir)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -59,12 +79,15 @@ def write_staged(order: Order, staged: Staged, allowed: Mapping[str, pl.DataFram
     for table, rows in allowed.items():
         rows.write_parquet(temporary / f"{table}.parquet")
     staged.moves.write_parquet(temporary / _MOVES)
+    staged.read.write_parquet(temporary / _READ)
+    pl.concat([count_quarantined(staged.quarantine), *refused]).write_parquet(temporary / _HELD)
     held = {table: rows.height - allowed[table].height for table, rows in staged.tables.items()}
     outcome = {
         "files": [
             {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
             for f in staged.files
         ],
+        "names": {f.delivery.batch_id: f.delivery.name for f in staged.files},
         "tables": {t: {**vars(c), "held": held.get(t, 0)} for t, c in staged.counts.items()},
     }
     (temporary / "staged.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
@@ -134,8 +157,9 @@ def read_moves(folder: Path) -> pl.DataFrame:
     return pl.read_parquet(folder / _MOVES)
 
 
-def note_outcome(folder: Path, table: str, figures: Mapping[str, Any]) -> None:
-    """Add a published table's figures to the order's outcome."""
+def note_outcome(folder: Path, table: str, figures: Mapping[str, Any], lost: pl.DataFrame) -> None:
+    """Add a published table's figures to the order's outcome, and which rows the merge refused (`lost`, with their `rule`)."""
+    count_held(table, lost).write_parquet(folder / f"{table}.lost.parquet")
     (folder / f"{table}.published.json").write_text(json.dumps(dict(figures)), encoding="utf-8")
 
 
@@ -171,9 +195,30 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {"files": staged["files"], "tables": tables}
 
 
-def note_refused(folder: Path, table: str, rows: int) -> None:
-    """Record how many staged rows the gate refused."""
-    (folder / f"{table}.refused.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+def account(folder: Path, exchange: str) -> Account:
+    """What rules, gate and merge held back of a staged order so far."""
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    read, held = counts_by_session(folder)
+    gates = [folder / f"{table}.refused.json" for table in staged["tables"]]
+    warnings = [warning for path in gates if path.is_file() for warning in json.loads(path.read_text(encoding="utf-8"))["warnings"]]
+    return account_of(exchange, read, held, staged["names"], warnings)
+
+
+def counts_by_session(folder: Path, table: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows read and rows held back (columns of `account.READ`, `account.HELD`) of a staged order so far; of one table or of all."""
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    counted = [_HELD, *(f"{name}.{why}.parquet" for name in staged["tables"] for why in ("stopped", "lost"))]
+    held = pl.concat([pl.read_parquet(folder / name) for name in counted if (folder / name).is_file()])
+    read = pl.read_parquet(folder / _READ)
+    if table is None:
+        return read, held
+    return read.filter(pl.col("table_name") == table), held.filter(pl.col("table_name") == table)
+
+
+def note_refused(folder: Path, table: str, rows: int, stopped: pl.DataFrame, warnings: Sequence[Mapping[str, Any]]) -> None:
+    """Record how many staged rows the gate refused, those of them that it was the first to stop, and its warnings."""
+    count_held(table, stopped).write_parquet(folder / f"{table}.stopped.parquet")
+    (folder / f"{table}.refused.json").write_text(json.dumps({"rows": rows, "warnings": list(warnings)}), encoding="utf-8")
 
 
 def _point_to(folder: Path) -> None:

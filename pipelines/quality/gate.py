@@ -20,12 +20,13 @@ from pipelines.market.calendar import calendar
 from pipelines.quality.batches import content_hash
 from pipelines.quality.profile import profile
 from pipelines.quality.quarantine import REFUSED
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.quality.withheld import Withheld, mark_withheld
 from pipelines.resources import shipped
 from pipelines.storage.crashpoints import crash_point
 
 _SAMPLES = 5
+_DESCRIBED = 20
 
 
 class NoPassError(RuntimeError):
@@ -69,6 +70,15 @@ class Verdict:
     def warnings(self) -> tuple[Judgement, ...]:
         """Expectations that failed without refusing anything."""
         return tuple(j for j in self.judgements if not j.success and j.severity != "critical")
+
+    def describe(self) -> str:
+        """What is refused and why, in a line; else what was noticed."""
+        refused = ", ".join(f"{day}: {' and '.join(names)}" for day, names in list(self.refused.items())[:_DESCRIBED])
+        withheld = ", ".join(f"{w.session}: {w.name} of {w.table}" for w in self.withheld[:_DESCRIBED])
+        stops = [f"refused: {refused}"] if refused else []
+        stops += [f"out with their delivery: {withheld}"] if withheld else []
+        noticed = [f"{j.name} ({j.sample})" if j.sample else j.name for j in self.warnings]
+        return "; ".join(stops) or (f"warning: {'; '.join(noticed)}" if noticed else "all expectations hold")
 
 
 def suite_path(table: str) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from pipelines.market.tables import TABLES
 from pipelines.quality.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
 from pipelines.quality.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.quality.quarantine import quarantine_rows, store_quarantine
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.quality.surroundings import surroundings
 from pipelines.quality.withheld import BARS, SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.sources.registry import load_sources
@@ -39,7 +40,7 @@ _WITHHELD = "withheld.json"
 @dataclass(frozen=True)
 class TablePublication:
     """Figures of one published table. `moved`: stored rows that a late link gave to another instrument, restatements that no file
-    brought. `sessions` are those with new, restated or moved rows and how many.
+    brought. `sessions` are those with new, restated or moved rows and how many; `restatements` how many of these are restated.
     """
 
     table: str
@@ -50,6 +51,7 @@ class TablePublication:
     refused: int
     moved: int
     sessions: dict[date, int]
+    restatements: dict[date, int]
 
 
 def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
@@ -67,9 +69,14 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(verdict.refused)))
     if kept.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
-    note_refused(folder, table, held.height)
+    note_refused(folder, table, held.height, kept, warnings_of(verdict))
     record_pass(verdict, state_dir)
     return verdict
+
+
+def warnings_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """What the gate noticed without refusing anything, as `account.Account` has it."""
+    return [{"table": verdict.table, "expectation": j.name, "rows": j.unexpected, "sample": j.sample} for j in verdict.warnings]
 
 
 def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Withheld]:
@@ -136,9 +143,17 @@ def publish_staged(
         )
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
-    note_outcome(folder, table, figures)
+    note_outcome(folder, table, figures, done.refused)
     changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
-    return TablePublication(table, done.version, moved=moved.height, sessions=_by_session(table, changed), **figures)
+    restated = done.changed.slice(done.accepted)
+    return TablePublication(
+        table,
+        done.version,
+        moved=moved.height,
+        sessions=_by_session(table, changed),
+        restatements=_by_session(table, restated),
+        **figures,
+    )
 
 
 def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> None:

@@ -62,8 +62,8 @@ def store_quarantine(lake: Lake, exchange: str, rows: pl.DataFrame) -> int | Non
 
 
 def refused_before(lake: Lake, exchange: str) -> pl.DataFrame:
-    """table_name, batch_id and row_number of rows whose session a gate refused and nobody has released since."""
+    """table_name, batch_id, row_number and rule of rows whose session a gate refused and nobody has released since."""
     held = pl.col("rule").str.starts_with(REFUSED) & pl.col("released_at").is_null()
     columns = ["table_name", "batch_id", "row_number"]
     rows = LakeTable(lake.table_uri(exchange, "quarantine"), TABLES["quarantine"]).read(columns=[*columns, "rule", "released_at"])
-    return rows.filter(held).select(columns).unique()
+    return rows.filter(held).select(*columns, "rule").unique(columns, keep="first", maintain_order=True)

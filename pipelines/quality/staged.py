@@ -14,6 +14,17 @@ import polars as pl
 from pipelines.storage.moves import MOVE
 from pipelines.storage.raw import Delivery
 
+#: The column that says to which session (or day) a row of a table belongs.
+SESSION_COLUMN = {
+    "bars_daily": "session_date",
+    "bars_other_series": "session_date",
+    "bars_1m": "session_date",
+    "bars_1m_extended": "session_date",
+    "corporate_actions": "ex_date",
+    "instruments": "valid_from",
+    "instrument_aliases": "valid_from",
+}
+
 
 @dataclass(frozen=True)
 class FileOutcome:
@@ -42,7 +53,8 @@ class Staged:
     """An order, staged.
 
     `tables` hold the lake's columns and `received_at`; `quarantine` the rows set aside; `moves` says which stored rows become
-    another instrument's (see `storage/moves.py`).
+    another instrument's (see `storage/moves.py`); `read` counts the rows of bars and actions that were read (columns of
+    `account.READ`).
     """
 
     tables: dict[str, pl.DataFrame]
@@ -50,3 +62,4 @@ class Staged:
     files: list[FileOutcome]
     counts: dict[str, Counts] = field(default_factory=dict)
     moves: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVE))
+    read: pl.DataFrame = field(default_factory=pl.DataFrame)

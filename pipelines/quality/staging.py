@@ -6,15 +6,18 @@ Does not live here: judging sessions (`gate.py`), writing staged files (`batches
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import TABLES
+from pipelines.quality.account import count_read
 from pipelines.quality.breadth import thin
 from pipelines.quality.columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.quality.decisions import pardons, undecided, with_pardons
@@ -31,6 +34,7 @@ from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import Repeats, repeated
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
+from pipelines.quality.slips import other_instruments
 from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.quality.withdrawals import withdrawals
 from pipelines.quality.withheld import BARS
@@ -42,17 +46,6 @@ from pipelines.storage.location import Lake
 from pipelines.storage.merge import PROVENANCE_COLUMNS
 from pipelines.storage.raw import Delivery, local_copy
 
-#: The column that says to which session (or day) a row of a table belongs.
-SESSION_COLUMN = {
-    "bars_daily": "session_date",
-    "bars_other_series": "session_date",
-    "bars_1m": "session_date",
-    "bars_1m_extended": "session_date",
-    "corporate_actions": "ex_date",
-    "instruments": "valid_from",
-    "instrument_aliases": "valid_from",
-}
-
 #: Rows that a gate refused before.
 _HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
 
@@ -60,14 +53,26 @@ _HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
 _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
-def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.DataFrame | None = None) -> Staged:
+#: Gives a readable local path of a delivery's raw file.
+RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
+
+
+def stage(
+    lake: Lake,
+    order: Order,
+    sources: Mapping[str, Source],
+    held: pl.DataFrame | None = None,
+    raw_copies: RawCopies | None = None,
+) -> Staged:
     """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
 
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
     set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
+    `raw_copies`: where the files are; by default in the lake.
     """
     days = calendar(order.exchange)
-    parsed, files, repeats = _parse(lake, order, sources, days)
+    raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
+    parsed, files, repeats = _parse(lake, order, sources, days, raw_copies)
     held = pl.DataFrame(schema=_HELD) if held is None else held
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
@@ -79,12 +84,14 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     for table in ("bars_daily", "bars_other_series"):
         prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
+    files = _with_slips(files, other_instruments(lake, order.exchange, daily, minutes))
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
         prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
+    read: list[pl.DataFrame] = []
     pardoned = pardons(lake, order.exchange, order.decision)
     for table, delivered in prepared.items():
         rows = with_pardons(delivered, pardoned, table)
@@ -99,6 +106,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
                 for frame in (rows, kept, faulty, refused)
             )
             dropped = rows.height - kept.height - faulty.height - refused.height
+        read.append(count_read(table, rows))
         bad += [quarantine_rows(order.exchange, table, frame) for frame in (faulty, refused)]
         staged.tables[table] = stage_columns(schema, kept)
         staged.counts[table] = Counts(rows.height, dropped, faulty.height + refused.height)
@@ -106,7 +114,11 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
         let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
         names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
     bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held))
-    return replace(staged, quarantine=pl.concat(bad), moves=names.moves)
+    return replace(staged, quarantine=pl.concat(bad), moves=names.moves, read=pl.concat(read))
+
+
+def _with_slips(files: list[FileOutcome], slips: Mapping[str, str]) -> list[FileOutcome]:
+    return [replace(f, reason="; ".join(filter(None, [f.reason, slips.get(f.delivery.batch_id)])) or None) for f in files]
 
 
 def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
@@ -147,7 +159,7 @@ def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str
 
 
 def _parse(
-    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar
+    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar, raw_copies: RawCopies
 ) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
     from pipelines.sources.protocol import FRAME_SCHEMAS
 
@@ -166,7 +178,7 @@ def _parse(
             files.append(FileOutcome(delivery, "accepted", aside[delivery.batch_id], 0))
             continue
         try:
-            with local_copy(lake, order.exchange, delivery.content_hash) as path:
+            with raw_copies(delivery) as path:
                 raw = RawFile(path, delivery.name, delivery.content_hash, limits)
                 options = options_from_json(delivery.options)
                 tables = read_file(sources, delivery.source, raw, options)

@@ -30,7 +30,8 @@ import polars as pl
 
 from pipelines.market.tables.reference import ACTIONS
 from pipelines.sources.bar_rows import checked_options
-from pipelines.sources.moments import DATE_ORDERS, read_moments
+from pipelines.sources.moments import read_moments
+from pipelines.sources.names import OPTIONS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import (
     fields,
@@ -82,7 +83,7 @@ class ActionsSource:
 
         Raises SourceError for a file that is damaged, has no such columns, or whose dates cannot be decided.
         """
-        extra = checked_options(raw, self.name, options.extra, {"date_order": DATE_ORDERS})
+        extra = checked_options(raw, self.name, options.extra, OPTIONS[self.name])
         text = read_text(raw)
         frame = lines(text)
         header = frame["line"][0]

@@ -7,7 +7,6 @@ Does not live here: getting fields out of a file (the sources), spellings (`csv_
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import polars as pl
 from pipelines.sources.csv_header import Layout
 from pipelines.sources.intervals import is_daily, minute_starts, refuse_coarser_than_days
 from pipelines.sources.moments import clock_text, read_moments
+from pipelines.sources.names import SourceOptionError, check_option
 from pipelines.sources.price_basis import basis_of
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import is_missing, line_read, stem, with_problems
@@ -30,13 +30,10 @@ def checked_options(
 ) -> Mapping[str, str]:
     """The options, once names and values are known to be right; `known` gives each option's choices, None for free text."""
     for name, value in extra.items():
-        if name not in known:
-            close = difflib.get_close_matches(name, list(known), n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SourceError(f"{raw.name}: the source {source} has no option {name!r}{hint} It has {', '.join(known)}")
-        choices = known[name]
-        if choices is not None and value not in choices:
-            raise SourceError(f"{raw.name}: option {name}={value!r} must be one of {', '.join(choices)}")
+        try:
+            check_option(source, name, value, known)
+        except SourceOptionError as error:
+            raise SourceError(f"{raw.name}: {error}") from error
     return extra
 
 

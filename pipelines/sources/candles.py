@@ -24,6 +24,7 @@ import polars as pl
 from pipelines.sources.bar_rows import checked_options, daily_or_minutes, with_symbol, with_written_moments
 from pipelines.sources.csv_header import PRICES, Layout
 from pipelines.sources.limits import LimitError, check_rows
+from pipelines.sources.names import OPTIONS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import numbers, read_text, with_problems
 
@@ -53,7 +54,7 @@ class CandlesSource:
 
         Raises SourceError for what is no JSON of candles, an answer that reports a failure, and other intervals.
         """
-        extra = checked_options(raw, self.name, options.extra, {"interval": ("1d", "1m")})
+        extra = checked_options(raw, self.name, options.extra, OPTIONS[self.name])
         candles = _candles(raw, _answer(raw))
         rows = [_row(candle) for candle in candles]
         layout = Layout("", list(_FIELDS))

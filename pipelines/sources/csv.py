@@ -35,10 +35,10 @@ from pipelines.sources.bar_rows import (
     with_written_moments,
     without_volume,
 )
-from pipelines.sources.csv_header import COLUMN_OPTIONS, OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
+from pipelines.sources.csv_header import OPTIONAL, PRICES, Layout, read_header, refuse_other_publishers
 from pipelines.sources.csv_vendors import databento_options, is_yfinance, plain_counts, yfinance_rows
-from pipelines.sources.moments import DATE_ORDERS
-from pipelines.sources.price_basis import PRICE_BASES, basis_of_yfinance
+from pipelines.sources.names import OPTIONS
+from pipelines.sources.price_basis import basis_of_yfinance
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import fields, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
 
@@ -46,17 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SUFFIXES: Final = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz", ".csv.zst", ".zip")
-_CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
-    "columns": None,
-    "date_order": DATE_ORDERS,
-    "decimal": (".", ","),
-    "interval": ("1d", "1m"),
-    "label": ("start", "end"),
-    "price_scale": None,
-    "price_basis": PRICE_BASES,
-    "volume": ("none",),
-    **COLUMN_OPTIONS,
-}
 
 
 class CsvSource:
@@ -74,7 +63,7 @@ class CsvSource:
 
     def parse(self, raw: RawFile, options: ParseOptions) -> list[ParsedTable]:
         """One table, `bars_daily` or `bars_1m`, with one row per data row. Raises SourceError as the module says."""
-        extra = checked_options(raw, self.name, options.extra, _CHOICES)
+        extra = checked_options(raw, self.name, options.extra, OPTIONS[self.name])
         text = read_text(raw)
         frame = lines(text)
         if is_yfinance(frame):

@@ -64,8 +64,6 @@ SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "isin": ("isin",),
     "published_by": ("src",),
 }
-#: Options that place a field where its column's name does not tell.
-COLUMN_OPTIONS: Final[dict[str, None]] = {f"column.{field}": None for field in SPELLINGS}
 #: The exchanges of India publish one layout (UDiFF), whose column Src says which of them did.
 PUBLISHERS: Final = {"NSE": "XNSE", "BSE": "XBOM"}
 PRICES: Final = ("open", "high", "low", "close")

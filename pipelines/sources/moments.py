@@ -21,8 +21,6 @@ import polars as pl
 
 from pipelines.sources.protocol import RawFile, SourceError
 
-DATE_ORDERS: Final = ("dmy", "mdy")
-
 _YEAR: Final = r"(?<y>\d{4}|\d{2})"
 #: Families of date spellings; no text matches two of them. `rest` is the time, if any.
 _FAMILIES: Final = (

@@ -35,7 +35,6 @@ from pipelines.sources.bar_rows import (
     without_volume,
 )
 from pipelines.sources.csv_header import (
-    COLUMN_OPTIONS,
     OPTIONAL,
     PRICES,
     Layout,
@@ -44,23 +43,13 @@ from pipelines.sources.csv_header import (
     refuse_other_publishers,
 )
 from pipelines.sources.limits import LimitError, check_rows, check_size
-from pipelines.sources.moments import DATE_ORDERS
-from pipelines.sources.price_basis import PRICE_BASES
+from pipelines.sources.names import OPTIONS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.text import numbers, unscaled, with_problems
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CHOICES: Final[dict[str, tuple[str, ...] | None]] = {
-    "date_order": DATE_ORDERS,
-    "interval": ("1d", "1m"),
-    "label": ("start", "end"),
-    "price_scale": None,
-    "price_basis": PRICE_BASES,
-    "volume": ("none",),
-    **COLUMN_OPTIONS,
-}
 _TEXTS: Final = ("symbol", "series", "isin", "clock", "published_by")
 
 
@@ -83,7 +72,7 @@ class ParquetSource:
         Raises SourceError for a damaged or empty file, columns that make no bar or hold something else, rows of another exchange,
         and intervals other than days and minutes.
         """
-        extra = checked_options(raw, self.name, options.extra, _CHOICES)
+        extra = checked_options(raw, self.name, options.extra, OPTIONS[self.name])
         content = _read(raw)
         _refuse_other_exchanges(raw, content, options.exchange)
         layout = Layout("", match_columns(raw, content.columns, given_columns(raw, content.columns, extra), "column.open=…"))

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: As traded; with earlier prices divided by later splits; with dividends taken out of them too.
-PRICE_BASES: Final = ("as_traded", "split_adjusted", "adjusted")
 _ADJUSTED: Final = re.compile(
     r"^(adj(usted)?(close|open|high|low|price|closing|closeprice|last)|(close|open|high|low)adj(usted)?)$"
 )

@@ -138,7 +138,7 @@ class ParsedTable:
     """Rows for one lake table: `frame` has exactly the columns of `FRAME_SCHEMAS[table]`, in the file's order.
 
     `notes` say what a user should know of the file's rows as a whole; they are shown as warnings and kept with the delivery.
-    `price_basis` is one of `price_basis.PRICE_BASES`, None where nothing tells.
+    `price_basis` is one of `names.PRICE_BASES`, None where nothing tells.
     """
 
     table: str

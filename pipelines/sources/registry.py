@@ -1,12 +1,11 @@
 """Finding sources by name: the built-in ones and those other packages add.
 
 Lives here: reading the entry-point group `marketlake.sources` and answering a wrong name helpfully.
-Does not live here: any format.
+Does not live here: any format; the names of the built-in sources (`names.py`).
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
@@ -15,28 +14,14 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from pipelines.sources.names import BUILT_IN, GROUP, UnknownSourceError, unknown_source
 from pipelines.sources.protocol import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-GROUP: Final = "marketlake.sources"
+__all__ = ["BUILT_IN", "GROUP", "SourcePluginError", "Sources", "UnknownSourceError", "load_sources", "source"]
 
-#: Known without an installed distribution too, so that a plain checkout works. The project file lists the same ones.
-BUILT_IN: Final = MappingProxyType(
-    {
-        "actions": "pipelines.sources.actions_csv:ActionsSource",
-        "candles": "pipelines.sources.candles:CandlesSource",
-        "csv": "pipelines.sources.csv:CsvSource",
-        "lean": "pipelines.sources.lean:LeanSource",
-        "nse_bhavcopy": "pipelines.sources.nse_bhavcopy:NseBhavcopySource",
-        "nse_delivery": "pipelines.sources.nse_delivery:NseDeliverySource",
-        "nse_derivatives": "pipelines.sources.nse_derivatives:NseDerivativesSource",
-        "nse_indices": "pipelines.sources.nse_indices:NseIndicesSource",
-        "nse_ticks": "pipelines.sources.nse_ticks:NseTicksSource",
-        "parquet": "pipelines.sources.parquet:ParquetSource",
-    }
-)
 _PARTS: Final = ("name", "description", "whole_market", "priority", "publication_lag", "parse", "claims")
 #: What the parts must be for the pipeline to work with them.
 _KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
@@ -47,10 +32,6 @@ _KINDS: Final[Mapping[str, Callable[[object], bool]]] = {
     "parse": callable,
     "claims": callable,
 }
-
-
-class UnknownSourceError(ValueError):
-    """No source of that name; the message lists the known ones."""
 
 
 class SourcePluginError(TypeError):
@@ -119,9 +100,7 @@ def source(name: str) -> Source:
     known = load_sources()
     if name in known or name in known.broken:
         return known[name]
-    close = difflib.get_close_matches(name.lower(), list(known), n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    raise UnknownSourceError(f"unknown source {name!r}{hint} Known sources: {', '.join(known)}")
+    raise unknown_source(name, list(known))
 
 
 def _plugins(found: Iterable[EntryPoint]) -> list[EntryPoint]:

@@ -22,7 +22,7 @@ from pipelines.storage.withdrawn import known_since_withdrawal
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of one table's publication. `version` is None while the table does not exist."""
+    """Figures of one table's publication. `version` is None while the table does not exist; `changed` has accepted rows first."""
 
     table: str
     version: int | None
@@ -57,12 +57,7 @@ def publish(
     incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
 
     def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
-        stored = read(partitions)
-        merge = merge_by_key(stored, incoming, schema, priorities)
-        if merge.restated.height:
-            current = _without_replaced(lake, exchange, schema, incoming, stored)
-            merge = merge_by_key(stored, current, schema, priorities)
-            merge = replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
+        merge = _merged(lake, exchange, schema, incoming, read(partitions), priorities)
         outcome[:] = [merge]
         if not merge.changes:
             return Change(merge.rows, [])
@@ -88,6 +83,25 @@ def publish(
         refused=merge.refused,
         changed=pl.concat([merge.accepted, merge.restated]),
     )
+
+
+def try_publish(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, priorities: Mapping[str, int]) -> Merge:
+    """What `publish` would do with these rows at the table's head; nothing is written."""
+    partitions = _partitions(incoming, schema)
+    incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
+    stored = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=partitions)
+    return _merged(lake, exchange, schema, incoming, stored, priorities)
+
+
+def _merged(
+    lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, stored: pl.DataFrame, priorities: Mapping[str, int]
+) -> Merge:
+    merge = merge_by_key(stored, incoming, schema, priorities)
+    if not merge.restated.height:
+        return merge
+    current = _without_replaced(lake, exchange, schema, incoming, stored)
+    merge = merge_by_key(stored, current, schema, priorities)
+    return replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
 
 
 def append_new(lake: Lake, exchange: str, schema: TableSchema, rows: pl.DataFrame, metadata: Mapping[str, str]) -> int | None:

@@ -44,6 +44,18 @@ class Delivery:
     received_at: datetime
 
 
+def identify_delivery(
+    exchange: str, path: Path, *, name: str, source: str, options: Mapping[str, object], received_at: datetime
+) -> Delivery:
+    """The delivery that a file is; nothing is copied. `received_at` is aware. Raises OSError when the file cannot be read."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = stream.tell()
+    canonical = json.dumps(options, sort_keys=True, default=str)
+    batch_id = hashlib.sha256(f"{digest}|{source}|{canonical}".encode()).hexdigest()[:16]
+    return Delivery(batch_id, exchange, source, name, digest, size, canonical, received_at)
+
+
 def store_raw(
     lake: Lake,
     exchange: str,
@@ -59,16 +71,12 @@ def store_raw(
     `received_at` (aware) counts only for content that was never seen; the first arrival stays on record.
     Raises OSError when the file cannot be read.
     """
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = stream.tell()
-    canonical = json.dumps(options, sort_keys=True, default=str)
-    batch_id = hashlib.sha256(f"{digest}|{source}|{canonical}".encode()).hexdigest()[:16]
-    filesystem, target = lake.filesystem(raw_uri(lake, exchange, digest))
+    delivery = identify_delivery(exchange, path, name=name, source=source, options=options, received_at=received_at)
+    filesystem, target = lake.filesystem(raw_uri(lake, exchange, delivery.content_hash))
     if filesystem.get_file_info(target).type == pafs.FileType.NotFound:
-        _copy_atomically(path, filesystem, target, digest)
+        _copy_atomically(path, filesystem, target, delivery.content_hash)
         crash_point("raw.stored")
-    return Delivery(batch_id, exchange, source, name, digest, size, canonical, received_at)
+    return delivery
 
 
 def raw_uri(lake: Lake, exchange: str, content_hash: str) -> str:

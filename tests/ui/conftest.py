@@ -1,6 +1,6 @@
 """Dagster's own web page on a demo home, in a real browser.
 
-Lives here: one home with the demo and a delivery that the gate refused, its webserver and daemon, and a page to look at it.
+Lives here: a home with the demo and two deliveries with a refused session each, its webserver and daemon, and a page to look at it.
 """
 
 import os
@@ -42,18 +42,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def ui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home after `marketlake demo` and a delivery whose second session changes its scale by a hundred at noon."""
+    """A home after `marketlake demo` and two deliveries, each with a session that changes its scale by a hundred.
+
+    Where most minutes of the session are wrong the row rules set all of them aside; where few are, the gate refuses the session.
+    Either way nothing of it is published, the rest of the file is, and the code is 1. A third file waits to be named in the UI.
+    """
     pytest.importorskip("playwright", reason="the playwright package is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     home = tmp_path_factory.mktemp("ui") / "home"
     home.mkdir()
     assert marketlake(home, "demo").returncode == 0
-    bars = home / "minutes.csv"
-    days = [("2021-04-05", 1.0), ("2021-04-06", 0.01), ("2021-04-07", 1.0)]
-    bars.write_text("symbol,time,open,high,low,close,volume\n" + "".join(_minutes(day, scale) for day, scale in days))
-    refused = marketlake(home, "ingest", str(bars), "--source", "csv")
-    assert refused.returncode == 1, refused.stderr
+    deliveries = {
+        "most.csv": [("2021-04-05", 390), ("2021-04-06", 150), ("2021-04-07", 390)],
+        "few.csv": [("2021-04-08", 390), ("2021-04-09", 300)],
+    }
+    (home / "deliveries").mkdir()
+    for name, days in {**deliveries, "deliveries/named.csv": [("2021-04-12", 390)]}.items():
+        text = "symbol,time,open,high,low,close,volume\n" + "".join(_minutes(day, wrong_from) for day, wrong_from in days)
+        (home / name).write_text(text)
+    for name, told in {
+        "most.csv": "2021-04-06 in bars_1m: out_of_line",
+        "few.csv": "refused: 2021-04-09: range_is_possible",
+    }.items():
+        refused = marketlake(home, "ingest", str(home / name), "--source", "csv")
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert told in refused.stdout
     return home
 
 
@@ -113,11 +127,12 @@ def _environment(home: Path) -> dict[str, str]:
     return {**os.environ, "MARKETLAKE_HOME": str(home), "MARKETLAKE_EXCHANGES": "XNYS", "DAGSTER_HOME": str(dagster_home)}
 
 
-def _minutes(day: str, scale_from_noon: float) -> str:
+def _minutes(day: str, wrong_from: int) -> str:
+    """A session of 390 minutes, those from `wrong_from` on at a hundredth of their price."""
     first = datetime.fromisoformat(f"{day}T09:30:00")
     rows = []
     for minute in range(390):
-        price = 397.0 * (scale_from_noon if minute >= 150 else 1.0)
+        price = 397.0 * (0.01 if minute >= wrong_from else 1.0)
         rows.append(f"SPY,{first + timedelta(minutes=minute)},{price},{price * 1.001},{price * 0.999},{price},1000\n")
     return "".join(rows)
 

@@ -1,4 +1,4 @@
-"""A data engineer materialises one session from the page and sees it done."""
+"""A data engineer materialises one session from the page and sees it done; so too a file that is named in the launchpad."""
 
 import re
 
@@ -13,9 +13,8 @@ SESSION = "2021-04-05"
 RUN = 300_000
 
 
-@pytest.mark.parametrize("job", ["XNYS_ingest", "XNYS_nightly"])
-def test_one_session_is_materialised_from_the_page(job: str, page: Page) -> None:
-    """Ingest replays the session's raw files; nightly builds what that delivery brought, up to the release."""
+def materialise(page: Page, job: str) -> None:
+    """Press Materialize all on the job's page and choose the one session."""
     page.goto("/jobs")
     page.get_by_text(job, exact=True).first.click()
     page.get_by_role("button", name=re.compile("Materialize all")).click()
@@ -27,7 +26,44 @@ def test_one_session_is_materialised_from_the_page(job: str, page: Page) -> None
     expect(dialog.get_by_text("1 partition", exact=True)).to_be_visible()
     dialog.get_by_role("button", name="Launch 1 run").click()
     expect(dialog).to_be_hidden(timeout=RUN)
-    page.goto(f"/runs?q%5B0%5D=job%3A{job}&q%5B1%5D=tag%3Adagster%2Fpartition%3D{SESSION}")
-    expect(page.get_by_text(f"partition: {SESSION}")).to_have_count(1)
-    expect(page.get_by_text(re.compile("^(Success|Failure)$"))).to_be_visible(timeout=RUN)
-    expect(page.get_by_text("Success", exact=True)).to_be_visible()
+
+
+def succeeded(page: Page, job: str, partition: str, runs: int) -> None:
+    """All of that many runs of the job and partition ended well."""
+    page.goto(f"/runs?q%5B0%5D=job%3A{job}&q%5B1%5D=tag%3Adagster%2Fpartition%3D{partition}")
+    expect(page.get_by_text(f"partition: {partition}")).to_have_count(runs)
+    expect(page.get_by_text(re.compile("^(Success|Failure)$"))).to_have_count(runs, timeout=RUN)
+    expect(page.get_by_text("Success", exact=True)).to_have_count(runs)
+
+
+@pytest.mark.parametrize("job", ["XNYS_ingest", "XNYS_nightly"])
+def test_one_session_is_materialised_from_the_page(job: str, page: Page) -> None:
+    """Ingest replays the session's raw files; nightly builds what that delivery brought, up to the release."""
+    materialise(page, job)
+    succeeded(page, job, SESSION, 1)
+
+
+def test_a_session_is_built_again_though_nothing_of_it_changed(page: Page) -> None:
+    """The second nightly run of the same session finds nothing new, and computes the session all the same."""
+    materialise(page, "XNYS_nightly")
+    succeeded(page, "XNYS_nightly", SESSION, 2)
+    page.goto(f"/assets/XNYS/indicators_1m?view=partitions&partition={SESSION}")
+    expect(page.get_by_role("row", name=re.compile("^rows 390"))).to_be_visible()
+    expect(page.get_by_text(re.compile("[1-9][0-9,]* rows of [1-9][0-9]* sessions built"))).to_be_visible()
+
+
+def test_a_file_named_in_the_launchpad_goes_in(page: Page) -> None:
+    """The launchpad says what to fill in; what lies outside the settings' folders is refused (tests/unit/orchestration)."""
+    page.goto("/locations/__repository__@marketlake/jobs/XNYS_ingest/playground")
+    expect(page.get_by_text("To ingest files").first).to_be_visible()
+    page.get_by_placeholder("Partition").fill("2021-04-12")
+    page.get_by_text("2021-04-12", exact=True).last.click()
+    page.locator(".CodeMirror").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text("ops: {XNYS__raw_files: {config: {paths: [named.csv], source: csv}}}")
+    expect(page.get_by_text("No errors")).to_be_visible()
+    page.get_by_role("button", name="Launch Run").click()
+    expect(page.get_by_text(re.compile("^Run of|^Runs /|^Run "))).not_to_have_count(0)
+    succeeded(page, "XNYS_ingest", "2021-04-12", 1)
+    page.goto("/assets/XNYS/bars_1m?view=partitions&partition=2021-04-12")
+    expect(page.get_by_role("row", name=re.compile("^rows_accepted 390"))).to_be_visible()

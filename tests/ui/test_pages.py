@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 STAGES = ("sources", "lake", "indicators", "scanners", "research", "release", "live")
 LONG = 60_000
+RUN_LINK = "a[href*='/runs/']"
 
 
 def shown(page: Page, text: str | re.Pattern[str]) -> None:
@@ -27,7 +28,7 @@ def test_a_lake_table_shows_columns_with_units_and_figures(page: Page) -> None:
     page.goto("/assets/XNYS/bars_daily")
     shown(page, "Daily bars as traded, one row per instrument and session.")
     shown(page, "Units traded within the bar. [shares]")
-    for figure in ("delta_version", "rows_accepted", "rows_restated", "sessions_changed"):
+    for figure in ("delta_version", "rows_accepted", "rows_restated", "whole_run"):
         shown(page, figure)
 
 
@@ -41,10 +42,38 @@ def test_the_gate_says_which_session_it_refused_and_why(page: Page) -> None:
     page.goto("/assets/XNYS/staged_bars_1m?view=checks&checkDetail=gate_bars_1m")
     shown(page, "blocking")
     page.get_by_text("Execution history").click()
-    shown(page, "refused: 2021-04-06: range_is_possible")
+    shown(page, "refused: 2021-04-09: range_is_possible")
     shown(page, "Failed")
-    page.get_by_role("row", name=re.compile("refused: 2021-04-06")).get_by_role("button").last.click()
+    page.get_by_role("row", name=re.compile("refused: 2021-04-09")).get_by_role("button").last.click()
     shown(page, "sessions_refused")
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"), [("2021-04-06", "out_of_line"), ("2021-04-09", "session_refused:range_is_possible")]
+)
+def test_the_page_of_a_refused_session_shows_its_own_figures_and_why(page: Page, session: str, reason: str) -> None:
+    page.goto(f"/assets/XNYS/staged_bars_1m?view=partitions&partition={session}")
+    shown(page, f"bars_1m: {reason}: 390 rows")
+    expect(page.get_by_role("row", name=re.compile("^rows_read 390"))).to_be_visible(timeout=LONG)
+
+
+def test_a_session_that_went_in_shows_its_rows_not_those_of_the_run(page: Page) -> None:
+    page.goto("/assets/XNYS/bars_1m?view=partitions&partition=2021-04-07")
+    expect(page.get_by_role("row", name=re.compile("^rows_accepted 390"))).to_be_visible(timeout=LONG)
+
+
+def test_the_page_of_a_refused_run_says_why_without_a_click(page: Page) -> None:
+    page.goto("/runs?q%5B0%5D=job%3AXNYS_ingest&q%5B1%5D=status%3AFAILURE")
+    page.locator(RUN_LINK).first.click()
+    shown(page, re.compile("the gate of bars_1m refused: 2021-04-09: range_is_possible"))
+
+
+def test_runs_of_the_command_line_stand_on_the_timeline_and_on_their_job(page: Page) -> None:
+    page.goto("/overview/activity/timeline")
+    for job in ("XNYS_ingest", "XNYS_nightly"):
+        shown(page, re.compile(f"^{job}$"))
+    page.goto("/locations/__repository__@marketlake/jobs/XNYS_ingest/runs")
+    expect(page.locator(RUN_LINK).first).to_be_visible(timeout=LONG)
 
 
 def test_the_risk_report_has_its_picture_inline(page: Page) -> None:

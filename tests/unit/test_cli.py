@@ -30,6 +30,8 @@ SOURCES = [
     "nse_ticks",
     "parquet",
 ]
+#: What takes long to import.
+_HEAVY = {"dagster", "great_expectations", "polars", "pandas", "deltalake", "duckdb", "exchange_calendars", "numba", "pandera"}
 GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
 
 
@@ -183,6 +185,65 @@ def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_
     assert again.code == 1
     assert re.search(r"^refused: \S*cut\.csv: .+$", again.out, re.MULTILINE)
     assert "Traceback" not in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nowhere.csv", "--source", "csv"), "nowhere.csv does not exist"),
+        (("{good}", "--source", "scv"), "unknown source 'scv'"),
+        (("{good}", "--source", "csv", "--exchange", "XNYX"), "unknown exchange 'XNYX'"),
+        (("{good}", "--source", "csv", "--exchange", "XLON"), "XLON is not configured"),
+        (("{good}", "--source", "csv", "--option", "intervall=1d"), "did you mean interval?"),
+        (("{good}", "--source", "csv", "--option", "interval=1h"), "must be one of 1d, 1m"),
+        (("{good}", "--source", "csv", "--session", "2024-13-01"), "is no date"),
+        (("{good}", "--source", "csv", "--timezone", "Mars/Olympus"), "time zone 'Mars/Olympus' is not known"),
+        (("{good}", "--source", "csv", "--received-at", "soon"), "is no moment"),
+    ],
+)
+def test_a_wrong_option_of_ingest_is_found_before_anything_heavy_is_imported(
+    good: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    script = (
+        "import sys\nfrom pipelines.cli import main\nsys.argv[0] = 'marketlake'\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    print(ended.code)\n"
+        f"print(sorted({sorted(_HEAVY)!r} & sys.modules.keys()))"
+    )
+    given = [argument.format(good=good) for argument in arguments]
+    ended = subprocess.run([sys.executable, "-c", script, "ingest", *given], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["2", "[]"]
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: Command, dagster_road, good: Path) -> None:
+    """Half of the second file is broken: what is right is in the lake, the code is 1, and each rule has its count."""
+    bad = good.with_name("bad.csv")
+    bad.write_text(GOOD.replace("AAPL", "IBM") + "IBM,2024-01-03,10,9,11,10,5\n")
+
+    fine = marketlake("ingest", str(good), "--source", "csv")
+    assert fine.code == 0
+    assert re.search(r"^publish what is new:  marketlake nightly --exchange XNYS$", fine.out, re.MULTILINE)
+    shown = [line.split()[0] for line in fine.out.splitlines() if re.search(r" 0 .* 0$", line)]
+    assert shown, fine.out
+    assert "bars_1m" not in fine.out, "a table without rows is no news"
+
+    tried = marketlake("ingest", str(bad), "--source", "csv", "--dry-run")
+    done = marketlake("ingest", str(bad), "--source", "csv")
+    assert tried.code == done.code == 1
+    assert "dry run: nothing was written" in tried.out
+    for ended in (tried, done):
+        assert re.search(
+            r"bad\.csv: 1 of 2 rows are in quarantine \(50\.0%\), more than MARKETLAKE_MAX_QUARANTINED_SHARE", ended.out
+        )
+        assert re.search(r"^bars_daily +high_below_low +1 +1 +[0-9a-f]{12} 3 *$", ended.out, re.MULTILINE)
+    assert re.search(r"^why a row stayed out:  marketlake quarantine show [0-9a-f]{12} 3 --exchange XNYS$", done.out, re.MULTILINE)
+    assert sorted(dagster_road.rows("bars_daily")["symbol"]) == ["AAPL", "IBM"]
+
+    again = marketlake("ingest", str(good), "--source", "csv")
+    assert again.code == 0
+    assert "nothing is new: the lake holds all of it already" in again.out
 
 
 # --- sql and releases, before anything is released

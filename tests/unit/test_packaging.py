@@ -56,7 +56,11 @@ class TestWheel:
         with zipfile.ZipFile(wheel) as archive:
             held = {name for name in archive.namelist() if ".dist-info/" not in name}
             archive.extractall(tmp_path / "site")
-        shipped = [*files_below("dbt_project"), *files_below("expectations"), PurePosixPath("requirements.lock")]
+        shipped = [
+            *files_below("dbt_project"),
+            *files_below("expectations"),
+            *map(PurePosixPath, ("requirements.lock", "workspace.yaml")),
+        ]
         expected = {str(path) for path in files_below("pipelines")} | {f"pipelines/_shipped/{path}" for path in shipped}
         assert held == expected
 

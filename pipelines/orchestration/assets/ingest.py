@@ -4,46 +4,45 @@ Lives here: the assets of both stages for one exchange.
 Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks.py`).
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.delivery_config import DeliveryConfig, order_of
 from pipelines.orchestration.describe import preview, schema_metadata
-from pipelines.orchestration.event_log import record_sessions
+from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.quality.batches import current_folder, outcome, read_batch, stage_order, staged_folder
-from pipelines.quality.ingest import publish_staged
-from pipelines.quality.orders import load_order, replay_order
+from pipelines.orchestration.session_metadata import describe_sessions
+from pipelines.quality.account import by_session
+from pipelines.quality.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_order, staged_folder
+from pipelines.quality.ingest import TablePublication, publish_staged
 from pipelines.quality.release import stage_release
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.quality.withheld import BARS
 from pipelines.sources.registry import load_sources
 
-
-class Delivery(dg.Config):
-    """What to stage: an order of deliveries, or nothing, which replays the run's sessions from the raw files on record."""
-
-    order_id: str | None = None
-    already_staged: bool = False
+#: Refused sessions that one run notes on a table, and letters of a text in metadata.
+_MOST_OBSERVED, _LONGEST = 50, 2_000
 
 
-def ingest_assets(mic: str) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Assets of one exchange from its vendor files to its lake tables."""
+def ingest_assets(mic: str, deliveries: Sequence[Path]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Assets of one exchange from its vendor files to its lake tables. `deliveries`: folders whose files a run may name."""
     files = dg.AssetSpec(
         table_key(mic, "vendor_files"),
         group_name=SOURCES,
         description=f"Files as vendors deliver them for {mic}: `marketlake ingest`.",
         kinds={"file"},
     )
-    return [files, _raw_files(mic), *(_staged(mic, t) for t in INGESTED), *(_lake_table(mic, t) for t in INGESTED)]
+    return [files, _raw_files(mic, deliveries), *(_staged(mic, t) for t in INGESTED), *(_lake_table(mic, t) for t in INGESTED)]
 
 
-def _raw_files(mic: str) -> dg.AssetsDefinition:
+def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "raw_files"),
         deps=[table_key(mic, "vendor_files")],
@@ -52,29 +51,32 @@ def _raw_files(mic: str) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"delta", "python"},
         description="Deliveries kept as received, parsed and judged row by row; bad rows go to quarantine. "
-        "Without an order, the run's sessions are staged again from the raw files on record.",
+        "Without paths or an order, the run's sessions are staged again from the raw files on record.",
         metadata={"dagster/column_schema": schema_metadata(TABLES["raw_files"])},
     )
     def raw_files(
-        context: dg.AssetExecutionContext, config: Delivery, marketlake: MarketlakeResource, lock: WriterLock
+        context: dg.AssetExecutionContext, config: DeliveryConfig, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         state = marketlake.state_dir
-        order = load_order(config.order_id, state) if config.order_id else replay_order(marketlake.lake, mic, run_sessions(context))
+        # Not from the resource: whoever launches a run can change its config there.
+        order = order_of(config, mic, marketlake, run_sessions(context), deliveries)
         if config.already_staged:
             folder = staged_folder(order, state)
         elif order.decision is not None:
             folder = stage_release(marketlake.lake, order, load_sources(), state)
         else:
             folder = stage_order(marketlake.lake, order, load_sources(), state)
-        figures = outcome(folder)
-        refused = [f for f in figures["files"] if f["status"] == "refused"]
+        files = outcome(folder)["files"]
+        refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
+        for reason in refused:
+            context.log.error("refused: %s", reason)
+        figures = {day: {"rows_read": 0, "rows_quarantined": 0} for day in run_sessions(context)}
+        describe_sessions(context, mic, table_key(mic, "raw_files"), {**figures, **by_session(*counts_by_session(folder))})
         return dg.MaterializeResult(
             metadata={
-                "files": len(figures["files"]),
-                "refused_files": len(refused),
-                "rows_read": sum(t["read"] for t in figures["tables"].values()),
-                "rows_quarantined": sum(t["quarantined"] for t in figures["tables"].values()),
-                "deliveries": preview(pl.DataFrame(figures["files"], infer_schema_length=None)),
+                "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
+                **({"refused_files": "; ".join(refused)[:_LONGEST]} if refused else {}),
+                "deliveries": preview(pl.DataFrame(files, infer_schema_length=None)),
             }
         )
 
@@ -93,11 +95,18 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
         metadata={"dagster/column_schema": schema_metadata(TABLES[table])},
     )
     def staged(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
-        rows = read_batch(current_folder(marketlake.state_dir, mic), table)
-        by_session = _count(rows, SESSION_COLUMN[table])
-        _record(context, mic, staged_key(mic, table), by_session)
+        folder = _staged_by_this_run(context, mic, marketlake)
+        rows = read_batch(folder, table)
+        staged_rows = _count(rows, SESSION_COLUMN[table])
+        read = by_session(*counts_by_session(folder, table))
+        days = {*staged_rows, *read, *run_sessions(context)}
+        figures = {day: {"rows": staged_rows.get(day, 0), **read.get(day, {})} for day in sorted(days)}
+        describe_sessions(context, mic, staged_key(mic, table), figures)
         return dg.MaterializeResult(
-            metadata={"rows": rows.height, "sessions": len(by_session), "preview": preview(rows.drop("received_at"))}
+            metadata={
+                "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
+                "preview": preview(rows.drop("received_at")),
+            }
         )
 
     return staged
@@ -118,22 +127,31 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         priorities = {name: source.priority for name, source in load_sources().items()}
-        folder = current_folder(marketlake.state_dir, mic)
+        folder = _staged_by_this_run(context, mic, marketlake)
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
-        _record(context, mic, table_key(mic, table), done.sessions)
+        staged_rows = _count(read_batch(folder, table), SESSION_COLUMN[table])
+        describe_sessions(context, mic, table_key(mic, table), _published(done, staged_rows, run_sessions(context)))
+        _observe_refusals(context, mic, table, folder)
         return dg.MaterializeResult(
             metadata={
                 "delta_version": -1 if done.version is None else done.version,
-                "rows_accepted": done.accepted,
-                "rows_unchanged": done.unchanged,
-                "rows_restated": done.restated,
-                "rows_moved": done.moved,
-                "rows_refused": done.refused,
-                "sessions_changed": len(done.sessions),
+                "whole_run": f"{done.accepted:,} rows accepted, {done.restated:,} restated, {done.unchanged:,} unchanged, "
+                f"{done.moved:,} moved, {done.refused:,} refused; {len(done.sessions):,} sessions changed",
             }
         )
 
     return lake_table
+
+
+def _staged_by_this_run(context: dg.AssetExecutionContext, mic: str, marketlake: MarketlakeResource) -> Path:
+    """The folder that the run's raw_files staged. Without them it would be what another run staged, of other sessions."""
+    if table_key(mic, "raw_files") not in context.job_def.asset_layer.executable_asset_keys:
+        raise dg.Failure(
+            f"this asset alone has no session to read: select {mic}/raw_files and staged_* with it, or run the job "
+            f"{ingest_job_name(mic)} for the session",
+            allow_retries=False,
+        )
+    return current_folder(marketlake.state_dir, mic)
 
 
 def _committed_before(table: str) -> tuple[str, ...]:
@@ -147,8 +165,28 @@ def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
     return dict(rows.group_by(column).len().sort(column).iter_rows())
 
 
-def _record(context: dg.AssetExecutionContext, mic: str, key: dg.AssetKey, counts: dict[date, int]) -> None:
-    """A materialisation for each touched session that the run's own partitions do not cover."""
-    others = partition_sessions(mic).difference(run_sessions(context))
-    touched: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in counts.items() if day in others}
-    record_sessions(context, key, touched)
+def _published(done: TablePublication, staged: Mapping[date, int], own: Sequence[date]) -> dict[date, dict[str, int]]:
+    """Figures of each session that changed, and of the run's own."""
+    return {
+        day: {
+            "rows_delivered": staged.get(day, 0),
+            "rows_accepted": done.sessions.get(day, 0) - done.restatements.get(day, 0),
+            "rows_restated": done.restatements.get(day, 0),
+        }
+        for day in sorted({*done.sessions, *own})
+    }
+
+
+def _observe_refusals(context: dg.AssetExecutionContext, mic: str, table: str, folder: Path) -> None:
+    """Note on the table itself, at each session of which nothing was let in, why: no materialisation could bear the reason."""
+    sessions = partition_sessions(mic)
+    out = [entry for entry in account(folder, mic).sessions if entry["table"] == table]
+    for entry in out[:_MOST_OBSERVED]:
+        if date.fromisoformat(entry["session"]) in sessions:
+            reason = f"{entry['path']}: all {entry['rows']:,} rows of the session stayed out: {' and '.join(entry['rules'])}"
+            context.log.error("%s of %s: %s", table, entry["session"], reason)
+            context.log_event(
+                dg.AssetObservation(
+                    table_key(mic, table), partition=entry["session"], description=reason, metadata={"refused": reason}
+                )
+            )

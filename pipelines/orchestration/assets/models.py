@@ -7,7 +7,6 @@ Does not live here: the models (`dbt_project/`), what is committed and how (`sca
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import date
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +15,13 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
+from pydantic import Field
 
 from pipelines.orchestration.describe import schema_metadata
-from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
-from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
+from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
@@ -41,10 +41,15 @@ class InstalledDbt(DbtCliResource):
 
 
 class BuildScope(dg.Config):
-    """What to build: besides everything new or restated also the run's own sessions, or all of history."""
+    """What to build: everything new or restated, and besides the run's own sessions, or all of history.
 
-    full: bool = False
-    rebuild_sessions: bool = False
+    Who picks a session and presses Materialize wants it built; the schedule, whose run bears the session it is for, does not.
+    """
+
+    full: bool = Field(default=False, description="Build all of history anew from the lake.")
+    rebuild_sessions: bool = Field(
+        default=True, description="Build the run's own sessions though nothing of them changed; else only what is new or restated."
+    )
 
 
 class ExchangeTranslator(DagsterDbtTranslator):
@@ -121,7 +126,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt"))
         )
         outputs = []
-        for event in dbt.cli(_BUILD, context=context, target_path=build_target(state, mic)).stream():
+        for event in _stream(dbt, context, mic, manifest_path(target), build_target(state, mic)):
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 outputs.append(event)
             else:
@@ -131,6 +136,27 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             yield _with_commit(context, mic, event, committed)
 
     return models
+
+
+def _stream(dbt: DbtCliResource, context: dg.AssetExecutionContext, mic: str, manifest: Path, target: Path) -> Iterator[Any]:
+    """What dbt reports of a build. Where a run selects some models all are built: they live in one database, made for the run."""
+    if not context.is_subset:
+        yield from dbt.cli(_BUILD, context=context, target_path=target).stream()
+        return
+    outputs = {context.asset_key_for_output(name): name for name in _model_outputs(context)}
+    everything = dbt.cli(_BUILD, manifest=manifest, dagster_dbt_translator=ExchangeTranslator(mic), target_path=target)
+    for event in everything.stream():
+        if isinstance(event, dg.AssetMaterialization) and event.asset_key in outputs:
+            yield dg.Output(None, outputs[event.asset_key], metadata=event.metadata)
+        elif isinstance(event, dg.AssetCheckEvaluation) and event.asset_check_key in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                passed=event.passed,
+                asset_key=event.asset_key,
+                check_name=event.check_name,
+                severity=event.severity,
+                metadata=event.metadata,
+                description=event.description,
+            )
 
 
 def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
@@ -157,12 +183,10 @@ def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, commit
     done = committed.get(key.path[-1]) if len(key.path) == 2 else None
     if done is None:
         return event
-    others = partition_sessions(mic).difference(run_sessions(context))
-    built: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in done.sessions.items() if day in others}
-    record_sessions(context, table_key(mic, done.table), built)
-    figures = {
-        "rows_built": done.rows,
-        "sessions_built": len(done.sessions),
+    described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *run_sessions(context))}
+    describe_sessions(context, mic, table_key(mic, done.table), described)
+    figures: dict[str, Any] = {
+        "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
     }
     return event.with_metadata({**event.metadata, **figures})

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from pipelines.orchestration.assets.models import BuildScope
 from pipelines.orchestration.partitions import partition_sessions, session_partitions
 from pipelines.orchestration.schedules import nightly_schedule
 
@@ -77,6 +78,12 @@ def test_the_session_that_closed_today_is_picked_whatever_the_zone_of_the_host(h
         assert isinstance(request, dg.RunRequest)
         assert request.partition_key == tick.date().isoformat()
         assert request.run_key == f"{mic}-nightly-{tick.date()}"
+        assert request.run_config == {"ops": {f"{mic}__models": {"config": {"rebuild_sessions": False}}}}
+
+
+def test_a_session_that_somebody_picked_is_built_though_nothing_of_it_changed() -> None:
+    """What the UI launches has no config of its own; the schedule's has."""
+    assert BuildScope().rebuild_sessions
 
 
 def test_a_holiday_and_a_weekend_are_skipped_with_their_reason(host_zone: str) -> None:

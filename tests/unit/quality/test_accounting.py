@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.quality import ingest as ingest_step
 from pipelines.quality.batches import content_hash
 from pipelines.quality.gate import Judgement, Verdict, suite_hash
-from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.quality.staged import SESSION_COLUMN
 
 DAYS = [date(2024, 1, d) for d in (2, 3, 4)]
 

@@ -1,0 +1,31 @@
+"""Metadata of a materialisation by session: what the page of one partition shows.
+
+Lives here: giving each session of a run its own figures, whether the run bears it as a partition or not.
+Does not live here: the figures (`assets/`), how events are stored (`event_log.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from pipelines.orchestration.event_log import record_sessions
+from pipelines.orchestration.partitions import partition_sessions, run_sessions
+
+
+def describe_sessions(
+    context: dg.AssetExecutionContext, mic: str, key: dg.AssetKey, sessions: Mapping[date, Mapping[str, Any]]
+) -> None:
+    """Give each session its metadata: the run's own with the materialisation that Dagster records, others in one of their own.
+
+    Days that are no partitions (an action's ex-date on a holiday) are left out.
+    """
+    own = run_sessions(context)
+    for day in own:
+        if day in sessions:
+            context.add_asset_metadata(sessions[day], asset_key=key, partition_key=day.isoformat())
+    others = partition_sessions(mic).difference(own)
+    record_sessions(context, key, {day: figures for day, figures in sessions.items() if day in others})
