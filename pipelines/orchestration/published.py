@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.resources import code_version
 from pipelines.scanners.derive import built_with
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
@@ -44,7 +44,7 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
         marketlake.lake,
         mic,
         TABLES["sessions"],
-        calendar(mic).frame(),
+        traded_calendar(marketlake.lake, mic, versions).frame(),
         lambda stored: stored.get_column("exchange") == mic,
         None,
         {"calendar": mic},
