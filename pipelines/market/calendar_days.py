@@ -145,6 +145,8 @@ def _continue(days: Days, venue: Exchange, weekmask: str, first: date) -> None:
             days.windows[day], days.kinds[day] = _at(day, local, venue), "regular"
             if day > days.known_until:
                 days.provisional.append(day)
+            else:
+                days.origins[day] = days.end_origin
 
 
 def _add_home(days: Days, venue: Exchange, home: HomeCalendar) -> None:

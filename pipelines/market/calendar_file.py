@@ -36,7 +36,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipelines.userfiles import shown
+from pipelines.userfiles import UserFileError, shown
 
 KINDS: Final = ("regular", "half_day", "special")
 #: Keys of each kind of entry; those in the second set may be left out.
@@ -54,7 +54,7 @@ _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 LocalWindows = tuple[tuple[time, time], ...]
 
 
-class HomeCalendarError(ValueError):
+class HomeCalendarError(UserFileError):
     """A home's calendar file cannot be used. `problems`: every mistake in a line of its own, with file and line."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -83,7 +83,7 @@ def test_new_york_half_day_and_summer_time() -> None:
     ("mic", "day"), [("XNSE", "1996-12-31"), ("XNSE", "2032-01-01"), ("XNYS", "1989-12-29"), ("XNYS", "2033-01-03")]
 )
 def test_beyond_the_known_calendar_is_an_error_that_names_exchange_and_bounds(mic: str, day: str) -> None:
-    with pytest.raises(CalendarError, match=rf"{day} lies outside the {mic} calendar, which is known from \d{{4}}-.* and provisional to"):
+    with pytest.raises(CalendarError, match=rf"{day} lies outside the {mic} calendar, which is known from .* and provisional to"):
         calendar(mic).get(date.fromisoformat(day))
 
 
