@@ -38,7 +38,8 @@ class Contradiction:
 
     def describe(self) -> str:
         """What contradicts what, in one line."""
-        return f"{self.rows:,} bars of {self.day}, which was no session of {self.exchange} ({self.origin})"
+        bars = f"{self.rows:,} bar{'' if self.rows == 1 else 's'}"
+        return f"{bars} of {self.day}, which was no session of {self.exchange} ({self.origin})"
 
     def advice(self) -> str:
         """What a person can do about it, in one line."""
@@ -46,7 +47,9 @@ class Contradiction:
             f"`marketlake withdraw {batch[:12]} --exchange {self.exchange} --reason …`" for batch in self.batches[:_SHOWN]
         )
         more = f" and {len(self.batches) - _SHOWN} more deliveries" if len(self.batches) > _SHOWN else ""
-        return f"{commands}{more}; or, if there was a session, state it with `marketlake calendar add session`"
+        own = self.origin.startswith("calendars/")
+        state = f"take it out of {self.origin.split(': ')[0]}" if own else "state it with `marketlake calendar add session`"
+        return f"{commands}{more}; or, if there was a session, {state}"
 
 
 class BarsOnHolidaysError(RuntimeError):
