@@ -1,12 +1,15 @@
 """A home's own calendar wins over the ones that come with marketlake; after the known end weekdays are provisional sessions."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from pipelines.market.calendar import CONFIRMED, KNOWN, PROVISIONAL, calendar
+from pipelines.market.calendar_days import calendar_days
 from pipelines.market.calendar_file import HomeCalendarError
+from pipelines.market.exchanges import exchange
 from pipelines.market.home_calendar import append_entry, home_calendar_path
 from pipelines.settings import Settings
 
@@ -68,6 +71,13 @@ def test_a_known_end_in_the_past_makes_later_weekdays_provisional_whatever_else_
     assert days.get(date(2024, 1, 20)) is None  # a special Saturday
     assert days.session(date(2024, 1, 19)).number == number
     assert days.last_day == date(2031, 12, 31)
+
+
+def test_a_package_that_lists_more_years_than_declared_reaches_further_where_holidays_are_listed() -> None:
+    short = replace(exchange("XNSE"), calendar_end=date(2025, 12, 31))
+
+    assert calendar_days(short, None).known_until == date(2026, 12, 31)
+    assert calendar_days(replace(short, holidays_listed_yearly=False), None).known_until == date(2025, 12, 31)
 
 
 def test_a_list_for_the_next_year_makes_its_days_known(state) -> None:
