@@ -2,7 +2,8 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`ingest_command.py`, `quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`).
+(`ingest_command.py`, `quarantine_commands.py`, `calendar_commands.py`, `scan_commands.py`, `explain_command.py`,
+`withdraw_command.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
+from pipelines.calendar_commands import calendar_app
 from pipelines.console import USAGE, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
@@ -84,6 +86,7 @@ def sources(as_json: Json = False) -> None:
 
 app.command("ingest")(ingest)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(calendar_app, name="calendar")
 app.command("describe")(describe)
 app.command("explain")(explain)
 app.command("withdraw")(withdraw)

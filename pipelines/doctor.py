@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import PROVISIONAL, ExchangeCalendar
+from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.quality.orphans import orphaned, repair_orphans
+from pipelines.quality.restated_sessions import contradictions, released_sessions
+from pipelines.quality.traded_sessions import ProvisionalDays, provisional_days, traded_calendar
 from pipelines.resources import code_version, shipped
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
@@ -21,6 +24,7 @@ from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import Release, latest_release
 
 _CALENDAR_WARNING = timedelta(days=60)
+_SHOWN_DAYS = 5
 _LEAST_FREE_BYTES = 2 * 1024**3
 
 
@@ -46,8 +50,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
         _catalogue(settings, last),
         _code(last),
         *(_instruments(mic, lake) for mic in settings.exchanges),
-        *(_freshness(mic, last, now) for mic in settings.exchanges),
-        *(_calendar(mic, now) for mic in settings.exchanges),
+        *(found for mic in settings.exchanges for found in _sessions(mic, settings, last, now)),
         _clock(now),
     ]
 
@@ -132,25 +135,47 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _freshness(mic: str, last: Release | None, now: datetime) -> Finding:
+def _sessions(mic: str, settings: Settings, last: Release | None, now: datetime) -> list[Finding]:
+    """Freshness, which needs a calendar, and the calendar itself."""
+    lake = Lake(settings.lake_root)
+    try:
+        days = traded_calendar(lake, mic)
+    except HomeCalendarError as error:
+        advice = "correct the file; `marketlake calendar check` checks it again"
+        return [Finding(f"calendar {mic}", False, problem, advice) for problem in error.problems]
+    counted = released_sessions(lake, mic, last)["session_date"]
+    against = [Finding(f"calendar {mic}", False, f.describe(), f.advice()) for f in contradictions(lake, mic, counted)]
+    delay = timedelta(days=settings.provisional_delay_days)
+    provisional = provisional_days(lake, mic, now.astimezone(days.exchange.zone).date(), delay)
+    return [_freshness(mic, last, now, days), _calendar(mic, now, days, provisional), *against]
+
+
+def _freshness(mic: str, last: Release | None, now: datetime, days: ExchangeCalendar) -> Finding:
     check = f"freshness {mic}"
     built = (last.sessions.get(mic) if last else None) or []
     if not built:
         return Finding(check, True, "no bars of this exchange are released")
-    newest, closed = date.fromisoformat(str(built[1])), calendar(mic).latest_closed(now).session_date
-    behind = len(calendar(mic).between(newest, closed)) - 1
+    newest, closed = date.fromisoformat(str(built[1])), days.latest_closed(now).session_date
+    between = days.between(newest, closed)
+    behind = len(between) - 1
+    unsure = sum(session.status == PROVISIONAL for session in between[1:])
     finding = f"released up to {newest}" + (f", {behind} sessions behind {closed}" if behind > 0 else "")
+    finding += f" ({unsure} of them provisional)" if unsure else ""
     return Finding(check, True, finding, "ingest newer files" if behind > 0 else "")
 
 
-def _calendar(mic: str, now: datetime) -> Finding:
-    end = calendar(mic).exchange.calendar_end
-    left = end - now.date()
-    if left < _CALENDAR_WARNING:
-        return Finding(
-            f"calendar {mic}", False, f"sessions are known until {end} only", "install a newer exchange_calendars and release"
-        )
-    return Finding(f"calendar {mic}", True, f"sessions are known until {end}")
+def _calendar(mic: str, now: datetime, days: ExchangeCalendar, provisional: ProvisionalDays) -> Finding:
+    end, check = days.known_until, f"calendar {mic}"
+    told = [f"sessions are known until {end}"]
+    if end < now.date():
+        told.append("later weekdays are provisional sessions")
+    for name, listed in vars(provisional).items():
+        if listed and name != "confirmed":
+            more = f" and {len(listed) - _SHOWN_DAYS} more" if len(listed) > _SHOWN_DAYS else ""
+            told.append(f"{name.replace('_', ' ')}: {', '.join(map(str, listed[-_SHOWN_DAYS:]))}{more}")
+    ends_soon = end - now.date() < _CALENDAR_WARNING
+    advice = "state the exchange's list with `marketlake calendar add`, or install a newer exchange_calendars" if ends_soon else ""
+    return Finding(check, True, "; ".join(told), advice)
 
 
 def _clock(now: datetime) -> Finding:

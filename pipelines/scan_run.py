@@ -19,6 +19,7 @@ from pipelines.live.kept import released
 from pipelines.live.needed import how_to_add, missing_bars
 from pipelines.live.shortlist import shortlist
 from pipelines.market.exchanges import exchange as venue_of
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.project import declared_scanners, manifest_path
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.runner import ScanResult
@@ -76,7 +77,7 @@ def run_scan(
     }
     looks: list[str | None] = [asked.universe]
     if top is not None:
-        opened, closed = sessions_at(asked.exchange, asked.moment)
+        opened, closed = sessions_at(traded_calendar(lake, asked.exchange, release.versions(asked.exchange)), asked.moment)
         ranked = shortlist(lake, asked.exchange, release, closed, top)
         if save is not None:
             ranked.write_csv(save)

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     universes: Path | None = Field(
         default=None, description="CSV file of universes, or a folder of such files (relative to home); default none."
     )
+    provisional_delay_days: int = Field(
+        default=3, ge=0, description="Days for which the file of a provisional session is waited for before it counts as a holiday."
+    )
     liquid_value: float = Field(
         default=10_000_000.0,
         gt=0,

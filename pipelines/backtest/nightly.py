@@ -23,9 +23,9 @@ from pipelines.backtest.instrument_class import InstrumentClass, classify
 from pipelines.backtest.layout import FillRules, Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
 from pipelines.backtest.track.performance import ScannerId
-from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.resources import code_version
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -70,7 +70,7 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
     for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions), ("price_flags", flags)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
     hours = (
-        calendar(exchange)
+        traded_calendar(lake, exchange, versions)
         .frame()
         .select("session_date", pl.col("opens_at").alias("ts_open"), pl.col("closes_at").alias("ts_close"))
     )

@@ -17,8 +17,9 @@ import polars as pl
 from pipelines.indicators.profiles import CALENDAR_DAYS
 from pipelines.live.kept import LiveScanError, keep_scan, released
 from pipelines.live.needed import how_to_add, missing_bars
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import ExchangeCalendar, Session
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.inputs import read_inputs
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult
@@ -61,8 +62,8 @@ def look(
     the first session.
     """
     release = released(lake, exchange)
-    opened, closed = sessions_at(exchange, moment)
     versions = release.versions(exchange)
+    opened, closed = sessions_at(traded_calendar(lake, exchange, versions), moment)
     last = opened.session_date
     inputs = read_inputs(lake, exchange, versions, closed.session_date, last, universes=universes)
     is_live = inputs.bars_1m.is_empty()
@@ -112,19 +113,19 @@ def record(lake: Lake, exchange: str, sight: Sight, found: ScanResult) -> str:
     return key
 
 
-def sessions_at(exchange: str, moment: datetime) -> tuple[Session, Session]:
+def sessions_at(days: ExchangeCalendar, moment: datetime) -> tuple[Session, Session]:
     """The session that had opened last by the moment (aware), and the one that had closed last: the same outside a session.
 
     Raises NoSessionError before the calendar's first close.
     """
-    venue = calendar(exchange).exchange
+    venue = days.exchange
     day = moment.astimezone(venue.zone).date()
-    near = calendar(exchange).between(max(day - _DAYS_BACK, venue.calendar_start), min(day, venue.calendar_end))
+    near = days.between(max(day - _DAYS_BACK, venue.calendar_start), min(day, days.last_day))
     opened = [s for s in near if s.opens_at <= moment]
     closed = [s for s in opened if s.closes_at <= moment]
     if not closed:
-        known = f"sessions are known from {venue.calendar_start} to {venue.calendar_end}"
-        raise NoSessionError(f"no session of {exchange} had closed by {moment.astimezone(venue.zone):%Y-%m-%d %H:%M}; {known}")
+        known = f"sessions are known from {venue.calendar_start} to {days.known_until}, provisional ones to {days.last_day}"
+        raise NoSessionError(f"no session of {venue.mic} had closed by {moment.astimezone(venue.zone):%Y-%m-%d %H:%M}; {known}")
     return opened[-1], closed[-1]
 
 
@@ -150,10 +151,11 @@ def _from_bars(
         return LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(versions[name], days)
 
     daily = read("bars_daily").filter(pl.col("session_date") <= last)
-    recent = [s.session_date for s in calendar(exchange).between(last - CALENDAR_DAYS, last - timedelta(days=1))]
+    known = traded_calendar(lake, exchange, versions)
+    recent = [s.session_date for s in known.between(last - CALENDAR_DAYS, last - timedelta(days=1))]
     minutes = pl.concat([read("bars_1m", list(recent)), inputs.bars_1m], how="diagonal_relaxed")
     replaced = {name: read(name) for name in ("bars_daily_superseded", "corporate_actions_superseded")}
-    indicators = daily_indicators(compiled, calendar(exchange).frame(), daily, inputs.corporate_actions, replaced)
+    indicators = daily_indicators(compiled, known.frame(), daily, inputs.corporate_actions, replaced)
     since = inputs.sessions.get_column("session_date").min()
     return replace(
         inputs,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import polars as pl
 
 from pipelines.live.kept import LiveScanError
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import ExchangeCalendar, Session
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
@@ -42,7 +43,11 @@ def shortlist(lake: Lake, exchange: str, release: Release, close: Session, top: 
     ranked = (
         read("confluence", [day.year])
         .filter((pl.col("as_of_ts") == close.closes_at) & (pl.col("agreeing") > pl.col("disagreeing")))
-        .join(_traded_value(read("bars_daily", [day.year - 1, day.year]), exchange, close), on="instrument_id", how="left")
+        .join(
+            _traded_value(read("bars_daily", [day.year - 1, day.year]), traded_calendar(lake, exchange, versions), close),
+            on="instrument_id",
+            how="left",
+        )
         .sort("combined_score", "traded_value", "instrument_id", descending=[True, True, False], nulls_last=True)
         .head(top)
         .with_row_index("rank", offset=1)
@@ -65,9 +70,9 @@ def _not_scanned(runs: pl.DataFrame, close: Session) -> bool:
     return runs.filter((pl.col("mode") == "nightly") & (pl.col("as_of_ts") == close.closes_at)).is_empty()
 
 
-def _traded_value(bars: pl.DataFrame, exchange: str, close: Session) -> pl.DataFrame:
+def _traded_value(bars: pl.DataFrame, days_of: ExchangeCalendar, close: Session) -> pl.DataFrame:
     """Median of close × volume over the regular sessions up to the close; a session without a trade counts as nothing."""
-    sessions = [s for s in calendar(exchange).sessions if s.session_date <= close.session_date and s.kind == "regular"]
+    sessions = [s for s in days_of.sessions if s.session_date <= close.session_date and s.kind == "regular"]
     days = [s.session_date for s in sessions[-_LIQUIDITY_SESSIONS:]]
     traded = bars.filter(pl.col("session_date").is_in(days)).with_columns(value=pl.col("close") * pl.col("volume"))
     grid = traded.select("instrument_id").unique().join(pl.DataFrame({"session_date": days}), how="cross")

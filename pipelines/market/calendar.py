@@ -1,31 +1,31 @@
 """Sessions of an exchange: which days trade, between which times, and how many minute bars they should bring.
 
-Lives here: `calendar(mic)`, built from exchange_calendars between fixed bounds
-plus the sourced overlay in `market/calendars/<MIC>.csv`.
-Does not live here: partition definitions and schedules (`orchestration/`), which ask this module.
+Lives here: `calendar(mic)`: the known sessions, and after them the weekdays that are provisional sessions.
+Does not live here: where sessions come from and what wins (`calendar_days.py`), on which provisional ones something traded
+(`quality/traded_sessions.py`), partition definitions and schedules (`orchestration/`), which ask this module.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, cached_property
-from importlib.resources import files
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from operator import attrgetter
-from statistics import median
 
 import polars as pl
 
+from pipelines.market.calendar_days import calendar_days, minutes, utc
+from pipelines.market.calendar_file import HomeCalendar
 from pipelines.market.closing_auction import auction_minutes
 from pipelines.market.exchanges import Exchange, exchange
+from pipelines.market.home_calendar import home_calendar
 
-_MINUTE = timedelta(minutes=1)
-#: A session this much shorter than the exchange's usual one is a half day.
-_HALF_DAY_BELOW = 0.9
+#: What a session rests on: a calendar; beyond what that knows, a whole-market file of the day; or only that it is a weekday.
+KNOWN, CONFIRMED, PROVISIONAL = "known", "confirmed", "provisional"
 
 
 class CalendarError(ValueError):
@@ -40,6 +40,7 @@ class Session:
     number: int
     windows: tuple[tuple[datetime, datetime], ...]
     kind: str
+    status: str = KNOWN
 
     @property
     def opens_at(self) -> datetime:
@@ -54,28 +55,39 @@ class Session:
     @property
     def bars_expected(self) -> int:
         """One-minute bars of regular trading."""
-        return _minutes(self.windows)
+        return minutes(self.windows)
 
 
 _session_date = attrgetter("session_date")
 _close = attrgetter("closes_at")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExchangeCalendar:
-    """All sessions of an exchange between its calendar's bounds, in order."""
+    """All sessions of an exchange between its calendar's bounds, in order.
+
+    known_until: up to this day a calendar says what is a session; later weekdays, up to last_day, are provisional ones. origins: by
+    day what states a session or holiday, where that is not exchange_calendars. end_origin: what states known_until.
+    """
 
     exchange: Exchange
     sessions: tuple[Session, ...]
+    known_until: date
+    last_day: date
+    origins: Mapping[date, str] = field(default_factory=dict)
+    end_origin: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_date", {s.session_date: s for s in self.sessions})
 
     def get(self, day: date) -> Session | None:
-        """The session of that day, None when the exchange is closed; CalendarError beyond the known calendar."""
-        first, last = self.exchange.calendar_start, self.exchange.calendar_end
+        """The session of that day, None when the exchange is closed; CalendarError beyond the provisional sessions too."""
+        first, last = self.exchange.calendar_start, self.last_day
         if not first <= day <= last:
-            raise CalendarError(f"{day} lies outside the {self.exchange.mic} calendar, which is known from {first} to {last}")
+            raise CalendarError(
+                f"{day} lies outside the {self.exchange.mic} calendar, which is known from {first} to {self.known_until} "
+                f"and provisional to {last}"
+            )
         found: Session | None = self._by_date.get(day)  # type: ignore[attr-defined]
         return found
 
@@ -90,6 +102,26 @@ class ExchangeCalendar:
         """Sessions from `first` to `last`, both included."""
         begin = bisect_left(self.sessions, first, key=_session_date)
         return list(self.sessions[begin : bisect_right(self.sessions, last, lo=begin, key=_session_date)])
+
+    def provisional(self, first: date, last: date) -> list[Session]:
+        """Sessions from `first` to `last`, both included, that no calendar knows."""
+        return [s for s in self.between(first, last) if s.status != KNOWN]
+
+    def without(self, closed: Collection[date], confirmed: Collection[date] = ()) -> ExchangeCalendar:
+        """The same without these provisional sessions, the later ones renumbered, and with those confirmed.
+
+        closed, confirmed: days of provisional sessions; days of others change nothing.
+        """
+        out, seen = set(closed), set(confirmed)
+        if not out and not seen:
+            return self
+        begin = bisect_right(self.sessions, self.known_until, key=_session_date)
+        kept = [s for s in self.sessions[begin:] if s.session_date not in out or s.status == KNOWN]
+        later = (
+            replace(s, number=number, status=CONFIRMED if s.status != KNOWN and s.session_date in seen else s.status)
+            for number, s in enumerate(kept, begin + 1)
+        )
+        return replace(self, sessions=(*self.sessions[:begin], *later))
 
     def latest_closed(self, now: datetime) -> Session:
         """The last session whose close is not after `now` (aware)."""
@@ -117,8 +149,9 @@ class ExchangeCalendar:
                 "bars_expected_auction": [auction_minutes(self.exchange.mic, s) for s in self.sessions],
                 "close_averaged_from": [self._close_averaged_from(s) for s in self.sessions],
                 "kind": [s.kind for s in self.sessions],
-                "midnight_at": [_utc(s.session_date, time.min, self.exchange) for s in self.sessions],
+                "midnight_at": [utc(s.session_date, time.min, self.exchange) for s in self.sessions],
                 "regular_before": [0, *accumulate(int(s.kind == "regular") for s in self.sessions)][:-1],
+                "status": [s.status for s in self.sessions],
             },
             schema_overrides={
                 "session_number": pl.Int64,
@@ -144,90 +177,24 @@ class ExchangeCalendar:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@cache
 def calendar(mic: str) -> ExchangeCalendar:
-    """The calendar of an exchange. Built once per process (about half a second)."""
+    """The calendar of an exchange, with what this home states in its own file. Built once per process and content of that file.
+
+    Raises HomeCalendarError for a file that cannot be used.
+    """
+    return _calendar(mic, home_calendar(mic))
+
+
+@lru_cache(maxsize=64)
+def _calendar(mic: str, home: HomeCalendar | None) -> ExchangeCalendar:
     venue = exchange(mic)
-    windows = _regular_windows(venue)
-    usual = _usual_minutes_by_year(windows)
-    kinds = {
-        day: "half_day" if _minutes(spans) < usual[day.year] * _HALF_DAY_BELOW else "regular" for day, spans in windows.items()
-    }
-    for line in _overlay(mic):
-        day = date.fromisoformat(line["session_date"])
-        if line["kind"] == "closed":
-            windows.pop(day, None)
-            continue
-        windows[day] = _parse_windows(line["windows"], day, venue) if line["windows"] else _usual_windows(windows, day, venue)
-        kinds[day] = line["kind"]
-    ordered = sorted(windows)
-    sessions = tuple(Session(day, number, windows[day], kinds[day]) for number, day in enumerate(ordered, start=1))
-    return ExchangeCalendar(venue, sessions)
-
-
-Windows = tuple[tuple[datetime, datetime], ...]
-
-
-def _regular_windows(venue: Exchange) -> dict[date, Windows]:
-    import exchange_calendars
-    import pandas as pd
-
-    source = exchange_calendars.get_calendar(venue.calendar, start=str(venue.calendar_start), end=str(venue.calendar_end))
-    table = source.schedule
-    out: dict[date, Windows] = {}
-    for day, opens, closes, pause, resume in zip(
-        table.index, table["open"], table["close"], table["break_start"], table["break_end"], strict=True
-    ):
-        start, end = opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC)
-        if not pd.isna(pause):
-            middle = (pause.to_pydatetime().astimezone(UTC), resume.to_pydatetime().astimezone(UTC))
-            out[day.date()] = ((start, middle[0]), (middle[1], end))
-        else:
-            out[day.date()] = ((start, end),)
-    return out if venue.mic != "XNSE" else {day: _nse_hours(day, spans, venue) for day, spans in out.items()}
-
-
-def _nse_hours(day: date, spans: Windows, venue: Exchange) -> Windows:
-    """NSE opened at 09:55 until 2010-01-03 and at 09:00 until 2010-10-17; exchange_calendars knows only 09:15."""
-    if day >= date(2010, 10, 18):
-        return spans
-    opens = time(9, 0) if day >= date(2010, 1, 4) else time(9, 55)
-    return ((_utc(day, opens, venue), spans[-1][1]),)
-
-
-def _minutes(spans: Windows) -> int:
-    return sum((end - start) // _MINUTE for start, end in spans)
-
-
-def _usual_minutes_by_year(windows: dict[date, Windows]) -> dict[int, float]:
-    """Median length of a session, by year: opening hours changed over time."""
-    lengths: dict[int, list[int]] = {}
-    for day, spans in windows.items():
-        lengths.setdefault(day.year, []).append(_minutes(spans))
-    return {year: median(values) for year, values in lengths.items()}
-
-
-def _usual_windows(windows: dict[date, Windows], day: date, venue: Exchange) -> Windows:
-    nearest = min((known for known in windows if known != day), key=lambda known: abs((known - day).days))
-    local = [(s.astimezone(venue.zone).time(), e.astimezone(venue.zone).time()) for s, e in windows[nearest]]
-    return tuple((_utc(day, s, venue), _utc(day, e, venue)) for s, e in local)
-
-
-def _parse_windows(text: str, day: date, venue: Exchange) -> Windows:
-    pairs = (part.split("-") for part in text.split(";"))
-    return tuple((_utc(day, time.fromisoformat(s), venue), _utc(day, time.fromisoformat(e), venue)) for s, e in pairs)
-
-
-def _utc(day: date, at: time, venue: Exchange) -> datetime:
-    return datetime.combine(day, at, tzinfo=venue.zone).astimezone(UTC)
-
-
-def _overlay(mic: str) -> list[dict[str, str]]:
-    resource = files("pipelines.market") / "calendars" / f"{mic}.csv"
-    if not resource.is_file():
-        return []
-    with resource.open(encoding="utf-8") as text:
-        return list(csv.DictReader(text))
+    days = calendar_days(venue, home)
+    provisional = set(days.provisional)
+    sessions = tuple(
+        Session(day, number, days.windows[day], days.kinds[day], PROVISIONAL if day in provisional else KNOWN)
+        for number, day in enumerate(sorted(days.windows), start=1)
+    )
+    return ExchangeCalendar(venue, sessions, days.known_until, days.last_day, days.origins, days.end_origin)
 
 
 def _windows_json(session: Session) -> str:

@@ -31,6 +31,7 @@ class Exchange:
     `close_average`: the official close is the volume-weighted price of that last stretch of the session; None where it is a trade.
     `publication_lag` is how long after the close the exchange's own daily file is out; `nightly_at` when the schedule runs.
     The calendar is built between fixed bounds, never from today, so that the same inputs give the same sessions on any day.
+    `holidays_listed_yearly`: holidays follow no rule, the exchange lists them; a newer exchange_calendars then reaches further.
     """
 
     mic: str
@@ -44,6 +45,7 @@ class Exchange:
     calendar_end: date
     publication_lag: timedelta = timedelta(0)
     close_average: timedelta | None = None
+    holidays_listed_yearly: bool = False
     extended: tuple[ExtendedWindow, ...] = ()
 
     @property
@@ -65,6 +67,7 @@ _DECLARED = (
         calendar_end=date(2026, 12, 31),
         publication_lag=timedelta(hours=3),
         close_average=timedelta(minutes=30),
+        holidays_listed_yearly=True,
         extended=(
             ExtendedWindow("pre", time(9, 0), time(9, 15)),
             ExtendedWindow("post", time(15, 30), time(16, 0)),

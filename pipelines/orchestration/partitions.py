@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 import dagster as dg
 from dagster._core.instance import DynamicPartitionsStore
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 
 
 class SessionPartitions(dg.DailyPartitionsDefinition):
@@ -41,14 +41,17 @@ class SessionPartitions(dg.DailyPartitionsDefinition):
 _keys_until: dict[SessionPartitions, dict[str | None, Sequence[str]]] = {}
 
 
-@cache
 def session_partitions(mic: str) -> SessionPartitions:
-    """Daily partitions in the exchange's time zone, without the days on which it is closed.
+    """Daily partitions in the exchange's time zone, without the days on which it is closed; provisional sessions are partitions.
 
     `end_offset=1` makes today's session a partition before midnight, when the nightly run wants it.
     """
-    days = calendar(mic)
-    first, last = days.exchange.calendar_start, days.exchange.calendar_end
+    return _partitions(calendar(mic))
+
+
+@lru_cache(maxsize=16)
+def _partitions(days: ExchangeCalendar) -> SessionPartitions:
+    first, last = days.exchange.calendar_start, days.last_day
     open_days = {s.session_date for s in days.sessions}
     start = min(open_days)
     closed = [
@@ -61,10 +64,14 @@ def session_partitions(mic: str) -> SessionPartitions:
     )
 
 
-@cache
 def partition_sessions(mic: str) -> frozenset[date]:
     """Sessions that are partitions: those up to today. Asking Dagster for one key at a time costs milliseconds each."""
-    return frozenset(date.fromisoformat(key) for key in session_partitions(mic).get_partition_keys())
+    return _partition_sessions(session_partitions(mic))
+
+
+@cache
+def _partition_sessions(partitions: SessionPartitions) -> frozenset[date]:
+    return frozenset(date.fromisoformat(key) for key in partitions.get_partition_keys())
 
 
 def run_sessions(context: dg.AssetExecutionContext) -> list[date]:

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
+from pipelines.market.home_calendar import home_calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.resources import code_version
 from pipelines.scanners.derive import built_with
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
 from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.location import Lake
 from pipelines.storage.publish import replace_rows
-from pipelines.storage.releases import Release, record_release, releases
+from pipelines.storage.releases import Release, latest_release, record_release, releases
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
         marketlake.lake,
         mic,
         TABLES["sessions"],
-        calendar(mic).frame(),
+        traded_calendar(marketlake.lake, mic, versions).frame(),
         lambda stored: stored.get_column("exchange") == mic,
         None,
         {"calendar": mic},
@@ -55,7 +57,7 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
         mic,
         pinned,
         code_version=code_version(),
-        config=marketlake.shaping_config(),
+        config={**marketlake.shaping_config(), **_calendar_config(marketlake.lake, mic)},
         sessions=sessions,
         built_with=built_with(),
     )
@@ -65,3 +67,11 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
     )
     delete_old_catalogues(marketlake.state_dir, marketlake.catalogue_link, marketlake.keep_catalogues_days)
     return PublishedRelease(release, path, is_new)
+
+
+def _calendar_config(lake: Lake, mic: str) -> dict[str, dict[str, str]]:
+    """Hashes of this home's calendar files by exchange, for others those of the last release; nothing where there are none."""
+    last, own = latest_release(lake), home_calendar(mic)
+    others = {name: told for name, told in (last.config.get("calendars", {}) if last else {}).items() if name != mic}
+    known = {**others, mic: own.fingerprint} if own else others
+    return {"calendars": dict(sorted(known.items()))} if known else {}

@@ -36,11 +36,14 @@ def nightly_schedule(mic: str) -> dg.ScheduleDefinition:
 def request_nightly(mic: str, now: datetime) -> dg.RunRequest | dg.SkipReason:
     """A run for the session that closed on `now`'s date, or why there is none. The calendar decides, never the last partition."""
     local = now.astimezone(exchange(mic).zone).date()
-    session = calendar(mic).get(local)
+    days = calendar(mic)
+    session = days.get(local)
     if session is None:
-        return dg.SkipReason(f"{local} ({local:%A}) is no session of {mic}")
+        stated = f" ({days.origins[local]})" if local in days.origins else ""
+        return dg.SkipReason(f"{local} ({local:%A}) is no session of {mic}{stated}")
     if session.closes_at > now:
         return dg.SkipReason(f"the session of {local} closes at {session.closes_at}, after this tick")
     day = session.session_date.isoformat()
     only_new = {"ops": {f"{mic}__models": {"config": {"rebuild_sessions": False}}}}
-    return dg.RunRequest(run_key=f"{mic}-nightly-{day}", partition_key=day, run_config=only_new)
+    known = {"marketlake/session_status": session.status}
+    return dg.RunRequest(run_key=f"{mic}-nightly-{day}", partition_key=day, run_config=only_new, tags=known)

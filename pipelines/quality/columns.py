@@ -183,7 +183,7 @@ def _until_the_next(names: pl.DataFrame, all_names: list[pl.DataFrame]) -> pl.Da
 
 
 def _within(days: ExchangeCalendar, day: pl.Expr) -> pl.Expr:
-    return day.is_between(days.exchange.calendar_start, days.exchange.calendar_end).alias("within_calendar")
+    return day.is_between(days.exchange.calendar_start, days.last_day).alias("within_calendar")
 
 
 def _in_auction(dated: pl.DataFrame, mic: str) -> pl.DataFrame:

@@ -10,12 +10,12 @@ do not. Minutes that lie outside by themselves are for the row rules.
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.exchanges import declared_mics, exchange
 from pipelines.sources.protocol import ParsedTable, ParseOptions
 
@@ -61,23 +61,23 @@ def _share_within(moments: pl.Series, mic: str) -> float:
     """Share of instants within regular hours."""
     instants = pl.DataFrame({"ts": moments.dt.convert_time_zone("UTC")}).with_row_index("row")
     dated = instants.with_columns(session_date=pl.col("ts").dt.convert_time_zone(exchange(mic).timezone).dt.date())
-    inside = dated.join(_windows(mic), on="session_date").filter(
+    inside = dated.join(_windows(calendar(mic)), on="session_date").filter(
         (pl.col("ts") >= pl.col("opens_at")) & (pl.col("ts") < pl.col("closes_at"))
     )
     return inside["row"].n_unique() / len(moments)
 
 
-@cache
-def _windows(mic: str) -> pl.DataFrame:
-    return calendar(mic).windows_frame()
+@lru_cache(maxsize=8)
+def _windows(days: ExchangeCalendar) -> pl.DataFrame:
+    return days.windows_frame()
 
 
-@cache
-def _clocks(mic: str) -> pl.DataFrame:
+@lru_cache(maxsize=8)
+def _clocks(days: ExchangeCalendar) -> pl.DataFrame:
     """`session_date`, `opens_at` and `closes_at` by the exchange's own clock."""
-    zone = exchange(mic).timezone
+    zone = days.exchange.timezone
     local = (pl.col(name).dt.convert_time_zone(zone).dt.replace_time_zone(None).alias(name) for name in ("opens_at", "closes_at"))
-    return calendar(mic).frame().select("session_date", *local)
+    return days.frame().select("session_date", *local)
 
 
 def _whole_sessions(found: pl.DataFrame, mic: str) -> float:
@@ -91,4 +91,4 @@ def _whole_sessions(found: pl.DataFrame, mic: str) -> float:
         & (pl.col("last") == pl.col("closes_at") - timedelta(minutes=1))
         & (pl.col("minutes") >= _SESSION_AT_LEAST * length)
     )
-    return by_day.join(_clocks(mic), on="session_date").filter(whole).height / by_day.height
+    return by_day.join(_clocks(calendar(mic)), on="session_date").filter(whole).height / by_day.height

@@ -36,6 +36,7 @@ from pipelines.quality.repeats import Repeats, repeated
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.slips import other_instruments
 from pipelines.quality.staged import Counts, FileOutcome, Staged
+from pipelines.quality.traded_sessions import provisional_notes
 from pipelines.quality.withdrawals import withdrawals
 from pipelines.quality.withheld import BARS
 from pipelines.sources.limits import configured_limits
@@ -205,11 +206,11 @@ def _parse(
     whole_market = [name for name, source in sources.items() if source.whole_market]
     repeats = repeated(lake, days, parsed, whole_market)
     again = repeats.files
-    fewer = thin(lake, order.exchange, parsed["bars_daily"], whole_market)
+    notes = thin(lake, order.exchange, parsed["bars_daily"], whole_market), provisional_notes(days, parsed)
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else replace(f, reason="; ".join(filter(None, [f.reason, fewer.get(f.delivery.batch_id)])) or None)
+        else replace(f, reason="; ".join(filter(None, [f.reason, *(told.get(f.delivery.batch_id) for told in notes)])) or None)
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats

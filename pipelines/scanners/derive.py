@@ -19,10 +19,12 @@ import polars as pl
 
 from pipelines.indicators.registry import additions_fingerprint
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.quality.restated_sessions import are_restated, released_sessions, require_no_contradiction
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.resources import code_version
 from pipelines.scanners import windows
 from pipelines.scanners.finding_effects import configured_effects
@@ -37,7 +39,7 @@ from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 from pipelines.storage.plan import INPUTS, BuildPlan, plan_build
 from pipelines.storage.publish import append_new, replace_rows
-from pipelines.storage.releases import latest_release
+from pipelines.storage.releases import Release, latest_release
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,18 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     """Plan a build and prepare its database.
 
     Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
-    since this exchange was built: rows of two code versions never stand side by side. Raises UniverseError where a universe that a
-    scanner looks at names an instrument that there is not.
+    since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
+    something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
+    at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar.
     """
     last = latest_release(lake)
-    versions = last.versions(exchange) if last and last.built_with(exchange) == built_with() else None
+    days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
+    require_no_contradiction(lake, exchange, counted["session_date"])
+    same = last is not None and last.built_with(exchange) == built_with() and not _sessions_changed(last, exchange, counted, days)
+    versions = last.versions(exchange) if last and same else None
     universes = configured_universes()
     listed = universes.members.get_column("symbol").unique().to_list()
-    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=listed)
+    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=listed, days=days)
     if not plan.is_empty:
         check_names(lake, Settings().exchanges, exchange, universes, additions().universes())
     prepare_build(
@@ -101,7 +107,7 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
         records=last.versions(exchange) if last else {},
         reach=_reach(plan),
         frames={
-            "sessions": calendar(exchange).frame(),
+            "sessions": days.frame(),
             "closing_auctions": closing_auctions(exchange),
             "universe_members": universes.members,
             "universe_rules": universes.rules,
@@ -110,6 +116,11 @@ def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False
     )
     _remember(plan, state_dir)
     return plan
+
+
+def _sessions_changed(last: Release, exchange: str, counted: pl.DataFrame, days: ExchangeCalendar) -> bool:
+    built = last.sessions.get(exchange) or []
+    return bool(built) and are_restated(counted, days, date.fromisoformat(str(built[1])))
 
 
 def built_with() -> str:

@@ -16,8 +16,9 @@ import polars as pl
 
 from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.inputs import ScanInputs
 from pipelines.scanners.lookahead import falsified
 from pipelines.scanners.making import ModelMaker
@@ -54,6 +55,7 @@ class _Sample:
     actions: pl.DataFrame
     states: pl.DataFrame
     published: pl.DataFrame
+    sessions: pl.DataFrame
 
 
 def indicators_ahead(
@@ -75,7 +77,8 @@ def indicators_ahead(
 
 
 def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: date) -> _Sample:
-    days = _sessions_around(exchange, session)
+    known = traded_calendar(lake, exchange, versions)
+    days = _sessions_around(known, session)
     start = days[max(0, days.index(session) - _BEFORE)]
     span = pl.col("session_date").is_between(days[0], days[-1])
 
@@ -101,6 +104,7 @@ def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: dat
         read("corporate_actions", kept),
         carried.filter(kept),
         published.filter(kept).join(after, on="instrument_id", how="left"),
+        known.frame(),
     )
 
 
@@ -118,7 +122,7 @@ def _computed(compiled: CompiledScanners, exchange: str, sample: _Sample, bars: 
     """The session's rows, computed from the carried states over the bars given."""
     from pipelines.indicators.window import build_window  # numba
 
-    sessions = calendar(exchange).frame()
+    sessions = sample.sessions
     end = bars["session_date"].max()
     window = (
         sample.states.group_by("instrument_id")
@@ -151,10 +155,10 @@ def _different(published: pl.DataFrame, computed: pl.DataFrame, inputs: str) -> 
     )
 
 
-def _sessions_around(exchange: str, session: date) -> list[date]:
+def _sessions_around(sessions: ExchangeCalendar, session: date) -> list[date]:
     """As many sessions before as the tail of a continued instrument reaches back, and a few after."""
     back = REGISTRY.lookback() + REGISTRY.lookback() // 4 + 10 + _BEFORE
-    known = calendar(exchange).between(session - timedelta(days=2 * back + 30), session + timedelta(days=4 * _AHEAD))
+    known = sessions.between(session - timedelta(days=2 * back + 30), session + timedelta(days=4 * _AHEAD))
     days = [s.session_date for s in known]
     at = days.index(session)
     return days[max(0, at - back) : at + _AHEAD + 1]

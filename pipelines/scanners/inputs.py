@@ -14,9 +14,9 @@ import polars as pl
 
 from pipelines.indicators.profiles import CALENDAR_DAYS
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.finding_effects import configured_effects
 from pipelines.scanners.universes import Universes, configured_universes
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
@@ -65,7 +65,8 @@ def read_inputs(
     pinned version); earlier sessions are known by their curves. universes: lists to choose from (default: those of this home).
     """
     universes = universes or configured_universes()
-    days = calendar(exchange).frame().filter(pl.col("session_date").is_between(first - DAYS_BACK, last))
+    known = traded_calendar(lake, exchange, versions)
+    days = known.frame().filter(pl.col("session_date").is_between(first - DAYS_BACK, last))
     years = list(range((first - DAYS_BACK).year, last.year + 1))
 
     def read(schema: TableSchema, partitions: Sequence[PartitionValue] | None = None) -> pl.DataFrame:
@@ -74,11 +75,11 @@ def read_inputs(
         rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(versions[schema.name], partitions)
         return rows if partitions is None else rows.filter(pl.col("session_date") <= last)
 
-    asked = [s.session_date for s in calendar(exchange).between(first, last)]
+    asked = [s.session_date for s in known.between(first, last)]
     profiles = read(TABLES["intraday_profiles"], asked)
     # Without its profile a session's is made of the curves before it.
     curves_from = first if set(asked) <= set(profiles["session_date"]) else first - CALENDAR_DAYS
-    curves = [s.session_date for s in calendar(exchange).between(curves_from, last) if s.session_date < last]
+    curves = [s.session_date for s in known.between(curves_from, last) if s.session_date < last]
     return ScanInputs(
         sessions=days,
         instruments=read(TABLES["instruments"]),

@@ -103,7 +103,7 @@ _STAGING: Mapping[str, set[str]] = {
     "corporate_actions": {*_PROVENANCE, "amount", "successor_id"},
     "instruments": {*_PROVENANCE, "isin", "name", "sector", "lot_size", "is_active", "known_at"},
     "instrument_aliases": {*_PROVENANCE, "known_at"},
-    "sessions": {"windows"},
+    "sessions": {"windows", "status"},
 }
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.quality.provenance import UnknownBarError, trace
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.identity import parameters_hash, signal_id
 from pipelines.scanners.reach import INDICATOR_KEY, Reach, reach_of
 from pipelines.scanners.registry import CompiledScanners, Scanner
@@ -160,8 +160,9 @@ def _parameters(scanner: Scanner | None, row: Mapping[str, Any]) -> dict[str, An
 def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: Reach) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Daily bars, minutes and indicator rows of the instrument in reach at the moment, newest first."""
     session, ts = row["session_date"], row["ts"]
-    closes = calendar(exchange).session(session).closes_at
-    days = reach.days(exchange, session)
+    sessions = traded_calendar(lake, exchange)
+    closes = sessions.session(session).closes_at
+    days = reach.days(sessions, session)
     # Before its close a session has minutes, from then on a bar.
     has_closed = ts >= closes
     of_bars = pl.col("session_date").is_in(days) & (pl.lit(has_closed) | (pl.col("session_date") < session))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.scanners.inputs import DAYS_BACK
 from pipelines.scanners.registry import CompiledScanners, Scanner
 
@@ -32,9 +32,9 @@ class Reach:
     indicators: tuple[str, ...]
     minutes: bool
 
-    def days(self, exchange: str, session: date) -> list[date]:
-        """The session and those before it in reach."""
-        known = calendar(exchange).between(session - DAYS_BACK, session)
+    def days(self, sessions: ExchangeCalendar, session: date) -> list[date]:
+        """The session and those before it in reach, of the exchange's sessions."""
+        known = sessions.between(session - DAYS_BACK, session)
         counted = [s.session_date for s in known[:-1] if not self.regular or s.kind == "regular"]
         first = counted[-self.sessions :][:1] or [session]
         return [s.session_date for s in known if self.sessions and s.session_date >= first[0]] or [session]

@@ -12,8 +12,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.inputs import ScanInputs, read_inputs
 from pipelines.scanners.parity import not_repeated, scans_to_repeat, seen_ahead
 from pipelines.scanners.registry import CompiledScanners
@@ -110,7 +110,7 @@ def _of_session(lake: Lake, exchange: str, versions: Mapping[str, int], name: st
 
 def _inputs(lake: Lake, exchange: str, versions: Mapping[str, int], session: date, last: date) -> ScanInputs:
     """What a scan of the session looks at, and a few sessions more, which it must not look at."""
-    ahead = [s.session_date for s in calendar(exchange).between(session, last)[: _AHEAD + 1]]
+    ahead = [s.session_date for s in traded_calendar(lake, exchange, versions).between(session, last)[: _AHEAD + 1]]
     minutes = LakeTable(lake.table_uri(exchange, "bars_1m"), TABLES["bars_1m"]).read(versions.get("bars_1m"), ahead[:2])
     return read_inputs(lake, exchange, versions, session, ahead[-1], minutes=minutes)
 

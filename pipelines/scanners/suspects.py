@@ -11,9 +11,9 @@ from datetime import date
 
 import polars as pl
 
-from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.suspects import COLUMNS
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.scanners.inputs import DAYS_BACK, ScanInputs
 from pipelines.scanners.making import ModelMaker
 from pipelines.scanners.registry import CompiledScanners
@@ -43,7 +43,7 @@ def newly_suspected(
         return table.read(partitions=years, where=where)
 
     inputs = ScanInputs(
-        sessions=calendar(exchange).frame().filter(pl.col("session_date").is_between(since, last)),
+        sessions=traded_calendar(lake, exchange).frame().filter(pl.col("session_date").is_between(since, last)),
         instruments=read("instruments", wanted),
         bars_daily=read("bars_daily", wanted & pl.col("session_date").is_between(since, last)),
         corporate_actions=read("corporate_actions", wanted),

@@ -15,7 +15,6 @@ from operator import attrgetter
 import polars as pl
 
 from pipelines.indicators.profiles import CALENDAR_DAYS, SESSIONS
-from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.storage.plan import BuildPlan
 
@@ -46,7 +45,7 @@ def changed_minutes(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) ->
 
 def profiled(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """Profiles: whole sessions, those of changed minutes and the 20 regular ones after each."""
-    sessions = calendar(plan.exchange).sessions
+    sessions = plan.calendar.sessions
     due: set[date] = set()
     for first, last in plan.minute.select("from_session", "changed_to").unique().iter_rows():
         begin = bisect_left(sessions, first, key=_date_of)
@@ -109,7 +108,7 @@ def looked_at(plan: BuildPlan) -> list[date]:
     touched = touched_sessions(plan)
     if not touched:
         return []
-    around = calendar(plan.exchange).between(touched[0] - CALENDAR_DAYS, touched[-1] + CALENDAR_DAYS)
+    around = plan.calendar.between(touched[0] - CALENDAR_DAYS, touched[-1] + CALENDAR_DAYS)
     return [s.session_date for s in around]
 
 
@@ -142,7 +141,7 @@ def _sessions(plan: BuildPlan, window: pl.DataFrame) -> list[date]:
     if window.is_empty():
         return []
     first, last = window.select(pl.col("from_session").min(), pl.col("to_session").max()).row(0)
-    return [s.session_date for s in calendar(plan.exchange).between(first, last)]
+    return [s.session_date for s in plan.calendar.between(first, last)]
 
 
 _date_of = attrgetter("session_date")

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 
 #: Sessions after its last bar during which an instrument belongs to a universe (`int_traded_lately.sql`), and days that hold them.
 _LATELY, _LATELY_DAYS = 20, timedelta(days=60)
@@ -80,12 +80,13 @@ def _changed(versions: list[pl.DataFrame], names: list[str]) -> pl.DataFrame:
 
 
 def universe_window(
-    exchange: str, changes: NameChanges, ends: pl.DataFrame, bounds: tuple[date, date] | None
+    days: ExchangeCalendar, changes: NameChanges, ends: pl.DataFrame, bounds: tuple[date, date] | None
 ) -> dict[str, list[object]]:
     """Sessions whose universe changes, as columns instrument_id, from_session, to_session.
 
-    `ends`: instrument_id and last session with a bar (`to_session`) of every instrument. `bounds`: first and last session with bars
-    of the exchange. A listing counts for 20 sessions after the last bar, a ticker that a universe lists for all sessions.
+    `days`: the exchange's sessions. `ends`: instrument_id and last session with a bar (`to_session`) of every instrument. `bounds`:
+    first and last session with bars of the exchange. A listing counts for 20 sessions after the last bar, a ticker that a universe
+    lists for all sessions.
     """
     found: dict[str, list[object]] = {"instrument_id": [], "from_session": [], "to_session": []}
     if bounds is None:
@@ -94,7 +95,7 @@ def universe_window(
     for rows, by_name in ((changes.listings, False), (changes.listed_by_name, True)):
         for instrument, session in rows.group_by("instrument_id").agg(pl.col("session").min()).sort("instrument_id").iter_rows():
             first = max(session, bounds[0])
-            until = bounds[1] if by_name else _counts_until(exchange, last_bars.get(instrument), bounds[1])
+            until = bounds[1] if by_name else _counts_until(days, last_bars.get(instrument), bounds[1])
             # The session of the change itself at least: what was held then ends there, though no universe has it any more.
             if until is not None and first <= bounds[1]:
                 last = max(first, until)
@@ -103,9 +104,9 @@ def universe_window(
     return found
 
 
-def _counts_until(exchange: str, last_bar: date | None, last: date) -> date | None:
+def _counts_until(days: ExchangeCalendar, last_bar: date | None, last: date) -> date | None:
     """Last session whose universe the instrument may belong to."""
     if last_bar is None:
         return None
-    after = calendar(exchange).between(last_bar + _DAY, last_bar + _LATELY_DAYS)[:_LATELY]
+    after = days.between(last_bar + _DAY, last_bar + _LATELY_DAYS)[:_LATELY]
     return min(last, after[-1].session_date if after else last_bar)

@@ -14,6 +14,7 @@ from datetime import date
 
 import polars as pl
 
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.changes import changed_rows
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
@@ -36,7 +37,7 @@ class BuildPlan:
     inputs: pinned versions of the lake tables (absent ones left out). daily, minute: frames of (instrument_id, from_session,
     to_session, changed_to): rebuild that instrument's rows of those sessions; its bars and actions after changed_to are those of
     the last build. full: every window starts at the first bar. listings: the same columns, sessions whose universe gains or loses
-    the instrument by what is known of its listing or its tickers alone. bounds: see `BOUNDS`.
+    the instrument by what is known of its listing or its tickers alone. bounds: see `BOUNDS`. days: the sessions that are counted.
     """
 
     exchange: str
@@ -46,6 +47,12 @@ class BuildPlan:
     full: bool
     listings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WINDOW))
     bounds: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BOUNDS))
+    days: ExchangeCalendar | None = None
+
+    @property
+    def calendar(self) -> ExchangeCalendar:
+        """The sessions that the build counts: `days`, or the exchange's calendar as it is."""
+        return self.days or calendar(self.exchange)
 
     @property
     def is_empty(self) -> bool:
@@ -76,12 +83,13 @@ def plan_build(
     full: bool = False,
     sessions: Collection[date] = (),
     named: Collection[str] = (),
+    days: ExchangeCalendar | None = None,
 ) -> BuildPlan:
     """Everything between the inputs of the last build (`built`: versions by table; None: never built) and the lake's head.
 
     A changed bar outdates its instrument from its session on, since indicators carry state; a changed action from its ex-date; a
     changed listing or ticker from the day on which it differs. `sessions` are rebuilt besides, so that a build always leaves the
-    derived tables complete. `named`: symbols that universes list.
+    derived tables complete. `named`: symbols that universes list. `days`: the sessions to count, by default those of the calendar.
     """
     tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
     inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
@@ -105,9 +113,10 @@ def plan_build(
         windows[name] = _window(spans[name], pl.concat([bars, actions, requested, known]), bars)
     bounds = both.select(pl.col("first_session").min(), pl.col("to_session").max().alias("last_session")).drop_nulls()
     ends = both.group_by("instrument_id").agg(pl.col("to_session").max())
-    changed = universe_window(exchange, names, ends, bounds.row(0) if bounds.height else None)
+    changed = universe_window(days or calendar(exchange), names, ends, bounds.row(0) if bounds.height else None)
     listings = pl.DataFrame({**changed, "changed_to": changed["to_session"]}, schema=WINDOW)
-    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, bounds.cast(BOUNDS))  # type: ignore[arg-type]
+    known = bounds.cast(BOUNDS)  # type: ignore[arg-type]
+    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, known, days)
 
 
 def _name_changes(

@@ -325,7 +325,7 @@ def test_sources_are_listed_for_people_and_machines(marketlake: Command) -> None
 # --- every command
 
 
-@pytest.mark.parametrize("command", ["demo", "ingest", "sources", "nightly", "sql", "releases", "doctor", "ui"])
+@pytest.mark.parametrize("command", ["demo", "ingest", "sources", "nightly", "sql", "releases", "doctor", "calendar", "ui"])
 def test_every_command_explains_itself_with_an_example(marketlake: Command, command: str) -> None:
     ended = marketlake(command, "--help")
     assert (ended.code, ended.err) == (0, "")

@@ -21,9 +21,10 @@ from pipelines.backtest.track.charges import charges
 from pipelines.backtest.track.market import HORIZONS, LONGEST, build_market
 from pipelines.backtest.track.outcomes import ENTRY_SESSIONS, signal_outcomes
 from pipelines.backtest.track.performance import NEEDED, ScannerId, scanner_performance
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.storage.crashpoints import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
@@ -67,13 +68,14 @@ def update_track_record(
     outcomes were found by, all are found anew.
     """
     outcomes, performance = TABLES["signal_outcomes"], TABLES["scanner_performance"]
+    days = traded_calendar(lake, exchange, versions)
     fills = fills or FillRules()
     rules = _rules(exchange, costs, fills)
     stored = LakeTable(lake.table_uri(exchange, outcomes.name), outcomes)
     signals = LakeTable(lake.table_uri(exchange, "scanner_signals"), TABLES["scanner_signals"])
     classes = _classes(lake, exchange, versions)
     known = stored.version() is not None and _made_by(stored) == rules and not _reclassed(stored, classes)
-    since = (_first_affected(exchange, touched[0], stored) if touched else None) if known else date.min
+    since = (_first_affected(days, touched[0], stored) if touched else None) if known else date.min
     found = 0
     if since is not None and "scanner_signals" in versions:
         rows = signals.read(versions["scanner_signals"], None if since == date.min else _years(since, touched))
@@ -92,7 +94,7 @@ def update_track_record(
             {"rules": rules},
         )
         crash_point("research.committed")
-    made = scanner_performance(stored.read(columns=NEEDED), scanners)
+    made = scanner_performance(stored.read(columns=NEEDED), scanners, {exchange: days})
     version = replace_rows(
         lake, exchange, performance, made, lambda before: before.get_column("exchange") == exchange, None, {"rules": rules}
     )
@@ -131,14 +133,14 @@ def _made_by(table: LakeTable) -> str | None:
     return next((str(entry["rules"]) for entry in table.scan_versions() if "rules" in entry), None)
 
 
-def _first_affected(exchange: str, touched: date, stored: LakeTable) -> date:
+def _first_affected(days: ExchangeCalendar, touched: date, stored: LakeTable) -> date:
     """The first session whose signals were still held, or waited for their entry, in the touched one or at the end of the bars."""
     rows = stored.read(columns=["session_date", "status", "is_over", "exit_ts"])
     waiting = (pl.col("status") == "open") | ((pl.col("status") == "finished") & ~pl.col("is_over"))
     # An exit that nobody took at the horizon's end came later than the longest horizon says.
     waiting |= pl.col("exit_ts").dt.date() >= touched
     oldest = rows.filter(waiting).get_column("session_date").min()
-    regular = [s.session_date for s in calendar(exchange).sessions if s.session_date < touched and s.kind == "regular"]
+    regular = [s.session_date for s in days.sessions if s.session_date < touched and s.kind == "regular"]
     held = regular[-HORIZONS[LONGEST] - ENTRY_SESSIONS - 1 :][:1] or [touched]
     return min(held[0], oldest) if isinstance(oldest, date) else held[0]
 
@@ -163,7 +165,7 @@ def _outcomes(
     if signals.is_empty():
         return empty_frame(TABLES["signal_outcomes"])
     first: date = signals.get_column("session_date").min()  # type: ignore[assignment]
-    sessions = calendar(exchange).frame()
+    sessions = traded_calendar(lake, exchange, versions).frame()
     newest = sessions.get_column("session_date").max()
     assert isinstance(newest, date)
     years: list[PartitionValue] = list(range((first - _BEFORE).year, newest.year + 1))

@@ -18,7 +18,7 @@ from pipelines.backtest.track.follow import STOP_TARGET
 from pipelines.backtest.track.intervals import by_session, false_discovery, wilson
 from pipelines.backtest.track.kernel import not_overlapping
 from pipelines.backtest.track.market import HORIZONS, LONGEST, owned
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables.track import SCANNER_PERFORMANCE
 from pipelines.scanners.identity import parameters_hash
 from pipelines.scanners.registry import Scanner
@@ -48,15 +48,19 @@ def scanner_ids(scanners: Iterable[Scanner]) -> dict[str, ScannerId]:
     return {s.name: ScannerId(s.version, parameters_hash(s.values()), s.universe) for s in scanners}
 
 
-def scanner_performance(outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId]) -> pl.DataFrame:
+def scanner_performance(
+    outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId], calendars: Mapping[str, ExchangeCalendar] | None = None
+) -> pl.DataFrame:
     """Rows of `scanner_performance`: for each scanner with signals every horizon, side and scope.
 
     outcomes: columns `NEEDED`. scanners: by name; signals of others are left out.
+    calendars: the sessions of an exchange; by default those of its calendar.
     """
     rows: list[dict[str, Any]] = []
     known = outcomes.filter(pl.col("scanner_name").is_in(list(scanners)))
     for (exchange, name), ours in sorted(known.partition_by("exchange", "scanner_name", as_dict=True).items()):
-        rows += _of_scanner(str(exchange), str(name), scanners[str(name)], ours)
+        days = (calendars or {}).get(str(exchange)) or calendar(str(exchange))
+        rows += _of_scanner(days, str(name), scanners[str(name)], ours)
     schema = dict(empty_frame(SCANNER_PERFORMANCE).schema)
     for exchange in {row["exchange"] for row in rows}:
         tested = [row for row in rows if row["exchange"] == exchange]
@@ -66,8 +70,8 @@ def scanner_performance(outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId
     return pl.DataFrame(rows, schema=schema).select(SCANNER_PERFORMANCE.names)
 
 
-def _of_scanner(exchange: str, name: str, scanner: ScannerId, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
-    days = _sessions(exchange, outcomes)
+def _of_scanner(known: ExchangeCalendar, name: str, scanner: ScannerId, outcomes: pl.DataFrame) -> list[dict[str, Any]]:
+    exchange, days = known.exchange.mic, _sessions(known, outcomes)
     # In order of entry, since runs of losses are counted.
     ordered = outcomes.sort("entry_ts", "instrument_id", "signal_id")
     rows = []
@@ -95,10 +99,10 @@ def _of_scanner(exchange: str, name: str, scanner: ScannerId, outcomes: pl.DataF
     return rows
 
 
-def _sessions(exchange: str, outcomes: pl.DataFrame) -> pl.Series:
+def _sessions(known: ExchangeCalendar, outcomes: pl.DataFrame) -> pl.Series:
     """Every session of the exchange from the first signal to the last, in order."""
     signalled = outcomes.get_column("session_date").unique().sort()
-    between = [session.session_date for session in calendar(exchange).between(signalled[0], signalled[-1])]
+    between = [session.session_date for session in known.between(signalled[0], signalled[-1])]
     return pl.concat([signalled, pl.Series(between, dtype=pl.Date)]).unique().sort()
 
 

@@ -126,6 +126,12 @@ SESSIONS = TableSchema(
         Column("kind", TEXT, "regular, half_day or special."),
         Column("midnight_at", UTC_TIMESTAMP, "Start of the date by the exchange's clock: times of day count from it.", unit="UTC"),
         Column("regular_before", WHOLE, "Regular sessions since the calendar's start and before this one.", unit="count"),
+        Column(
+            "status",
+            TEXT,
+            "known: a calendar says so. Later weekdays are sessions too: confirmed where the lake holds a whole-market file of the "
+            "day, else provisional. Of those before the newest bars, the ones without any bar are left out.",
+        ),
     ),
     sort_by=("session_date",),
 )

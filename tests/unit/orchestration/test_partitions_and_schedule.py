@@ -90,7 +90,9 @@ def test_a_holiday_and_a_weekend_are_skipped_with_their_reason(host_zone: str) -
     closed = {
         ("XNYS", datetime(2024, 1, 15, 18, tzinfo=NEW_YORK)): "2024-01-15 (Monday) is no session of XNYS",
         ("XNYS", datetime(2024, 3, 10, 18, tzinfo=NEW_YORK)): "2024-03-10 (Sunday) is no session of XNYS",
-        ("XNSE", datetime(2024, 1, 22, 19, tzinfo=KOLKATA)): "2024-01-22 (Monday) is no session of XNSE",
+        ("XNSE", datetime(2024, 1, 22, 19, tzinfo=KOLKATA)): (
+            "2024-01-22 (Monday) is no session of XNSE (marketlake: NSE circular: public holiday)"
+        ),
     }
     for (mic, tick), reason in closed.items():
         skipped = evaluate(mic, tick)
@@ -103,6 +105,23 @@ def test_a_special_saturday_and_a_half_day_run() -> None:
         request = evaluate(mic, tick)
         assert isinstance(request, dg.RunRequest)
         assert request.partition_key == tick.date().isoformat()
+
+
+def test_a_provisional_session_is_a_partition_and_runs_marked_as_such() -> None:
+    known, provisional = (evaluate("XNSE", datetime(*day, 19, tzinfo=KOLKATA)) for day in ((2026, 12, 31), (2027, 1, 4)))
+    assert isinstance(known, dg.RunRequest)
+    assert isinstance(provisional, dg.RunRequest)
+    assert [run.tags["marketlake/session_status"] for run in (known, provisional)] == ["known", "provisional"]
+    assert keys_at("XNSE", datetime(2027, 1, 4, 19, tzinfo=KOLKATA))[-2:] == ["2027-01-01", "2027-01-04"]
+
+
+def test_a_home_s_holiday_is_skipped_with_what_states_it(home) -> None:
+    (home.home / "calendars").mkdir()
+    (home.home / "calendars" / "XNSE.toml").write_text('[[holiday]]\ndate = 2027-01-04\nsource = "circular"\n', encoding="utf-8")
+    skipped = evaluate("XNSE", datetime(2027, 1, 4, 19, tzinfo=KOLKATA))
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message == "2027-01-04 (Monday) is no session of XNSE (calendars/XNSE.toml:1: circular)"
+    assert "2027-01-04" not in keys_at("XNSE", datetime(2027, 1, 8, 19, tzinfo=KOLKATA))
 
 
 def test_an_evening_session_that_is_still_open_waits() -> None:

@@ -35,7 +35,7 @@ NO_ALIASES = (aliases(), aliases())
 def window():
     def run(changes: NameChanges, **last_bars: date) -> list[tuple]:
         ends = pl.DataFrame(list(last_bars.items()), schema={"instrument_id": pl.String, "to_session": pl.Date}, orient="row")
-        return list(zip(*universe_window("XNYS", changes, ends, (FIRST, LAST)).values(), strict=True))
+        return list(zip(*universe_window(calendar("XNYS"), changes, ends, (FIRST, LAST)).values(), strict=True))
 
     return run
 

@@ -1,0 +1,82 @@
+"""A calendar whose known end has passed publishes what one that knows every holiday publishes.
+
+The end is moved before Memorial Day, 2014-05-26, on real bars of weeks around it.
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.market.calendar import calendar
+from pipelines.scanners.derive import current_plan
+
+pytestmark = pytest.mark.slow
+
+KNOWN_UNTIL, HOLIDAY = date(2014, 5, 23), date(2014, 5, 26)
+
+
+@pytest.fixture
+def in_home(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
+    """Names a home in the environment, where its own calendar is looked for."""
+
+    def enter(home: Any) -> Any:
+        monkeypatch.setenv("MARKETLAKE_HOME", str(home.folder))
+        return home
+
+    return enter
+
+
+def state(home: Any, entry: str) -> None:
+    folder = home.folder / "calendars"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{home.mic}.toml").open("a", encoding="utf-8") as file:
+        file.write(f'{entry}\nsource = "for this test"\n')
+
+
+def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(
+    based_home: Any, tape: Any, market: Any, in_home: Callable[[Any], Any]
+) -> None:
+    homes = [based_home("known"), based_home("provisional")]
+    state(homes[1], f"[[known]]\nuntil = {KNOWN_UNTIL}")
+    for home in map(in_home, homes):
+        folder = home.folder / "inbound"
+        files = [file for session in market.SESSIONS[:3] for file in tape.delivery(folder, session)]
+        home.ingest(*files, received=market.arrival(1))
+        home.nightly()
+        assert not current_plan(home.settings.state_dir, home.mic)["full"]
+    known, provisional = homes
+    assert calendar("XNYS").get(HOLIDAY) is not None
+
+    assert provisional.rows("quarantine").is_empty()
+    sessions = provisional.rows("sessions").filter(pl.col("session_date") <= market.SESSIONS[2])
+    assert sessions.drop("status").equals(known.rows("sessions").head(sessions.height).drop("status"))
+    assert sessions.filter(pl.col("session_date") > KNOWN_UNTIL)["status"].unique().to_list() == ["provisional"]
+    assert known.rows("sessions")["status"].head(sessions.height).unique().to_list() == ["known"]
+    assert provisional.fingerprints(market.DERIVED) == known.fingerprints(market.DERIVED)
+    assert set(provisional.releases()[-1].config["calendars"]) == {"XNYS"}
+    assert "calendars" not in known.releases()[-1].config
+
+
+def test_a_list_that_comes_later_changes_no_figure_and_one_against_the_bars_stops_the_run(
+    based_home: Any, tape: Any, market: Any, in_home: Callable[[Any], Any]
+) -> None:
+    from pipelines.orchestration.launch import JobFailedError
+
+    home = in_home(based_home("listed"))
+    state(home, f"[[known]]\nuntil = {KNOWN_UNTIL}")
+    home.ingest(*tape.delivery(home.folder / "inbound", market.SESSIONS[0]), received=market.arrival(1))
+    home.nightly()
+    before = home.fingerprints(market.DERIVED)
+
+    state(home, f"[[holiday]]\ndate = {HOLIDAY}")
+    state(home, "[[known]]\nuntil = 2014-12-31")
+    home.nightly()
+    assert home.fingerprints(market.DERIVED) == before
+    assert home.rows("sessions").filter(pl.col("session_date") <= market.SESSIONS[0])["status"].unique().to_list() == ["known"]
+
+    state(home, f"[[holiday]]\ndate = {market.SESSIONS[0]}")
+    with pytest.raises(JobFailedError, match=rf"bars of {market.SESSIONS[0]}, which was no session of XNYS.*marketlake withdraw"):
+        home.nightly()
