@@ -174,7 +174,7 @@ def _repeat_dead_runs(
             visit.open.add(delivery_id)
         elif dg.DagsterRunStatus.CANCELED in statuses or len(records) >= _ATTEMPTS:
             visit.said.append(
-                f"given up: {delivery.describe()}: {len(records)} runs failed or were canceled; see why, then `marketlake ingest` it"
+                f"given up: {delivery.describe()}: {len(records)} runs failed or were canceled; see why, then ingest it yourself"
             )
         else:
             visit.request(delivery, f"{delivery_id}-{len(records) + 1}")
