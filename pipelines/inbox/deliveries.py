@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.deliveries import delivered_name
-from pipelines.inbox.files import InboxFile, find, is_unfinished, look
+from pipelines.inbox.files import InboxFile, find, is_inside, is_unfinished, look
 from pipelines.sources.protocol import Source, SourceError
 from pipelines.sources.reading import claims_file
 
@@ -54,6 +54,8 @@ def source_folder(root: Path, exchange: str, source: str) -> Path:
 def source_files(root: Path, exchange: str, source: Source) -> list[InboxFile]:
     """Everything below a source's folder; what cannot be taken, files that the source does not read included, with its fault."""
     folder = source_folder(root, exchange, source.name).resolve()
+    if not is_inside(root.resolve(), folder):
+        return []
     return [_claimed(source, folder, file) for file in look(folder, deep=True)]
 
 
@@ -65,9 +67,12 @@ def unplaced(
     """
     found = []
     for name in _names(root / exchange):
-        if name in sources and (root / exchange / name).is_dir():
+        path = root / exchange / name
+        if name.endswith(live_suffixes) and not path.is_dir():
             continue
-        if not name.endswith(live_suffixes) or (root / exchange / name).is_dir():
+        if not is_inside(root.resolve(), path):
+            found.append(InboxFile(f"{exchange}/{name}", 0, 0, 0, "is a link that leads out of the inbox: put the files there"))
+        elif name not in sources or not path.is_dir():
             found.append(InboxFile(f"{exchange}/{name}", 0, 0, 0, f"is no folder of a source: known are {', '.join(sources)}"))
     if exchange == next(iter(exchanges)):
         fault = f"is no folder of a configured exchange: configured are {', '.join(exchanges)}"
@@ -83,7 +88,7 @@ def confirm(root: Path, delivery: InboxDelivery) -> tuple[list[Path], list[str]]
     folder = source_folder(root, delivery.exchange, delivery.source)
     paths, gone = [], []
     for name, identity in delivery.files:
-        now = find(folder, name)
+        now = find(folder, name) if is_inside(root.resolve(), folder) else None
         if now is None:
             gone.append(name)
         elif now.identity == identity:

@@ -63,7 +63,7 @@ def look(folder: Path, *, max_bytes: int | None = None, deep: bool = False) -> l
 def find(folder: Path, name: str) -> InboxFile | None:
     """The file of this name below a folder as it is now; None when there is none, or the name leads out of the folder."""
     root = folder.resolve()
-    return _examine(root, root / name, None) if _is_inside(root, root / name) else None
+    return _examine(root, root / name, None) if is_inside(root, root / name) else None
 
 
 def _entries(root: Path, *, deep: bool) -> Iterator[Path]:
@@ -89,13 +89,14 @@ def _examine(root: Path, path: Path, max_bytes: int | None) -> InboxFile | None:
     except OSError as error:
         return InboxFile(name, 0, 0, 0, f"cannot be read ({error.strerror})")
     is_link = stat.S_ISLNK(entry.st_mode)
-    inside = not is_link or _is_inside(root, path)
+    inside = not is_link or is_inside(root, path)
     if is_link and inside and stat.S_ISDIR(target.st_mode):
         return None
     return InboxFile(name, target.st_size, target.st_mtime_ns, target.st_ino, _fault(path, name, target, max_bytes, inside=inside))
 
 
-def _is_inside(root: Path, path: Path) -> bool:
+def is_inside(root: Path, path: Path) -> bool:
+    """Whether a path, its links followed, lies in the folder `root`, which has no links itself."""
     # Not Path.resolve, which fails at links in a circle.
     return Path(os.path.realpath(path)).is_relative_to(root)
 

@@ -41,12 +41,14 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
         now = time.time()
         files, watch = batches(folder, max_bytes), Watch.from_json(read_cursor(context.cursor))
         settled = _up_to(watch.settled(files, now, settings.inbox_settle_seconds), max_bytes)
-        requests, refused = [], []
+        requests: dict[str | None, dg.RunRequest] = {}
+        refused = []
         for file in settled:
             fault = file.fault
             if fault is None:
                 try:
-                    requests.append(_request_scan(mic, folder, file.name))
+                    request = _request_scan(mic, folder, file.name)
+                    requests.setdefault(request.run_key, request)
                 except OSError as error:
                     fault = f"cannot be read ({error.strerror})"
             if fault is not None:
@@ -55,7 +57,7 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
             context.log.warning(line)
         quiet = dg.SkipReason("; ".join(refused) or f"no new batch in {folder}")
         return dg.SensorResult(
-            run_requests=requests,
+            run_requests=list(requests.values()),
             skip_reason=None if requests else quiet,
             cursor=json.dumps(watch.after(files, settled, now).to_json()),
         )
