@@ -88,7 +88,8 @@ def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{mic}_vendor_inbox",
         job_name=delivery_job_name(mic),
-        minimum_interval_seconds=15,
+        # A fraction of the time that files have to wait anyway: a large folder is not looked through more often than it must be.
+        minimum_interval_seconds=round(min(max(settings.vendor_inbox_settle_seconds / 4, 5), 30)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Ingests what vendors deliver into {root / mic}/<source>, once it is unchanged for "
         f"{settings.vendor_inbox_settle_seconds:g} seconds.",
@@ -153,7 +154,7 @@ def _ingest(settings: Settings, delivery: InboxDelivery) -> tuple[list[str], dic
         return refused, metadata
     # A run of the daemon waits for a command that writes.
     report = ingest(settings.model_copy(update={"wait_seconds": settings.run_wait_seconds}), collected.order)
-    refused += [f"{file['path']}: {file['reason']}" for file in report.files if file["status"] == "refused"]
+    refused += [str(file["reason"]) for file in report.files if file["status"] == "refused"]
     refused += [f"the gate of {table} {'; '.join(reasons)}" for table, reasons in report.refused.items()]
     metadata["ingest_run"] = report.run_id
     metadata["rows"] = preview(pl.DataFrame([{"table": table, **counts} for table, counts in report.tables.items()]))
