@@ -48,6 +48,9 @@ class Feed:
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # The databases are made here, not by the daemon and a test at the same moment.
+        with open_instance(self.home.settings):
+            pass
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 command("dagster-daemon", "run"),
@@ -90,7 +93,7 @@ class Feed:
 
     def wait_for(self, *expected: tuple[str, str]) -> None:
         self.market.wait_until(
-            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=120
+            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=300
         )
 
     def ticks(self) -> int:
