@@ -19,6 +19,7 @@ from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.scanner_checks import scanner_checks
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
+from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor
 from pipelines.settings import Settings
 
 
@@ -49,9 +50,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 *scanner_checks(mic, target),
             )
         ],
-        jobs=[job for mic in mics for job in exchange_jobs(mic)],
+        jobs=[job for mic in mics for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings))],
         schedules=[nightly_schedule(mic) for mic in mics],
-        sensors=[dead_run_sensor(), *(live_sensor(mic, settings.inbox_dir) for mic in mics)],
+        sensors=[
+            dead_run_sensor(),
+            *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
+        ],
         resources={
             "marketlake": MarketlakeResource.from_settings(settings),
             "lock": WriterLock(home=str(settings.home), wait_seconds=settings.run_wait_seconds),

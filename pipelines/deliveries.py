@@ -94,7 +94,7 @@ def collect(
     deliveries: dict[str, Delivery] = {}
     places: dict[str, Path] = {}
     for path in files:
-        about = {"name": _name(path), "source": source.name}
+        about = {"name": delivered_name(path), "source": source.name}
         try:
             if store:
                 delivery = store_raw(lake, mic, path, **about, options=canonical, received_at=received_at)
@@ -104,7 +104,7 @@ def collect(
             # A fault of the lake itself (no space, no permission to write) would befall every file; it is no fault of this one.
             if not _concerns(error, path):
                 raise
-            left_out.append(LeftOut(_name(path), f"cannot be read ({error.strerror})", refused=True))
+            left_out.append(LeftOut(delivered_name(path), f"cannot be read ({error.strerror})", refused=True))
             continue
         deliveries.setdefault(f"{delivery.batch_id}|{delivery.name}", delivery)
         places.setdefault(delivery.batch_id, path)
@@ -148,17 +148,19 @@ def _in_folder(folder: Path, source: Source) -> tuple[list[Path], list[LeftOut]]
             path = Path(parent, name)
             target = path.resolve()
             if not target.is_relative_to(root):
-                left_out.append(LeftOut(_name(path, follow=False), "is a link that leads out of the folder; name the file itself"))
+                left_out.append(
+                    LeftOut(delivered_name(path, follow=False), "is a link that leads out of the folder; name the file itself")
+                )
                 continue
             try:
                 is_file = path.is_file()
             except OSError as error:
-                left_out.append(LeftOut(_name(path), f"cannot be read ({error.strerror})", refused=True))
+                left_out.append(LeftOut(delivered_name(path), f"cannot be read ({error.strerror})", refused=True))
                 continue
-            if is_file and claims_file(source, _name(path)):
+            if is_file and claims_file(source, delivered_name(path)):
                 claimed[target] = None
             elif is_file:
-                others.append(_name(path))
+                others.append(delivered_name(path))
     if others:
         left_out.append(
             LeftOut(
@@ -173,8 +175,8 @@ def _concerns(error: OSError, path: Path) -> bool:
     return error.filename is not None and Path(os.fsdecode(error.filename)).name == path.name
 
 
-def _name(path: Path, *, follow: bool = True) -> str:
-    """The name with the folders that carry meaning; bytes that are no UTF-8 are written out."""
+def delivered_name(path: Path, *, follow: bool = True) -> str:
+    """A file's name in reports and for its source: with the folders that carry meaning; bytes that are no UTF-8 are written out."""
     whole = path.resolve() if follow else path.absolute()
     name = "/".join(whole.parts[-_FOLDERS_KEPT - 1 :]).lstrip("/")
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from pipelines.inbox.deliveries import refused_deliveries, source_files, unplaced
+from pipelines.live.inbox import SUFFIXES, batches, inbox_folder
 from pipelines.market.calendar import PROVISIONAL, ExchangeCalendar
 from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.quality.orphans import orphaned, repair_orphans
@@ -19,6 +21,7 @@ from pipelines.quality.restated_sessions import contradictions, released_session
 from pipelines.quality.traded_sessions import ProvisionalDays, provisional_days, traded_calendar
 from pipelines.resources import code_version, shipped
 from pipelines.settings import Settings
+from pipelines.sources.registry import load_sources
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import Release, latest_release
@@ -26,6 +29,8 @@ from pipelines.storage.releases import Release, latest_release
 _CALENDAR_WARNING = timedelta(days=60)
 _SHOWN_DAYS = 5
 _LEAST_FREE_BYTES = 2 * 1024**3
+#: Files of an inbox that are named.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
         _catalogue(settings, last),
         _code(last),
         *(_instruments(mic, lake) for mic in settings.exchanges),
+        *(_inbox(mic, settings) for mic in settings.exchanges),
         *(found for mic in settings.exchanges for found in _sessions(mic, settings, last, now)),
         _clock(now),
     ]
@@ -148,6 +154,26 @@ def _sessions(mic: str, settings: Settings, last: Release | None, now: datetime)
     delay = timedelta(days=settings.provisional_delay_days)
     provisional = provisional_days(lake, mic, now.astimezone(days.exchange.zone).date(), delay)
     return [_freshness(mic, last, now, days), _calendar(mic, now, days, provisional), *against]
+
+
+def _inbox(mic: str, settings: Settings) -> Finding:
+    check, root, sources = f"inbox {mic}", settings.vendor_inbox_dir, load_sources()
+    live_suffixes = SUFFIXES if root == settings.inbox_dir else ()
+    lying = [(f"{mic}/{f.shown}", f.fault) for f in batches(inbox_folder(settings.inbox_dir, mic), settings.max_live_file_mb << 20)]
+    for name, source in sources.items():
+        lying += [(f"{mic}/{name}/{f.shown}", f.fault) for f in source_files(root, mic, source)]
+    lying += [(f.shown, f.fault) for f in unplaced(root, mic, settings.exchanges, tuple(sources), live_suffixes)]
+    refused = [f"{name}: {fault}" for name, fault in lying if fault is not None]
+    refused += [
+        f"{mic}/{delivery.describe()}: {'; '.join(reasons)}"
+        for delivery, reasons in refused_deliveries(root, settings.state_dir, mic)
+    ]
+    if not refused:
+        return Finding(check, True, "nothing lies there that was refused")
+    more = f" (and {len(refused) - _SHOWN} more)" if len(refused) > _SHOWN else ""
+    return Finding(
+        check, False, " | ".join(refused[:_SHOWN]) + more, "put each right as its reason says, or remove it from the inbox"
+    )
 
 
 def _freshness(mic: str, last: Release | None, now: datetime, days: ExchangeCalendar) -> Finding:

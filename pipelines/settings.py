@@ -55,6 +55,16 @@ class Settings(BaseSettings):
         default=(),
         description="Folders whose files a run in the UI may be told to ingest (relative to home); default <home>/deliveries.",
     )
+    inbox_settle_seconds: float = Field(
+        default=10.0, ge=0, allow_inf_nan=False, description="How long a live bar file must be unchanged before it is scanned."
+    )
+    max_live_file_mb: int = Field(default=256, ge=1, description="Largest file of live bars, MiB as it lies in the inbox.")
+    vendor_inbox: Path | None = Field(
+        default=None, description="Drop folder of vendor files, <MIC>/<source>/… in it; default: that of live bars."
+    )
+    vendor_inbox_settle_seconds: float = Field(
+        default=60.0, ge=0, allow_inf_nan=False, description="How long vendor files must be unchanged before they are ingested."
+    )
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="How long a second writer waits for the first.")
     run_wait_seconds: float = Field(
@@ -175,6 +185,11 @@ class Settings(BaseSettings):
     def inbox_dir(self) -> Path:
         """Drop folder of live bar files."""
         return self.inbox or self.home / "inbox"
+
+    @property
+    def vendor_inbox_dir(self) -> Path:
+        """Drop folder of vendor files."""
+        return self.vendor_inbox or self.inbox_dir
 
     @property
     def lock_wait(self) -> timedelta:

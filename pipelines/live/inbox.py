@@ -1,29 +1,18 @@
-"""The inbox: a folder into which a feed drops files of closed one-minute bars, one batch a file.
+"""The live inbox: a folder into which a feed drops files of closed one-minute bars, one batch a file.
 
-Lives here: which files are batches, in which order, and what identifies a batch.
-Does not live here: scanning them (`scan.py`).
+Lives here: which files are batches, and what identifies a batch.
+Does not live here: when a file is complete (`inbox/`), scanning it (`scan.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
-_SUFFIXES = (".csv", ".csv.gz")
+from pipelines.inbox.files import InboxFile, look
 
-
-@dataclass(frozen=True, order=True)
-class Batch:
-    """A file of the inbox. Batches are ordered by when they were completed, then by name."""
-
-    completed_ns: int
-    name: str
-
-    @property
-    def cursor(self) -> str:
-        """The batch as a sensor's cursor: everything up to it has been seen."""
-        return f"{self.completed_ns}/{self.name}"
+#: What names of batches end with.
+SUFFIXES = (".csv", ".csv.gz")
 
 
 def inbox_folder(inbox: Path, exchange: str) -> Path:
@@ -31,24 +20,21 @@ def inbox_folder(inbox: Path, exchange: str) -> Path:
     return inbox / exchange
 
 
-def batches_after(folder: Path, cursor: str | None) -> list[Batch]:
-    """Batches that were completed after the cursor, oldest first.
+def batches(folder: Path, max_bytes: int) -> list[InboxFile]:
+    """Files of the folder itself that bear the name of a batch, sorted by name; those that cannot be scanned with their fault.
 
-    A file counts once it bears its final name: a feed writes it under a name with a leading dot and renames it when complete.
+    A folder that cannot be listed is one such, called ".".
     """
-    if not folder.is_dir():
-        return []
-    found = sorted(
-        Batch(path.stat().st_mtime_ns, path.name)
-        for path in folder.iterdir()
-        if path.is_file() and not path.name.startswith(".") and path.name.endswith(_SUFFIXES)
-    )
-    if cursor is None:
-        return found
-    completed, _, name = cursor.partition("/")
-    return [batch for batch in found if batch > Batch(int(completed), name)]
+    return [file for file in look(folder, max_bytes=max_bytes) if file.name.endswith(SUFFIXES) or file.name == "."]
+
+
+def newest_batch(folder: Path, max_bytes: int) -> str | None:
+    """Name of the batch that was changed last; None when the folder holds none that can be scanned."""
+    sound = [file for file in batches(folder, max_bytes) if file.fault is None]
+    return max(sound, key=lambda file: (file.mtime_ns, file.name)).name if sound else None
 
 
 def run_key(exchange: str, path: Path) -> str:
-    """What identifies a batch: its exchange and its content. The same bytes are scanned once."""
-    return f"{exchange}-live-{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    """What identifies a batch: its exchange and its content. The same bytes are scanned once. OSError when it cannot be read."""
+    with path.open("rb") as stream:
+        return f"{exchange}-live-{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"

@@ -102,7 +102,8 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
         raise LiveScanError(f"{path} does not exist: the batch was moved or deleted before it was scanned")
     venue = venue_of(exchange)
     options = json.loads(ParseOptions(exchange=exchange, timezone=venue.timezone, extra={"interval": "1m"}).canonical_json())
-    received = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    # When it came to lie here: a copy keeps the time of change of its original, which may be older than its bars or yet to come.
+    received = datetime.fromtimestamp(path.stat().st_ctime, UTC)
     delivery = store_raw(lake, exchange, path, name=f"live/{path.name}", source="csv", options=options, received_at=received)
     staged = stage(lake, Order(exchange, (delivery,)), load_sources())
     refused = [f for f in staged.files if f.status == "refused"]

@@ -1,4 +1,4 @@
-"""Jobs of an exchange: ingest, nightly, live scan.
+"""Jobs of an exchange: ingest, nightly, live scan. (The job of the inbox of vendor files is in `vendor_inbox.py`.)
 
 Lives here: which assets each job runs, and how (in one process).
 Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`launch.py`).
@@ -12,12 +12,17 @@ from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import session_partitions
 
 #: Tags of every run that writes, so that a person can filter them.
-_WRITER = {"marketlake/writer": "true"}
+WRITER = {"marketlake/writer": "true"}
 
 
 def ingest_job_name(mic: str) -> str:
     """Name of the job that takes deliveries through the gate."""
     return f"{mic}_ingest"
+
+
+def delivery_job_name(mic: str) -> str:
+    """Name of the job that ingests a delivery of the inbox."""
+    return f"{mic}_ingest_delivery"
 
 
 def nightly_job_name(mic: str) -> str:
@@ -42,7 +47,7 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
             ingest,
             description=f"Vendor files of {mic} through row rules and gate into the lake.",
             partitions_def=session_partitions(mic),
-            tags={**_WRITER, "marketlake/exchange": mic},
+            tags={**WRITER, "marketlake/exchange": mic},
             executor_def=dg.in_process_executor,
         ),
         dg.define_asset_job(
@@ -50,7 +55,7 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
             everything - ingest - live,
             description=f"Everything derived from the lake of {mic}: indicators, signals, backtest, risk report, release.",
             partitions_def=session_partitions(mic),
-            tags={**_WRITER, "marketlake/exchange": mic},
+            tags={**WRITER, "marketlake/exchange": mic},
             executor_def=dg.in_process_executor,
         ),
         dg.define_asset_job(

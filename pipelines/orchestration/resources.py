@@ -28,6 +28,7 @@ class MarketlakeResource(dg.ConfigurableResource):
     home: str = Field(description="Holds lake/, marketlake.duckdb and .state/.")
     lake_uri: str = Field(description="Root of the lake: a path or a URI.")
     inbox: str = Field(description="Drop folder of live bar files.")
+    max_live_file_mb: int = Field(default=256, ge=1, description="Largest file of live bars, MiB.")
     backtest_cash: float = Field(default=1_000_000.0, gt=0, description="Initial cash of the nightly backtest.")
     backtest_cost_bps: float = Field(default=5.0, ge=0, description="Broker and slippage, basis points a side.")
     backtest_depository_charge: float = Field(default=15.34, ge=0, description="Rupees per instrument and day of a delivery sale.")
@@ -49,6 +50,7 @@ class MarketlakeResource(dg.ConfigurableResource):
             home=str(settings.home),
             lake_uri=settings.lake_root,
             inbox=str(settings.inbox_dir),
+            max_live_file_mb=settings.max_live_file_mb,
             backtest_cash=settings.backtest_cash,
             backtest_cost_bps=settings.backtest_cost_bps,
             backtest_depository_charge=settings.backtest_depository_charge,

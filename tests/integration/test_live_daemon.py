@@ -1,9 +1,10 @@
-"""Live batches under the real Dagster daemon: each is scanned once, and as the nightly run would."""
+"""Live batches under the real Dagster daemon: each is scanned once, however it got there, and as the nightly run would."""
 
 import os
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,10 @@ NOON = datetime(2014, 6, 5, 16, tzinfo=UTC)
 SAID = ["signal_id", "symbol", "session_date", "ts", "signal_type", "entry_price", "target_price", "stop_loss", "confidence_score"]
 
 
+#: How long a file must be unchanged before the daemon takes it: longer than the pauses of the slow writer below.
+SETTLE_SECONDS = 6
+
+
 class Feed:
     """A home with its inbox, and the daemon that watches it."""
 
@@ -43,11 +48,19 @@ class Feed:
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # The databases are made here, not by the daemon and a test at the same moment.
+        with open_instance(self.home.settings):
+            pass
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 command("dagster-daemon", "run"),
                 cwd=self.home.folder,
-                env={**environment(self.home.settings), **self.home.environment(DAGSTER_HOME=str(self.home.settings.dagster_home))},
+                env={
+                    **environment(self.home.settings),
+                    **self.home.environment(
+                        DAGSTER_HOME=str(self.home.settings.dagster_home), MARKETLAKE_INBOX_SETTLE_SECONDS=str(SETTLE_SECONDS)
+                    ),
+                },
                 stdout=log,
                 stderr=log,
                 # A group of its own: the servers that it starts end with it.
@@ -80,7 +93,7 @@ class Feed:
 
     def wait_for(self, *expected: tuple[str, str]) -> None:
         self.market.wait_until(
-            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=120
+            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=300
         )
 
     def ticks(self) -> int:
@@ -191,7 +204,8 @@ def test_the_live_signal_is_that_of_the_same_minutes_in_the_lake(scanned: Feed, 
 def test_the_same_bytes_again_and_a_new_daemon_start_no_run(scanned: Feed, batches: Any) -> None:
     before = scanned.runs()
     scanned.drop("again.csv", batches[0])
-    scanned.wait_for_ticks(2)
+    # It is looked at until it has settled.
+    scanned.wait_for_ticks(4)
     assert scanned.runs() == before
 
     scanned.stop()
@@ -227,3 +241,51 @@ def test_a_file_that_is_no_table_of_bars_fails_by_name_and_stops_nothing_behind_
     scanned.wait_for(*before, ("no_bars.csv", "FAILURE"), ("spy.csv", "SUCCESS"))
 
     assert "no_bars.csv" in scanned.failure("no_bars.csv")
+
+
+def test_files_copied_moved_mirrored_written_slowly_and_two_at_once_are_each_scanned_once(scanned: Feed, batches: Any) -> None:
+    before, outbox = scanned.runs(), scanned.home.folder / "outbox"
+
+    def made(name: str, minute: int, changed_ago: float) -> Path:
+        """A batch of one minute beside the inbox, last changed that many seconds ago."""
+        path = scanned.market.write(outbox / name, [batches[1][minute].replace("AAPL", "SPY")])
+        os.utime(path, (time.time() - changed_ago,) * 2)
+        return path
+
+    copied, moved, mirrored, future = (
+        made(f"{name}.csv", minute, ago)
+        for minute, (name, ago) in enumerate([("copied", 3600), ("moved", 86_400), ("mirrored", 7_200), ("future", -1e8)])
+    )
+    subprocess.run(["cp", "-p", copied, future, scanned.inbox], check=True)
+    subprocess.run(["mv", moved, scanned.inbox], check=True)
+    _mirror(mirrored, scanned.inbox)
+    first, second = made("first.csv", 4, 0), made("second.csv", 5, 0)
+    first.rename(scanned.inbox / "first.csv")
+    second.rename(scanned.inbox / "second.csv")
+    # Longer than the settle time in all, never that long without a line.
+    with (scanned.inbox / "slow.csv").open("w", encoding="utf-8") as slow:
+        slow.write("symbol,date,open,high,low,close,volume\n")
+        for line in batches[1][6:12]:
+            slow.write(line.replace("AAPL", "SPY") + "\n")
+            slow.flush()
+            time.sleep(SETTLE_SECONDS / 3)
+
+    names = ("copied", "future", "moved", "mirrored", "first", "second", "slow")
+    scanned.wait_for(*before, *((f"{name}.csv", "SUCCESS") for name in names))
+    scanned.wait_for_ticks(4)
+
+    assert len(scanned.runs()) == len(before) + len(names)
+    arrived = scanned.home.rows("bars_1m_live").filter(pl.col("symbol") == "SPY")
+    assert {line.split(",")[1][-5:] for line in batches[1][:12]} <= set(
+        arrived["ts"].dt.convert_time_zone("America/New_York").dt.strftime("%H:%M")
+    )
+
+
+def _mirror(path: Path, folder: Path) -> None:
+    """`rsync -a`, or what it does: a hidden file of the original's time, which gets its name at the end."""
+    if shutil.which("rsync"):
+        subprocess.run(["rsync", "-a", path, folder], check=True)
+        return
+    hidden = folder / f".{path.name}.Xq3Zt1"
+    shutil.copy2(path, hidden)
+    hidden.rename(folder / path.name)

@@ -10,12 +10,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from dagster_graphql import DagsterGraphQLClient
 
+from pipelines.orchestration.instance import PID_TAG
+from pipelines.orchestration.jobs import delivery_job_name
 from pipelines.storage.locks import home_lock
 
 pytestmark = pytest.mark.slow
@@ -32,22 +36,42 @@ class Site:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = home.folder / "ui.log"
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("marketlake")), "ui", "--port", str(self.port)],
                 cwd=self.home.folder,
-                env=self.home.environment(),
+                env=self.home.environment(MARKETLAKE_VENDOR_INBOX_SETTLE_SECONDS="3", **environment),
                 stdout=log,
                 stderr=log,
             )
         self._until(self._answers, "the page")
 
-    def launch_nightly(self) -> str:
-        """Launch the nightly job as a person in the UI does; its run id."""
-        config = {"ops": {f"{self.home.mic}__models": {"config": {"full": True}}}}
+    def launch_nightly(self, session: date = date(2014, 6, 4), *, full: bool = True) -> str:
+        """Launch the nightly job as the schedule, or a person in the UI, does; its run id."""
+        config = {"ops": {f"{self.home.mic}__models": {"config": {"full": full}}}}
         client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
-        return client.submit_job_execution(f"{self.home.mic}_nightly", run_config=config, tags={"dagster/partition": "2014-06-04"})
+        return client.submit_job_execution(
+            f"{self.home.mic}_nightly", run_config=config, tags={"dagster/partition": session.isoformat()}
+        )
+
+    def deliver(self, tape: Any, session: date) -> None:
+        """A session's files, moved into the inbox of vendor files as one folder."""
+        inbox = self.home.settings.vendor_inbox_dir / self.home.mic / "csv"
+        inbox.mkdir(parents=True, exist_ok=True)
+        made = self.home.folder / "outbox" / str(session)
+        tape.delivery(made, session)
+        made.rename(inbox / str(session))
+
+    def deliveries(self) -> list[tuple[str, bool]]:
+        """Status of each run of a delivery, oldest first, and whether its process is there."""
+        with dg.DagsterInstance.from_config(str(self.home.settings.dagster_home)) as instance:
+            found = instance.get_run_records(dg.RunsFilter(job_name=delivery_job_name(self.home.mic)), ascending=True)
+        pids = [int(record.dagster_run.tags.get(PID_TAG, 0)) for record in found]
+        return [(record.dagster_run.status.value, pid in alive([pid])) for record, pid in zip(found, pids, strict=True)]
+
+    def wait_until(self, true: Any, what: str) -> None:
+        self._until(true, what)
 
     def wait_for(self, run_id: str, *statuses: str) -> None:
         client = DagsterGraphQLClient("127.0.0.1", port_number=self.port)
@@ -117,16 +141,35 @@ def test_sigterm_ends_webserver_daemon_and_code_server(site: Site) -> None:
     assert alive(started) == []
 
 
-def test_after_a_power_failure_in_mid_run_the_next_nights_run_without_a_manual_step(site: Site) -> None:
+def test_after_power_failures_in_mid_delivery_and_mid_run_three_nights_pass_without_a_manual_step(
+    site: Site, tape: Any, market: Any
+) -> None:
+    nights = market.SESSIONS[:3]
+    # The power fails between two commits of the first delivery.
+    site.start(MARKETLAKE_CRASH_AT="lake.committed")
+    site.deliver(tape, nights[0])
+    site.wait_until(lambda: site.deliveries() == [("STARTED", False)], "the delivery to be cut")
+    site.end_at_once()
+
     site.start()
-    cut = site.launch_nightly()
+    site.wait_until(lambda: [status for status, _ in site.deliveries()] == ["FAILURE", "SUCCESS"], "the delivery to be repeated")
+    cut = site.launch_nightly(nights[0], full=False)
     site.wait_for(cut, "STARTED")
     time.sleep(3)
     site.end_at_once()
 
     site.start()
-    for _ in range(2):
-        site.wait_for(site.launch_nightly(), "SUCCESS")
+    for night, session in enumerate(nights):
+        if night:
+            site.deliver(tape, session)
+            expected = ["FAILURE", *["SUCCESS"] * (night + 1)]
+            site.wait_until(lambda: [status for status, _ in site.deliveries()] == expected, f"the delivery of {session}")  # noqa: B023
+        site.wait_for(site.launch_nightly(session, full=False), "SUCCESS")
+        assert site.home.rows("bars_daily")["session_date"].max() == session
+        assert site.home.rows("indicators_daily")["session_date"].max() == session
+    minutes = site.home.rows("bars_1m").height + site.home.rows("bars_1m_extended").height
+    assert minutes == sum(len(tape.minutes(session)) for session in nights)
+    assert site.home.rows("quarantine").is_empty()
     assert site.home.runs()[cut] == "FAILURE"
 
 

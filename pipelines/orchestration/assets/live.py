@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.live.inbox import batches_after, inbox_folder, run_key
+from pipelines.live.inbox import inbox_folder, newest_batch, run_key
 from pipelines.live.kept import LiveScanError
 from pipelines.live.scan import scan_batch
 from pipelines.market.tables import TABLES
@@ -49,7 +49,7 @@ def _signals_live(mic: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: LiveBatch, marketlake: MarketlakeResource
     ) -> dg.MaterializeResult[None]:
         folder = inbox_folder(Path(marketlake.inbox), mic)
-        path = folder / (config.file or _newest(folder))
+        path = folder / (config.file or _newest(folder, marketlake.max_live_file_mb << 20))
         if path.parent != folder:
             raise LiveScanError(f"{config.file!r} is not a file name in {folder}")
         key = run_key(mic, path)
@@ -70,8 +70,8 @@ def _signals_live(mic: str) -> dg.AssetsDefinition:
     return signals_live
 
 
-def _newest(folder: Path) -> str:
-    found = batches_after(folder, None)
-    if not found:
+def _newest(folder: Path, max_bytes: int) -> str:
+    name = newest_batch(folder, max_bytes)
+    if name is None:
         raise LiveScanError(f"{folder} holds no batch: drop a csv of closed one-minute bars there")
-    return found[-1].name
+    return name

@@ -1,0 +1,215 @@
+"""The inbox of vendor files in Dagster: a sensor that finds deliveries, and the job that ingests one.
+
+Lives here: one run per delivery, and another one when that run died before it could say what became of the delivery.
+Does not live here: what a delivery is (`inbox/deliveries.py`), ingesting (`launch.py`, the same as for the command).
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from pipelines.deliveries import collect
+from pipelines.inbox.deliveries import (
+    InboxDelivery,
+    conclude,
+    conclusion,
+    confirm,
+    load_delivery,
+    save_delivery,
+    source_files,
+    unplaced,
+)
+from pipelines.inbox.files import InboxFile
+from pipelines.inbox.watch import Watch, read_cursor
+from pipelines.live.inbox import SUFFIXES
+from pipelines.orchestration.describe import preview
+from pipelines.orchestration.jobs import WRITER, delivery_job_name
+from pipelines.orchestration.launch import ingest
+from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.settings import Settings
+from pipelines.sources.registry import load_sources, source
+from pipelines.storage.location import Lake
+
+#: Tag of a run by which its delivery is found.
+DELIVERY_TAG = "marketlake/delivery_id"
+#: Runs that a delivery gets when each of them dies without a conclusion.
+_ATTEMPTS = 3
+_UNFINISHED = frozenset(
+    {
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    }
+)
+_LONGEST_TAG = 100
+#: Key of what lies beside the sources' folders; no source can be called that.
+_BESIDE = ""
+
+
+class DeliveryToTake(dg.Config):
+    """A delivery that the sensor found, by its id in the state folder."""
+
+    delivery_id: str
+
+
+@dataclass
+class _Visit:
+    """One look at an exchange's inbox: what it launches, what it says, what it remembers."""
+
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    #: Deliveries without a conclusion.
+    open: set[str] = field(default_factory=set)
+    watches: dict[str, Watch] = field(default_factory=dict)
+
+    def refuse(self, files: Iterable[InboxFile], where: str) -> None:
+        self.said += [f"refused: {where}{file.shown}: {file.fault}" for file in files]
+
+    def request(self, delivery: InboxDelivery, run_key: str) -> None:
+        mic = delivery.exchange
+        config = DeliveryToTake(delivery_id=delivery.delivery_id)
+        tags = {DELIVERY_TAG: delivery.delivery_id, "marketlake/delivery": delivery.describe()[:_LONGEST_TAG]}
+        self.requests.append(dg.RunRequest(run_key=run_key, run_config=dg.RunConfig(ops={_op_name(mic): config}), tags=tags))
+        self.open.add(delivery.delivery_id)
+
+
+def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
+    """A run for what comes to rest together in `<root>/<MIC>/<source>`. What cannot be taken is said once, in the sensor's log."""
+    root = settings.vendor_inbox_dir
+
+    @dg.sensor(
+        name=f"{mic}_vendor_inbox",
+        job_name=delivery_job_name(mic),
+        # A fraction of the time that files have to wait anyway: a large folder is not looked through more often than it must be.
+        minimum_interval_seconds=round(min(max(settings.vendor_inbox_settle_seconds / 4, 5), 30)),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Ingests what vendors deliver into {root / mic}/<source>, once it is unchanged for "
+        f"{settings.vendor_inbox_settle_seconds:g} seconds.",
+    )
+    def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        remembered = read_cursor(context.cursor)
+        visit = _Visit()
+        _repeat_dead_runs(context.instance, mic, settings, remembered.get("open", []), visit)
+        _find_deliveries(mic, settings, remembered.get("watches", {}), visit, time.time())
+        for line in visit.said:
+            context.log.warning(line)
+        content = {"open": sorted(visit.open), "watches": {name: watch.to_json() for name, watch in visit.watches.items()}}
+        quiet = dg.SkipReason("; ".join(visit.said) or f"no new delivery in {root / mic}")
+        return dg.SensorResult(
+            run_requests=visit.requests, skip_reason=None if visit.requests else quiet, cursor=json.dumps(content)
+        )
+
+    return inbox_sensor
+
+
+def vendor_inbox_job(mic: str, settings: Settings) -> dg.JobDefinition:
+    """The job that ingests one delivery as `marketlake ingest` does: it launches the ingest job in its own process and ends as that
+    command would, with a failure that says what was refused.
+    """
+
+    @dg.op(name=_op_name(mic), description="Ingests the files of one delivery of the inbox.")
+    def ingest_delivery(context: dg.OpExecutionContext, config: DeliveryToTake, marketlake: MarketlakeResource) -> dg.Output[None]:
+        delivery = load_delivery(marketlake.state_dir, mic, config.delivery_id)
+        if delivery is None:
+            raise dg.Failure(f"delivery {config.delivery_id} is not on record: `marketlake ingest` its files", allow_retries=False)
+        refused, metadata = _ingest(settings, delivery)
+        conclude(delivery, marketlake.state_dir, refused)
+        if refused:
+            # Not again: the same bytes would be refused for the same reasons.
+            raise dg.Failure(f"refused of {delivery.describe()}: {'; '.join(refused)}", metadata=metadata, allow_retries=False)
+        return dg.Output(None, metadata=metadata)
+
+    @dg.job(
+        name=delivery_job_name(mic),
+        description=f"Ingest one delivery of vendor files of {mic} from the inbox.",
+        tags={**WRITER, "marketlake/exchange": mic},
+        executor_def=dg.in_process_executor,
+    )
+    def delivery_job() -> None:
+        ingest_delivery()
+
+    return delivery_job
+
+
+def _ingest(settings: Settings, delivery: InboxDelivery) -> tuple[list[str], dict[str, Any]]:
+    """Ingest a delivery; what was refused of it, a sentence each, and figures for the run's page."""
+    paths, gone = confirm(settings.vendor_inbox_dir, delivery)
+    refused = [f"{name}: was moved or deleted before it was read" for name in gone]
+    later = len(delivery.files) - len(paths) - len(gone)
+    metadata: dict[str, Any] = {"files": len(paths), "files_changed_since": later}
+    if not paths:
+        return refused, metadata
+    reader = source(delivery.source)
+    collected = collect(Lake(settings.lake_root), delivery.exchange, paths, reader, received_at=delivery.found_at)
+    refused += [f"{entry.name}: {entry.reason}" for entry in collected.left_out if entry.refused]
+    if not collected.order.deliveries:
+        return refused, metadata
+    # A run of the daemon waits for a command that writes.
+    report = ingest(settings.model_copy(update={"wait_seconds": settings.run_wait_seconds}), collected.order)
+    refused += [str(file["reason"]) for file in report.files if file["status"] == "refused"]
+    refused += [f"the gate of {table} {'; '.join(reasons)}" for table, reasons in report.refused.items()]
+    metadata["ingest_run"] = report.run_id
+    metadata["rows"] = preview(pl.DataFrame([{"table": table, **counts} for table, counts in report.tables.items()]))
+    return refused, metadata
+
+
+def _repeat_dead_runs(
+    instance: dg.DagsterInstance, mic: str, settings: Settings, delivery_ids: Iterable[str], visit: _Visit
+) -> None:
+    """Launch another run for deliveries whose run ended without a conclusion: its process was killed, or the machine stopped."""
+    for delivery_id in delivery_ids:
+        delivery = load_delivery(settings.state_dir, mic, delivery_id)
+        if delivery is None or conclusion(settings.state_dir, mic, delivery_id) is not None:
+            continue
+        records = instance.get_run_records(dg.RunsFilter(tags={DELIVERY_TAG: delivery_id}))
+        statuses = {record.dagster_run.status for record in records}
+        if statuses & _UNFINISHED:
+            visit.open.add(delivery_id)
+        elif dg.DagsterRunStatus.CANCELED in statuses or len(records) >= _ATTEMPTS:
+            visit.said.append(
+                f"given up: {delivery.describe()}: {len(records)} runs failed or were canceled; see why, then ingest it yourself"
+            )
+        else:
+            visit.request(delivery, f"{delivery_id}-{len(records) + 1}")
+
+
+def _find_deliveries(mic: str, settings: Settings, remembered: Mapping[str, Any], visit: _Visit, now: float) -> None:
+    """Request a run for each source whose files have come to rest, and say once what lies there and cannot be taken.
+
+    now: seconds since 1970.
+    """
+    root, settle = settings.vendor_inbox_dir, settings.vendor_inbox_settle_seconds
+    sources = load_sources()
+    for name, reader in sources.items():
+        files, watch = source_files(root, mic, reader), Watch.from_json(remembered.get(name))
+        settled = watch.settled_together(files, now, settle)
+        visit.refuse((file for file in settled if file.fault), f"{mic}/{name}/")
+        if sound := tuple((file.name, file.identity) for file in settled if not file.fault):
+            delivery = InboxDelivery(mic, name, sound, datetime.fromtimestamp(now, UTC))
+            save_delivery(delivery, settings.state_dir)
+            visit.request(delivery, f"{delivery.delivery_id}-1")
+        if files:
+            visit.watches[name] = watch.after(files, settled, now)
+    beside, watch = _unplaced(mic, settings), Watch.from_json(remembered.get(_BESIDE))
+    settled = watch.settled(beside, now, settle)
+    visit.refuse(settled, "")
+    if beside:
+        visit.watches[_BESIDE] = watch.after(beside, settled, now)
+
+
+def _unplaced(mic: str, settings: Settings) -> list[InboxFile]:
+    root = settings.vendor_inbox_dir
+    live = SUFFIXES if root == settings.inbox_dir else ()
+    return unplaced(root, mic, settings.exchanges, tuple(load_sources()), live)
+
+
+def _op_name(mic: str) -> str:
+    return f"{mic}__ingest_delivery"

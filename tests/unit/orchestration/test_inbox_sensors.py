@@ -1,0 +1,187 @@
+"""The inboxes' sensors: one run per batch or delivery, refused files said once, another run only for one that died."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.inbox.deliveries import conclude, load_delivery, refused_deliveries
+from pipelines.orchestration.sensors import live_sensor
+from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor
+from pipelines.settings import Settings
+
+MIC = "XNYS"
+
+
+@dataclass
+class Daemon:
+    """Ticks of one sensor; requested runs are put on record as the daemon would, started and not executed."""
+
+    sensor: dg.SensorDefinition
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+
+    def tick(self) -> tuple[list[dg.RunRequest], str]:
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        result: Any = self.sensor.evaluate_tick(context)
+        self.cursor = result.cursor
+        for request in result.run_requests or []:
+            self.record(request, dg.DagsterRunStatus.STARTED)
+        return list(result.run_requests or []), result.skip_message or ""
+
+    def record(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+        self.instance.add_run(dg.DagsterRun(job_name=str(self.sensor.job_name), tags=dict(request.tags), status=status))
+
+    def end_runs(self, status: str) -> None:
+        for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            event = dg.DagsterEvent(event_type_value=f"PIPELINE_{status}", job_name=record.dagster_run.job_name)
+            self.instance.report_dagster_event(event, record.dagster_run.run_id)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def at_once(home: Settings) -> Settings:
+    """Settings under which a file need not wait."""
+    return home.model_copy(update={"inbox_settle_seconds": 0.0, "vendor_inbox_settle_seconds": 0.0})
+
+
+@pytest.fixture
+def live(at_once: Settings, instance: dg.DagsterInstance) -> Daemon:
+    (at_once.inbox_dir / MIC).mkdir(parents=True)
+    return Daemon(live_sensor(MIC, at_once), instance)
+
+
+@pytest.fixture
+def vendor(at_once: Settings, instance: dg.DagsterInstance) -> Daemon:
+    (at_once.inbox_dir / MIC / "csv").mkdir(parents=True)
+    return Daemon(vendor_inbox_sensor(MIC, at_once), instance)
+
+
+def write(path: Path, content: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def batch_names(requests: list[dg.RunRequest]) -> list[str]:
+    return sorted(str(request.tags["marketlake/batch"]) for request in requests)
+
+
+def delivered(settings: Settings, request: dg.RunRequest) -> list[str]:
+    delivery = load_delivery(settings.state_dir, MIC, str(request.tags[DELIVERY_TAG]))
+    assert delivery is not None
+    return sorted(name for name, _ in delivery.files)
+
+
+def test_a_live_file_that_cannot_be_taken_is_said_once_and_stops_none_of_the_others(live: Daemon, at_once: Settings) -> None:
+    folder = at_once.inbox_dir / MIC
+    Path(os.fsdecode(os.fsencode(folder) + b"/latin\xe9.csv")).write_text("x")
+    with (folder / "huge.csv").open("wb") as stream:
+        stream.truncate(3 << 30)
+    requests, said = live.tick()
+    assert requests == []
+    assert "XNYS/huge.csv: has 3,072 MiB" in said
+    assert "XNYS/latin\\xe9.csv: has a name" in said
+    write(folder / "a.csv")
+    assert batch_names(live.tick()[0]) == ["a.csv"]
+    assert live.tick() == ([], f"no new batch in {folder}")
+
+
+def test_a_copy_of_a_batch_in_the_same_look_is_one_run(live: Daemon, at_once: Settings) -> None:
+    for name in ("a.csv", "copy.csv"):
+        write(at_once.inbox_dir / MIC / name)
+    assert batch_names(live.tick()[0]) == ["a.csv"]
+
+
+def test_a_long_backlog_is_worked_off_over_several_looks(live: Daemon, at_once: Settings) -> None:
+    names = [f"{number:02}.csv" for number in range(45)]
+    for name in names:
+        write(at_once.inbox_dir / MIC / name, name)
+    looks = [batch_names(live.tick()[0]) for _ in range(4)]
+    assert [len(found) for found in looks] == [20, 20, 5, 0]
+    assert sorted(name for found in looks for name in found) == names
+
+
+def test_what_arrived_together_for_a_source_is_one_run_and_each_source_has_its_own(vendor: Daemon, at_once: Settings) -> None:
+    root = at_once.inbox_dir / MIC
+    for name in ("csv/daily.csv", "csv/2014/minutes.csv", "lean/equity/usa/daily/aapl.zip"):
+        write(root / name)
+    requests, _ = vendor.tick()
+    assert [delivered(at_once, request) for request in requests] == [
+        ["2014/minutes.csv", "daily.csv"],
+        ["equity/usa/daily/aapl.zip"],
+    ]
+    assert vendor.tick()[0] == []
+
+
+def test_folders_of_no_source_or_exchange_and_names_that_no_source_reads_are_said_once(vendor: Daemon, at_once: Settings) -> None:
+    root = at_once.inbox_dir
+    for name in ("XNYS/cvs/a.csv", "XNYS/letter.pdf", "NYSE/csv/a.csv", "XNYS/csv/readme.pdf", "XNYS/live.csv"):
+        write(root / name)
+    requests, said = vendor.tick()
+    assert requests == []
+    for name in ("XNYS/cvs", "XNYS/letter.pdf", "NYSE", "XNYS/csv/readme.pdf"):
+        assert f"refused: {name}: " in said
+    assert "live.csv" not in said
+    assert vendor.tick() == ([], f"no new delivery in {root / MIC}")
+
+
+def test_a_file_that_leads_out_of_the_inbox_is_never_delivered(vendor: Daemon, at_once: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "secret.csv")
+    (at_once.inbox_dir / MIC / "csv" / "a.csv").symlink_to(tmp_path / "secret.csv")
+    (at_once.inbox_dir / MIC / "lean").symlink_to(tmp_path)
+    requests, said = vendor.tick()
+    assert requests == []
+    assert "a.csv: is a link that leads out" in said
+    assert "XNYS/lean: is a link" in said
+
+
+def test_a_delivery_whose_run_died_gets_another_and_one_that_was_refused_does_not(vendor: Daemon, at_once: Settings) -> None:
+    write(at_once.inbox_dir / MIC / "csv" / "a.csv")
+    (first,), _ = vendor.tick()
+    assert vendor.tick()[0] == []
+    vendor.end_runs("FAILURE")
+    (second,), _ = vendor.tick()
+    assert (second.tags[DELIVERY_TAG], second.run_key) != (first.tags[DELIVERY_TAG], first.run_key)
+    assert second.tags[DELIVERY_TAG] == first.tags[DELIVERY_TAG]
+    delivery = load_delivery(at_once.state_dir, MIC, str(first.tags[DELIVERY_TAG]))
+    assert delivery is not None
+    conclude(delivery, at_once.state_dir, ["a.csv: not a table"])
+    vendor.end_runs("FAILURE")
+    assert vendor.tick()[0] == []
+    assert [reasons for _, reasons in refused_deliveries(at_once.inbox_dir, at_once.state_dir, MIC)] == [["a.csv: not a table"]]
+    (at_once.inbox_dir / MIC / "csv" / "a.csv").unlink()
+    assert refused_deliveries(at_once.inbox_dir, at_once.state_dir, MIC) == []
+
+
+def test_a_delivery_whose_runs_die_three_times_is_given_up_and_said(vendor: Daemon, at_once: Settings) -> None:
+    write(at_once.inbox_dir / MIC / "csv" / "a.csv")
+    runs = 0
+    for _ in range(5):
+        requests, said = vendor.tick()
+        runs += len(requests)
+        vendor.end_runs("FAILURE")
+        if "given up" in said:
+            break
+    assert runs == 3
+    assert "csv/a.csv" in said
+    assert json.loads(str(vendor.cursor))["open"] == []
+
+
+def test_an_emptied_state_folder_does_not_stop_the_sensor(vendor: Daemon, at_once: Settings) -> None:
+    vendor.cursor = '{"open": ["0123456789abcdef"], "watches": {}}'
+    assert vendor.tick()[0] == []
+    vendor.cursor = "of another kind"
+    assert vendor.tick()[0] == []
