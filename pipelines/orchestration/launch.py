@@ -22,6 +22,7 @@ from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.quality.batches import outcome, read_batch, stage_order
+from pipelines.quality.freshness import newest_session, sessions_with_bars
 from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
@@ -234,21 +235,25 @@ def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]
 def nightly(settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False) -> dg.ExecuteInProcessResult:
     """Run the nightly job of an exchange: everything new or restated, these sessions besides, or all of history (`full`).
 
-    Raises JobFailedError when a step fails, LockHeldError when another writer is at work.
+    Raises JobFailedError when a step fails, as for an exchange without bars or without any of these sessions, LockHeldError when
+    another writer is at work.
     """
-    config = {"ops": {f"{mic}__models": {"config": {"full": full, "rebuild_sessions": bool(sessions)}}}}
+    lake = Lake(settings.lake_root)
+    # A range may span sessions that the lake knows nothing of; asked for alone, such a session fails the run by name.
+    days = sorted(sessions_with_bars(lake, mic, sessions)) or list(sessions)
+    scope = {"full": full, "sessions": [day.isoformat() for day in days]}
+    config = {"ops": {f"{mic}__models": {"config": scope}}}
     with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait), open_instance(settings) as instance:
-        result = run_job(instance, settings, nightly_job_name(mic), mic, sessions or _newest_session(settings, mic), config)
+        result = run_job(instance, settings, nightly_job_name(mic), mic, days or _newest_session(lake, mic), config)
         if not result.success:
             raise failure(result)
         return result
 
 
-def _newest_session(settings: Settings, mic: str) -> list[date]:
+def _newest_session(lake: Lake, mic: str) -> list[date]:
     """The last session in the lake: the partition that a run without dates is shown under."""
-    tables = [LakeTable(Lake(settings.lake_root).table_uri(mic, t), TABLES[t]) for t in ("bars_daily", "bars_1m")]
-    days = [t.read(columns=["session_date"]).get_column("session_date").max() for t in tables]
-    return [max(d for d in days if isinstance(d, date))] if any(days) else []
+    newest = newest_session(lake, mic)
+    return [newest] if newest else []
 
 
 def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 from packaging.version import Version
+from pydantic import Field
 
 from pipelines.orchestration.describe import schema_metadata
 from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.quality.freshness import require_bars
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
@@ -41,10 +43,15 @@ class InstalledDbt(DbtCliResource):
 
 
 class BuildScope(dg.Config):
-    """What to build: besides everything new or restated also the run's own sessions, or all of history."""
+    """What to build: besides everything new or restated also the run's own sessions, these sessions (dates), or all of history."""
 
     full: bool = False
     rebuild_sessions: bool = False
+    sessions: list[str] = Field(default_factory=list)
+
+    def asked(self) -> list[date]:
+        """`sessions` as dates."""
+        return [date.fromisoformat(day) for day in self.sessions]
 
 
 class ExchangeTranslator(DagsterDbtTranslator):
@@ -108,7 +115,9 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: BuildScope, marketlake: MarketlakeResource, lock: WriterLock
     ) -> Iterator[Any]:
         state = marketlake.state_dir
-        sessions = run_sessions(context) if config.rebuild_sessions else []
+        asked = config.asked()
+        require_bars(marketlake.lake, mic, asked or run_sessions(context))
+        sessions = asked or (run_sessions(context) if config.rebuild_sessions else [])
         plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:

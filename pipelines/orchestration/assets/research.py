@@ -16,6 +16,7 @@ from pipelines.orchestration.describe import link, picture, preview, schema_meta
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.quality.freshness import require_bars
 from pipelines.scanners.derive import DERIVED, current_plan, versions_of
 from pipelines.scanners.project import declared_scanners
 
@@ -45,7 +46,11 @@ def research_assets(mic: str) -> list[dg.AssetsDefinition]:
 
 
 def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
-    """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed."""
+    """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed.
+
+    Raises NoBarsError for an exchange without bars, of which there is nothing to publish.
+    """
+    require_bars(marketlake.lake, mic)
     heads = versions_of(marketlake.lake, mic, release_tables())
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
 
