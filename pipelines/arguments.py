@@ -33,11 +33,23 @@ Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for 
 
 
 def read_settings(wait: float | None = None) -> Settings:
-    """The home's settings; `wait` (seconds) replaces the configured one."""
+    """The home's settings; `wait` (seconds) replaces the configured one. A configured exchange that is none ends the command."""
     from pipelines.settings import Settings
 
     settings = Settings()
+    _require_known(settings.exchanges)
     return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
+
+
+def _require_known(mics: tuple[str, ...]) -> None:
+    """End the command where a configured exchange is none."""
+    from pipelines.market.exchanges import UnknownExchangeError, exchange
+
+    for mic in mics:
+        try:
+            exchange(mic)
+        except UnknownExchangeError as error:
+            fail(f"MARKETLAKE_EXCHANGES: {error}", USAGE)
 
 
 def check_settings_file(path: Path = Path(".env")) -> None:

@@ -326,9 +326,14 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="First put right what needs no decision: bars without instruments.")
     ] = False,
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", help="Look at this exchange alone; default: every configured one.", metavar="MIC")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check installation, lake, catalogue, freshness, clock and calendar, and say what is wrong.
+    """Check installation, files, lake, catalogue, runs, freshness, clock and calendar; say what is wrong and the way out.
+
+    Ends with 1 for what needs action now (!!), with 0 where there are warnings alone.
 
     Example: marketlake doctor
     """
@@ -337,6 +342,8 @@ def doctor(
     from pipelines.storage.locks import LockHeldError
 
     settings = read_settings()
+    if exchange is not None:
+        settings = settings.model_copy(update={"exchanges": (configured(settings, exchange),)})
     if repair:
         try:
             done = run_repair(settings)
@@ -347,9 +354,10 @@ def doctor(
                 say(line)
     findings = examine(settings)
     if as_json:
-        say_json([vars(f) for f in findings])
+        say_json([f.as_json() for f in findings])
     else:
-        table(["", "check", "finding", "what to do"], [["ok" if f.ok else "!!", f.check, f.finding, f.advice] for f in findings])
+        marks = {"ok": "ok", "warning": "?", "error": "!!"}
+        table(["", "check", "finding", "what to do"], [[marks[f.severity], f.check, f.finding, f.advice] for f in findings])
     raise typer.Exit(0 if all(f.ok for f in findings) else 1)
 
 

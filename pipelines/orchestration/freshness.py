@@ -4,6 +4,7 @@ Lives here: the asset check `freshness` on `bars_daily` of an exchange, which th
 Does not live here: measuring it (`quality/freshness.py`); the step that then builds nothing (`assets/models.py`).
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -34,7 +35,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _sessions(mic: str, tags: dict[str, str]) -> list[date]:
+def _sessions(mic: str, tags: Mapping[str, str]) -> list[date]:
     """The sessions of the run's partitions, by its tags: a check has no partitions of its own."""
     if day := tags.get("dagster/partition"):
         return [date.fromisoformat(day)]

@@ -51,15 +51,12 @@ def sessions_with_bars(
 
 def sessions_with_rows(table: LakeTable, sessions: Collection[date], version: int | None = None) -> set[date]:
     """Those of the sessions of which the table (partitioned by session or by year) has a row."""
-    column = table.schema.partition_by
-    wanted = sorted({day.year for day in sessions}) if column == "session_year" else sorted(sessions)
-    kept = set(table.partition_values(version)) if wanted else set()
-    partitions = [value for value in wanted if value in kept]
-    if column == "session_date":
-        return set(sessions).intersection(partitions)  # type: ignore[arg-type]  # values of this column are dates
+    kept = set(table.partition_values(version)) if sessions else set()
+    if table.schema.partition_by == "session_date":
+        return {day for day in sessions if day in kept}
     name = "session_date" if "session_date" in table.schema.names else "date"
-    days = table.read(version, partitions, [name]).get_column(name).unique()
-    return set(sessions).intersection(days)
+    years = sorted({day.year for day in sessions} & kept)
+    return set(sessions).intersection(table.read(version, years, [name]).get_column(name).unique())
 
 
 def require_bars(lake: Lake, exchange: str, sessions: Iterable[date] = ()) -> None:
@@ -152,11 +149,10 @@ def _in_use(lake: Lake, exchange: str, limit: int) -> bool:
 
 
 def _newest(table: LakeTable, version: int | None, is_there: bool) -> date | None:
-    values = table.partition_values(version) if is_there else []
-    if table.schema.partition_by == "session_date":
-        return max(values, default=None)  # type: ignore[type-var, return-value]  # values of this column are dates
-    for year in reversed(values):
-        newest = table.read(version, [year], ["session_date"]).get_column("session_date").max()
+    for value in reversed(table.partition_values(version) if is_there else []):
+        if isinstance(value, date):
+            return value
+        newest = table.read(version, [value], ["session_date"]).get_column("session_date").max()
         if isinstance(newest, date):
             return newest
     return None

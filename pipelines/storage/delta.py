@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipelines.market.schema import TableSchema
 
@@ -27,6 +27,10 @@ _CONFIGURATION: dict[str, str | None] = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 _COMMIT_ATTEMPTS = 20
+
+
+#: What reading a damaged table raises: files that are gone or cut, a log that cannot be followed.
+UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError)
 
 
 class LakeConflictError(RuntimeError):
