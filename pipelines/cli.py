@@ -10,11 +10,22 @@ from __future__ import annotations
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
+from pipelines.arguments import (
+    Exchange,
+    Json,
+    Wait,
+    check_settings_file,
+    configured,
+    day,
+    moment,
+    read_settings,
+    require_home,
+    setting_problems,
+)
 from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
@@ -228,10 +239,13 @@ def nightly(
     ] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last session to rebuild besides what is new.", metavar="DATE")] = None,
     full: Annotated[bool, typer.Option("--full", help="Rebuild everything from the lake.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the folder a home without asking, where it is none yet.")] = False,
     wait: Wait = None,
     as_json: Json = False,
 ) -> None:
     """Run the nightly job in this process: build what is new or restated, backtest, report, publish a release.
+
+    Without bars, or without those of a session asked for, it ends with 1 and changes nothing.
 
     Example: marketlake nightly --exchange XNYS
     """
@@ -251,16 +265,17 @@ def nightly(
                 fail(f"no session of {mic} lies between {first} and {last}", USAGE)
     except CalendarError as error:
         fail(str(error), USAGE)
+    require_home(settings, make=yes)
     summary = _nightly(settings, mic, days, full=full, quiet=as_json)
     if as_json:
-        say_json(summary)
+        say_json({**summary, "new": summary["new"].as_json()})
     else:
         from pipelines.quality.suspects import suspected_actions
         from pipelines.storage.location import Lake
 
         failed = summary.pop("checks_failed")
+        say(summary.pop("new").describe())
         table(["what", "value"], [[k, v] for k, v in summary.items()])
-        assert isinstance(failed, list)
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
         _say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
@@ -444,7 +459,7 @@ def _ingest(settings: Settings, order, task: str, *, quiet: bool):  # type: igno
         fail(str(error))
 
 
-def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:
+def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
     """Run the nightly job and tell what it published."""
     _warn_of_faulty_plugins()
     from pipelines.orchestration.launch import JobFailedError, nightly_summary

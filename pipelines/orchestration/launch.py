@@ -28,6 +28,7 @@ from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.release import NotReleasedError, record_release, stage_release
 from pipelines.quality.staging import SESSION_COLUMN
+from pipelines.reports.news import news_of
 from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.suspects import newly_suspected
@@ -36,6 +37,7 @@ from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
+from pipelines.storage.releases import find_release
 
 #: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
 _RANGE_LIMIT = 30
@@ -257,7 +259,7 @@ def _newest_session(lake: Lake, mic: str) -> list[date]:
 
 
 def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a nightly run made, for people: plan, signals, backtest, report, release, and the checks that failed."""
+    """What a nightly run made, for people: release and what is new in it (`new`, a `News`), totals, and the checks that failed."""
     notes = {
         event.asset_key: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -265,11 +267,13 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
     }
     backtest, risk, release = (notes.get(table_key(mic, t), {}) for t in ("backtest_runs", "risk_report", "release"))
     report = risk.get("report")
-    signals = LakeTable(Lake(settings.lake_root).table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
+    lake = Lake(settings.lake_root)
+    signals = LakeTable(lake.table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
     return {
         "run": result.run_id,
         "release_id": release.get("release_id"),
         "new_release": release.get("new"),
+        "new": news_of(lake, mic, find_release(lake, str(release["release_id"])), is_new=bool(release["new"])),
         "catalogue": str(settings.catalogue_link),
         "signals": signals.read(columns=["signal_id"]).height,
         "backtest_of": backtest.get("scanner_used"),
