@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pipelines.market.calendar import calendar
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import nightly_job_name
 from pipelines.orchestration.launch import JobFailedError, nightly, run_job
@@ -103,13 +104,14 @@ def test_the_command_for_a_session_that_was_not_delivered_says_so(based_home: An
         nightly(home.settings, "XNYS", sessions=[MISSING])
 
 
-def test_a_range_is_rebuilt_where_there_are_bars(based_home: Any) -> None:
-    """The last two sessions of the base and one that was never delivered: the two are built, and they alone are recorded."""
+def test_a_long_range_is_rebuilt_where_there_are_bars(based_home: Any) -> None:
+    """Forty sessions of the base and one that was never delivered: the forty are built, and they alone are recorded."""
     home = based_home("range")
-    days = [date(2014, 6, 3), date(2014, 6, 4), MISSING]
-    assert nightly(home.settings, "XNYS", sessions=days).success
-    made = recorded(home)["materialised"]
-    assert {day for name, day in made if name == "indicators_daily"} == {"2014-06-03", "2014-06-04"}
+    forty = [s.session_date for s in calendar("XNYS").between(date(2014, 1, 1), date(2014, 6, 4))][-40:]
+    assert nightly(home.settings, "XNYS", sessions=[*forty, MISSING]).success
+    with open_instance(home.settings) as instance:
+        made = instance.get_materialized_partitions(dg.AssetKey(["XNYS", "indicators_daily"]))
+    assert made == {str(day) for day in forty}
 
 
 def test_a_run_with_nothing_new_stays_green_and_releases_nothing(based_home: Any) -> None:
