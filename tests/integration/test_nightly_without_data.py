@@ -123,6 +123,23 @@ def test_a_run_with_nothing_new_stays_green_and_releases_nothing(based_home: Any
     assert home.releases() == before
 
 
+def test_tables_without_rows_of_the_session_are_not_materialised_for_it(based_home: Any, tape: Any) -> None:
+    """The base has daily bars alone; of 2014-06-05 there are minutes too."""
+    home = based_home("minutes")
+    of_minutes = {"indicators_1m", "indicator_state_1m", "intraday_curves", "minute_reconciliation"}
+    home.nightly()
+    nothing_new = recorded(home)["materialised"]
+    assert of_minutes.isdisjoint(name for name, _ in nothing_new)
+    assert {("indicators_daily", "2014-06-04"), ("scanner_signals", "2014-06-04"), ("release", None)} <= set(nothing_new)
+
+    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2025, 3, 2, tzinfo=UTC))
+    summary = home.nightly()
+    made = set(recorded(home)["materialised"])
+    assert {(name, str(MISSING)) for name in (*of_minutes, "indicators_daily")} <= made
+    assert summary["new_release"] is True
+    assert summary["new"].sessions == (MISSING,)
+
+
 def test_history_warns_and_a_feed_that_stopped_is_red(based_home: Any, tape: Any) -> None:
     """The base arrived years after its bars. A further session that came the evening it closed makes the exchange one in use."""
     home = based_home("stopped")

@@ -18,18 +18,23 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from packaging.version import Version
 from pydantic import Field
 
+from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.orchestration.describe import schema_metadata
 from pipelines.orchestration.event_log import record_sessions
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.quality.freshness import require_bars
+from pipelines.quality.freshness import require_bars, sessions_with_rows
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.build import build_path
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
 from pipelines.storage.plan import INPUTS
 
+#: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
+_OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
 
@@ -121,7 +126,9 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
-            yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
+            for name in _model_outputs(context):
+                if _has_rows(context, marketlake.lake, mic, name):
+                    yield dg.Output(None, name, metadata={"note": plan.describe()})
             yield from _checks_that_still_hold(context)
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
@@ -137,7 +144,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
                 yield event
         committed = commit_build(marketlake.lake, plan, state)
         for event in outputs:
-            yield _with_commit(context, mic, event, committed)
+            yield from _with_commit(context, marketlake.lake, mic, event, committed)
 
     return models
 
@@ -158,15 +165,36 @@ def _checks_that_still_hold(context: dg.AssetExecutionContext) -> Iterator[dg.As
             yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=note)
 
 
-def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:
-    """dbt's output with the figures of the commit behind it, and a materialisation for each other session of the window."""
+def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_name: str) -> bool:
+    """Whether the output's table has rows of every session of the run. Findings and scans are made of a session even without any.
+
+    Helpers between the tables have no sessions, and a run without partitions is not about any.
+    """
+    name = context.asset_key_for_output(output_name).path[-1]
+    sessions = run_sessions(context)
+    if name not in _OF_BARS or not sessions:
+        return True
+    schema = DERIVED[name].schema
+    return sessions_with_rows(LakeTable(lake.table_uri(mic, name), schema), sessions) == set(sessions)
+
+
+def _with_commit(
+    context: dg.AssetExecutionContext, lake: Lake, mic: str, event: Any, committed: Mapping[str, Committed]
+) -> Iterator[Any]:
+    """dbt's output with the figures of the commit behind it, and a materialisation for each other session of the window.
+
+    An output without rows for a session of the run is left out: Dagster would record it for all of them.
+    """
     if not isinstance(event, dg.Output):
-        return event
+        yield event
+        return
     key = context.asset_key_for_output(event.output_name)
     done = committed.get(key.path[-1]) if len(key.path) == 2 else None
     if done is None:
-        return event
-    others = partition_sessions(mic).difference(run_sessions(context))
+        yield event
+        return
+    is_whole = _has_rows(context, lake, mic, event.output_name)
+    others = partition_sessions(mic).difference(run_sessions(context) if is_whole else [])
     built: dict[date, dict[str, Any]] = {day: {"rows": rows} for day, rows in done.sessions.items() if day in others}
     record_sessions(context, table_key(mic, done.table), built)
     figures = {
@@ -174,4 +202,5 @@ def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, commit
         "sessions_built": len(done.sessions),
         "delta_version": -1 if done.version is None else done.version,
     }
-    return event.with_metadata({**event.metadata, **figures})
+    if is_whole:
+        yield event.with_metadata({**event.metadata, **figures})

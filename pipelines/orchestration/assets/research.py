@@ -5,6 +5,7 @@ Does not live here: the backtest, the report, the release (`backtest/`, `reports
 """
 
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -183,17 +184,15 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 
 
 def _release(mic: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=table_key(mic, "release"),
-        deps=[table_key(mic, t) for t in (*DERIVED, "risk_report", "scanner_performance", *_ALONGSIDE)],
-        group_name=RELEASE,
-        kinds={"duckdb"},
-        description="One consistent set of table versions, published as the catalogue that analysts open.",
-    )
-    def release(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
+    tables = (*DERIVED, "risk_report", "scanner_performance", *_ALONGSIDE)
+
+    # All tables are one input of the step: an asset with a dependency for each is skipped as soon as one of them was not
+    # materialised, and a table without rows for the run's session is not.
+    @dg.op(name=f"{mic}__publish", ins={"tables": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+    def publish(context: dg.OpExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> None:
         done = publish_release(marketlake, mic, _pinned(marketlake, mic), current_plan(marketlake.state_dir, mic)["sessions"])
-        return dg.MaterializeResult(
-            metadata={
+        context.add_output_metadata(
+            {
                 "release_id": done.release.release_id,
                 "new": done.is_new,
                 "catalogue": link(done.catalogue),
@@ -201,5 +200,15 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "table_versions": dg.MetadataValue.json(done.release.table_versions),
             }
         )
+
+    @dg.graph_asset(
+        key=table_key(mic, "release"),
+        ins={t: dg.AssetIn(key=table_key(mic, t), dagster_type=dg.Nothing) for t in tables},
+        group_name=RELEASE,
+        kinds={"duckdb"},
+        description="One consistent set of table versions, published as the catalogue that analysts open.",
+    )
+    def release(**made: Any) -> Any:
+        return publish(list(made.values()))
 
     return release
