@@ -266,6 +266,8 @@ def nightly(
     except CalendarError as error:
         fail(str(error), USAGE)
     require_home(settings, make=yes)
+    if first and last:
+        _warn_of_missing(settings, mic, days)
     summary = _nightly(settings, mic, days, full=full, quiet=as_json)
     if as_json:
         say_json({**summary, "new": summary["new"].as_json()})
@@ -417,6 +419,16 @@ def _say_suspects(settings: Settings, mic: str, suspects: pl.DataFrame) -> None:
 
     for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
         say(line)
+
+
+def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:
+    """Name how many sessions of a range have no bars and are therefore left out; without any, the run itself fails."""
+    from pipelines.quality.freshness import sessions_with_bars
+    from pipelines.storage.location import Lake
+
+    present = sessions_with_bars(Lake(settings.lake_root), mic, days)
+    if present and (missing := len(days) - len(present)):
+        warn(f"{mic} has no bars of {counted(missing, 'session')} from {days[0]} to {days[-1]}: they are left out")
 
 
 def _pair(text: str) -> tuple[str, str]:
