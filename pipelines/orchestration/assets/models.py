@@ -34,7 +34,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.plan import INPUTS
 
 #: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
-_OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
+OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
 
@@ -172,7 +172,7 @@ def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_na
     """
     name = context.asset_key_for_output(output_name).path[-1]
     sessions = run_sessions(context)
-    if name not in _OF_BARS or not sessions:
+    if name not in OF_BARS or not sessions:
         return True
     schema = DERIVED[name].schema
     return sessions_with_rows(LakeTable(lake.table_uri(mic, name), schema), sessions) == set(sessions)

@@ -5,7 +5,6 @@ Does not live here: the backtest, the report, the release (`backtest/`, `reports
 """
 
 from datetime import date
-from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -13,6 +12,7 @@ import polars as pl
 from pipelines.backtest.nightly import count_trials, read_inputs, run_nightly, store_result
 from pipelines.backtest.track.performance import scanner_ids
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.assets.models import OF_BARS
 from pipelines.orchestration.describe import link, picture, preview, schema_metadata
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
@@ -23,6 +23,10 @@ from pipelines.scanners.project import declared_scanners
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
+
+#: Derived tables that a build makes for every session. The others come from the same step, so that a release waits for them as well;
+#: as dependencies they would skip it whenever one of them has no rows of the run's session.
+_ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
@@ -184,15 +188,17 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 
 
 def _release(mic: str) -> dg.AssetsDefinition:
-    tables = (*DERIVED, "risk_report", "scanner_performance", *_ALONGSIDE)
-
-    # All tables are one input of the step: an asset with a dependency for each is skipped as soon as one of them was not
-    # materialised, and a table without rows for the run's session is not.
-    @dg.op(name=f"{mic}__publish", ins={"tables": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
-    def publish(context: dg.OpExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> None:
+    @dg.asset(
+        key=table_key(mic, "release"),
+        deps=[table_key(mic, t) for t in (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)],
+        group_name=RELEASE,
+        kinds={"duckdb"},
+        description="One consistent set of table versions, published as the catalogue that analysts open.",
+    )
+    def release(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
         done = publish_release(marketlake, mic, _pinned(marketlake, mic), current_plan(marketlake.state_dir, mic)["sessions"])
-        context.add_output_metadata(
-            {
+        return dg.MaterializeResult(
+            metadata={
                 "release_id": done.release.release_id,
                 "new": done.is_new,
                 "catalogue": link(done.catalogue),
@@ -200,15 +206,5 @@ def _release(mic: str) -> dg.AssetsDefinition:
                 "table_versions": dg.MetadataValue.json(done.release.table_versions),
             }
         )
-
-    @dg.graph_asset(
-        key=table_key(mic, "release"),
-        ins={t: dg.AssetIn(key=table_key(mic, t), dagster_type=dg.Nothing) for t in tables},
-        group_name=RELEASE,
-        kinds={"duckdb"},
-        description="One consistent set of table versions, published as the catalogue that analysts open.",
-    )
-    def release(**made: Any) -> Any:
-        return publish(list(made.values()))
 
     return release
