@@ -24,7 +24,7 @@ from pipelines.scanners.project import declared_scanners
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
 
-#: Derived tables that a build makes for every session. The others come from the same step, so that a release waits for them as well;
+#: Derived tables that a build makes for every session. The others come from the same step, so a release waits for them as well;
 #: as dependencies they would skip it whenever one of them has no rows of the run's session.
 _ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
 
