@@ -7,6 +7,7 @@ Does not live here: the commands (`cli.py`, `quarantine_commands.py`), printing 
 from __future__ import annotations
 
 import os
+import sys
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,11 +34,23 @@ Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for 
 
 
 def read_settings(wait: float | None = None) -> Settings:
-    """The home's settings; `wait` (seconds) replaces the configured one."""
+    """The home's settings; `wait` (seconds) replaces the configured one. A configured exchange that is none ends the command."""
     from pipelines.settings import Settings
 
     settings = Settings()
+    _require_known(settings.exchanges)
     return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
+
+
+def _require_known(mics: tuple[str, ...]) -> None:
+    """End the command where a configured exchange is none."""
+    from pipelines.market.exchanges import UnknownExchangeError, exchange
+
+    for mic in mics:
+        try:
+            exchange(mic)
+        except UnknownExchangeError as error:
+            fail(f"MARKETLAKE_EXCHANGES: {error}", USAGE)
 
 
 def check_settings_file(path: Path = Path(".env")) -> None:
@@ -84,6 +97,23 @@ def setting_problems(error: ValidationError, path: Path = Path(".env")) -> str:
         place = f"{path}:{lines[-1]}: " if lines and name not in os.environ else ""
         told.append(f"{place}{name}: {problem['msg']}")
     return "; ".join(told)
+
+
+def require_home(settings: Settings, *, make: bool) -> None:
+    """End the command in a folder that is no home, unless `make` or a person at the terminal says to make it one.
+
+    A home has `.state/` or a folder in its lake; a lake at a URI is somebody's already.
+    """
+    lake = Path(settings.lake_root)
+    is_home = settings.state_dir.is_dir() or "://" in settings.lake_root
+    if make or is_home or (lake.is_dir() and any(entry.is_dir() for entry in lake.iterdir())):
+        return
+    told = f"{settings.home} is no marketlake home: it has neither lake nor state"
+    if not sys.stdin.isatty():
+        hint = "go to your home or set MARKETLAKE_HOME; `marketlake ingest` and `marketlake demo` make one, --yes does so here"
+        fail(f"{told}; {hint}", USAGE)
+    if not typer.confirm(f"{told}. Make it one?", default=False, err=True):
+        fail("nothing was made or run", USAGE)
 
 
 def configured(settings: Settings, asked: str | None) -> str:

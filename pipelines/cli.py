@@ -10,13 +10,24 @@ from __future__ import annotations
 
 import sys
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.arguments import Exchange, Json, Wait, check_settings_file, configured, day, moment, read_settings, setting_problems
+from pipelines.arguments import (
+    Exchange,
+    Json,
+    Wait,
+    check_settings_file,
+    configured,
+    day,
+    moment,
+    read_settings,
+    require_home,
+    setting_problems,
+)
 from pipelines.calendar_commands import calendar_app
-from pipelines.console import USAGE, fail, progress, say, say_error, say_json, table, warn
+from pipelines.console import USAGE, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.ingest_command import ingest, say_suspects
@@ -162,10 +173,13 @@ def nightly(
     ] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last session to rebuild besides what is new.", metavar="DATE")] = None,
     full: Annotated[bool, typer.Option("--full", help="Rebuild everything from the lake.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the folder a home without asking, where it is none yet.")] = False,
     wait: Wait = None,
     as_json: Json = False,
 ) -> None:
     """Run the nightly job in this process: build what is new or restated, backtest, report, publish a release.
+
+    Without bars, or without those of a session asked for, it ends with 1 and changes nothing.
 
     Example: marketlake nightly --exchange XNYS
     """
@@ -185,16 +199,19 @@ def nightly(
                 fail(f"no session of {mic} lies between {first} and {last}", USAGE)
     except CalendarError as error:
         fail(str(error), USAGE)
+    require_home(settings, make=yes)
+    if first and last:
+        _warn_of_missing(settings, mic, days)
     summary = _nightly(settings, mic, days, full=full, quiet=as_json)
     if as_json:
-        say_json(summary)
+        say_json({**summary, "new": summary["new"].as_json()})
     else:
         from pipelines.quality.suspects import suspected_actions
         from pipelines.storage.location import Lake
 
         failed = summary.pop("checks_failed")
+        say(summary.pop("new").describe())
         table(["what", "value"], [[k, v] for k, v in summary.items()])
-        assert isinstance(failed, list)
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
         say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
@@ -260,9 +277,14 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="First put right what needs no decision: bars without instruments.")
     ] = False,
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", help="Look at this exchange alone; default: every configured one.", metavar="MIC")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check installation, lake, catalogue, freshness, clock and calendar, and say what is wrong.
+    """Check installation, files, lake, catalogue, runs, freshness, clock and calendar; say what is wrong and the way out.
+
+    Ends with 1 for what needs action now (!!), with 0 where there are warnings alone.
 
     Example: marketlake doctor
     """
@@ -271,6 +293,8 @@ def doctor(
     from pipelines.storage.locks import LockHeldError
 
     settings = read_settings()
+    if exchange is not None:
+        settings = settings.model_copy(update={"exchanges": (configured(settings, exchange),)})
     if repair:
         try:
             done = run_repair(settings)
@@ -281,9 +305,10 @@ def doctor(
                 say(line)
     findings = examine(settings)
     if as_json:
-        say_json([vars(f) for f in findings])
+        say_json([f.as_json() for f in findings])
     else:
-        table(["", "check", "finding", "what to do"], [["ok" if f.ok else "!!", f.check, f.finding, f.advice] for f in findings])
+        marks = {"ok": "ok", "warning": "?", "error": "!!"}
+        table(["", "check", "finding", "what to do"], [[marks[f.severity], f.check, f.finding, f.advice] for f in findings])
     raise typer.Exit(0 if all(f.ok for f in findings) else 1)
 
 
@@ -323,6 +348,16 @@ def main() -> None:
         sys.exit(USAGE)
 
 
+def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:
+    """Name how many sessions of a range have no bars and are therefore left out; without any, the run itself fails."""
+    from pipelines.quality.freshness import sessions_with_bars
+    from pipelines.storage.location import Lake
+
+    present = sessions_with_bars(Lake(settings.lake_root), mic, days)
+    if present and (missing := len(days) - len(present)):
+        warn(f"{mic} has no bars of {counted(missing, 'session')} from {days[0]} to {days[-1]}: they are left out")
+
+
 def _warn_of_faulty_plugins() -> None:
     """Name the packages whose sources, indicators or scanners are left out of what follows."""
     import pipelines.indicators.tables  # noqa: F401  # completes the registry
@@ -334,7 +369,7 @@ def _warn_of_faulty_plugins() -> None:
         warn(reason)
 
 
-def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, object]:
+def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
     """Run the nightly job and tell what it published."""
     _warn_of_faulty_plugins()
     from pipelines.orchestration.launch import JobFailedError, nightly_summary

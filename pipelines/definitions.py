@@ -12,6 +12,7 @@ from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
 from pipelines.orchestration.checks import gate_checks
 from pipelines.orchestration.findings import finding_checks
+from pipelines.orchestration.freshness import freshness_check
 from pipelines.orchestration.indicator_checks import indicator_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
@@ -45,6 +46,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             for mic in mics
             for check in (
                 *gate_checks(mic),
+                freshness_check(mic),
                 *finding_checks(mic),
                 *indicator_checks(mic, target),
                 *scanner_checks(mic, target),

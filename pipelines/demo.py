@@ -52,11 +52,12 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
         fail(str(error))
     rows = _rows_by_table(settings)
     if as_json:
-        say_json({"ingest": report.tables, "rows": rows, **summary})
+        say_json({"ingest": report.tables, "rows": rows, **summary, "new": summary["new"].as_json()})
         return
     table(["lake table", "rows"], [[name, count] for name, count in rows.items()], title="In the lake")
     say()
     failed = summary.pop("checks_failed")
+    say(summary.pop("new").describe())
     table(["what", "value"], [[k, v] for k, v in summary.items()], title="Released")
     for line in failed:
         warn(f"check failed: {line}")

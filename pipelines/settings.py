@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     run_wait_seconds: float = Field(
         default=3600.0, ge=0, allow_inf_nan=False, description="How long a run of the daemon or the UI waits for another writer."
     )
+    stale_after_sessions: int = Field(
+        default=2, ge=1, description="Sessions behind the calendar from which an exchange that is delivered daily is stale."
+    )
     backtest_cost_bps: float = Field(
         default=5.0,
         ge=0,

@@ -40,11 +40,13 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
     ingested = [table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key))]
     ingest = dg.AssetSelection.assets(*ingested)
     everything = dg.AssetSelection.key_prefixes([mic])
+    freshness = dg.AssetSelection.checks(dg.AssetCheckKey(table_key(mic, "bars_daily"), "freshness"))
     live = dg.AssetSelection.assets(table_key(mic, "signals_live"))
     return [
         dg.define_asset_job(
             ingest_job_name(mic),
-            ingest,
+            # A delivery of history is no reason to fail an ingest.
+            ingest - freshness,
             description=f"Vendor files of {mic} through row rules and gate into the lake.",
             partitions_def=session_partitions(mic),
             tags={**WRITER, "marketlake/exchange": mic},
@@ -52,7 +54,7 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             nightly_job_name(mic),
-            everything - ingest - live,
+            (everything - ingest - live) | freshness,
             description=f"Everything derived from the lake of {mic}: indicators, signals, backtest, risk report, release.",
             partitions_def=session_partitions(mic),
             tags={**WRITER, "marketlake/exchange": mic},

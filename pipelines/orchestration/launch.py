@@ -24,11 +24,13 @@ from pipelines.orchestration.partitions import partition_sessions
 from pipelines.orchestration.run_origin import origin_tags
 from pipelines.quality.account import Account
 from pipelines.quality.batches import account, outcome, read_batch, stage_order
+from pipelines.quality.freshness import newest_session, sessions_with_bars
 from pipelines.quality.ingest import judge_staged
 from pipelines.quality.orders import Order, discard_order, resumed, save_order
 from pipelines.quality.quarantine import REFUSED
 from pipelines.quality.release import NotReleasedError, record_release, stage_release
 from pipelines.quality.staged import SESSION_COLUMN
+from pipelines.reports.news import news_of
 from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.suspects import newly_suspected
@@ -37,6 +39,7 @@ from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
+from pipelines.storage.releases import find_release
 
 #: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
 _RANGE_LIMIT = 30
@@ -240,25 +243,29 @@ def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]
 def nightly(settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False) -> dg.ExecuteInProcessResult:
     """Run the nightly job of an exchange: everything new or restated, these sessions besides, or all of history (`full`).
 
-    Raises JobFailedError when a step fails, LockHeldError when another writer is at work.
+    Raises JobFailedError when a step fails, as for an exchange without bars or without any of these sessions, LockHeldError when
+    another writer is at work.
     """
-    config = {"ops": {f"{mic}__models": {"config": {"full": full, "rebuild_sessions": bool(sessions)}}}}
+    lake = Lake(settings.lake_root)
+    # A range may span sessions that the lake knows nothing of; asked for alone, such a session fails the run by name.
+    days = sorted(sessions_with_bars(lake, mic, sessions)) or list(sessions)
+    scope = {"full": full, "rebuild_sessions": False, "sessions": [day.isoformat() for day in days]}
+    config = {"ops": {f"{mic}__models": {"config": scope}}}
     with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait), open_instance(settings) as instance:
-        result = run_job(instance, settings, nightly_job_name(mic), mic, sessions or _newest_session(settings, mic), config)
+        result = run_job(instance, settings, nightly_job_name(mic), mic, days or _newest_session(lake, mic), config)
         if not result.success:
             raise failure(result)
         return result
 
 
-def _newest_session(settings: Settings, mic: str) -> list[date]:
+def _newest_session(lake: Lake, mic: str) -> list[date]:
     """The last session in the lake: the partition that a run without dates is shown under."""
-    tables = [LakeTable(Lake(settings.lake_root).table_uri(mic, t), TABLES[t]) for t in ("bars_daily", "bars_1m")]
-    days = [t.read(columns=["session_date"]).get_column("session_date").max() for t in tables]
-    return [max(d for d in days if isinstance(d, date))] if any(days) else []
+    newest = newest_session(lake, mic)
+    return [newest] if newest else []
 
 
 def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a nightly run made, for people: plan, signals, backtest, report, release, and the checks that failed."""
+    """What a nightly run made, for people: release and what is new in it (`new`, a `News`), totals, and the checks that failed."""
     notes = {
         event.asset_key: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -266,11 +273,13 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
     }
     backtest, risk, release = (notes.get(table_key(mic, t), {}) for t in ("backtest_runs", "risk_report", "release"))
     report = risk.get("report")
-    signals = LakeTable(Lake(settings.lake_root).table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
+    lake = Lake(settings.lake_root)
+    signals = LakeTable(lake.table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
     return {
         "run": result.run_id,
         "release_id": release.get("release_id"),
         "new_release": release.get("new"),
+        "new": news_of(lake, mic, find_release(lake, str(release["release_id"])), is_new=bool(release["new"])),
         "catalogue": str(settings.catalogue_link),
         "signals": signals.read(columns=["signal_id"]).height,
         "backtest_of": backtest.get("scanner_used"),

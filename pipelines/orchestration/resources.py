@@ -39,6 +39,8 @@ class MarketlakeResource(dg.ConfigurableResource):
     delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
 
+    stale_after_sessions: int = Field(default=2, ge=1, description="Sessions behind the calendar from which an exchange is stale.")
+
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Name the process that executes the run."""
         identify_run(context)
@@ -60,6 +62,7 @@ class MarketlakeResource(dg.ConfigurableResource):
             locked_move=settings.locked_move,
             delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
+            stale_after_sessions=settings.stale_after_sessions,
         )
 
     @property

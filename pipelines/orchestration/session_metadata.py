@@ -6,7 +6,7 @@ Does not live here: the figures (`assets/`), how events are stored (`event_log.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -17,13 +17,18 @@ from pipelines.orchestration.partitions import partition_sessions, run_sessions
 
 
 def describe_sessions(
-    context: dg.AssetExecutionContext, mic: str, key: dg.AssetKey, sessions: Mapping[date, Mapping[str, Any]]
+    context: dg.AssetExecutionContext,
+    mic: str,
+    key: dg.AssetKey,
+    sessions: Mapping[date, Mapping[str, Any]],
+    recorded: Collection[date] | None = None,
 ) -> None:
-    """Give each session its metadata: the run's own with the materialisation that Dagster records, others in one of their own.
+    """Give each session its metadata: with the materialisation that Dagster records of the run, or in one of its own.
 
-    Days that are no partitions (an action's ex-date on a holiday) are left out.
+    `recorded`: sessions that the run's own materialisation stands for; by default all of the run's. Days that are no partitions
+    (an action's ex-date on a holiday) are left out.
     """
-    own = run_sessions(context)
+    own = run_sessions(context) if recorded is None else recorded
     for day in own:
         if day in sessions:
             context.add_asset_metadata(sessions[day], asset_key=key, partition_key=day.isoformat())

@@ -1,6 +1,6 @@
 """What changed between two versions of a lake table.
 
-Lives here: `changed_sessions`, which reads only the partitions whose files differ.
+Lives here: `changed_rows` and `added_and_removed`, which read only the partitions whose files differ.
 Does not live here: what has to be rebuilt because of it (`plan.py`).
 """
 
@@ -33,6 +33,24 @@ def changed_rows(table: LakeTable, base: int | None, head: int, columns: list[st
     gone = before.join(after, on=identity, how="anti")
     come = after.join(before, on=identity, how="anti")
     return pl.concat([come, gone]).unique(maintain_order=True)
+
+
+def added_and_removed(
+    table: LakeTable, base: int | None, head: int | None, columns: list[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows (key and `columns`) whose keys version `head` has and `base` has not, and those the other way round.
+
+    A version of None stands for a table that is not there.
+    """
+    wanted = list(dict.fromkeys([*table.schema.key, *columns]))
+    nothing = empty_frame(table.schema).select(wanted)
+    if base == head or head is None:
+        return nothing, nothing
+    partitions = _touched_partitions(table, base, head) if base is not None else None
+    before = table.read(base, partitions, wanted) if base is not None else nothing
+    after = table.read(head, partitions, wanted)
+    key = list(table.schema.key)
+    return after.join(before, on=key, how="anti", maintain_order="left"), before.join(after, on=key, how="anti")
 
 
 def _touched_partitions(table: LakeTable, base: int, head: int) -> list[PartitionValue] | None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipelines.market.schema import TableSchema
 
@@ -27,6 +27,10 @@ _CONFIGURATION: dict[str, str | None] = {
     "delta.deletedFileRetentionDuration": "interval 3650 days",
 }
 _COMMIT_ATTEMPTS = 20
+
+
+#: What reading a damaged table raises: files that are gone or cut, a log that cannot be followed.
+UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError)
 
 
 class LakeConflictError(RuntimeError):
@@ -56,6 +60,19 @@ class LakeTable:
     def columns(self, version: int) -> set[str]:
         """Names of the columns that a version has: others than the schema's where indicators were chosen since."""
         return {field.name for field in self._require(version).schema().fields}
+
+    def partition_values(self, version: int | None = None) -> list[PartitionValue]:
+        """Values of the partition column that a version (default: the latest) has files of, sorted; none while there is no table.
+
+        From the table's log: no data file is opened. ValueError for a table without partitions.
+        """
+        if self.schema.partition_by is None:
+            raise ValueError(f"table {self.schema.name} has no partitions")
+        handle = self._open(version)
+        if handle is None:
+            return []
+        files = pl.DataFrame(handle.get_add_actions(flatten=True))
+        return files.get_column(f"partition.{self.schema.partition_by}").unique().sort().to_list() if files.height else []
 
     def read(
         self,

@@ -73,9 +73,10 @@ def one(house: SimpleNamespace, query: str, *options: str) -> list[dict[str, obj
     return rows
 
 
-def test_a_night_without_bars_is_no_failure(empty_night: SimpleNamespace) -> None:
-    assert (empty_night.code, empty_night.err) == (0, "")
-    assert json.loads(empty_night.out)["trades"] in (None, 0)
+def test_a_night_without_bars_fails_and_says_what_to_do(empty_night: SimpleNamespace) -> None:
+    assert (empty_night.code, empty_night.out) == (1, "")
+    assert "XNSE has no bars, so nothing was built and nothing released" in empty_night.err
+    assert "marketlake ingest PATH --source NAME --exchange XNSE" in empty_night.err
 
 
 def test_both_exchanges_go_in_and_are_released(house: SimpleNamespace, built: SimpleNamespace) -> None:
@@ -83,7 +84,10 @@ def test_both_exchanges_go_in_and_are_released(house: SimpleNamespace, built: Si
         assert (built.reports[mic].code, built.nights[mic].code) == (0, 0), built.nights[mic].err
         figures = json.loads(built.reports[mic].out)["tables"]["bars_daily"]
         assert figures["accepted"] == figures["read"] == 2 * len(calendar(mic).between(FIRST, LAST))
-        assert json.loads(built.nights[mic].out)["new_release"] is True
+        night = json.loads(built.nights[mic].out)
+        assert night["new_release"] is True
+        days = calendar(mic).between(FIRST, LAST)
+        assert (night["new"]["sessions"], night["new"]["last_session"]) == (len(days), str(LAST))
 
 
 def test_the_catalogue_shows_both_and_neither_takes_the_others_rows(house: SimpleNamespace, built: SimpleNamespace) -> None:

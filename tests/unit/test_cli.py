@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,68 @@ def test_a_nightly_run_of_days_that_are_none_does_not_start(
     assert ended.code == 2
     assert ended.complaint.startswith(told)
     assert not home.state_dir.exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--full",)], ids=" ".join)
+def test_a_nightly_run_in_a_folder_that_is_no_home_makes_none(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    ended = marketlake("nightly", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith(f"{home.home} is no marketlake home")
+    assert "--yes" in ended.complaint
+    assert list(home.home.iterdir()) == []
+
+
+def test_a_checkouts_lake_with_only_its_readme_is_no_home(marketlake: Command, home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    (home.home / "lake").mkdir()
+    (home.home / "lake" / "README.md").write_text("The default lake.")
+    assert marketlake("nightly").code == 2
+    assert not home.state_dir.exists()
+
+
+def test_at_a_terminal_a_folder_that_is_no_home_is_asked_about(marketlake: Command, home, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("typer.confirm", confirm)
+    ended = marketlake("nightly")
+    assert (ended.code, ended.complaint) == (2, "nothing was made or run")
+    assert asked == [f"{home.home} is no marketlake home: it has neither lake nor state. Make it one?"]
+    assert not home.state_dir.exists()
+
+
+@pytest.mark.parametrize("arguments", [("doctor",), ("nightly",), ("releases",)], ids=" ".join)
+def test_a_configured_exchange_that_is_none_is_one_line(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS,XNSEE")
+    ended = marketlake(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith("MARKETLAKE_EXCHANGES: unknown exchange 'XNSEE'")
+    assert "did you mean XNSE?" in ended.complaint
+
+
+def test_doctor_looks_at_one_exchange_and_answers_a_mistyped_one_in_a_line(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
+    checks = {f["check"] for f in json.loads(marketlake("doctor", "--exchange", "XNSE", "--json").out)}
+    assert "freshness XNSE" in checks
+    assert "freshness XNYS" not in checks
+    ended = marketlake("doctor", "--exchange", "XNSEE")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith("unknown exchange 'XNSEE'")
 
 
 def test_doctor_of_an_empty_home_says_what_is_missing_and_ends_with_one(marketlake: Command) -> None:

@@ -7,6 +7,7 @@ Does not live here: the models (`dbt_project/`), what is committed and how (`sca
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import date
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,17 +18,23 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from packaging.version import Version
 from pydantic import Field
 
+from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.orchestration.describe import schema_metadata
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
+from pipelines.quality.freshness import require_bars, sessions_with_rows
 from pipelines.scanners.dbt_process import PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.build import build_path
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
 from pipelines.storage.plan import INPUTS
 
+#: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
+OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
 
@@ -41,7 +48,7 @@ class InstalledDbt(DbtCliResource):
 
 
 class BuildScope(dg.Config):
-    """What to build: everything new or restated, and besides the run's own sessions, or all of history.
+    """What to build: everything new or restated, and besides the run's own sessions, these sessions (dates), or all of history.
 
     Who picks a session and presses Materialize wants it built; the schedule, whose run bears the session it is for, does not.
     """
@@ -50,6 +57,11 @@ class BuildScope(dg.Config):
     rebuild_sessions: bool = Field(
         default=True, description="Build the run's own sessions though nothing of them changed; else only what is new or restated."
     )
+    sessions: list[str] = Field(default_factory=list, description="Dates of sessions to build in place of the run's own.")
+
+    def asked(self) -> list[date]:
+        """`sessions` as dates."""
+        return [date.fromisoformat(day) for day in self.sessions]
 
 
 class ExchangeTranslator(DagsterDbtTranslator):
@@ -113,11 +125,15 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: BuildScope, marketlake: MarketlakeResource, lock: WriterLock
     ) -> Iterator[Any]:
         state = marketlake.state_dir
-        sessions = run_sessions(context) if config.rebuild_sessions else []
+        asked = config.asked()
+        require_bars(marketlake.lake, mic, asked or run_sessions(context))
+        sessions = asked or (run_sessions(context) if config.rebuild_sessions else [])
         plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
-            yield from (dg.Output(None, name, metadata={"note": plan.describe()}) for name in _model_outputs(context))
+            for name in _model_outputs(context):
+                if _has_rows(context, marketlake.lake, mic, name):
+                    yield dg.Output(None, name, metadata={"note": plan.describe()})
             yield from _checks_that_still_hold(context)
             return
         os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
@@ -133,7 +149,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
                 yield event
         committed = commit_build(marketlake.lake, plan, state)
         for event in outputs:
-            yield _with_commit(context, mic, event, committed)
+            yield from _with_commit(context, marketlake.lake, mic, event, committed)
 
     return models
 
@@ -175,18 +191,41 @@ def _checks_that_still_hold(context: dg.AssetExecutionContext) -> Iterator[dg.As
             yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=note)
 
 
-def _with_commit(context: dg.AssetExecutionContext, mic: str, event: Any, committed: Mapping[str, Committed]) -> Any:
-    """dbt's output with the figures of the commit behind it, and a materialisation for each other session of the window."""
+def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_name: str) -> bool:
+    """Whether the output's table has rows of every session of the run. Findings and scans are made of a session even without any.
+
+    Helpers between the tables have no sessions, and a run without partitions is not about any.
+    """
+    name = context.asset_key_for_output(output_name).path[-1]
+    sessions = run_sessions(context)
+    if name not in OF_BARS or not sessions:
+        return True
+    schema = DERIVED[name].schema
+    return sessions_with_rows(LakeTable(lake.table_uri(mic, name), schema), sessions) == set(sessions)
+
+
+def _with_commit(
+    context: dg.AssetExecutionContext, lake: Lake, mic: str, event: Any, committed: Mapping[str, Committed]
+) -> Iterator[Any]:
+    """dbt's output with the figures of the commit behind it, and a materialisation for each other session of the window.
+
+    An output without rows for a session of the run is left out: Dagster would record it for all of them.
+    """
     if not isinstance(event, dg.Output):
-        return event
+        yield event
+        return
     key = context.asset_key_for_output(event.output_name)
     done = committed.get(key.path[-1]) if len(key.path) == 2 else None
     if done is None:
-        return event
-    described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *run_sessions(context))}
-    describe_sessions(context, mic, table_key(mic, done.table), described)
+        yield event
+        return
+    is_whole = _has_rows(context, lake, mic, event.output_name)
+    own = run_sessions(context) if is_whole else []
+    described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *own)}
+    describe_sessions(context, mic, table_key(mic, done.table), described, own)
     figures: dict[str, Any] = {
         "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
     }
-    return event.with_metadata({**event.metadata, **figures})
+    if is_whole:
+        yield event.with_metadata({**event.metadata, **figures})

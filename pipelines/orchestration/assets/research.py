@@ -12,15 +12,21 @@ import polars as pl
 from pipelines.backtest.nightly import count_trials, read_inputs, run_nightly, store_result
 from pipelines.backtest.track.performance import scanner_ids
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.assets.models import OF_BARS
 from pipelines.orchestration.describe import link, picture, preview, schema_metadata
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.published import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.quality.freshness import require_bars
 from pipelines.scanners.derive import DERIVED, current_plan, versions_of
 from pipelines.scanners.project import declared_scanners
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
+
+#: Derived tables that a build makes for every session. The others come from the same step, so a release waits for them as well;
+#: as dependencies they would skip it whenever one of them has no rows of the run's session.
+_ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
@@ -45,7 +51,11 @@ def research_assets(mic: str) -> list[dg.AssetsDefinition]:
 
 
 def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
-    """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed."""
+    """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed.
+
+    Raises NoBarsError for an exchange without bars, of which there is nothing to publish.
+    """
+    require_bars(marketlake.lake, mic)
     heads = versions_of(marketlake.lake, mic, release_tables())
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
 
@@ -180,7 +190,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 def _release(mic: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "release"),
-        deps=[table_key(mic, t) for t in (*DERIVED, "risk_report", "scanner_performance", *_ALONGSIDE)],
+        deps=[table_key(mic, t) for t in (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)],
         group_name=RELEASE,
         kinds={"duckdb"},
         description="One consistent set of table versions, published as the catalogue that analysts open.",

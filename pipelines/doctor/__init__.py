@@ -1,0 +1,86 @@
+"""`marketlake doctor`: what is wrong with this home, and what to do about it.
+
+Lives here: which checks there are, in their order, and which repairs `--repair` runs.
+Does not live here: the checks (one module an area), the repairs themselves (`quality/orphans.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+
+from pipelines.doctor import calendars, exchanges, files, inboxes, installation, releases, runs
+from pipelines.doctor.model import Finding
+from pipelines.doctor.words import listed
+from pipelines.market.calendar_file import HomeCalendarError
+from pipelines.quality.orphans import repair_orphans
+from pipelines.settings import Settings
+from pipelines.storage.delta import UNREADABLE
+from pipelines.storage.location import Lake
+from pipelines.storage.locks import home_lock
+from pipelines.storage.releases import Release, latest_release
+
+__all__ = ["Finding", "examine", "repair"]
+
+
+def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
+    """All checks, in a fixed order. `now` (aware) stands for the clock. Raises UnknownExchangeError for a configured MIC."""
+    now = now or datetime.now(UTC)
+    lake = Lake(settings.lake_root)
+    try:
+        last = latest_release(lake)
+    except UNREADABLE as error:
+        return [installation.check_packages(), installation.check_disk(settings), _unreadable("release", error)]
+    return [
+        installation.check_packages(),
+        installation.check_disk(settings),
+        *files.check_files(settings, lake),
+        releases.check_release(last),
+        releases.check_catalogue(settings, lake, last),
+        releases.check_code(last),
+        *runs.check_runs(settings, lake),
+        *(finding for mic in settings.exchanges for finding in _of_exchange(settings, lake, last, mic, now)),
+        installation.check_clock(now),
+    ]
+
+
+def _of_exchange(settings: Settings, lake: Lake, last: Release | None, mic: str, now: datetime) -> Iterator[Finding]:
+    """The checks of one exchange; one that meets a damaged table is an error of its own and the others go on."""
+    withheld = settings.suspected_actions == "withhold"
+    checks: dict[str, Callable[[], Iterable[Finding]]] = {
+        "instruments": lambda: [exchanges.check_instruments(mic, lake)],
+        "inbox": lambda: [inboxes.check_inbox(mic, settings)],
+        "freshness": lambda: [exchanges.check_freshness(mic, lake, last, now, settings.stale_after_sessions)],
+        "quarantine": lambda: [exchanges.check_quarantine(mic, lake, now)],
+        "actions": lambda: [exchanges.check_suspects(mic, lake, withheld=withheld)],
+        "calendar": lambda: list(calendars.check_calendar(mic, settings, lake, last, now)),
+    }
+    for name, check in checks.items():
+        try:
+            yield from check()
+        except HomeCalendarError:
+            # Said by the check of the calendar, with each of its mistakes.
+            continue
+        except UNREADABLE as error:
+            yield _unreadable(f"{name} {mic}", error)
+
+
+def _unreadable(check: str, error: BaseException) -> Finding:
+    told = f"a table of the lake cannot be read: {' '.join(str(error).split())}"
+    return Finding(check, "error", told, "restore the lake's files from a backup; they were deleted, moved or cut")
+
+
+def repair(settings: Settings, now: datetime | None = None) -> list[str]:
+    """Put right what can be put right without a person's decision. Returns what was done, a sentence each.
+
+    `now` (aware) stands for the clock. Raises LockHeldError when another writer is at work.
+    """
+    done = []
+    with home_lock(settings.state_dir, "repair", settings.lock_wait):
+        for mic in settings.exchanges:
+            repaired = repair_orphans(Lake(settings.lake_root), mic, now or datetime.now(UTC))
+            if repaired.added:
+                done.append(f"{mic}: {len(repaired.added)} instruments added for bars that had none: {listed(repaired.added)}")
+            for table, rows in repaired.removed.items():
+                done.append(f"{mic}: {rows} rows of {table} moved to quarantine as malformed_symbol")
+    return done

@@ -1,0 +1,70 @@
+"""Jobs whose last runs failed, as the home's Dagster instance has them on record.
+
+Lives here: `failed_jobs`, for `marketlake doctor`.
+Does not live here: runs whose process is gone (`instance.py`), what is made of it (`doctor/runs.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from pipelines.orchestration.instance import open_instance
+from pipelines.orchestration.jobs import ingest_job_name, live_scan_job_name, nightly_job_name
+from pipelines.settings import Settings
+
+_REASON_LETTERS = 300
+
+
+@dataclass(frozen=True)
+class FailedJob:
+    """A job without a successful run since it failed: how often, when last (UTC), why, and when it last succeeded (None: never)."""
+
+    name: str
+    exchange: str
+    count: int
+    run_id: str
+    failed_at: datetime
+    reason: str
+    last_success: datetime | None
+
+
+def failed_jobs(settings: Settings) -> list[FailedJob]:
+    """The failed jobs of the configured exchanges, in their order. Runs whose process is gone are marked as failed first."""
+    found = []
+    with open_instance(settings) as instance:
+        for mic in settings.exchanges:
+            for name in (ingest_job_name(mic), nightly_job_name(mic), live_scan_job_name(mic)):
+                if (job := _failed(instance, name, mic)) is not None:
+                    found.append(job)
+    return found
+
+
+def _failed(instance: dg.DagsterInstance, name: str, mic: str) -> FailedJob | None:
+    good = instance.get_run_records(dg.RunsFilter(job_name=name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1)
+    since = good[0].create_timestamp if good else None
+    failures = dg.RunsFilter(job_name=name, statuses=[dg.DagsterRunStatus.FAILURE], created_after=since)
+    bad = instance.get_run_records(failures)
+    if not bad:
+        return None
+    last = bad[0]
+    ended = datetime.fromtimestamp(last.end_time, UTC) if last.end_time else last.create_timestamp
+    run_id = last.dagster_run.run_id
+    return FailedJob(name, mic, len(bad), run_id, ended, _reason(instance, run_id), since)
+
+
+def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+    """The innermost error of the run's first failed step, on one line; of the run itself where no step failed."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kinds) if entry.dagster_event]
+    for event in sorted(events, key=lambda event: not event.is_step_failure):
+        error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        told = " ".join((error.message if error else event.message or "").split())
+        if told:
+            step = f"step {event.step_key}: " if event.step_key else ""
+            return f"{step}{told}"[:_REASON_LETTERS]
+    return "no reason recorded"

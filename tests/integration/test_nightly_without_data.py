@@ -1,0 +1,156 @@
+"""A nightly run without the bars it is for: nothing is materialised or released, the run is red and says what is missing."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.market.calendar import calendar
+from pipelines.orchestration.instance import open_instance
+from pipelines.orchestration.jobs import nightly_job_name
+from pipelines.orchestration.launch import JobFailedError, nightly, run_job
+
+pytestmark = pytest.mark.slow
+
+FRESHNESS = dg.AssetCheckKey(dg.AssetKey(["XNYS", "bars_daily"]), "freshness")
+#: A session of the calendar after every bar of the small market.
+MISSING = date(2014, 6, 5)
+
+
+def recorded(home: Any) -> dict[str, list[Any]]:
+    """What Dagster's event log holds of the home's last run: its status, materialised (asset, session), checks and failures."""
+    with open_instance(home.settings) as instance:
+        run = instance.get_runs(limit=1)[0]
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+    made = [e.step_materialization_data.materialization for e in events if e.is_step_materialization]
+    return {
+        "status": run.status,
+        "materialised": [(m.asset_key.path[-1], m.partition) for m in made],
+        "checks": [e.asset_check_evaluation_data for e in events if e.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION],
+    }
+
+
+def freshness_of(events: dict[str, list[Any]]) -> Any:
+    (found,) = [check for check in events["checks"] if check.asset_check_key == FRESHNESS]
+    return found
+
+
+@pytest.fixture(scope="module")
+def empty(new_home: Any) -> Any:
+    """A home whose exchange never had a bar, after a nightly run."""
+    home = new_home("empty")
+    with pytest.raises(JobFailedError) as failed:
+        home.nightly()
+    home.settings.home.joinpath("told").write_text(str(failed.value))
+    return home
+
+
+def test_an_exchange_without_bars_fails_and_names_the_next_command(empty: Any) -> None:
+    told = empty.folder.joinpath("told").read_text()
+    assert "XNYS has no bars, so nothing was built and nothing released" in told
+    assert "`marketlake ingest PATH --source NAME --exchange XNYS`, then `marketlake nightly --exchange XNYS`" in told
+
+
+def test_without_bars_nothing_is_materialised_or_released(empty: Any) -> None:
+    events = recorded(empty)
+    assert events["status"] == dg.DagsterRunStatus.FAILURE
+    assert events["materialised"] == []
+    assert empty.releases() == []
+    assert empty.versions() == {}
+    assert not empty.settings.catalogue_link.is_symlink()
+
+
+def test_without_bars_the_freshness_check_is_red_and_no_other_passes(empty: Any) -> None:
+    events = recorded(empty)
+    assert [check.asset_check_key for check in events["checks"] if check.passed] == []
+    found = freshness_of(events)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "XNYS has no bars; run `marketlake ingest" in found.description
+
+
+@pytest.mark.parametrize("asset", ["release", "backtest_runs", "scanner_performance", "risk_report"])
+def test_a_single_asset_of_an_exchange_without_bars_cannot_be_materialised(empty: Any, asset: str) -> None:
+    from pipelines.definitions import build_definitions
+
+    job = build_definitions(empty.settings).resolve_job_def(nightly_job_name("XNYS"))
+    with open_instance(empty.settings) as instance:
+        chosen = [dg.AssetKey(["XNYS", asset])]
+        result = job.execute_in_process(instance=instance, asset_selection=chosen, raise_on_error=False)
+    assert not result.success
+    assert result.get_asset_materialization_events() == []
+    assert empty.versions() == {}
+
+
+def test_a_run_for_a_session_that_was_not_delivered_changes_nothing(based_home: Any) -> None:
+    home = based_home("absent")
+    before, released = home.versions(), home.releases()
+    with open_instance(home.settings) as instance:
+        result = run_job(instance, home.settings, nightly_job_name("XNYS"), "XNYS", [MISSING])
+    assert not result.success
+
+    events = recorded(home)
+    assert events["materialised"] == []
+    found = freshness_of(events)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert f"no bars of {MISSING}" in found.description
+    assert "newest session with bars: 2014-06-04" in found.description
+    assert (home.versions(), home.releases()) == (before, released)
+
+
+def test_the_command_for_a_session_that_was_not_delivered_says_so(based_home: Any) -> None:
+    home = based_home("asked")
+    with pytest.raises(JobFailedError, match=rf"no bars of {MISSING} \(its newest session is 2014-06-04\)"):
+        nightly(home.settings, "XNYS", sessions=[MISSING])
+
+
+def test_a_long_range_is_rebuilt_where_there_are_bars(based_home: Any) -> None:
+    """Forty sessions of the base and one that was never delivered: the forty are built, and they alone are recorded."""
+    home = based_home("range")
+    forty = [s.session_date for s in calendar("XNYS").between(date(2014, 1, 1), date(2014, 6, 4))][-40:]
+    assert nightly(home.settings, "XNYS", sessions=[*forty, MISSING]).success
+    with open_instance(home.settings) as instance:
+        made = instance.get_materialized_partitions(dg.AssetKey(["XNYS", "indicators_daily"]))
+    assert made == {str(day) for day in forty}
+
+
+def test_a_run_with_nothing_new_stays_green_and_releases_nothing(based_home: Any) -> None:
+    home = based_home("again")
+    before = home.releases()
+    assert home.nightly()["new_release"] is False
+    events = recorded(home)
+    assert events["status"] == dg.DagsterRunStatus.SUCCESS
+    assert home.releases() == before
+
+
+def test_tables_without_rows_of_the_session_are_not_materialised_for_it(based_home: Any, tape: Any) -> None:
+    """The base has daily bars alone; of 2014-06-05 there are minutes too."""
+    home = based_home("minutes")
+    of_minutes = {"indicators_1m", "indicator_state_1m", "intraday_curves", "minute_reconciliation"}
+    home.nightly()
+    nothing_new = recorded(home)["materialised"]
+    assert of_minutes.isdisjoint(name for name, _ in nothing_new)
+    assert {("indicators_daily", "2014-06-04"), ("scanner_signals", "2014-06-04"), ("release", None)} <= set(nothing_new)
+
+    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2025, 3, 2, tzinfo=UTC))
+    summary = home.nightly()
+    made = set(recorded(home)["materialised"])
+    assert {(name, str(MISSING)) for name in (*of_minutes, "indicators_daily")} <= made
+    assert summary["new_release"] is True
+    assert summary["new"].sessions == (MISSING,)
+
+
+def test_history_warns_and_a_feed_that_stopped_is_red(based_home: Any, tape: Any) -> None:
+    """The base arrived years after its bars. A further session that came the evening it closed makes the exchange one in use."""
+    home = based_home("stopped")
+    home.nightly()
+    history = freshness_of(recorded(home))
+    assert (history.passed, history.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "history" in history.description
+
+    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2014, 6, 5, 21, tzinfo=UTC))
+    summary = home.nightly()
+    stopped = freshness_of(recorded(home))
+    assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "newest session with bars: 2014-06-05" in stopped.description
+    assert [line for line in summary["checks_failed"] if line.startswith("XNYS/bars_daily freshness")]
