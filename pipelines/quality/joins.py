@@ -39,19 +39,23 @@ class LateLinks:
     refused: pl.DataFrame
 
 
-def late_links(lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.DataFrame, batches: list[str]) -> LateLinks:
+def late_links(
+    lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.DataFrame, batches: list[str], parted: pl.DataFrame
+) -> LateLinks:
     """What the claims mean for rows that are stored already.
 
     `claims`: aliases of kind symbol with provenance and `told`; true: the source states the period; false: an ISIN ties the ticker
     to the instrument from some day on. `aliases`: all on record and told, with batch_id. `batches`: of the order, so that an
-    interrupted one is completed by the same order.
+    interrupted one is completed by the same order. `parted`: moves of rows that turn out to be another holder's of the ticker
+    (`partings.py`): they stand against no claim.
     """
     moves: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     names = _Names(aliases)
     for claim in claims.sort("valid_from", "instrument_id", "value").iter_rows(named=True):
         for rival in names.minted_for(exchange, claim, batches):
-            move, why = _judge(lake, exchange, names, claim, rival)
+            seen = _without(_sessions(lake, exchange, [claim["instrument_id"], rival]), parted)
+            move, why = _judge(names, claim, rival, seen)
             if why:
                 refused.append({**claim, "reason": why})
             elif move is not None:
@@ -65,10 +69,9 @@ def late_links(lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.Data
     )
 
 
-def _judge(lake: Lake, exchange: str, names: _Names, claim: dict[str, Any], rival: str) -> tuple[dict[str, Any] | None, str | None]:
+def _judge(names: _Names, claim: dict[str, Any], rival: str, seen: pl.DataFrame) -> tuple[dict[str, Any] | None, str | None]:
     """The move that a claim leads to, or why it cannot be followed; neither where an ISIN does not say enough."""
     holder, first, last = claim["instrument_id"], claim["valid_from"], claim["valid_to"]
-    seen = _sessions(lake, exchange, [holder, rival])
     theirs = seen.filter(pl.col("instrument_id") == rival)
     ours = seen.filter(pl.col("instrument_id") == holder)
     if not claim["told"]:
@@ -85,7 +88,7 @@ def _judge(lake: Lake, exchange: str, names: _Names, claim: dict[str, Any], riva
     if all(issuers) and not issuers[0] & issuers[1]:
         return None, f"{holder} and {rival} have ISINs of two issuers"
     resumes = None if last is None else theirs.filter(pl.col("session_date") > last)["session_date"].min()
-    span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"]}
+    span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"], "ticker": None}
     told = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
     return {"from_id": rival, "to_id": holder, **span, **told}, None
 
@@ -99,6 +102,14 @@ def _sessions(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame
         rows = table.read(columns=columns, where=pl.col("instrument_id").is_in(instruments)).unique()
         parts.append(rows.with_columns(table=pl.lit(name)))
     return pl.concat(parts)
+
+
+def _without(seen: pl.DataFrame, parted: pl.DataFrame) -> pl.DataFrame:
+    spans = parted.select("first_session", "last_session", instrument_id="from_id", symbol="ticker")
+    gone = seen.join(spans, on=["instrument_id", "symbol"]).filter(
+        pl.col("session_date").is_between("first_session", pl.col("last_session").fill_null(date.max))
+    )
+    return seen.join(gone, on=seen.columns, how="anti", maintain_order="left")
 
 
 class _Names:
