@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.quality.isin import ALIAS_ROW
 
-#: `kind` of the alias that is a company's permanent name.
+#: `kind` of the alias that is a company's permanent name; its value is `{source}:{name}`.
 PERMANENT = "permanent"
 _DAY = timedelta(days=1)
 _KEY = ["instrument_id", "kind", "value", "valid_from"]
@@ -37,6 +37,10 @@ class _History:
     @property
     def listed(self) -> date:
         return self.spans[0]["valid_from"]  # type: ignore[no-any-return]
+
+    @property
+    def filed_as(self) -> str:
+        return permanent_name(self.source, self.permanent)
 
     def alias(self, instrument: str, kind: str, value: str, span: dict[str, Any]) -> dict[str, Any]:
         days = {"valid_from": span["valid_from"], "valid_to": span["valid_to"]}
@@ -60,11 +64,11 @@ def aliases_from_history(exchange: str, history: pl.DataFrame, known: pl.DataFra
         instrument = _instrument(exchange, one, list(names.values()))
         rows = [one.alias(instrument, "symbol", span["symbol"], span) for span in one.spans]
         whole = {**one.spans[0], "valid_to": None}
-        rows.append(one.alias(instrument, PERMANENT, one.permanent, whole))
+        rows.append(one.alias(instrument, PERMANENT, one.filed_as, whole))
         rows += [
-            one.alias(row["instrument_id"], PERMANENT, one.permanent, {**whole, **_never(row)})
+            one.alias(row["instrument_id"], PERMANENT, one.filed_as, {**whole, **_never(row)})
             for row in names.values()
-            if (row["kind"], row["value"]) == (PERMANENT, one.permanent)
+            if (row["kind"], row["value"]) == (PERMANENT, one.filed_as)
             and row["instrument_id"] != instrument
             and not _is_empty(row)
         ]
@@ -74,16 +78,20 @@ def aliases_from_history(exchange: str, history: pl.DataFrame, known: pl.DataFra
     return pl.DataFrame(list(found.values()), schema=ALIAS_ROW)
 
 
+def permanent_name(source: str, name: str) -> str:
+    """Value of the alias of kind permanent."""
+    return f"{source}:{name}"
+
+
 def replaced_names(told: pl.DataFrame, known: pl.DataFrame, minted: pl.Series, sources: Collection[str]) -> pl.DataFrame:
     """Tickers on record of instruments whose whole history is told now, and which it does not have: given up.
 
     `told`: aliases of the order. `minted`: of each known alias whether bars alone gave it. `sources`: those that tell whole
     histories: an earlier version of one gives way too, a rename that another source told does not.
     """
-    companies = (
-        told.filter(pl.col("kind") == PERMANENT).sort("valid_from").unique("instrument_id", keep="last", maintain_order=True)
-    )
-    companies = companies.filter(pl.col("valid_to").is_null()).select("instrument_id", *(pl.col(c).alias(f"__{c}") for c in _ROW))
+    companies = told.filter((pl.col("kind") == PERMANENT) & pl.col("valid_to").is_null())
+    companies = companies.unique("instrument_id", keep="last", maintain_order=True)
+    companies = companies.select("instrument_id", *(pl.col(c).alias(f"__{c}") for c in _ROW))
     earlier = known.filter(pl.col("kind") == PERMANENT)["instrument_id"].unique()
     again = pl.col("instrument_id").is_in(earlier.implode()) & pl.col("source").is_in(list(sources))
     empty = (pl.col("valid_to") < pl.col("valid_from")).fill_null(value=False)

@@ -84,9 +84,9 @@ def resolve(exchange: str, rows: pl.DataFrame, aliases: pl.DataFrame, on: str) -
 def reused(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
     """Names of instruments that took up a ticker after its first holder had given it up: `{MIC}:{SYMBOL}:{first session}`.
 
-    `shown`: symbol and session_date of an order's rows. A ticker that ended because another instrument took it was not given up,
-    and means the first holder again once the other has given it up. A row before the first session of such an instrument, and after the ticker
-    was given up, is that instrument's too. Columns of `ALIAS`.
+    `shown`: symbol and session_date of an order's rows. A row before the first session of such an instrument, and after the ticker
+    was given up, is that instrument's too. A ticker that ended because another instrument took it was not given up: it means the
+    first holder again once that one has. Columns of `ALIAS`.
     """
     plain = pl.format("{}:{}", pl.lit(exchange), pl.col("value"))
     held = aliases.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))

@@ -80,8 +80,8 @@ def order_names(
     told = _told(exchange, parsed["symbol_history"], known)
     received = _received(parsed)
     minted = _minted(known, instruments, received["batch_id"].to_list())
-    told = _over(told, replaced_names(told, _rows(known), minted, histories_begin))
-    foreign = foreign_days(exchange, _over(_rows(known), told), histories_begin)
+    replaced = replaced_names(told, _rows(known), minted, histories_begin)
+    foreign = foreign_days(exchange, _over(_rows(known), _over(told, replaced)), histories_begin)
     parted = pl.DataFrame(schema=MOVE)
     none = LateLinks(
         pl.DataFrame(schema=MOVE), pl.DataFrame(schema=ALIAS_ROW), told.clear().with_columns(received_at=_NEVER, reason=pl.lit(""))
@@ -93,7 +93,7 @@ def order_names(
         parted, told = others.moves, _over(told, others.aliases)
         first = _late(lake, exchange, claims, known, told, instruments, received, parted)
         told = told.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
-    told = _over(told, first.aliases)
+    told = _over(_over(told, replaced), first.aliases)
     links = link(exchange, parsed["bars_daily"], overlay(known, told), actions)
     if follow:
         second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, told, instruments, received)

@@ -44,8 +44,8 @@ class Parted:
 def foreign_days(exchange: str, names: pl.DataFrame, histories_begin: Mapping[str, date]) -> pl.DataFrame:
     """Stretches of days on which tickers are not the companies' that are named after them (columns of `FOREIGN`).
 
-    `names`: aliases of all kinds (columns of `ALIAS_ROW`). `histories_begin`: by source, the first day that its histories know of: of
-    a company whose history begins then, with this ticker, the days before are its own.
+    `names`: aliases of all kinds (columns of `ALIAS_ROW`). `histories_begin`: by source, the first day that its histories know
+    of: of a company whose history begins then, with this ticker, the days before are its own.
     """
     held = names.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
     companies = names.filter(pl.col("kind") == PERMANENT)

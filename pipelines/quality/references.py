@@ -54,14 +54,12 @@ def stage_reference(
     aliases = _until_the_stretch_ends(aliases, others)
     instruments = _taken_over(stage_columns(TABLES["instruments"], fresh), aliases, names, others)
     again = pl.col("instrument_id").is_in(stored["instrument_id"].implode())
-    instruments = instruments.with_columns(
-        overrules=pl.when(again).then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules")
-    )
-    named = _with_isins(stored, names, received).select(instruments.columns)
+    decided = pl.when(again).then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules")
+    instruments = instruments.with_columns(overrules=decided)
     changed = moved.select(instruments.columns).join(instruments, on=key, how="anti", maintain_order="left")
-    named = named.join(changed, on=key, how="anti", maintain_order="left").join(
-        instruments, on=key, how="anti", maintain_order="left"
-    )
+    named = _with_isins(stored, names, received).select(instruments.columns)
+    for rows in (changed, instruments):
+        named = named.join(rows, on=key, how="anti", maintain_order="left")
     instruments = _ended(_over(stored, instruments, pl.concat([named, changed])), names.ends, received)
     aliases = stage_columns(TABLES["instrument_aliases"], _ended_names(aliases, names.ends))
     key = ["instrument_id", "kind", "value", "valid_from"]

@@ -300,18 +300,15 @@ def _resolved(
 def _resolved_actions(
     venue: str, actions: pl.DataFrame, aliases: pl.DataFrame, names: OrderNames, companies_of: Collection[str]
 ) -> pl.DataFrame:
-    """Corporate actions with their instruments: by the ticker of the day, or by the permanent name of the sources `companies_of`."""
+    """Corporate actions with their instruments: by the ticker of the day, of the sources `companies_of` by permanent names."""
     # A delisting names its share by the ticker of the last day, and who trades on after it is not the one delisted.
     named_on = (
         pl.when(pl.col("action").is_in(["delisting", "merger"])).then(pl.col("ex_date") - timedelta(days=1)).otherwise("ex_date")
     )
     by_ticker = resolve(venue, successors(venue, actions, aliases).with_columns(named_on=named_on), aliases, "named_on")
-    permanent = by_ticker.join(
-        names.companies.rename({"instrument_id": "__company", "permanent": "symbol"}),
-        on="symbol",
-        how="left",
-        maintain_order="left",
-    )
+    filed_as = pl.format("{}:{}", "source", "symbol")
+    companies = names.companies.select("permanent", __company="instrument_id")
+    permanent = by_ticker.with_columns(permanent=filed_as).join(companies, on="permanent", how="left", maintain_order="left")
     of_company = pl.col("source").is_in(list(companies_of))
     company = pl.coalesce("__company", pl.format("{}:{}", pl.lit(venue), "symbol"))
     permanent = permanent.with_columns(
@@ -319,5 +316,7 @@ def _resolved_actions(
         ambiguous=pl.col("ambiguous") & ~of_company,
     )
     disputed = names.disputed.with_columns(disputed=pl.lit(value=True))
-    found = permanent.drop("named_on", "__company").join(disputed, on=["batch_id", "row_number"], how="left", maintain_order="left")
+    found = permanent.drop("named_on", "permanent", "__company").join(
+        disputed, on=["batch_id", "row_number"], how="left", maintain_order="left"
+    )
     return found.with_columns(pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)).drop("disputed")

@@ -7,13 +7,10 @@ bought traded as TWX until 2001-01-11. The fund EEM was listed on 2003-04-11; EE
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-
-from pipelines.bundled import bundled_folder
 
 LATER = datetime(2025, 4, 1, 12, tzinfo=UTC)
 WASTE = "19980102,uw\n19980716,uw\n20090804,wmi\n20501231,wm\n"
