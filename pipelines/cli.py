@@ -2,7 +2,7 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`).
+(`quarantine_commands.py`, `scan_commands.py`, `explain_command.py`, `withdraw_command.py`, `instrument_commands.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipelines.arguments import Exchange, Json, Wait, check_settings_file, confi
 from pipelines.console import USAGE, count_table, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
+from pipelines.instrument_commands import instruments
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
@@ -156,6 +157,7 @@ app.add_typer(quarantine, name="quarantine")
 app.command("describe")(describe)
 app.command("explain")(explain)
 app.command("withdraw")(withdraw)
+app.add_typer(instruments, name="instruments")
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
 

@@ -18,6 +18,7 @@ from pipelines.quality.identity import ALIAS, aliases_from_renames, resolve
 from pipelines.quality.isin import ALIAS_ROW, Links, link, overlay
 from pipelines.quality.joins import LateLinks, late_links
 from pipelines.quality.partings import foreign_days, part_stored
+from pipelines.quality.takeovers import take_over
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.moves import MOVE
@@ -82,6 +83,7 @@ def order_names(
     minted = _minted(known, instruments, received["batch_id"].to_list())
     replaced = replaced_names(told, _rows(known), minted, histories_begin)
     foreign = foreign_days(exchange, _over(_rows(known), _over(told, replaced)), histories_begin)
+    taken = take_over(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(told, replaced)))
     parted = pl.DataFrame(schema=MOVE)
     none = LateLinks(
         pl.DataFrame(schema=MOVE), pl.DataFrame(schema=ALIAS_ROW), told.clear().with_columns(received_at=_NEVER, reason=pl.lit(""))
@@ -90,10 +92,10 @@ def order_names(
     if follow:
         claims = told.filter((pl.col("kind") == "symbol") & ~_never()).with_columns(told=pl.lit(value=True))
         others = part_stored(lake, exchange, told.join(received, on="batch_id"), _over(_rows(known), told), foreign)
-        parted, told = others.moves, _over(told, others.aliases)
+        parted, told = pl.concat([others.moves, taken.moves]), _over(told, others.aliases)
         first = _late(lake, exchange, claims, known, told, instruments, received, parted)
         told = told.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
-    told = _over(_over(told, replaced), first.aliases)
+    told = _over(_over(_over(told, replaced), first.aliases), taken.aliases)
     links = link(exchange, parsed["bars_daily"], overlay(known, told), actions)
     if follow:
         second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, told, instruments, received)
@@ -108,7 +110,8 @@ def order_names(
     moves = pl.concat([parted, first.moves, second.moves])
     names = overlay(known, history).filter((pl.col("kind") == PERMANENT) & ~_never())
     companies = names.select("instrument_id", permanent="value").unique(maintain_order=True)
-    return OrderNames(aliases, links, history, known, moves, first.refused, ends, disputed, foreign, companies)
+    refused = pl.concat([first.refused, taken.refused], how="diagonal")
+    return OrderNames(aliases, links, history, known, moves, refused, ends, disputed, foreign, companies)
 
 
 def _never() -> pl.Expr:

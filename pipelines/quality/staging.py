@@ -54,6 +54,8 @@ SESSION_COLUMN = {
     "instrument_aliases": "valid_from",
 }
 
+#: What an instrument_id has behind the ticker where that was used before.
+_FIRST_DAY = r":\d{4}-\d{2}-\d{2}$"
 #: What a bar shows of tickers.
 _SHOWN = ["batch_id", "symbol", "session_date"]
 
@@ -124,9 +126,11 @@ def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tupl
     shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
     naming = {}
     for table, rows in parsed.items():
-        tickers = [c for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        tickers = [pl.col(c) for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        if "new_instrument" in rows.columns:
+            tickers.append(pl.col("new_instrument").str.replace(_FIRST_DAY, ""))
         sound = pl.all_horizontal(
-            is_well_formed(pl.col(c).str.strip_chars().str.to_uppercase()).fill_null(value=True) for c in tickers
+            is_well_formed(ticker.str.strip_chars().str.to_uppercase()).fill_null(value=True) for ticker in tickers
         )
         naming[table] = rows.filter(sound).join(shown, on=["batch_id", "row_number"], how="anti", maintain_order="left")
     history = parsed["symbol_history"]

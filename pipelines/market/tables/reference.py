@@ -85,8 +85,8 @@ INSTRUMENT_ALIASES = TableSchema(
         Column(
             "kind",
             TEXT,
-            "symbol, isin, permanent (the name under which a source files the company for ever, as Lean's map files do: its symbols "
-            "are then the whole history) or a vendor's token kind.",
+            "symbol, isin, permanent (source and name under which it files a company for ever, as Lean's map files do; the symbols "
+            "are its whole history then) or a vendor's token kind.",
         ),
         Column("value", TEXT, "The identifier."),
         Column("valid_from", DATE, "First day of use.", unit="date"),
