@@ -120,9 +120,9 @@ def _moved(stored: pl.DataFrame, by_batch: pl.DataFrame, schema: TableSchema, ba
     if schema.name not in _MOVING or by_batch.is_empty():
         return stored.clear()
     line += ["symbol"] if "symbol" in schema.names else []
-    key = list(schema.key)
-    others = by_batch.join(stored.select(key), on=key, how="anti", maintain_order="left")
-    return stored.filter(pl.col("batch_id") != batch).join(others.select(line), on=line, how="semi", maintain_order="left")
+    was = by_batch.select(*line, __was="instrument_id")
+    found = stored.filter(pl.col("batch_id") != batch).join(was, on=line, how="inner", maintain_order="left")
+    return found.filter(pl.col("instrument_id") != pl.col("__was")).select(stored.columns).unique(maintain_order=True)
 
 
 def _not_withdrawn(rows: pl.DataFrame, replaced: pl.DataFrame, key: list[str], withdrawn: set[str]) -> pl.DataFrame:
