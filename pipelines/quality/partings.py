@@ -29,6 +29,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.moves import MOVE
 
 _DAY = timedelta(days=1)
+_LINE = ("batch_id", "row_number", "source")
 #: Days from `first` to `last` on which `symbol` is not the ticker of `instrument_id`, though that is named after it.
 FOREIGN = {"symbol": pl.String, "instrument_id": pl.String, "first": pl.Date, "last": pl.Date}
 
@@ -50,18 +51,21 @@ def foreign_days(exchange: str, names: pl.DataFrame, histories_begin: Mapping[st
     held = names.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
     companies = names.filter(pl.col("kind") == PERMANENT)
     spans = held.filter(pl.col("kind") == "symbol").join(companies, on="instrument_id", how="semi").sort("valid_from", "value")
-    begins = dict(companies.group_by("instrument_id").agg(pl.col("source").last()).iter_rows())
+    source = dict(companies.sort("valid_from").select("instrument_id", "source").iter_rows())
+    by_ticker: dict[str, list[tuple[date, date]]] = {}
+    by_instrument: dict[str, list[tuple[str, date]]] = {}
+    for instrument, ticker, first, last in spans.select("instrument_id", "value", "valid_from", "valid_to").iter_rows():
+        by_ticker.setdefault(ticker, []).append((first, last or date.max))
+        by_instrument.setdefault(instrument, []).append((ticker, first))
     found: list[tuple[str, str, date, date]] = []
-    for ticker in spans["value"].unique().sort():
+    for ticker in sorted(by_ticker):
         instrument = f"{exchange}:{ticker}"
-        theirs = spans.filter(pl.col("instrument_id") == instrument)
-        if ticker not in theirs["value"]:
+        theirs = by_instrument.get(instrument, [])
+        if not any(name == ticker for name, _ in theirs):
             continue
-        stated = spans.filter(pl.col("value") == ticker)
-        stretches = _between([(first, last or date.max) for first, last in stated.select("valid_from", "valid_to").iter_rows()])
-        known_from = histories_begin.get(begins[instrument], date.min)
-        listed: date = theirs["valid_from"][0]
-        open_before = listed <= known_from and theirs["value"][0] == ticker
+        first_ticker, listed = theirs[0]
+        open_before = first_ticker == ticker and listed <= histories_begin.get(source[instrument], date.min)
+        stretches = _between(by_ticker[ticker])
         found += [(ticker, instrument, first, last) for first, last in stretches if not (open_before and last < listed)]
     return pl.DataFrame(found, schema=FOREIGN, orient="row")
 
@@ -96,28 +100,20 @@ def part_stored(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFra
     if concerned.height:
         seen = _seen(lake, exchange, concerned["instrument_id"].unique().to_list())
         record = _on_record(exchange, pl.concat([_listed(lake, exchange), names.select(*ALIAS)]), foreign)
-        holders = {
-            (symbol, first): holder for symbol, first, holder in record.select("symbol", "first", "instrument_id").iter_rows()
-        }
-        for row in concerned.iter_rows(named=True):
-            ours = seen.filter((pl.col("instrument_id") == row["instrument_id"]) & (pl.col("symbol") == row["symbol"]))
-            theirs = ours.filter(pl.col("session_date").is_between(row["first"], row["last"]))["session_date"]
-            if theirs.is_empty():
-                continue
-            begins = theirs.min()
-            holder = holders.get((row["symbol"], row["first"]), f"{row['instrument_id']}:{begins}")
+        holders = {(symbol, first): holder for symbol, first, holder in record.iter_rows()}
+        theirs = seen.join(concerned, on=["instrument_id", "symbol"]).filter(pl.col("session_date").is_between("first", "last"))
+        stretch = ["instrument_id", "symbol", "first", "last", *_LINE, "received_at"]
+        found = theirs.group_by(stretch).agg(pl.col("session_date").min().alias("begins")).sort("symbol", "first")
+        for row in found.iter_rows(named=True):
+            instrument, ticker, begins = row["instrument_id"], row["symbol"], row["begins"]
+            holder = holders.get((ticker, row["first"]), f"{instrument}:{begins}")
             last = None if row["last"] == date.max else row["last"]
-            resumes = None if last is None else _after(seen, foreign, row["instrument_id"], last)
-            line = {name: row[name] for name in ("batch_id", "row_number", "source")}
-            days = {
-                "first_session": begins,
-                "last_session": last,
-                "resumes": resumes,
-                "symbol": row["symbol"],
-                "ticker": row["symbol"],
-            }
-            moves.append({"from_id": row["instrument_id"], "to_id": holder, **days, **line, "received_at": row["received_at"]})
-            name = {"instrument_id": holder, "kind": "symbol", "value": row["symbol"], "valid_from": begins, "valid_to": last}
+            resumes = None if last is None else _after(seen, foreign, instrument, last)
+            line = {name: row[name] for name in _LINE}
+            days = {"first_session": begins, "last_session": last, "resumes": resumes}
+            whose = {"from_id": instrument, "to_id": holder, "symbol": ticker, "ticker": ticker}
+            moves.append({**whose, **days, **line, "received_at": row["received_at"]})
+            name = {"instrument_id": holder, "kind": "symbol", "value": ticker, "valid_from": begins, "valid_to": last}
             aliases.append({**name, **line})
     return Parted(pl.DataFrame(moves, schema=MOVE), pl.DataFrame(aliases, schema=ALIAS_ROW))
 

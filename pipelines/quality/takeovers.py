@@ -59,13 +59,12 @@ def take_over(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFr
     """What rows of `symbol_history` with `new_instrument` mean. `history`: with provenance and received_at. `names`: columns of
     `ALIAS_ROW`, on record and told.
     """
-    record = {_key(row): row for row in names.iter_rows(named=True)}
+    stated = history.drop_nulls(["new_instrument", "symbol", "valid_from"])
+    record = {_key(row): row for row in names.iter_rows(named=True)} if stated.height else {}
     changed: dict[tuple[Any, ...], dict[str, Any]] = {}
     moves: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
-    ordered = history.drop_nulls(["new_instrument", "symbol", "valid_from"]).sort(
-        "valid_from", "received_at", "batch_id", "row_number"
-    )
+    ordered = stated.sort("valid_from", "received_at", "batch_id", "row_number")
     for row in ordered.iter_rows(named=True):
         line = {name: row[name] for name in _LINE}
         symbol, day, new_id = row["symbol"].upper(), row["valid_from"], f"{exchange}:{row['new_instrument'].upper()}"
@@ -109,13 +108,13 @@ def find_split(lake: Lake, exchange: str, symbol: str, day: date, name: str | No
     holder = _holder(rows, exchange, ticker, day, new_id)
     if done and not _is_empty(done[0]):
         return Split(ticker, day, str(holder or new_id), new_id, is_done=True)
-    if holder is None:
-        raise SplitError(
-            f"no instrument of {exchange} has the ticker {ticker} on {day}; `marketlake explain` and instrument_aliases tell"
-        )
     why = _contradiction(rows, ticker, day, holder, new_id)
     if why:
         raise SplitError(why)
+    if holder is None:
+        raise SplitError(
+            f"no instrument of {exchange} has the ticker {ticker} on {day}; the table instrument_aliases tells who had it"
+        )
     sessions = pl.concat([_bars(lake, exchange, holder, table) for table in BARS]).filter(pl.col("symbol") == ticker)[
         "session_date"
     ]
