@@ -116,9 +116,11 @@ def _histories(told: pl.DataFrame) -> list[_History]:
 
 def _instrument(exchange: str, history: _History, names: list[dict[str, Any]]) -> str:
     ticker, day = history.spans[0]["symbol"], history.listed
-    companies = {row["instrument_id"] for row in names if row["kind"] == PERMANENT}
-    held = [row for row in names if row["kind"] == "symbol" and row["instrument_id"] in companies and not _is_empty(row)]
-    same = sorted(row["instrument_id"] for row in held if (row["value"], row["valid_from"]) == (ticker, day))
+    companies = {(row["instrument_id"], row["valid_from"]) for row in names if row["kind"] == PERMANENT}
+    known = {instrument for instrument, _ in companies}
+    held = [row for row in names if row["kind"] == "symbol" and row["instrument_id"] in known and not _is_empty(row)]
+    begun = [row["instrument_id"] for row in held if (row["value"], row["valid_from"]) == (ticker, day)]
+    same = sorted(instrument for instrument in begun if (instrument, day) in companies)
     if same:
         return str(same[0])
     candidate = f"{exchange}:{history.permanent}"

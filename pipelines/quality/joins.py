@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.market.tables import TABLES
+from pipelines.quality.histories import PERMANENT
 from pipelines.quality.isin import ALIAS_ROW, issuer
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -52,15 +53,24 @@ def late_links(
     moves: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     names = _Names(aliases)
-    for claim in claims.sort("valid_from", "instrument_id", "value").iter_rows(named=True):
-        for rival in names.minted_for(exchange, claim, batches):
-            seen = _without(_sessions(lake, exchange, [claim["instrument_id"], rival]), parted)
-            move, why = _judge(names, claim, rival, seen)
-            if why:
-                refused.append({**claim, "reason": why})
-            elif move is not None:
-                moves.append(move)
-                names.join(move, claim)
+    waiting = list(claims.sort("valid_from", "instrument_id", "value").iter_rows(named=True))
+    gone: list[dict[str, Any]] = parted.to_dicts()
+    before = -1
+    # Rows that one claim moves away may be what stood against another.
+    while waiting and len(moves) != before:
+        before = len(moves)
+        refused = []
+        for claim in waiting:
+            for rival in names.minted_for(exchange, claim, batches):
+                seen = _after_moves(lake, exchange, [claim["instrument_id"], rival], gone)
+                move, why = _judge(names, claim, rival, seen)
+                if why:
+                    refused.append({**claim, "reason": why})
+                elif move is not None:
+                    moves.append(move)
+                    gone.append(move)
+                    names.join(move, claim)
+        waiting = [{name: value for name, value in claim.items() if name != "reason"} for claim in refused]
     schema = {**claims.schema, "reason": pl.String()}
     return LateLinks(
         pl.DataFrame(moves, schema=MOVE).unique(maintain_order=True),
@@ -104,12 +114,17 @@ def _sessions(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame
     return pl.concat(parts)
 
 
-def _without(seen: pl.DataFrame, parted: pl.DataFrame) -> pl.DataFrame:
-    spans = parted.select("first_session", "last_session", instrument_id="from_id", symbol="ticker")
-    gone = seen.join(spans, on=["instrument_id", "symbol"]).filter(
-        pl.col("session_date").is_between("first_session", pl.col("last_session").fill_null(date.max))
-    )
-    return seen.join(gone, on=seen.columns, how="anti", maintain_order="left")
+def _after_moves(lake: Lake, exchange: str, instruments: list[str], moves: list[dict[str, Any]]) -> pl.DataFrame:
+    """Sessions with bars of these instruments as they are after moves, in their order."""
+    givers = [move["from_id"] for move in moves if move["to_id"] in instruments]
+    seen = _sessions(lake, exchange, list(dict.fromkeys([*instruments, *givers])))
+    holder, day = pl.col("instrument_id"), pl.col("session_date")
+    for move in moves:
+        moved = (holder == move["from_id"]) & day.is_between(move["first_session"], move["last_session"] or date.max)
+        if move["ticker"] is not None:
+            moved &= pl.col("symbol") == move["ticker"]
+        seen = seen.with_columns(instrument_id=pl.when(moved).then(pl.lit(move["to_id"])).otherwise("instrument_id"))
+    return seen.filter(holder.is_in(instruments))
 
 
 class _Names:
@@ -147,7 +162,8 @@ class _Names:
         """The rival's names of the moved days become the holder's."""
         first, last = move["first_session"], move["last_session"]
         span = {"valid_from": first, "valid_to": last}
-        for row in [r for r in self.rows if r["instrument_id"] == move["from_id"] and not _is_empty(r) and _meet(r, span)]:
+        given = [r for r in self.rows if r["instrument_id"] == move["from_id"] and not _is_empty(r) and not self._is_stated(r)]
+        for row in [r for r in given if _meet(r, span)]:
             begins, ends = row["valid_from"], row["valid_to"]
             self._change(row, {"valid_to": max(begins, first) - _DAY if begins < first else begins - _DAY}, claim)
             if move["resumes"] is not None and (ends is None or ends > last) and not self._named_after(move["from_id"], row, last):
@@ -159,6 +175,12 @@ class _Names:
                 former = row["instrument_id"] == move["to_id"] and row["kind"] == "symbol" and row["value"] != claim["value"]
                 if former and row["valid_from"] < first and (row["valid_to"] is None or row["valid_to"] >= first):
                     self._change(row, {"valid_to": first - _DAY}, claim)
+
+    def _is_stated(self, name: dict[str, Any]) -> bool:
+        """Whether the name is of a company whose whole history is told: no claim takes it away."""
+        if name["kind"] != "symbol" or not name["told"]:
+            return bool(name["kind"] == PERMANENT)
+        return any(r["kind"] == PERMANENT and r["instrument_id"] == name["instrument_id"] for r in self.rows)
 
     def _take(self, holder: str, name: dict[str, Any], claim: dict[str, Any]) -> None:
         has = [r for r in self.rows if r["instrument_id"] == holder and (r["kind"], r["value"]) == (name["kind"], name["value"])]
