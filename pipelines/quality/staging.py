@@ -6,7 +6,7 @@ Does not live here: judging sessions (`gate.py`), writing staged files (`batches
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -21,7 +21,6 @@ from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.figures import with_prices_of_bars
 from pipelines.quality.hours import wrong_hours
-from pipelines.quality.identity import ALIAS, resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
 from pipelines.quality.neighbours import minutes_in_line, with_neighbours
@@ -31,6 +30,7 @@ from pipelines.quality.precedence import set_aside
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import Repeats, repeated
+from pipelines.quality.resolution import resolved
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.staged import Counts, FileOutcome, Staged
 from pipelines.quality.withdrawals import withdrawals
@@ -87,7 +87,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
     notes = describe_holders(shown.join(others, on=["symbol", "session_date"]))
     files = [_with_note(f, notes.get(f.delivery.batch_id)) for f in files]
-    prepared = _with_stale(_resolved(order.exchange, placed, shown, names, others, begin), repeats)
+    prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
     for table in ("bars_daily", "bars_other_series"):
         prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
@@ -280,47 +280,3 @@ def _place(
     if order.sessions is None:
         return placed
     return {table: rows.filter(pl.col(SESSION_COLUMN[table]).is_in(list(order.sessions))) for table, rows in placed.items()}
-
-
-def _resolved(
-    venue: str,
-    placed: Mapping[str, pl.DataFrame],
-    shown: pl.DataFrame,
-    names: OrderNames,
-    others: pl.DataFrame,
-    companies_of: Collection[str],
-) -> dict[str, pl.DataFrame]:
-    """Placed rows with their instruments. `others`: holders of tickers on days that are not the stated company's."""
-    foreign = others.select("instrument_id", "session_date", value="symbol")
-    day = {"valid_from": pl.col("session_date"), "valid_to": pl.col("session_date")}
-    aliases = pl.concat([names.aliases, foreign.with_columns(**day).select(*ALIAS)])
-    free = shown.select("symbol", "session_date").join(names.foreign.select("symbol"), on="symbol", how="anti")
-    aliases = pl.concat([aliases, reused(venue, free, names.aliases)])
-    resolved = {table: resolve(venue, placed[table], aliases, "session_date") for table in BARS}
-    resolved["corporate_actions"] = _resolved_actions(venue, placed["corporate_actions"], aliases, names, companies_of)
-    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
-
-
-def _resolved_actions(
-    venue: str, actions: pl.DataFrame, aliases: pl.DataFrame, names: OrderNames, companies_of: Collection[str]
-) -> pl.DataFrame:
-    """Corporate actions with their instruments: by the ticker of the day, of the sources `companies_of` by permanent names."""
-    # A delisting names its share by the ticker of the last day, and who trades on after it is not the one delisted.
-    named_on = (
-        pl.when(pl.col("action").is_in(["delisting", "merger"])).then(pl.col("ex_date") - timedelta(days=1)).otherwise("ex_date")
-    )
-    by_ticker = resolve(venue, successors(venue, actions, aliases).with_columns(named_on=named_on), aliases, "named_on")
-    filed_as = pl.format("{}:{}", "source", "symbol")
-    companies = names.companies.select("permanent", __company="instrument_id")
-    permanent = by_ticker.with_columns(permanent=filed_as).join(companies, on="permanent", how="left", maintain_order="left")
-    of_company = pl.col("source").is_in(list(companies_of))
-    company = pl.coalesce("__company", pl.format("{}:{}", pl.lit(venue), "symbol"))
-    permanent = permanent.with_columns(
-        pl.when(of_company).then(company).otherwise("instrument_id").alias("instrument_id"),
-        ambiguous=pl.col("ambiguous") & ~of_company,
-    )
-    disputed = names.disputed.with_columns(disputed=pl.lit(value=True))
-    found = permanent.drop("named_on", "permanent", "__company").join(
-        disputed, on=["batch_id", "row_number"], how="left", maintain_order="left"
-    )
-    return found.with_columns(pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)).drop("disputed")

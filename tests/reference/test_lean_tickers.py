@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import zipfile
 from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipelines.sources.registry import source
+from tests.conftest import Road, make_home
 
 pytestmark = pytest.mark.slow
 
@@ -55,17 +56,17 @@ def folder(shared) -> Path:
     return shared / "data" / "lean" / "equity" / "usa"
 
 
-@pytest.fixture(scope="module")
-def lake_of_folder(module_road, folder):
-    names = sorted(path for path in folder.rglob("*") if path.is_file())
-    wanted = [path for path in names if path.relative_to(folder).parts[0] in {"daily", "map_files", "factor_files"}]
-    assert all(source("lean").claims(str(path.relative_to(folder))) for path in wanted)
-    files = [module_road.deliver(str(path.relative_to(folder)), path.read_bytes(), source="lean") for path in wanted]
-    # Bars before the histories that say whose they are.
-    bars = [file for file in files if file.name.startswith("daily/")]
-    module_road.ingest(*bars)
-    module_road.ingest(*(file for file in files if file not in bars))
-    return module_road
+@pytest.fixture(scope="module", params=["bars first", "histories first", "together"])
+def lake_of_folder(request, tmp_path_factory, folder) -> Iterator[Road]:
+    paths = [path for kind in ("daily", "map_files", "factor_files") for path in sorted((folder / kind).iterdir())]
+    with pytest.MonkeyPatch.context() as patch:
+        road = Road(make_home(tmp_path_factory.mktemp("lean") / "home", patch))
+        files = [road.deliver(str(path.relative_to(folder)), path.read_bytes(), source="lean") for path in paths]
+        bars = [file for file in files if file.name.startswith("daily/")]
+        others = [file for file in files if file not in bars]
+        for step in {"bars first": [bars, others], "histories first": [others, bars], "together": [files]}[request.param]:
+            road.ingest(*step)
+        yield road
 
 
 def test_every_bar_is_its_companys_and_no_company_has_anothers(lake_of_folder, folder) -> None:
