@@ -109,7 +109,7 @@ def order_names(
     aliases = pl.concat([aliases, _ended_unseen(exchange, ends, aliases)])
     moves = pl.concat([parted, first.moves, second.moves])
     names = overlay(known, history).filter((pl.col("kind") == PERMANENT) & ~_never())
-    companies = names.select("instrument_id", permanent="value").unique(maintain_order=True)
+    companies = names.select("instrument_id", permanent="value").unique("permanent", keep="last", maintain_order=True)
     refused = pl.concat([first.refused, taken.refused], how="diagonal")
     return OrderNames(aliases, links, history, known, moves, refused, ends, disputed, foreign, companies)
 

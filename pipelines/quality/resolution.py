@@ -28,11 +28,13 @@ def resolved(
     foreign = others.select("instrument_id", "session_date", value="symbol")
     day = {"valid_from": pl.col("session_date"), "valid_to": pl.col("session_date")}
     aliases = pl.concat([names.aliases, foreign.with_columns(**day).select(*ALIAS)])
-    free = shown.select("symbol", "session_date").join(names.foreign.select("symbol"), on="symbol", how="anti")
+    days = shown.select("symbol", "session_date").unique()
+    left_out = days.join(names.foreign, on="symbol").filter(pl.col("session_date").is_between("first", "last"))
+    free = days.join(left_out, on=["symbol", "session_date"], how="anti")
     aliases = pl.concat([aliases, reused(venue, free, names.aliases)])
-    resolved = {table: resolve(venue, placed[table], aliases, "session_date") for table in BARS}
-    resolved["corporate_actions"] = _actions(venue, placed["corporate_actions"], aliases, names, companies_of)
-    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
+    found = {table: resolve(venue, placed[table], aliases, "session_date") for table in BARS}
+    found["corporate_actions"] = _actions(venue, placed["corporate_actions"], aliases, names, companies_of)
+    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in found.items()}
 
 
 def _actions(
