@@ -2,8 +2,8 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`ingest_command.py`, `quarantine_commands.py`, `calendar_commands.py`, `scan_commands.py`, `explain_command.py`,
-`withdraw_command.py`).
+(`ingest_command.py`, `quarantine_commands.py`, `calendar_commands.py`, `instrument_commands.py`, `scan_commands.py`,
+`explain_command.py`, `withdraw_command.py`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pipelines.console import USAGE, counted, fail, progress, say, say_error, sa
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.ingest_command import ingest, say_suspects
+from pipelines.instrument_commands import instruments
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
@@ -101,6 +102,7 @@ app.add_typer(calendar_app, name="calendar")
 app.command("describe")(describe)
 app.command("explain")(explain)
 app.command("withdraw")(withdraw)
+app.add_typer(instruments, name="instruments")
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
 

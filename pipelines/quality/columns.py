@@ -7,7 +7,7 @@ Does not live here: their order and the rules between them (`staging.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -133,7 +133,8 @@ def reference_rows(
     """Rows for `instruments` and `instrument_aliases`: what `history` says (of any kind), and what was seen trading first.
 
     `seen`, `tickers`: instruments and their tickers as `identity.first_seen` and `identity.tickers_seen` give them. A ticker that
-    was seen before another of the same instrument began ended on the day before that.
+    was seen before another of the same instrument began, or before another instrument is stated to have it, ended on the day
+    before that. One whose names on record all ended before it was seen is named again.
     """
     from pipelines.market.exchanges import exchange as venue_of
 
@@ -152,9 +153,9 @@ def reference_rows(
         known_at=midnight,
         received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),
     )
-    named = pl.concat([known_aliases.select("instrument_id", "value"), history.select("instrument_id", "value")]).unique()
-    minted = tickers.rename({"symbol": "value"}).join(named, on=["instrument_id", "value"], how="anti", maintain_order="left")
-    minted = _until_the_next(minted, [known_aliases, history, minted])
+    stated = _symbols([known_aliases, history])
+    minted = _unnamed(tickers.rename({"symbol": "value"}), stated)
+    minted = _until_taken(_until_the_next(minted, [stated, minted]), stated)
     minted = minted.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange))
     columns = [
         "instrument_id",
@@ -173,13 +174,41 @@ def reference_rows(
     return instruments, aliases.unique(key, keep="first", maintain_order=True)
 
 
+def _symbols(names: list[pl.DataFrame]) -> pl.DataFrame:
+    """Tickers on record and told, with their days."""
+    symbols = [rows.filter(pl.col("kind") == "symbol") if "kind" in rows.columns else rows for rows in names]
+    return pl.concat([rows.select("instrument_id", "value", "valid_from", "valid_to") for rows in symbols])
+
+
+def _unnamed(tickers: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
+    """Tickers seen that the instrument has no name for, unless all of them ended before."""
+    last = pl.max_horizontal("valid_from", pl.col("valid_to").fill_null(date.max)).alias("__last")
+    names = stated.select("instrument_id", "value", last)
+    both = tickers.join(names, on=["instrument_id", "value"]).filter(pl.col("__last") >= pl.col("valid_from"))
+    return tickers.join(both, on=["instrument_id", "value", "valid_from"], how="anti", maintain_order="left")
+
+
 def _until_the_next(names: pl.DataFrame, all_names: list[pl.DataFrame]) -> pl.DataFrame:
     """Tickers with `valid_to`: the day before the instrument's next one begins, null where there is none."""
-    symbols = [rows.filter(pl.col("kind") == "symbol") if "kind" in rows.columns else rows for rows in all_names]
-    begins = pl.concat([rows.select("instrument_id", pl.col("valid_from").alias("__next")) for rows in symbols])
-    later = names.join(begins, on="instrument_id").filter(pl.col("__next") > pl.col("valid_from"))
-    ends = later.group_by("instrument_id", "value").agg((pl.col("__next").min() - timedelta(days=1)).alias("valid_to"))
-    return names.join(ends, on=["instrument_id", "value"], how="left", maintain_order="left")
+    begins = pl.concat([rows.select("instrument_id", "value", pl.col("valid_from").alias("__next")) for rows in all_names])
+    later = names.join(begins, on="instrument_id", suffix="_next").filter(
+        (pl.col("__next") > pl.col("valid_from")) & (pl.col("value_next") != pl.col("value"))
+    )
+    name = ["instrument_id", "value", "valid_from"]
+    ends = later.group_by(name).agg((pl.col("__next").min() - timedelta(days=1)).alias("valid_to"))
+    return names.join(ends, on=name, how="left", maintain_order="left")
+
+
+def _until_taken(names: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
+    """Tickers that end before another instrument is stated to have them."""
+    held = stated.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
+    taken = held.select("value", pl.col("instrument_id").alias("__by"), pl.col("valid_from").alias("__taken"))
+    later = names.join(taken, on="value").filter(
+        (pl.col("__by") != pl.col("instrument_id")) & (pl.col("__taken") > pl.col("valid_from"))
+    )
+    ends = later.group_by("instrument_id", "value", "valid_from").agg(pl.col("__taken").min() - timedelta(days=1))
+    joined = names.join(ends, on=["instrument_id", "value", "valid_from"], how="left", maintain_order="left")
+    return joined.with_columns(pl.min_horizontal("valid_to", "__taken").alias("valid_to")).drop("__taken")
 
 
 def _within(days: ExchangeCalendar, day: pl.Expr) -> pl.Expr:

@@ -1,7 +1,7 @@
 """Which instrument a symbol means on a day.
 
 Lives here: resolving (symbol, date) through aliases, and minting an identity at first sight.
-Does not live here: where aliases come from (map files in `sources/`), ISIN continuity (`isin.py`).
+Does not live here: ticker histories (`histories.py`), tickers that they leave to others (`partings.py`), ISINs (`isin.py`).
 """
 
 from __future__ import annotations
@@ -13,24 +13,12 @@ import polars as pl
 ALIAS = {"instrument_id": pl.String, "value": pl.String, "valid_from": pl.Date, "valid_to": pl.Date}
 
 
-def aliases_from_history(exchange: str, history: pl.DataFrame) -> pl.DataFrame:
-    """Aliases from ticker histories: `permanent` names the instrument, as `{MIC}:{permanent}`. Provenance columns stay."""
-    return history.drop_nulls("permanent").select(
-        pl.format("{}:{}", pl.lit(exchange), pl.col("permanent").str.to_uppercase()).alias("instrument_id"),
-        pl.col("symbol").str.to_uppercase().alias("value"),
-        pl.lit("symbol").alias("kind"),
-        "valid_from",
-        "valid_to",
-        *(c for c in ("batch_id", "row_number", "source") if c in history.columns),
-    )
-
-
 def aliases_from_renames(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Aliases from renames (rows of `history` with `renamed_from`): new ones, and those they end.
 
     `known`: aliases on record of kind symbol, with instrument_id, value, valid_from, valid_to. A rename belongs to the instrument
     that had the old ticker the day before, so that renames one after another, in any number of files, stay one history. Columns
-    as `aliases_from_history` gives them.
+    as `histories.aliases_from_history` gives them.
     """
     far = date.max
     of: dict[str, list[dict[str, object]]] = {}
@@ -97,7 +85,8 @@ def reused(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame) -> pl.Data
     """Names of instruments that took up a ticker after its first holder had given it up: `{MIC}:{SYMBOL}:{first session}`.
 
     `shown`: symbol and session_date of an order's rows. A row before the first session of such an instrument, and after the ticker
-    was given up, is that instrument's too. Columns of `ALIAS`.
+    was given up, is that instrument's too. A ticker that ended because another instrument took it was not given up: it means the
+    first holder again once that one has. Columns of `ALIAS`.
     """
     plain = pl.format("{}:{}", pl.lit(exchange), pl.col("value"))
     held = aliases.filter(pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("valid_from")))
@@ -107,6 +96,8 @@ def reused(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame) -> pl.Data
         .agg(pl.col("valid_to").max().alias("ended"), pl.col("valid_to").is_null().any().alias("open"))
         .filter(~pl.col("open"))
     )
+    taken = held.filter(pl.col("instrument_id") != plain).select(symbol="value", ended=pl.col("valid_from") - timedelta(days=1))
+    given_up = given_up.join(taken, on=["symbol", "ended"], how="anti")
     free = shown.unique().drop_nulls().join(given_up, on="symbol").filter(pl.col("session_date") > pl.col("ended"))
     if free.is_empty():
         return pl.DataFrame(schema=ALIAS)

@@ -22,6 +22,7 @@ from pipelines.quality.quarantine import quarantine_rows, store_quarantine
 from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.quality.surroundings import surroundings
 from pipelines.quality.withheld import BARS, SIGHTED, Withheld, mark_withheld, withheld_sessions
+from pipelines.sources.protocol import histories_begin
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -135,7 +136,9 @@ def publish_staged(
     moves = read_moves(folder)
     moved = pl.DataFrame()
     if moves.height and table not in {"instruments", "instrument_aliases"}:
-        moved = move_rows(lake, exchange, TABLES[table], moves, SESSION_COLUMN[table]).rows
+        # A source that names companies for ever means the same one, whoever had the ticker.
+        staying = histories_begin(load_sources()) if table == "corporate_actions" else ()
+        moved = move_rows(lake, exchange, TABLES[table], moves, SESSION_COLUMN[table], staying).rows
     done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
     if done.refused.height:
         evidence = done.refused.join(

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.market.tables import TABLES
+from pipelines.quality.histories import PERMANENT
 from pipelines.quality.isin import ALIAS_ROW, issuer
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -39,24 +40,37 @@ class LateLinks:
     refused: pl.DataFrame
 
 
-def late_links(lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.DataFrame, batches: list[str]) -> LateLinks:
+def late_links(
+    lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.DataFrame, batches: list[str], parted: pl.DataFrame
+) -> LateLinks:
     """What the claims mean for rows that are stored already.
 
     `claims`: aliases of kind symbol with provenance and `told`; true: the source states the period; false: an ISIN ties the ticker
     to the instrument from some day on. `aliases`: all on record and told, with batch_id. `batches`: of the order, so that an
-    interrupted one is completed by the same order.
+    interrupted one is completed by the same order. `parted`: moves of rows that turn out to be another holder's of the ticker
+    (`partings.py`): they stand against no claim.
     """
     moves: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     names = _Names(aliases)
-    for claim in claims.sort("valid_from", "instrument_id", "value").iter_rows(named=True):
-        for rival in names.minted_for(exchange, claim, batches):
-            move, why = _judge(lake, exchange, names, claim, rival)
-            if why:
-                refused.append({**claim, "reason": why})
-            elif move is not None:
-                moves.append(move)
-                names.join(move, claim)
+    waiting = list(claims.sort("valid_from", "instrument_id", "value").iter_rows(named=True))
+    gone: list[dict[str, Any]] = parted.to_dicts()
+    before = -1
+    # Rows that one claim moves away may be what stood against another.
+    while waiting and len(moves) != before:
+        before = len(moves)
+        refused = []
+        for claim in waiting:
+            for rival in names.minted_for(exchange, claim, batches):
+                seen = _after_moves(lake, exchange, [claim["instrument_id"], rival], gone)
+                move, why = _judge(names, claim, rival, seen)
+                if why:
+                    refused.append({**claim, "reason": why})
+                elif move is not None:
+                    moves.append(move)
+                    gone.append(move)
+                    names.join(move, claim)
+        waiting = [{name: value for name, value in claim.items() if name != "reason"} for claim in refused]
     schema = {**claims.schema, "reason": pl.String()}
     return LateLinks(
         pl.DataFrame(moves, schema=MOVE).unique(maintain_order=True),
@@ -65,10 +79,9 @@ def late_links(lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.Data
     )
 
 
-def _judge(lake: Lake, exchange: str, names: _Names, claim: dict[str, Any], rival: str) -> tuple[dict[str, Any] | None, str | None]:
+def _judge(names: _Names, claim: dict[str, Any], rival: str, seen: pl.DataFrame) -> tuple[dict[str, Any] | None, str | None]:
     """The move that a claim leads to, or why it cannot be followed; neither where an ISIN does not say enough."""
     holder, first, last = claim["instrument_id"], claim["valid_from"], claim["valid_to"]
-    seen = _sessions(lake, exchange, [holder, rival])
     theirs = seen.filter(pl.col("instrument_id") == rival)
     ours = seen.filter(pl.col("instrument_id") == holder)
     if not claim["told"]:
@@ -85,7 +98,7 @@ def _judge(lake: Lake, exchange: str, names: _Names, claim: dict[str, Any], riva
     if all(issuers) and not issuers[0] & issuers[1]:
         return None, f"{holder} and {rival} have ISINs of two issuers"
     resumes = None if last is None else theirs.filter(pl.col("session_date") > last)["session_date"].min()
-    span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"]}
+    span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"], "ticker": None}
     told = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
     return {"from_id": rival, "to_id": holder, **span, **told}, None
 
@@ -99,6 +112,19 @@ def _sessions(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame
         rows = table.read(columns=columns, where=pl.col("instrument_id").is_in(instruments)).unique()
         parts.append(rows.with_columns(table=pl.lit(name)))
     return pl.concat(parts)
+
+
+def _after_moves(lake: Lake, exchange: str, instruments: list[str], moves: list[dict[str, Any]]) -> pl.DataFrame:
+    """Sessions with bars of these instruments as they are after moves, in their order."""
+    givers = [move["from_id"] for move in moves if move["to_id"] in instruments]
+    seen = _sessions(lake, exchange, list(dict.fromkeys([*instruments, *givers])))
+    holder, day = pl.col("instrument_id"), pl.col("session_date")
+    for move in moves:
+        moved = (holder == move["from_id"]) & day.is_between(move["first_session"], move["last_session"] or date.max)
+        if move["ticker"] is not None:
+            moved &= pl.col("symbol") == move["ticker"]
+        seen = seen.with_columns(instrument_id=pl.when(moved).then(pl.lit(move["to_id"])).otherwise("instrument_id"))
+    return seen.filter(holder.is_in(instruments))
 
 
 class _Names:
@@ -136,7 +162,8 @@ class _Names:
         """The rival's names of the moved days become the holder's."""
         first, last = move["first_session"], move["last_session"]
         span = {"valid_from": first, "valid_to": last}
-        for row in [r for r in self.rows if r["instrument_id"] == move["from_id"] and not _is_empty(r) and _meet(r, span)]:
+        given = [r for r in self.rows if r["instrument_id"] == move["from_id"] and not _is_empty(r) and not self._is_stated(r)]
+        for row in [r for r in given if _meet(r, span)]:
             begins, ends = row["valid_from"], row["valid_to"]
             self._change(row, {"valid_to": max(begins, first) - _DAY if begins < first else begins - _DAY}, claim)
             if move["resumes"] is not None and (ends is None or ends > last) and not self._named_after(move["from_id"], row, last):
@@ -148,6 +175,12 @@ class _Names:
                 former = row["instrument_id"] == move["to_id"] and row["kind"] == "symbol" and row["value"] != claim["value"]
                 if former and row["valid_from"] < first and (row["valid_to"] is None or row["valid_to"] >= first):
                     self._change(row, {"valid_to": first - _DAY}, claim)
+
+    def _is_stated(self, name: dict[str, Any]) -> bool:
+        """Whether the name is of a company whose whole history is told: no claim takes it away."""
+        if name["kind"] != "symbol" or not name["told"]:
+            return bool(name["kind"] == PERMANENT)
+        return any(r["kind"] == PERMANENT and r["instrument_id"] == name["instrument_id"] for r in self.rows)
 
     def _take(self, holder: str, name: dict[str, Any], claim: dict[str, Any]) -> None:
         has = [r for r in self.rows if r["instrument_id"] == holder and (r["kind"], r["value"]) == (name["kind"], name["value"])]

@@ -13,14 +13,18 @@ from datetime import date, timedelta
 import polars as pl
 
 from pipelines.market.tables import TABLES
-from pipelines.quality.identity import ALIAS, aliases_from_history, aliases_from_renames, resolve
+from pipelines.quality.histories import PERMANENT, aliases_from_history, replaced_names
+from pipelines.quality.identity import ALIAS, aliases_from_renames, resolve
 from pipelines.quality.isin import ALIAS_ROW, Links, link, overlay
 from pipelines.quality.joins import LateLinks, late_links
+from pipelines.quality.partings import foreign_days, part_stored
+from pipelines.quality.takeovers import take_over
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.moves import MOVE
 
 _ROW = ("batch_id", "row_number", "source")
+_KEY = ["instrument_id", "kind", "value", "valid_from"]
 #: What an instrument's last session is told by: a delisting, or a merger that says into what.
 _END = {
     "instrument_id": pl.String(),
@@ -41,6 +45,8 @@ class OrderNames:
     aliases: ticker periods to resolve by (columns of `ALIAS`). links: instruments of (symbol, ISIN). history: alias rows that are
     new or changed; known: those on record. moves: stored rows that become another instrument's (`MOVE`). refused: told aliases that
     stored bars contradict, with `reason`. ends: instruments that end before `ex_date`; disputed: actions of those that trade on.
+    foreign: days on which a ticker is another company's than the one named after it (`partings.FOREIGN`). companies: instruments
+    by the permanent name that a source gives them (columns instrument_id, permanent).
     """
 
     aliases: pl.DataFrame
@@ -51,30 +57,45 @@ class OrderNames:
     refused: pl.DataFrame
     ends: pl.DataFrame
     disputed: pl.DataFrame
+    foreign: pl.DataFrame
+    companies: pl.DataFrame
 
 
 def order_names(
-    lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame], actions: pl.DataFrame, *, follow: bool
+    lake: Lake,
+    exchange: str,
+    parsed: Mapping[str, pl.DataFrame],
+    actions: pl.DataFrame,
+    histories_begin: Mapping[str, date],
+    *,
+    follow: bool,
 ) -> OrderNames:
     """Names after everything that an order's files tell.
 
-    `parsed`: the order's rows by table. `actions`: corporate actions on record and in the order. `follow`: whether stored rows may
-    move; an order that releases rows from quarantine moves none.
+    `parsed`: the order's rows by table. `actions`: corporate actions on record and in the order. `histories_begin`: of the sources
+    that tell whole histories of companies, the first day that they know of. `follow`: whether stored rows may move; an order that
+    releases rows from quarantine moves none.
     """
     known = _stored(lake, exchange, "instrument_aliases")
     instruments = _stored(lake, exchange, "instruments")
     told = _told(exchange, parsed["symbol_history"], known)
     received = _received(parsed)
+    minted = _minted(known, instruments, received["batch_id"].to_list())
+    replaced = replaced_names(told, _rows(known), minted, histories_begin)
+    foreign = foreign_days(exchange, _over(_rows(known), _over(told, replaced)), histories_begin)
+    taken = take_over(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(told, replaced)))
+    parted = pl.DataFrame(schema=MOVE)
     none = LateLinks(
         pl.DataFrame(schema=MOVE), pl.DataFrame(schema=ALIAS_ROW), told.clear().with_columns(received_at=_NEVER, reason=pl.lit(""))
     )
     first = second = none
     if follow:
-        claims = told.filter(pl.col("kind") == "symbol").with_columns(told=pl.lit(value=True))
-        first = _late(lake, exchange, claims, known, told, instruments, received)
-        wrong = first.refused.select("batch_id", "row_number")
-        told = told.join(wrong, on=["batch_id", "row_number"], how="anti", maintain_order="left")
-    told = _over(told, first.aliases)
+        claims = told.filter((pl.col("kind") == "symbol") & ~_never()).with_columns(told=pl.lit(value=True))
+        others = part_stored(lake, exchange, told.join(received, on="batch_id"), _over(_rows(known), told), foreign)
+        parted, told = pl.concat([others.moves, taken.moves]), _over(told, others.aliases)
+        first = _late(lake, exchange, claims, known, told, instruments, received, parted)
+        told = told.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
+    told = _over(_over(_over(told, replaced), first.aliases), taken.aliases)
     links = link(exchange, parsed["bars_daily"], overlay(known, told), actions)
     if follow:
         second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, told, instruments, received)
@@ -86,8 +107,16 @@ def order_names(
     history = _over(history, _closed(_over(_rows(known), history), ends))
     aliases = overlay(known, history).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
     aliases = pl.concat([aliases, _ended_unseen(exchange, ends, aliases)])
-    moves = pl.concat([first.moves, second.moves])
-    return OrderNames(aliases, links, history, known, moves, first.refused, ends, disputed)
+    moves = pl.concat([parted, first.moves, second.moves])
+    names = overlay(known, history).filter((pl.col("kind") == PERMANENT) & ~_never())
+    companies = names.select("instrument_id", permanent="value").unique("permanent", keep="last", maintain_order=True)
+    refused = pl.concat([first.refused, taken.refused], how="diagonal")
+    return OrderNames(aliases, links, history, known, moves, refused, ends, disputed, foreign, companies)
+
+
+def _never() -> pl.Expr:
+    """Whether a name was given up: it ends before it begins."""
+    return (pl.col("valid_to") < pl.col("valid_from")).fill_null(value=False)
 
 
 def _stored(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
@@ -96,7 +125,7 @@ def _stored(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
 
 def _told(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Aliases that the order's files state: ticker histories, and on top of them renames."""
-    told = aliases_from_history(exchange, history)
+    told = aliases_from_history(exchange, history, known)
     symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
     renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
     return _over(told, renamed).select(list(ALIAS_ROW))
@@ -104,8 +133,7 @@ def _told(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataF
 
 def _over(names: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """Names with those of `changed` added, and put in the place of those with an equal key."""
-    key = ["instrument_id", "kind", "value", "valid_from"]
-    return pl.concat([_rows(names).join(changed, on=key, how="anti", maintain_order="left"), _rows(changed)])
+    return pl.concat([_rows(names).join(changed, on=_KEY, how="anti", maintain_order="left"), _rows(changed)])
 
 
 def _rows(names: pl.DataFrame) -> pl.DataFrame:
@@ -124,15 +152,16 @@ def _late(
     told: pl.DataFrame,
     instruments: pl.DataFrame,
     received: pl.DataFrame,
+    parted: pl.DataFrame | None = None,
 ) -> LateLinks:
-    """Late links that these claims lead to, among names on record and told."""
+    """Late links that these claims lead to, among names on record and told; rows that `parted` moves away count no more."""
     stored = _rows(known).with_columns(told=~_minted(known, instruments, received["batch_id"].to_list()))
-    key = ["instrument_id", "kind", "value", "valid_from"]
     names = pl.concat(
-        [stored.join(told, on=key, how="anti", maintain_order="left"), _rows(told).with_columns(told=pl.lit(value=True))]
+        [stored.join(told, on=_KEY, how="anti", maintain_order="left"), _rows(told).with_columns(told=pl.lit(value=True))]
     )
     given = claims.join(received, on="batch_id", how="left", maintain_order="left")
-    return late_links(lake, exchange, given, names, received["batch_id"].to_list())
+    gone = pl.DataFrame(schema=MOVE) if parted is None else parted
+    return late_links(lake, exchange, given, names, received["batch_id"].to_list(), gone)
 
 
 def _minted(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) -> pl.Series:

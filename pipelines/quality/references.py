@@ -23,15 +23,19 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
 _SEEN = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at", "received_at"]
+_NAME = ["instrument_id", "kind", "value", "valid_from", "valid_to"]
 _DAY = timedelta(days=1)
 #: What follows from a link or an end holds against what another source said when it knew of neither.
 _DECIDED = ["source_priority", "source_conflict"]
 
 
-def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames, held: pl.DataFrame) -> pl.DataFrame:
+def stage_reference(
+    lake: Lake, order: Order, staged: Staged, names: OrderNames, held: pl.DataFrame, others: pl.DataFrame
+) -> pl.DataFrame:
     """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine.
 
     Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
+    `others`: holders of tickers on days that are not the stated company's, as `partings.other_holders` gives them.
     """
     refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BARS}
     row = ["batch_id", "row_number"]
@@ -41,13 +45,21 @@ def stage_reference(lake: Lake, order: Order, staged: Staged, names: OrderNames,
     seen, tickers = first_seen(shown), tickers_seen(shown)
     stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()
     received = {d.batch_id: d.received_at for d in order.deliveries}
+    moved = _joined(stored, names.moves)
+    key = list(TABLES["instruments"].key)
+    listed = pl.concat([stored.join(moved, on=key, how="anti"), moved.select(stored.columns)]).filter(~_never_held())
     fresh, aliases = reference_rows(
-        order.exchange, seen, tickers, names.history, stored.select("instrument_id"), names.known, received
+        order.exchange, seen, tickers, names.history, listed.select("instrument_id"), names.known, received
     )
-    instruments = stage_columns(TABLES["instruments"], fresh)
+    aliases = _until_the_stretch_ends(aliases, others)
+    instruments = _taken_over(stage_columns(TABLES["instruments"], fresh), aliases, names, others)
+    again = pl.col("instrument_id").is_in(stored["instrument_id"].implode())
+    decided = pl.when(again).then(pl.lit(_DECIDED, pl.List(pl.String))).otherwise("overrules")
+    instruments = instruments.with_columns(overrules=decided)
+    changed = moved.select(instruments.columns).join(instruments, on=key, how="anti", maintain_order="left")
     named = _with_isins(stored, names, received).select(instruments.columns)
-    changed = _joined(stored, names.moves).select(instruments.columns)
-    named = named.join(changed, on=TABLES["instruments"].key, how="anti", maintain_order="left")
+    for rows in (changed, instruments):
+        named = named.join(rows, on=key, how="anti", maintain_order="left")
     instruments = _ended(_over(stored, instruments, pl.concat([named, changed])), names.ends, received)
     aliases = stage_columns(TABLES["instrument_aliases"], _ended_names(aliases, names.ends))
     key = ["instrument_id", "kind", "value", "valid_from"]
@@ -77,6 +89,37 @@ def _with_isins(stored: pl.DataFrame, names: OrderNames, received: dict[str, Any
     return found.rename({"value": "isin"}).with_columns(arrived, overrules=pl.lit(_DECIDED, pl.List(pl.String)))
 
 
+def _never_held() -> pl.Expr:
+    """Whether a row is what is left of an instrument that was given up: it ends before it begins."""
+    return (pl.col("valid_to") < pl.col("valid_from")).fill_null(value=False)
+
+
+def _until_the_stretch_ends(aliases: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Tickers of holders beside the stated company: they end with the stretch of days that is theirs."""
+    ends = others.filter(pl.col("last") < date.max).select("instrument_id", "last", value="symbol").unique()
+    rows = aliases.join(ends, on=["instrument_id", "value"], how="left", maintain_order="left")
+    return rows.with_columns(pl.min_horizontal("valid_to", "last").alias("valid_to")).drop("last")
+
+
+def _taken_over(instruments: pl.DataFrame, aliases: pl.DataFrame, names: OrderNames, others: pl.DataFrame) -> pl.DataFrame:
+    """New instruments whose only ticker is another's for good from some day on: ended on the day before."""
+    stated = pl.concat([rows.select(_NAME) for rows in (names.known, names.history, aliases)])
+    symbols = stated.unique(_NAME[:4], keep="last").filter((pl.col("kind") == "symbol") & ~_never_held())
+    open_now = symbols.filter(pl.col("valid_to").is_null())
+    takers = open_now.select(symbol="value", __by="instrument_id", __taken="valid_from")
+    later = instruments.join(takers, on="symbol").filter(
+        (pl.col("__by") != pl.col("instrument_id")) & (pl.col("__taken") > pl.col("valid_from"))
+    )
+    taken = later.group_by("instrument_id").agg((pl.col("__taken").min() - _DAY).alias("__ends"))
+    stretch = others.filter(pl.col("last") < date.max).group_by("instrument_id").agg(pl.col("last").max().alias("__ends"))
+    ends = pl.concat([stretch, taken.join(open_now, on="instrument_id", how="anti").join(stretch, on="instrument_id", how="anti")])
+    rows = instruments.join(ends, on="instrument_id", how="left", maintain_order="left")
+    hit = pl.col("__ends").is_not_null()
+    return rows.with_columns(valid_to=pl.when(hit).then("__ends").otherwise("valid_to"), is_active=pl.col("is_active") & ~hit).drop(
+        "__ends"
+    )
+
+
 def _joined(stored: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     """Rows of instruments that late links change: one given up or cut short, one grown backwards or under a new ticker."""
     types = {**stored.schema, "received_at": pl.Datetime("us", "UTC"), "overrules": pl.List(pl.String)}
@@ -99,15 +142,26 @@ def _joined(stored: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
             put({**row, "valid_to": (first if begins < first else begins) - _DAY, "is_active": False}, move)
             if move["resumes"] is not None:
                 put({**row, "valid_from": move["resumes"]}, move)
-        ours = [r for r in rows.values() if r["instrument_id"] == move["to_id"]]
+        ours = sorted(
+            (r for r in rows.values() if r["instrument_id"] == move["to_id"] and _open_at(r, date.min, None)),
+            key=lambda row: row["valid_from"],
+        )
         grown = max(first, min((r["valid_from"] for r in given), default=first))
         if not ours and given:
-            put({**given[0], "instrument_id": move["to_id"], "valid_from": grown}, move)
+            put({**given[0], "instrument_id": move["to_id"], "valid_from": grown, **_parted(move)}, move)
         elif ours and grown < ours[0]["valid_from"]:
             put({**ours[0], "valid_from": grown, "valid_to": ours[0]["valid_from"] - _DAY}, move)
         if ours and last is None:
             put({**ours[-1], "symbol": move["symbol"]}, move)
     return pl.DataFrame(list(changed.values()), schema=types)
+
+
+def _parted(move: dict[str, Any]) -> dict[str, Any]:
+    """What differs of an instrument that is made because a ticker was another company's."""
+    if move["ticker"] is None:
+        return {}
+    last = move["last_session"]
+    return {"symbol": move["symbol"], "isin": None, "name": None, "sector": None, "valid_to": last, "is_active": last is None}
 
 
 def _open_at(row: dict[str, Any], first: date, last: date | None) -> bool:

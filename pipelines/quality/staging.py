@@ -24,28 +24,34 @@ from pipelines.quality.decisions import pardons, undecided, with_pardons
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.figures import with_prices_of_bars
 from pipelines.quality.hours import wrong_hours
-from pipelines.quality.identity import resolve, reused, successors
 from pipelines.quality.isin import attach
 from pipelines.quality.naming import OrderNames, order_names
 from pipelines.quality.neighbours import minutes_in_line, with_neighbours
 from pipelines.quality.orders import Order
+from pipelines.quality.partings import describe_holders, other_holders
 from pipelines.quality.precedence import set_aside
 from pipelines.quality.quarantine import quarantine_rows
 from pipelines.quality.references import stage_reference
 from pipelines.quality.repeats import Repeats, repeated
+from pipelines.quality.resolution import resolved
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.slips import other_instruments
-from pipelines.quality.staged import Counts, FileOutcome, Staged
+from pipelines.quality.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.quality.traded_sessions import provisional_notes
 from pipelines.quality.withdrawals import withdrawals
 from pipelines.quality.withheld import BARS
 from pipelines.sources.limits import configured_limits
-from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError
+from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
 from pipelines.sources.reading import read_file
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import PROVENANCE_COLUMNS
 from pipelines.storage.raw import Delivery, local_copy
+
+#: What an instrument_id has behind the ticker where that was used before.
+_FIRST_DAY = r":\d{4}-\d{2}-\d{2}$"
+#: What a bar shows of tickers.
+_SHOWN = ["batch_id", "symbol", "session_date"]
 
 #: Rows that a gate refused before.
 _HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
@@ -79,13 +85,19 @@ def stage(
     lags = {name: source.publication_lag for name, source in sources.items()}
     actions = _actions(lake, order.exchange, parsed)
     naming, misnamed = _naming_rows(parsed, held)
-    names = order_names(lake, order.exchange, naming, actions, follow=order.decision is None)
+    begin = histories_begin(sources)
+    names = order_names(lake, order.exchange, naming, actions, begin, follow=order.decision is None)
 
-    prepared = _with_stale(_prepare(order, parsed, days, names, lags), repeats)
+    placed = _place(order, parsed, days, lags)
+    shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BARS])
+    others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
+    notes = describe_holders(shown.join(others, on=["symbol", "session_date"]))
+    prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
     for table in ("bars_daily", "bars_other_series"):
         prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
-    files = _with_slips(files, other_instruments(lake, order.exchange, daily, minutes))
+    slips = other_instruments(lake, order.exchange, daily, minutes)
+    files = [_with_notes(f, *(told.get(f.delivery.batch_id) for told in (notes, slips))) for f in files]
     prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
@@ -114,12 +126,8 @@ def stage(
     if order.decision is not None:
         let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
         names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
-    bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held))
+    bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held, others))
     return replace(staged, quarantine=pl.concat(bad), moves=names.moves, read=pl.concat(read))
-
-
-def _with_slips(files: list[FileOutcome], slips: Mapping[str, str]) -> list[FileOutcome]:
-    return [replace(f, reason="; ".join(filter(None, [f.reason, slips.get(f.delivery.batch_id)])) or None) for f in files]
 
 
 def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
@@ -127,9 +135,11 @@ def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tupl
     shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
     naming = {}
     for table, rows in parsed.items():
-        tickers = [c for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        tickers = [pl.col(c) for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        if "new_instrument" in rows.columns:
+            tickers.append(pl.col("new_instrument").str.replace(_FIRST_DAY, ""))
         sound = pl.all_horizontal(
-            is_well_formed(pl.col(c).str.strip_chars().str.to_uppercase()).fill_null(value=True) for c in tickers
+            is_well_formed(ticker.str.strip_chars().str.to_uppercase()).fill_null(value=True) for ticker in tickers
         )
         naming[table] = rows.filter(sound).join(shown, on=["batch_id", "row_number"], how="anti", maintain_order="left")
     history = parsed["symbol_history"]
@@ -210,7 +220,7 @@ def _parse(
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else replace(f, reason="; ".join(filter(None, [f.reason, *(told.get(f.delivery.batch_id) for told in notes)])) or None)
+        else _with_notes(f, *(told.get(f.delivery.batch_id) for told in notes))
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
@@ -246,20 +256,20 @@ def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
     return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
 
 
+def _with_notes(file: FileOutcome, *notes: str | None) -> FileOutcome:
+    """The file with more to say of it."""
+    return replace(file, reason="; ".join(filter(None, [file.reason, *notes])) or None)
+
+
 def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
     """Daily rows whose figures mean the same whichever source wrote them."""
     return in_currency_units(without_empty_zeros(rows), days.exchange.currency)
 
 
-def _prepare(
-    order: Order,
-    parsed: Mapping[str, pl.DataFrame],
-    days: ExchangeCalendar,
-    names: OrderNames,
-    lags: Mapping[str, timedelta],
+def _place(
+    order: Order, parsed: Mapping[str, pl.DataFrame], days: ExchangeCalendar, lags: Mapping[str, timedelta]
 ) -> dict[str, pl.DataFrame]:
-    """Rows with everything that rules and lake columns need, by lake table."""
-    venue = order.exchange
+    """Rows of the order's sessions by lake table, with sessions and known_at, and without instruments yet."""
     upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
     daily, other = (
         known_by_close(_figures(parsed[table].with_columns(upper), days), days, lags)
@@ -267,32 +277,16 @@ def _prepare(
     )
     minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
     actions = parsed["corporate_actions"].with_columns(upper)
-    if order.sessions is not None:
-        wanted = list(order.sessions)
-        daily = daily.filter(pl.col("session_date").is_in(wanted))
-        other = other.filter(pl.col("session_date").is_in(wanted))
-        minute = minute.filter(pl.col("session_date").is_in(wanted))
-        actions = actions.filter(pl.col("ex_date").is_in(wanted))
     midnight = pl.coalesce("announced", "ex_date").cast(pl.Datetime("us")).dt.replace_time_zone(days.exchange.timezone)
     actions = actions.with_columns(midnight.dt.convert_time_zone("UTC").alias("known_at"))
     regular = pl.col("segment").fill_null("regular") == "regular"
-    shown = pl.concat([rows.filter("within_calendar").select("symbol", "session_date") for rows in (daily, other, minute)])
-    aliases = pl.concat([names.aliases, reused(venue, shown, names.aliases)])
-    # A delisting names its share by the ticker of the last day, and who trades on after it is not the one delisted.
-    named_on = (
-        pl.when(pl.col("action").is_in(["delisting", "merger"])).then(pl.col("ex_date") - timedelta(days=1)).otherwise("ex_date")
-    )
-    actions = resolve(venue, successors(venue, actions, aliases).with_columns(named_on=named_on), aliases, "named_on").drop(
-        "named_on"
-    )
-    disputed = names.disputed.with_columns(disputed=pl.lit(value=True))
-    actions = actions.join(disputed, on=["batch_id", "row_number"], how="left", maintain_order="left")
-    actions = actions.with_columns(pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)).drop("disputed")
-    resolved = {
-        "bars_daily": resolve(venue, daily, aliases, "session_date"),
-        "bars_other_series": resolve(venue, other, aliases, "session_date"),
-        "bars_1m": resolve(venue, minute.filter(regular), aliases, "session_date"),
-        "bars_1m_extended": resolve(venue, minute.filter(~regular), aliases, "session_date"),
+    placed = {
+        "bars_daily": daily,
+        "bars_other_series": other,
+        "bars_1m": minute.filter(regular),
+        "bars_1m_extended": minute.filter(~regular),
         "corporate_actions": actions,
     }
-    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in resolved.items()}
+    if order.sessions is None:
+        return placed
+    return {table: rows.filter(pl.col(SESSION_COLUMN[table]).is_in(list(order.sessions))) for table, rows in placed.items()}

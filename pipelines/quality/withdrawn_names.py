@@ -109,6 +109,7 @@ def _give_back(lake: Lake, exchange: str, withdrawal: Withdrawal, tickers: pl.Da
     )
     told: dict[str, Any] = {
         "resumes": None,
+        "ticker": None,
         "batch_id": f"{WITHDRAWAL}{withdrawal.batch_id}",
         "row_number": 0,
         "source": "",

@@ -9,6 +9,7 @@ A table has a header and these columns in any order: `symbol` (left out: the opt
   bonus of one for one; a split may be written `7:1`, other kinds may not, because a bonus of 1:1 doubles the shares and a split
   of 1:1 does nothing. Demerger, rights: the price after over the price before; empty where it is not known.
 - `amount`: dividend: cash per share in the instrument's currency.
+- nothing: ticker_reuse: from `ex_date` on the ticker is another company's; `successor`, where given, names the new instrument.
 - nothing: true_move: a person's word that a step of the price is no action; delisting.
 - `successor`: rename: the new ticker; merger, demerger: the company that continues or was split off.
 - `announced`: day of the announcement; the action counts as known from then, else from its ex-date.
@@ -62,6 +63,9 @@ _ADJUSTMENTS: Final = "date,dividends"
 _TRAILER: Final = ("STARTDATE", "ENDDATE", "TOTALSIZE", "STATUS")
 _SUFFIXES: Final = (".csv", ".txt", ".tsv", ".adjustments", ".csv.gz", ".adjustments.gz", ".zip")
 _NEEDS_SUCCESSOR: Final = ("rename",)
+#: Not a corporate action: what it says goes to the names alone.
+_REUSE: Final = "ticker_reuse"
+_KINDS: Final = (*ACTIONS, _REUSE)
 
 
 class ActionsSource:
@@ -79,7 +83,7 @@ class ActionsSource:
         return bare.endswith(_SUFFIXES) and ("action" in bare or ".adjustments" in bare)
 
     def parse(self, raw: RawFile, options: ParseOptions) -> list[ParsedTable]:
-        """`corporate_actions`, one row per data row, and `symbol_history` where there are renames.
+        """`corporate_actions`, one row per data row, and `symbol_history` where there are renames and tickers used again.
 
         Raises SourceError for a file that is damaged, has no such columns, or whose dates cannot be decided.
         """
@@ -100,8 +104,9 @@ class ActionsSource:
         actions = _with_symbol(raw, _with_all_columns(actions), options)
         actions = _with_dates(raw, actions, extra.get("date_order"))
         actions = _with_terms_read(_with_kinds(actions))
-        tables = [conform("corporate_actions", actions)]
-        history = _renames(actions)
+        reuses = (pl.col("action") == _REUSE) & pl.col("parse_problem").is_null()
+        tables = [conform("corporate_actions", actions.filter(~reuses.fill_null(value=False)))]
+        history = pl.concat([_renames(actions), _reuses(actions.filter(reuses))], how="diagonal")
         return tables if history.is_empty() else [*tables, conform("symbol_history", history)]
 
 
@@ -169,9 +174,9 @@ def _with_kinds(actions: pl.DataFrame) -> pl.DataFrame:
     """`action` as the lake spells it; null, with the nearest kind as advice, where it is none."""
     written = actions["action"].unique().drop_nulls().to_list()
     kinds = {text: re.sub(r"[\s-]+", "_", text.strip().lower()) for text in written}
-    problems = {text: _unknown_kind(text, kind) for text, kind in kinds.items() if kind not in ACTIONS}
+    problems = {text: _unknown_kind(text, kind) for text, kind in kinds.items() if kind not in _KINDS}
     problem = pl.col("action").replace_strict(problems, default=None, return_dtype=pl.String)
-    known = {text: kind for text, kind in kinds.items() if kind in ACTIONS}
+    known = {text: kind for text, kind in kinds.items() if kind in _KINDS}
     actions = with_problems(actions, [problem])
     return actions.with_columns(pl.col("action").replace_strict(known, default=None, return_dtype=pl.String))
 
@@ -179,8 +184,8 @@ def _with_kinds(actions: pl.DataFrame) -> pl.DataFrame:
 def _unknown_kind(text: str, kind: str) -> str:
     if not kind:
         return "action: empty"
-    close = difflib.get_close_matches(kind, ACTIONS, n=1)
-    return f"action: {text!r} is none of {', '.join(ACTIONS)}" + (f"; did you mean {close[0]}?" if close else "")
+    close = difflib.get_close_matches(kind, _KINDS, n=1)
+    return f"action: {text!r} is none of {', '.join(_KINDS)}" + (f"; did you mean {close[0]}?" if close else "")
 
 
 def _with_terms_read(actions: pl.DataFrame) -> pl.DataFrame:
@@ -212,3 +217,9 @@ def _renames(actions: pl.DataFrame) -> pl.DataFrame:
     return actions.filter((pl.col("action") == "rename") & pl.col("parse_problem").is_null()).select(
         "row_number", renamed_from="symbol", symbol="successor", valid_from="ex_date"
     )
+
+
+def _reuses(actions: pl.DataFrame) -> pl.DataFrame:
+    """The instrument that takes a ticker over, from its ex-date on."""
+    made = pl.format("{}:{}", "symbol", pl.col("ex_date").dt.to_string("%Y-%m-%d"))
+    return actions.select("row_number", "symbol", new_instrument=pl.coalesce("successor", made), valid_from="ex_date")

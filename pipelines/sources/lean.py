@@ -66,6 +66,8 @@ class LeanSource:
     whole_market = False
     priority = 20
     publication_lag = timedelta(0)
+    #: Lean's US equities start here; map files of companies listed before begin on this day.
+    histories_begin = date(1998, 1, 2)
 
     def claims(self, name: str) -> bool:
         """Trades and reference files; quotes and hour bars of the same folder are left aside."""

@@ -46,7 +46,8 @@ _DAILY: Final[dict[str, pl.DataType]] = {
 #: that could not be read is null and named in `parse_problem`; the line itself is then kept in `raw_text`. Both are null on rows
 #: that were read whole. `isin` (ISO 6166) ties a row to its instrument through renames; it is null where the file has none.
 #: `successor` is the ticker of the company that an action leads to. A row of `symbol_history` names its instrument by `permanent`,
-#: the name it is filed under for ever, or by `renamed_from`, the ticker it had on the day before `valid_from`.
+#: the name it is filed under for ever, or by `renamed_from`, the ticker it had on the day before `valid_from`. With neither,
+#: `new_instrument` (an instrument_id without its MIC) takes the ticker over from whoever had it before `valid_from`.
 FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
     "bars_daily": _DAILY,
     "bars_other_series": _DAILY,
@@ -66,6 +67,7 @@ FRAME_SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
         "row_number": pl.Int64(),
         "permanent": pl.String(),
         "renamed_from": pl.String(),
+        "new_instrument": pl.String(),
         "symbol": pl.String(),
         "valid_from": pl.Date(),
         "valid_to": pl.Date(),
@@ -180,6 +182,23 @@ class ChoosingSource(Protocol):
     def set_aside(self, names: Sequence[str]) -> Mapping[str, str]:
         """Of files delivered together, those whose bars another of them has: the name, and why it is not read."""
         ...
+
+
+@runtime_checkable
+class CompanySource(Protocol):
+    """A source that names companies for ever, not by the ticker of the day.
+
+    Its `symbol_history` tells all tickers that a company (`permanent`) ever had, and the `symbol` of its `corporate_actions` is
+    such a permanent name. `histories_begin`: first day that its histories know of; of a company whose history begins then they
+    say nothing of the days before, any other was listed on the first day of its history.
+    """
+
+    histories_begin: date
+
+
+def histories_begin(sources: Mapping[str, Source]) -> dict[str, date]:
+    """`CompanySource.histories_begin` of the sources that have it, by name."""
+    return {name: source.histories_begin for name, source in sources.items() if isinstance(source, CompanySource)}
 
 
 def conform(table: str, frame: pl.DataFrame, *, price_basis: str | None = None) -> ParsedTable:

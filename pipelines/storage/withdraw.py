@@ -26,6 +26,8 @@ from pipelines.storage.withdrawn import WITHDRAWAL
 
 #: Partitions that are read and committed together: bounds memory, whatever a delivery holds.
 _TOGETHER = 16
+#: Tables whose rows may be given to another instrument.
+_MOVING = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended", "corporate_actions")
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,13 @@ def _part(
 
 def _moved(stored: pl.DataFrame, by_batch: pl.DataFrame, schema: TableSchema, batch: str) -> pl.DataFrame:
     """Rows of other deliveries that the batch gave to another instrument: the same line of the same file under another key."""
-    line = ["batch_id", "row_number", "symbol", *(name for name in schema.key if name != "instrument_id")]
-    if not set(line) <= set(schema.names) or by_batch.is_empty():
+    line = ["batch_id", "row_number", *(name for name in schema.key if name != "instrument_id")]
+    if schema.name not in _MOVING or by_batch.is_empty():
         return stored.clear()
-    key = list(schema.key)
-    others = by_batch.join(stored.select(key), on=key, how="anti", maintain_order="left")
-    return stored.filter(pl.col("batch_id") != batch).join(others.select(line), on=line, how="semi", maintain_order="left")
+    line += ["symbol"] if "symbol" in schema.names else []
+    was = by_batch.select(*line, __was="instrument_id")
+    found = stored.filter(pl.col("batch_id") != batch).join(was, on=line, how="inner", maintain_order="left")
+    return found.filter(pl.col("instrument_id") != pl.col("__was")).select(stored.columns).unique(maintain_order=True)
 
 
 def _not_withdrawn(rows: pl.DataFrame, replaced: pl.DataFrame, key: list[str], withdrawn: set[str]) -> pl.DataFrame:

@@ -103,7 +103,22 @@ def withdrawn_delivery(home: Any, tape: Any, market: Any) -> None:
         home.withdraw(name, market.arrival(11))
 
 
-EVENTS = (delisting, late_split, rename, restatement_without_effect, restatement_with_effect, withdrawn_delivery)
+def ticker_used_again(home: Any, tape: Any, market: Any) -> None:
+    _actions(home, market, f"IBM,{RESTATED},ticker_reuse,,")
+
+
+def ticker_history(home: Any, tape: Any, market: Any) -> None:
+    """IBM was listed amid the bars of that ticker: those before are another company's."""
+    path = home.folder / "map_files" / "ibm.csv"
+    path.parent.mkdir()
+    path.write_text(f"{RENAMED:%Y%m%d},ibm,N\n20501231,ibm,N\n", encoding="utf-8")
+    home.ingest(path, received=market.arrival(10), reader="lean")
+
+
+EVENTS = (
+    *(delisting, late_split, rename, ticker_used_again, ticker_history),
+    *(restatement_without_effect, restatement_with_effect, withdrawn_delivery),
+)
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,12 @@ INSTRUMENT_ALIASES = TableSchema(
     key=("instrument_id", "kind", "value", "valid_from"),
     columns=(
         INSTRUMENT_ID,
-        Column("kind", TEXT, "symbol, isin or a vendor's token kind."),
+        Column(
+            "kind",
+            TEXT,
+            "symbol, isin, permanent (source and name under which it files a company for ever, as Lean's map files do; the symbols "
+            "are its whole history then) or a vendor's token kind.",
+        ),
         Column("value", TEXT, "The identifier."),
         Column("valid_from", DATE, "First day of use.", unit="date"),
         EXCHANGE,
