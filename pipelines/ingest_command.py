@@ -212,10 +212,10 @@ def _say_files(files: Sequence[Mapping[str, Any]], left_out: Sequence[LeftOut]) 
     for entry in left_out:
         say(f"{'refused' if entry.refused else 'left out'}: {entry.name}: {entry.reason}")
     for file in files:
-        if file["status"] == "refused":
-            say(f"refused: {file['path']}: {file['reason']}")
-        elif file.get("reason"):
-            say(f"warning: {file['path']}: {file['reason']}")
+        if reason := file.get("reason"):
+            # A source names the file with the row, most other reasons name none.
+            told = reason if reason.startswith(file["path"]) else f"{file['path']}: {reason}"
+            say(f"{'refused' if file['status'] == 'refused' else 'warning'}: {told}")
 
 
 def _say_account(account: Account, settings: Settings) -> None:
