@@ -31,7 +31,7 @@ from pipelines.live.inbox import SUFFIXES
 from pipelines.orchestration.describe import preview
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
 from pipelines.orchestration.launch import ingest
-from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources, source
 from pipelines.storage.location import Lake
@@ -116,7 +116,7 @@ def vendor_inbox_job(mic: str, settings: Settings) -> dg.JobDefinition:
     """
 
     @dg.op(name=_op_name(mic), description="Ingests the files of one delivery of the inbox.")
-    def ingest_delivery(context: dg.OpExecutionContext, config: DeliveryToTake, marketlake: MarketlakeResource) -> dg.Output[None]:
+    def ingest_delivery(config: DeliveryToTake, marketlake: MarketlakeResource, lock: WriterLock) -> dg.Output[None]:
         delivery = load_delivery(marketlake.state_dir, mic, config.delivery_id)
         if delivery is None:
             raise dg.Failure(f"delivery {config.delivery_id} is not on record: `marketlake ingest` its files", allow_retries=False)
@@ -152,8 +152,7 @@ def _ingest(settings: Settings, delivery: InboxDelivery) -> tuple[list[str], dic
     refused += [f"{entry.name}: {entry.reason}" for entry in collected.left_out if entry.refused]
     if not collected.order.deliveries:
         return refused, metadata
-    # A run of the daemon waits for a command that writes.
-    report = ingest(settings.model_copy(update={"wait_seconds": settings.run_wait_seconds}), collected.order)
+    report = ingest(settings, collected.order)
     refused += [str(file["reason"]) for file in report.files if file["status"] == "refused"]
     refused += [f"the gate of {table} {'; '.join(reasons)}" for table, reasons in report.refused.items()]
     metadata["ingest_run"] = report.run_id
