@@ -85,7 +85,7 @@ def stage(lake: Lake, order: Order, sources: Mapping[str, Source], held: pl.Data
     placed = _place(order, parsed, days, lags)
     shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BARS])
     others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
-    notes = describe_holders(shown.join(others, on=["symbol", "session_date"]))
+    notes = describe_holders(shown, others, names.aliases, names.companies)
     files = [_with_note(f, notes.get(f.delivery.batch_id)) for f in files]
     prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
     for table in ("bars_daily", "bars_other_series"):
