@@ -36,7 +36,8 @@ class _History:
 
     @property
     def listed(self) -> date:
-        return self.spans[0]["valid_from"]  # type: ignore[no-any-return]
+        first: date = self.spans[0]["valid_from"]
+        return first
 
     @property
     def filed_as(self) -> str:

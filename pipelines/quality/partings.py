@@ -118,18 +118,31 @@ def part_stored(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFra
     return Parted(pl.DataFrame(moves, schema=MOVE), pl.DataFrame(aliases, schema=ALIAS_ROW))
 
 
-def describe_holders(shown: pl.DataFrame) -> dict[str, str]:
-    """Batch → what a user should know of its bars under foreign tickers. `shown`: batch_id, symbol, session_date, instrument_id."""
+def describe_holders(shown: pl.DataFrame, others: pl.DataFrame, aliases: pl.DataFrame, companies: pl.DataFrame) -> dict[str, str]:
+    """Batch → what a user should know of its bars on days on which no ticker history names a holder.
+
+    `shown`: batch_id, symbol and session_date of the order's rows. `others`: as `other_holders` gives them. `aliases`: columns of
+    `ALIAS`, kind symbol. `companies`: instrument_id of those whose whole history is told.
+    """
+    foreign = shown.join(others.select("symbol", "session_date", "instrument_id"), on=["symbol", "session_date"])
+    told = aliases.join(companies, on="instrument_id", how="semi")["value"].unique()
+    rest = shown.filter(pl.col("symbol").is_in(told.implode())).join(foreign, on=["symbol", "session_date"], how="anti")
+    spans = aliases.select(symbol="value", __from="valid_from", __to=pl.col("valid_to").fill_null(date.max))
+    covered = rest.join(spans, on="symbol").filter(pl.col("session_date").is_between("__from", "__to"))
+    free = rest.join(covered, on=["symbol", "session_date"], how="anti").with_columns(instrument_id=pl.lit(None, pl.String))
     lines = (
-        shown.group_by("batch_id", "symbol", "instrument_id")
+        pl.concat([foreign, free.select(foreign.columns)])
+        .group_by("batch_id", "symbol", "instrument_id")
         .agg(pl.col("session_date").min().alias("first"), pl.col("session_date").max().alias("last"), pl.len().alias("rows"))
         .sort("batch_id", "symbol", "first")
     )
     found: dict[str, list[str]] = {}
     for batch, symbol, instrument, first, last, rows in lines.iter_rows():
+        bars = f"bars of {symbol} from {first} to {last} ({rows:,})"
         text = (
-            f"{rows:,} bars of {symbol} from {first} to {last} are of another company than {symbol}'s ticker history; "
-            f"they are kept as {instrument}"
+            f"{bars} are of another company than {symbol}'s ticker history; they are kept as {instrument}"
+            if instrument
+            else f"{bars} are on days of which no ticker history knows; they stay with the instrument named after the ticker"
         )
         found.setdefault(batch, []).append(text)
     return {batch: "; ".join(texts) for batch, texts in found.items()}

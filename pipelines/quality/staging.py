@@ -91,7 +91,7 @@ def stage(
     placed = _place(order, parsed, days, lags)
     shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BARS])
     others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
-    notes = describe_holders(shown.join(others, on=["symbol", "session_date"]))
+    notes = describe_holders(shown, others, names.aliases, names.companies)
     prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
     for table in ("bars_daily", "bars_other_series"):
         prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])

@@ -85,7 +85,7 @@ def take_over(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFr
         found = {_key(alias): alias for alias in fresh}
         record |= found
         changed |= found
-    schema = {**ALIAS_ROW, "received_at": pl.Datetime("us", "UTC"), "reason": pl.String}
+    schema: dict[str, Any] = {**ALIAS_ROW, "received_at": pl.Datetime("us", "UTC"), "reason": pl.String}
     return TakenOver(
         pl.DataFrame(list(changed.values()), schema=ALIAS_ROW),
         pl.DataFrame(moves, schema=MOVE),
@@ -118,11 +118,12 @@ def find_split(lake: Lake, exchange: str, symbol: str, day: date, name: str | No
     sessions = pl.concat([_bars(lake, exchange, holder, table) for table in BARS]).filter(pl.col("symbol") == ticker)[
         "session_date"
     ]
-    first, last = sessions.min(), sessions.max()
-    if first is None or first >= day:  # type: ignore[operator]
-        raise SplitError(f"{holder} has no bars of {ticker} before {day}: there is nothing to part from; its first are of {first}")
-    if last < day:  # type: ignore[operator]
-        raise SplitError(f"{holder} has no bars of {ticker} from {day} on: there is nothing to part; its last are of {last}")
+    days: list[date] = sessions.unique().sort().to_list()
+    if not days or days[0] >= day:
+        first = f"; its first are of {days[0]}" if days else ""
+        raise SplitError(f"{holder} has no bars of {ticker} before {day}: there is nothing to part from{first}")
+    if days[-1] < day:
+        raise SplitError(f"{holder} has no bars of {ticker} from {day} on: there is nothing to part; its last are of {days[-1]}")
     return Split(ticker, day, holder, new_id, is_done=False)
 
 
@@ -131,8 +132,8 @@ def _holder(rows: list[dict[str, Any]], exchange: str, symbol: str, day: date, n
     held = [r for r in rows if (r["kind"], r["value"]) == ("symbol", symbol) and r["instrument_id"] != new_id and not _is_empty(r)]
     there = [r for r in held if r["valid_from"] <= day <= (r["valid_to"] or date.max)]
     later = [r for r in held if r["valid_from"] > day and r["instrument_id"] == f"{exchange}:{symbol}"]
-    found = max(there, key=lambda r: (r["valid_from"], r["instrument_id"])) if there else next(iter(later), None)
-    return None if found is None else str(found["instrument_id"])
+    found = sorted(there, key=lambda r: (r["valid_from"], r["instrument_id"]))[-1:] or later[:1]
+    return str(found[0]["instrument_id"]) if found else None
 
 
 def _contradiction(rows: list[dict[str, Any]], symbol: str, day: date, holder: str | None, new_id: str) -> str | None:

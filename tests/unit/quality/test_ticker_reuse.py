@@ -145,14 +145,19 @@ def test_bars_of_another_company_are_told_with_the_file(road) -> None:
     road.ingest(lean_file(road, "map_files/eem.csv"))
     staged = road.stage(lean_file(road, "daily/eem.zip"))
     assert staged.files[0].reason == (
-        "722 bars of EEM from 1998-01-06 to 2002-12-05 are of another company than EEM's ticker history; "
+        "bars of EEM from 1998-01-06 to 2002-12-05 (722) are of another company than EEM's ticker history; "
         "they are kept as XNYS:EEM:1998-01-06"
     )
 
 
-def test_days_before_the_first_that_lean_knows_are_the_companys_own(road, bars_csv) -> None:
+def test_days_before_the_first_that_lean_knows_are_the_companys_own_with_a_warning(road, bars_csv) -> None:
     """Lean's US data begin on 1998-01-02: a history that starts then does not say when the company was listed."""
     bars = road.deliver("spy.csv", bars_csv(day_bars("SPY", "1995-06-01", "1998-01-02")))
+    told = road.stage(lean_file(road, "map_files/spy.csv"), bars).files[1].reason
+    assert told == (
+        "bars of SPY from 1995-06-01 to 1995-06-01 (1) are on days of which no ticker history knows; "
+        "they stay with the instrument named after the ticker"
+    )
     road.ingest(lean_file(road, "map_files/spy.csv"), bars)
     assert set(holders(road).values()) == {"XNYS:SPY"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import json
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -68,7 +69,44 @@ def _ticks() -> bytes:
     return "\n".join(["timestamp,ltp,volume", *rows, ""]).encode()
 
 
+def _derivatives() -> bytes:
+    head = (
+        "INSTRUMENT,SYMBOL,EXPIRY_DT,STRIKE_PR,OPTION_TYP,OPEN,HIGH,LOW,CLOSE,SETTLE_PR,CONTRACTS,VAL_INLAKH,OPEN_INT,CHG_IN_OI,"
+        "TIMESTAMP,"
+    )
+    futures = [f"FUTIDX,INDEX{n},25-Jan-2024,0,XX,20000,20100,19900,20000,20000,10,100,1500,50,03-JAN-2024," for n in range(4)]
+    return "\n".join([head, *futures, ""]).encode()
+
+
+def _delivery() -> bytes:
+    head = ["Security Wise Delivery Position - Compulsory Rolling Settlement", "10,MTO,03012024,471778636,0000004"]
+    names = [
+        "Trade Date <03-JAN-2024>,Settlement Type <N>",
+        "Record Type,Sr No,Name of Security,Quantity Traded,Deliverable Quantity,%",
+    ]
+    return "\n".join([*head, *names, *(f"20,{n},SHARE{n},EQ,1000,400,40.00" for n in range(1, 5)), ""]).encode()
+
+
+def _indices() -> bytes:
+    head = (
+        "Index Name,Index Date,Open Index Value,High Index Value,Low Index Value,Closing Index Value,Points Change,Change(%),"
+        "Volume,Turnover (Rs. Cr.),P/E,P/B,Div Yield"
+    )
+    rows = [f"Nifty {n}0,26-03-2025,100,110,90,105,5,.05,2974,27.1,20.9,3.5,1.3" for n in range(1, 7)]
+    return "\n".join([head, *rows, ""]).encode()
+
+
+_UPSTOX: Final = [[f"2025-01-01T09:{minute}:00+05:30", 53.1, 53.95, 51.6, 52.05, 2355, 0] for minute in range(15, 35)]
+_FYERS: Final = [[1_735_703_100 + 60 * minute, 53.1, 53.95, 51.6, 52.05, 2355] for minute in range(20)]
+
 _FILES: Final = {
+    "candles": [
+        ("SBIN.json", json.dumps({"status": "success", "data": {"candles": _UPSTOX}}).encode()),
+        ("SBIN_fyers.json", json.dumps({"s": "ok", "candles": _FYERS}).encode()),
+    ],
+    "nse_delivery": [("MTO_03012024.DAT", _delivery())],
+    "nse_derivatives": [("fo03JAN2024bhav.csv", _derivatives())],
+    "nse_indices": [("ind_close_all_26032025.csv", _indices())],
     "csv": [("abc.csv", _csv()), ("abc.csv.gz", gzip.compress(_csv())), ("abc.zip", _zip("a", _csv(), zipfile.ZIP_LZMA))],
     "parquet": [("abc.parquet", _parquet())],
     "lean": [
