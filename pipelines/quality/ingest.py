@@ -41,7 +41,8 @@ _WITHHELD = "withheld.json"
 @dataclass(frozen=True)
 class TablePublication:
     """Figures of one published table. `moved`: stored rows that a late link gave to another instrument, restatements that no file
-    brought. `sessions` are those with new, restated or moved rows and how many; `restatements` how many of these are restated.
+    brought. `sessions` are those with new, restated or moved rows and how many; `restatements` how many of these are
+    restated or moved.
     """
 
     table: str
@@ -148,7 +149,7 @@ def publish_staged(
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures, done.refused)
     changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
-    restated = done.changed.slice(done.accepted)
+    restated = pl.concat([frame for frame in (done.changed.slice(done.accepted), moved) if frame.height] or [done.changed.clear()])
     return TablePublication(
         table,
         done.version,

@@ -62,12 +62,6 @@ def test_a_session_that_went_in_shows_its_rows_not_those_of_the_run(page: Page) 
     expect(page.get_by_role("row", name=re.compile("^rows_accepted 390"))).to_be_visible(timeout=LONG)
 
 
-def test_the_page_of_a_refused_run_says_why_without_a_click(page: Page) -> None:
-    page.goto("/runs?q%5B0%5D=job%3AXNYS_ingest&q%5B1%5D=status%3AFAILURE")
-    page.locator(RUN_LINK).first.click()
-    shown(page, re.compile("the gate of bars_1m refused: 2021-04-09: range_is_possible"))
-
-
 def test_runs_of_the_command_line_stand_on_the_timeline_and_on_their_job(page: Page) -> None:
     page.goto("/overview/activity/timeline")
     for job in ("XNYS_ingest", "XNYS_nightly"):
