@@ -6,16 +6,23 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
-from pipelines.inbox.deliveries import conclude, load_delivery, refused_deliveries
+from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
+from pipelines.orchestration import vendor_inbox
+from pipelines.orchestration.launch import IngestReport
+from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor
+from pipelines.quality.orders import Order
 from pipelines.settings import Settings
+from pipelines.storage.locks import home_lock
 
 MIC = "XNYS"
 
@@ -184,4 +191,37 @@ def test_an_emptied_state_folder_does_not_stop_the_sensor(vendor: Daemon, at_onc
     vendor.cursor = '{"open": ["0123456789abcdef"], "watches": {}}'
     assert vendor.tick()[0] == []
     vendor.cursor = "of another kind"
+    assert vendor.tick()[0] == []
+
+
+def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_conclusion(
+    vendor: Daemon, at_once: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ingest(settings: Settings, order: Order) -> IngestReport:
+        # Free for the ingest that the run launches, which is in the same process.
+        with home_lock(settings.state_dir, "ingest", timedelta(0)):
+            files = [{"path": d.name, "status": "refused", "reason": f"{d.name}: no table"} for d in order.deliveries]
+        return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame())
+
+    monkeypatch.setattr(vendor_inbox, "ingest", ingest)
+    inbox = at_once.inbox_dir / MIC / "csv"
+    write(inbox / "bad.csv")
+    write(inbox / "gone.csv")
+    (request,), _ = vendor.tick()
+    (inbox / "gone.csv").unlink()
+    result = vendor_inbox.vendor_inbox_job(MIC, at_once).execute_in_process(
+        instance=vendor.instance,
+        run_config=request.run_config,
+        raise_on_error=False,
+        resources={
+            "marketlake": MarketlakeResource.from_settings(at_once),
+            "lock": WriterLock(home=str(at_once.home), wait_seconds=0.0),
+        },
+    )
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    said = str(failed.step_failure_data.user_failure_data.description)
+    assert "bad.csv: no table" in said
+    assert "gone.csv: was moved or deleted" in said
+    assert conclusion(at_once.state_dir, MIC, str(request.tags[DELIVERY_TAG])) is not None
+    vendor.end_runs("FAILURE")
     assert vendor.tick()[0] == []
