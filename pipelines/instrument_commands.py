@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     from pipelines.quality.takeovers import Split
     from pipelines.storage.location import Lake
 
-instruments = typer.Typer(help="Decide about instruments.", no_args_is_help=True, rich_markup_mode=None)
+instruments = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 #: The decision as a table of the source `actions`; what stands behind its columns is for people.
 _COLUMNS = ("symbol", "ex_date", "action", "successor", "decided_by", "decided_at", "reason")
 
 
 @instruments.callback()
-def options() -> None:
-    """Decide about instruments."""
+def about() -> None:
+    """Decide which company a ticker is on which day.
+
+    Example: marketlake instruments split WM --from 2009-08-05 --reason "Waste Management; Washington Mutual ended in 2008"
+    """
 
 
 @instruments.command("split")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.calendar import calendar
@@ -30,6 +31,10 @@ from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, store_raw
+
+# A test says what holds, not how fast this machine is.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 #: When deliveries arrive that do not say otherwise: long after every bar in these tests.
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)

@@ -39,14 +39,18 @@ def check_calendar(mic: str, settings: Settings, lake: Lake, last: Release | Non
 
 def _known(mic: str, now: datetime, days: ExchangeCalendar, provisional: ProvisionalDays) -> Finding:
     end, check = days.known_until, f"calendar {mic}"
-    told = [f"sessions are known until {end}"]
-    if end < now.date():
+    left = end - now.date()
+    ends_soon = left < _WARNING
+    told = [f"sessions are known until {end}{' only' if ends_soon else ''}"]
+    if left.days < 0:
         told.append("later weekdays are provisional sessions")
+    elif ends_soon:
+        told[0] += f", {left.days} days from now"
     for name, listed in vars(provisional).items():
         if listed and name != "confirmed":
             more = f" and {len(listed) - _SHOWN_DAYS} more" if len(listed) > _SHOWN_DAYS else ""
             told.append(f"{name.replace('_', ' ')}: {', '.join(map(str, listed[-_SHOWN_DAYS:]))}{more}")
-    if end - now.date() >= _WARNING:
+    if not ends_soon:
         return Finding(check, "ok", "; ".join(told))
     advice = "state the exchange's list with `marketlake calendar add`, or install a newer exchange_calendars"
     return Finding(check, "warning", "; ".join(told), advice)

@@ -152,10 +152,13 @@ def test_bars_that_were_ingested_and_not_released_are_named(marred: Any) -> None
 # --- calendar and clock
 
 
-def test_the_end_of_the_calendar_warns_and_its_passing_is_an_error(sound: Any) -> None:
+def test_the_end_of_the_calendar_warns_before_it_and_after_it(sound: Any) -> None:
     near = found(sound.settings, datetime(2027, 11, 27, tzinfo=UTC))["calendar XNYS"]
     assert (near.severity, near.finding) == ("warning", "sessions are known until 2027-12-31 only, 34 days from now")
-    assert found(sound.settings, datetime(2028, 1, 3, tzinfo=UTC))["calendar XNYS"].severity == "error"
+    past = found(sound.settings, datetime(2028, 1, 3, tzinfo=UTC))["calendar XNYS"]
+    assert past.severity == "warning"
+    assert past.finding.startswith("sessions are known until 2027-12-31 only; later weekdays are provisional sessions")
+    assert "`marketlake calendar add`" in past.advice
 
 
 def test_a_clock_before_this_version_is_an_error(sound: Any) -> None:

@@ -37,7 +37,7 @@ DAILY_FAULTS = {
     "holiday": ("not_a_session", ("2024-01-15", 100, 101, 99, 100, 1000)),
     "Saturday": ("not_a_session", ("2024-01-13", 100, 101, 99, 100, 1000)),
     "1970": ("beyond_calendar", ("1970-01-02", 100, 101, 99, 100, 1000)),
-    "after the known calendar": ("beyond_calendar", ("2030-03-05", 100, 101, 99, 100, 1000)),
+    "years after the known calendar": ("beyond_calendar", ("2040-03-05", 100, 101, 99, 100, 1000)),
     "a session that is still to come": ("from_the_future", ("2027-03-05", 100, 101, 99, 100, 1000)),
 }
 
