@@ -118,8 +118,10 @@ def _whole_sessions(exchange: str, read: pl.DataFrame, held: pl.DataFrame, names
         .group_by(by)
         .agg(held_rows=pl.col("rows").sum(), rules=pl.col("rule").unique())
     )
-    whole = read.join(out, on=by).filter((pl.col("held_rows") >= pl.col("rows")) & (pl.col("rows") >= _LEAST_ROWS)).sort(by)
-    days = calendar(exchange)
+    whole = read.join(out, on=by).filter((pl.col("held_rows") >= pl.col("rows")) & (pl.col("rows") >= _LEAST_ROWS))
+    # A day that is no session, 1970 too, loses none.
+    sessions = calendar(exchange).frame().select("session_date")
+    lost = whole.join(sessions, on="session_date", how="semi").sort(by)
     return [
         {
             "table": row["table_name"],
@@ -128,8 +130,7 @@ def _whole_sessions(exchange: str, read: pl.DataFrame, held: pl.DataFrame, names
             "rows": row["rows"],
             "rules": sorted(row["rules"]),
         }
-        for row in whole.iter_rows(named=True)
-        if days.get(row["session_date"]) is not None
+        for row in lost.iter_rows(named=True)
     ]
 
 

@@ -150,6 +150,11 @@ DISASTERS = (
         text("weekly.csv", DAILY, [daily(share, session) for session in range(1, NEW, 5) for share in range(3)]),
         r"weekly\.csv: .*these are weekly bars, and only daily and one-minute bars are taken",
     ),
+    Disaster(
+        "a clock that starts in 1970",
+        text("clock.csv", DAILY, [daily(share, NEW, day=date(1970, 1, 2)) for share in range(3)]),
+        r"bars_daily +beyond_calendar +3 ",
+    ),
     Disaster("zip bomb", zip_bomb, r"bomb\.zip: grows to more than 250 times its size when unpacked"),
     Disaster(
         "half a market",

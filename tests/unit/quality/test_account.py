@@ -59,10 +59,11 @@ def test_a_session_of_which_no_row_was_let_in_is_named_with_its_file_and_rules()
     [
         (("bars_daily", "b2", TUESDAY, 1), ("bars_daily", "b2", TUESDAY, 1, "out_of_line", 2)),
         (("bars_daily", "b2", SUNDAY, 50), ("bars_daily", "b2", SUNDAY, 50, "not_a_session", 2)),
+        (("bars_1m", "b1", date(1970, 1, 1), 3_007), ("bars_1m", "b1", date(1970, 1, 1), 3_007, "beyond_calendar", 2)),
         (("corporate_actions", "b2", TUESDAY, 5), ("corporate_actions", "b2", TUESDAY, 5, "missing_ratio", 2)),
         (("bars_1m", "b1", TUESDAY, 390), ("bars_1m", "b1", TUESDAY, 389, "out_of_line", 2)),
     ],
-    ids=["one row", "a day without a session", "actions", "all but one row"],
+    ids=["one row", "a day without a session", "stamps of 1970", "actions", "all but one row"],
 )
 def test_what_is_no_whole_session_of_bars_is_not_called_one(read: tuple[object, ...], held: tuple[object, ...]) -> None:
     assert account([read], [held]).sessions == []
