@@ -1,5 +1,5 @@
 # One command each; `make help` lists them. Needs GNU make and Python >= 3.11 with venv, nothing else.
-# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest), BENCH_ARGS (for the benchmarks).
+# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest), WORKERS (of the tests), BENCH_ARGS (for the benchmarks).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,8 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# xdist: two workers, a file's tests on the same one, so that fixtures of a module are made once.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# xdist: a worker a core, two to four; a file's tests on the same one, so that fixtures of a module are made once.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # What is compiled ahead.
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/track/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")

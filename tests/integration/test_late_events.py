@@ -76,12 +76,8 @@ def delisting(home: Any, tape: Any, market: Any) -> None:
     _actions(home, market, f"GONE,{DELISTED},delisting,,")
 
 
-def late_split(home: Any, tape: Any, market: Any) -> None:
-    _actions(home, market, "IBM,2014-05-28,split,2,")
-
-
-def rename(home: Any, tape: Any, market: Any) -> None:
-    _actions(home, market, f"OLD,{RENAMED},rename,,NEW")
+def late_split_and_rename(home: Any, tape: Any, market: Any) -> None:
+    _actions(home, market, "IBM,2014-05-28,split,2,", f"OLD,{RENAMED},rename,,NEW")
 
 
 def restatement_without_effect(home: Any, tape: Any, market: Any) -> None:
@@ -106,16 +102,8 @@ def ticker_used_again(home: Any, tape: Any, market: Any) -> None:
     _actions(home, market, f"IBM,{RESTATED},ticker_reuse,,")
 
 
-def ticker_history(home: Any, tape: Any, market: Any) -> None:
-    """IBM was listed amid the bars of that ticker: those before are another company's."""
-    path = home.folder / "map_files" / "ibm.csv"
-    path.parent.mkdir()
-    path.write_text(f"{RENAMED:%Y%m%d},ibm,N\n20501231,ibm,N\n", encoding="utf-8")
-    home.ingest(path, received=market.arrival(10), reader="lean")
-
-
 EVENTS = (
-    *(delisting, late_split, rename, ticker_used_again, ticker_history),
+    *(delisting, late_split_and_rename, ticker_used_again),
     *(restatement_without_effect, restatement_with_effect, withdrawn_delivery),
 )
 
