@@ -27,7 +27,7 @@ from pipelines.arguments import (
     setting_problems,
 )
 from pipelines.calendar_commands import calendar_app
-from pipelines.console import USAGE, counted, fail, progress, say, say_error, say_json, table, warn
+from pipelines.console import INTERRUPTED, USAGE, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.ingest_command import ingest, say_suspects
@@ -331,7 +331,7 @@ def ui(
 
 
 def main() -> None:
-    """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage; never with a bare traceback."""
+    """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage, 130 on Ctrl-C; no bare traceback."""
     from pydantic import ValidationError
 
     from pipelines.indicators.chosen.file import IndicatorFileError
@@ -348,6 +348,11 @@ def main() -> None:
     except ValidationError as error:
         say_error(f"settings: {setting_problems(error)}")
         sys.exit(USAGE)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        say_error("interrupted")
+        sys.exit(INTERRUPTED)
 
 
 def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 from pipelines.printable import visible_json, visible_line
 
-REFUSED, USAGE = 1, 2
+#: The last is what shells give for Ctrl-C, and what Typer ends with.
+REFUSED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def fail(message: str, code: int = REFUSED) -> NoReturn:

@@ -73,6 +73,11 @@ def run_query(
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
         raise QueryError(refusal_in(str(error)) or _first_lines(str(error))) from error
+    except RuntimeError as error:
+        # What DuckDB makes of Ctrl-C.
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise QueryError(f"{output} cannot hold this result ({_first_lines(str(error))}); cast such columns to varchar") from error
 

@@ -6,11 +6,13 @@ Does not live here: parsing arguments and printing (`cli.py`); what the jobs do 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import IO, Any
 
 import dagster as dg
 import polars as pl
@@ -183,10 +185,35 @@ def run_job(
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.
-    with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream):
-        return definitions.resolve_job_def(job).execute_in_process(
+    with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream), _stderr_of_helpers(stream):
+        result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
         )
+    if any(_is_interruption(event) for event in result.all_events):
+        raise KeyboardInterrupt
+    return result
+
+
+@contextmanager
+def _stderr_of_helpers(log: IO[str]) -> Iterator[None]:
+    """Give processes that Dagster starts beside a run a log for their errors: Ctrl-C reaches them too, and each prints a traceback.
+
+    This process goes on writing where it did.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        os.dup2(log.fileno(), 2)
+        with os.fdopen(os.dup(kept), "w", buffering=1, encoding=sys.stderr.encoding) as ours, redirect_stderr(ours):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _is_interruption(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error if event.is_step_failure else None
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
 def _op(mic: str) -> str:
