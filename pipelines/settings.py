@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     stale_after_sessions: int = Field(
         default=2, ge=1, description="Sessions behind the calendar from which an exchange that is delivered daily is stale."
     )
+    checked_past_sessions: int = Field(
+        default=3,
+        ge=0,
+        description="Past sessions that the checks of a full build scan again with the future cut off; a night's take two at most.",
+    )
     backtest_cost_bps: float = Field(
         default=5.0,
         ge=0,

@@ -43,7 +43,8 @@ def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
             return
         versions = {**versions_of(marketlake.lake, mic, _READ), **plan["inputs"]}
         first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
-        sampled = sessions_to_check(marketlake.lake, mic, versions, first, last, full=plan["full"])
+        most = marketlake.checked_past_sessions
+        sampled = sessions_to_check(marketlake.lake, mic, versions, first, last, most, full=plan["full"])
         past = sorted(sampled, key=lambda day: (-len(sampled[day]), day))[:_SESSIONS]
         rows, different = indicators_ahead(marketlake.lake, mic, versions, load_scanners(manifest_path(target)), past)
         if not rows:

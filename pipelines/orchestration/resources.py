@@ -38,7 +38,7 @@ class MarketlakeResource(dg.ConfigurableResource):
     locked_move: float = Field(default=0.015, gt=0, lt=1, description="Move from which a session at one price counts as locked.")
     delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
-
+    checked_past_sessions: int = Field(default=3, ge=0, description="Past sessions that the checks of a full build scan again.")
     stale_after_sessions: int = Field(default=2, ge=1, description="Sessions behind the calendar from which an exchange is stale.")
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
@@ -62,6 +62,7 @@ class MarketlakeResource(dg.ConfigurableResource):
             locked_move=settings.locked_move,
             delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
+            checked_past_sessions=settings.checked_past_sessions,
             stale_after_sessions=settings.stale_after_sessions,
         )
 

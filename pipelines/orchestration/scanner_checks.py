@@ -54,16 +54,18 @@ def scanner_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
             context.log.info("nothing was built, so there is nothing new to check: the signals are those of the last release")
             return
         selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-        results = _checked(marketlake.lake, mic, names, target, plan)
+        results = _checked(marketlake.lake, mic, names, target, plan, marketlake.checked_past_sessions)
         yield from (result for result in results if (result.asset_key, result.check_name) in selected)
 
     return [checks]
 
 
-def _checked(lake: Lake, mic: str, names: Sequence[str], target: Path, plan: Mapping[str, Any]) -> Iterator[dg.AssetCheckResult]:
+def _checked(
+    lake: Lake, mic: str, names: Sequence[str], target: Path, plan: Mapping[str, Any], most: int
+) -> Iterator[dg.AssetCheckResult]:
     first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
     versions = {**versions_of(lake, mic, _READ), **plan["inputs"]}
-    past = sessions_to_check(lake, mic, versions, first, last, full=plan["full"])
+    past = sessions_to_check(lake, mic, versions, first, last, most, full=plan["full"])
     record = check_record(lake, mic, versions, load_scanners(manifest_path(target)), past, last)
     for name in names:
         yield from _agreement(mic, name, "parity", record.repeated, record.parity)

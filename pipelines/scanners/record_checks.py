@@ -21,8 +21,7 @@ from pipelines.scanners.sampling import Asked, sampled_sessions, sampled_times
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
-#: Sessions of the past in which a scanner is tried: of all history after a build of everything, of the last year on other nights.
-_SESSIONS_OF_A_FULL_BUILD = 3
+#: Most sessions of the past, of its last year, in which a scanner is tried after a build that was not of everything.
 _SESSIONS_OF_A_NIGHT = 2
 #: Evaluation times within a session of the past, and within the last one.
 _TIMES, _TIMES_OF_LAST = 3, 2
@@ -49,16 +48,18 @@ class CheckedRecord:
 
 
 def sessions_to_check(
-    lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, *, full: bool
+    lake: Lake, exchange: str, versions: Mapping[str, int], first: date, last: date, most: int, *, full: bool
 ) -> dict[date, list[str]]:
     """Sessions before `last` to scan again, each with its scanners. Reads of the record no more than the years it samples from.
 
-    first, last: the sessions that were built; full: all of history was.
+    first, last: the sessions that were built; full: all of history was. most: how many after a full build; two at most otherwise.
     """
+    if not most:
+        return {}
     begin = first if full else last - _LAST_YEAR
     read = [_scanned(lake, exchange, versions, year) for year in range(begin.year, last.year + 1)]
     scanned = pl.concat(read).filter(pl.col("session_date").is_between(begin, last, closed="left"))
-    return sampled_sessions(scanned, _SESSIONS_OF_A_FULL_BUILD if full else _SESSIONS_OF_A_NIGHT)
+    return sampled_sessions(scanned, most if full else min(most, _SESSIONS_OF_A_NIGHT))
 
 
 def check_record(

@@ -236,10 +236,15 @@ def tape() -> Tape:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _environment_of_homes() -> Iterator[None]:
-    """Opening a home's Dagster instance names it in the environment; take that back after each module."""
-    names = ("DAGSTER_HOME", "MARKETLAKE_HOME", "MARKETLAKE_BUILD_DB")
+def _environment_of_homes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Opening a home's Dagster instance names it in the environment; take that back after each module.
+
+    A module that is about checks of past sessions says so by `CHECKS_PAST_SESSIONS`; the others leave them out, for their time.
+    """
+    names = ("DAGSTER_HOME", "MARKETLAKE_HOME", "MARKETLAKE_BUILD_DB", "MARKETLAKE_CHECKED_PAST_SESSIONS")
     before = {name: os.environ.get(name) for name in names}
+    if not getattr(request.module, "CHECKS_PAST_SESSIONS", False):
+        os.environ["MARKETLAKE_CHECKED_PAST_SESSIONS"] = "0"
     yield
     for name, value in before.items():
         if value is None:

@@ -13,6 +13,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+CHECKS_PAST_SESSIONS = True
+
 ROOT = Path(__file__).parents[2]
 
 YML = """models:
