@@ -79,17 +79,23 @@ class Committed:
     sessions: dict[date, int]
 
 
+def require_agreement(lake: Lake, exchange: str) -> None:
+    """BarsOnHolidaysError where bars, or what the last release was built of, contradict the exchange's calendar."""
+    counted = released_sessions(lake, exchange, latest_release(lake))
+    require_no_contradiction(lake, exchange, counted["session_date"])
+
+
 def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
     """Plan a build and prepare its database.
 
     Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
     since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
     something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
-    at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar.
+    at names an instrument that there is not, BarsOnHolidaysError as `require_agreement`.
     """
+    require_agreement(lake, exchange)
     last = latest_release(lake)
     days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
-    require_no_contradiction(lake, exchange, counted["session_date"])
     same = last is not None and last.built_with(exchange) == built_with() and not _sessions_changed(last, exchange, counted, days)
     versions = last.versions(exchange) if last and same else None
     universes = configured_universes()
