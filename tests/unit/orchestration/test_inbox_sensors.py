@@ -20,6 +20,7 @@ from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor
+from pipelines.quality.account import Account
 from pipelines.quality.orders import Order
 from pipelines.settings import Settings
 from pipelines.storage.locks import home_lock
@@ -201,7 +202,7 @@ def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_concl
         # Free for the ingest that the run launches, which is in the same process.
         with home_lock(settings.state_dir, "ingest", timedelta(0)):
             files = [{"path": d.name, "status": "refused", "reason": f"{d.name}: no table"} for d in order.deliveries]
-        return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame())
+        return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame(), Account(), 1.0)
 
     monkeypatch.setattr(vendor_inbox, "ingest", ingest)
     inbox = at_once.inbox_dir / MIC / "csv"
