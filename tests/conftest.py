@@ -7,6 +7,7 @@ Does not live here: data of one part's tests (their own conftest or the test its
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -47,6 +48,22 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared with other people's data is not here")
     return folder
+
+
+@pytest.fixture
+def marketlake(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process, as the program runs it: exit code, standard output and standard error."""
+    from pipelines.cli import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ def _known(mic: str, now: datetime, days: ExchangeCalendar, provisional: Provisi
     end, check = days.known_until, f"calendar {mic}"
     left = end - now.date()
     ends_soon = left < _WARNING
-    told = [f"sessions are known until {end}{' only' if ends_soon else ''}"]
+    told = [f"sessions are known until {end}"]
     if left.days < 0:
         told.append("later weekdays are provisional sessions")
     elif ends_soon:
-        told[0] += f", {left.days} days from now"
+        told = [f"{told[0]} only, {left.days} days from now"]
     for name, listed in vars(provisional).items():
         if listed and name != "confirmed":
             more = f" and {len(listed) - _SHOWN_DAYS} more" if len(listed) > _SHOWN_DAYS else ""

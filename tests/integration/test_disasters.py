@@ -4,7 +4,6 @@ Two exchanges: forty shares of New York with three months of daily bars, and the
 """
 
 import re
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
@@ -196,16 +194,12 @@ def lake(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Lake:
 
 
 def test_disasters_are_told_and_leave_the_lake_as_it_was_but_for_what_is_sound(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    lake: Lake, marketlake: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     def ingest(path: Path, source: str, exchange: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", "ingest", str(path), "--source", source, "--exchange", exchange])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
+        code, out, err = marketlake("ingest", str(path), "--source", source, "--exchange", exchange)
         assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out + err
+        return code, out + err
 
     def bars(exchange: str) -> dict[str, int]:
         tables = ("bars_daily", "bars_1m")

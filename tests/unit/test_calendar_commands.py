@@ -5,11 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
 from pipelines.doctor import examine
 from pipelines.quality import gate as gate_module
 from pipelines.storage.locks import home_lock
@@ -19,18 +19,9 @@ SOURCE = ("--source", 'NSE circular "holidays" of 2027')
 
 
 @pytest.fixture
-def marketlake(road, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(road, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", "calendar", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return partial(marketlake, "calendar")
 
 
 def written(road) -> Path:

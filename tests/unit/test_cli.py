@@ -17,8 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
-
 SOURCES = [
     "actions",
     "candles",
@@ -57,16 +55,11 @@ Command = Callable[..., Ended]
 
 
 @pytest.fixture
-def marketlake(home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(home, marketlake: Callable[..., tuple[int, str, str]]) -> Command:
     """The command in this process, on an empty home."""
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return Ended(int(ended.value.code or 0), out, err)
+        return Ended(*marketlake(*arguments))
 
     return run
 

@@ -1,14 +1,11 @@
 """`marketlake instruments split` as typed: one clear line for wrong input, and the whole way of a right one."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import date
 
 import polars as pl
 import pytest
-
-from pipelines.cli import main
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 Command = Callable[..., tuple[int, str, str]]
@@ -18,19 +15,6 @@ WHY = ("--reason", "another company, said the exchange")
 @pytest.fixture
 def bars(bars_csv) -> str:
     return bars_csv([("TWICE", day, 10, 11, 9, 10, 100 + day.day) for day in (D1, D2, D3)])
-
-
-@pytest.fixture
-def marketlake(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
 
-from pipelines.cli import main
 from pipelines.quality import gate as gate_module
 from pipelines.quality.decisions import Decision, Selection, record
 
@@ -23,20 +21,11 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def marketlake(road, bars_csv, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(road, bars_csv, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
     """The command in this process, on a home whose quarantine holds rows 3 to 5 of one delivery."""
     monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
     road.ingest(road.deliver("bars.csv", bars_csv(ROWS)))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return marketlake
 
 
 @pytest.fixture

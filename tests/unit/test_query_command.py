@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.cli import main
 from pipelines.describe_command import published_relations
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
@@ -52,13 +50,9 @@ def home(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def marketlake(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(home: Path, marketlake: Callable[..., tuple[int, str, str]]) -> Command:
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ended(int(ended.value.code or 0), *capfd.readouterr())
+        return Ended(*marketlake(*arguments))
 
     return run
 

@@ -2,14 +2,12 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
-from pipelines.cli import main
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import record_release
 
@@ -25,15 +23,11 @@ Command = Callable[..., Ended]
 
 
 @pytest.fixture
-def marketlake(home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(home, marketlake: Callable[..., tuple[int, str, str]]) -> Command:
     """The command in this process, on an empty home."""
 
     def run(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ended(int(ended.value.code or 0), *capfd.readouterr())
+        return Ended(*marketlake(*arguments))
 
     return run
 

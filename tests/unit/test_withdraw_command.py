@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from pipelines.cli import main
 from pipelines.quality import gate as gate_module
 from pipelines.storage.locks import home_lock
 
@@ -33,18 +32,9 @@ def batch(road, bars_csv, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def marketlake(road, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def marketlake(road, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return marketlake
 
 
 def test_it_says_what_went_and_what_came_back_on_whichever_exchange_the_batch_is(marketlake: Command, batch: str) -> None:

@@ -157,7 +157,7 @@ def test_the_end_of_the_calendar_warns_before_it_and_after_it(sound: Any) -> Non
     assert (near.severity, near.finding) == ("warning", "sessions are known until 2027-12-31 only, 34 days from now")
     past = found(sound.settings, datetime(2028, 1, 3, tzinfo=UTC))["calendar XNYS"]
     assert past.severity == "warning"
-    assert past.finding.startswith("sessions are known until 2027-12-31 only; later weekdays are provisional sessions")
+    assert past.finding.startswith("sessions are known until 2027-12-31; later weekdays are provisional sessions")
     assert "`marketlake calendar add`" in past.advice
 
 

@@ -3,14 +3,12 @@
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 import polars as pl
 import pytest
 
-from pipelines.cli import main
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.market.tables.scanning import SCANNER_SIGNALS
@@ -83,16 +81,8 @@ def default(shipped: CompiledScanners) -> str:
 
 
 @pytest.fixture
-def marketlake(market, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+def marketlake(market, marketlake: Command) -> Command:
+    return marketlake
 
 
 def test_the_ids_of_a_build_follow_from_the_defaults(build, compiled: CompiledScanners) -> None:
