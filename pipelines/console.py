@@ -115,6 +115,8 @@ def progress(task: str, *, quiet: bool = False) -> Iterator[None]:
 def count_table(figures: Mapping[str, Mapping[str, int]]) -> None:
     """Rows of an ingest by table: read = accepted + unchanged + restated + duplicates + quarantined. Empty tables are left out."""
     figures = {name: row for name, row in figures.items() if any(row.values())}
+    if not figures:
+        return
     columns = ["read", "accepted", "unchanged", "restated", "duplicates", "quarantined"]
     table(["table", *columns], [[name, *(row[c] for c in columns)] for name, row in figures.items()])
 

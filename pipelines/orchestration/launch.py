@@ -7,6 +7,7 @@ Does not live here: parsing arguments and printing (`cli.py`); what the jobs do 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -43,6 +44,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import find_release
 
+_OWN_ERROR = re.compile(r"^pipelines(\.\w+)+: ")
 #: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
 _RANGE_LIMIT = 30
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -245,7 +247,8 @@ def failure(result: dg.ExecuteInProcessResult) -> JobFailedError:
             error = event.step_failure_data.error
             while error and error.cause:
                 error = error.cause
-            reason = error.message.strip() if error else "no reason recorded"
+            # What this project raises is a sentence; its class would only stand before it.
+            reason = _OWN_ERROR.sub("", error.message.strip()) if error else "no reason recorded"
             return JobFailedError(f"step {event.step_key} failed: {reason} (run {result.run_id[:8]}; `marketlake ui` shows it)")
         if event.is_failure and event.job_failure_data.error:
             error = event.job_failure_data.error
