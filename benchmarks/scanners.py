@@ -259,7 +259,7 @@ def _track_record(compiled: CompiledScanners, market: _Market, signals: pl.DataF
     followed = build_market(market.daily, empty_frame(CORPORATE_ACTIONS), calendar(MIC).frame())
     costs = charges(MIC, followed.dates, CostSettings(10.0), np.zeros(len(followed.instruments), np.int64))
     outcomes = signal_outcomes(followed, signals, lambda _: market.minutes[-1].head(0), costs)
-    scanner_performance(outcomes, scanner_ids(compiled.scanners.values()))
+    scanner_performance(outcomes, scanner_ids(compiled.scanners.values()), {MIC: calendar(MIC)})
 
 
 def _look_up(market: _Market, folder: Path) -> list[list[str]]:

@@ -38,17 +38,17 @@ def read_settings(wait: float | None = None) -> Settings:
     from pipelines.settings import Settings
 
     settings = Settings()
-    _require_known(settings.exchanges)
+    _check_exchanges(settings.exchanges)
     return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
 
 
-def _require_known(mics: tuple[str, ...]) -> None:
+def _check_exchanges(mics: tuple[str, ...]) -> None:
     """End the command where a configured exchange is none."""
-    from pipelines.market.exchanges import UnknownExchangeError, exchange
+    from pipelines.market.exchanges import UnknownExchangeError, require_known
 
     for mic in mics:
         try:
-            exchange(mic)
+            require_known(mic)
         except UnknownExchangeError as error:
             fail(f"MARKETLAKE_EXCHANGES: {error}", USAGE)
 

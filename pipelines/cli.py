@@ -295,17 +295,16 @@ def doctor(
     from pipelines.storage.locks import LockHeldError
 
     settings = read_settings()
-    if exchange is not None:
-        settings = settings.model_copy(update={"exchanges": (configured(settings, exchange),)})
+    mics = None if exchange is None else (configured(settings, exchange),)
     if repair:
         try:
-            done = run_repair(settings)
+            done = run_repair(settings, mics=mics)
         except LockHeldError as error:
             fail(str(error))
         if not as_json:
             for line in done or ["nothing to repair"]:
                 say(line)
-    findings = examine(settings)
+    findings = examine(settings, mics=mics)
     if as_json:
         say_json([f.as_json() for f in findings])
     else:

@@ -220,15 +220,11 @@ def _say_files(files: Sequence[Mapping[str, Any]], left_out: Sequence[LeftOut]) 
 
 def _say_account(account: Account, settings: Settings) -> None:
     """What stayed out: whole sessions, shares of files, then a row per rule; and what the gate only noticed."""
-    for entry in account.sessions[:_SHOWN]:
-        rules = " and ".join(entry["rules"])
-        say(f"out: {entry['path']}: all {entry['rows']:,} rows of {entry['session']} in {entry['table']}: {rules}")
-    if len(account.sessions) > _SHOWN:
-        say(f"out: {len(account.sessions) - _SHOWN:,} more whole sessions; `--json` lists them")
-    most = settings.max_quarantined_share
-    for file in account.files_over(most)[:_SHOWN]:
-        share = f"{file['quarantined']:,} of {file['rows']:,} rows are in quarantine ({file['share']:.1%})"
-        say(f"out: {file['path']}: {share}, more than MARKETLAKE_MAX_QUARANTINED_SHARE={most:g}")
+    faults = account.faults(settings.max_quarantined_share)
+    for fault in faults[:_SHOWN]:
+        say(f"out: {fault}")
+    if len(faults) > _SHOWN:
+        say(f"out: {len(faults) - _SHOWN:,} more of these; `--json` lists them")
     for warning in account.warnings:
         say(f"noticed: {warning['table']}: {warning['expectation']}: {warning['rows']:,} cases, such as {warning['sample']}")
     if account.rules:

@@ -6,7 +6,7 @@ Does not live here: the checks (one module an area), the repairs themselves (`qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from pipelines.doctor import calendars, exchanges, files, inboxes, installation, releases, runs
@@ -23,9 +23,11 @@ from pipelines.storage.releases import Release, latest_release
 __all__ = ["Finding", "examine", "repair"]
 
 
-def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
-    """All checks, in a fixed order. `now` (aware) stands for the clock. Raises UnknownExchangeError for a configured MIC."""
-    now = now or datetime.now(UTC)
+def examine(settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None) -> list[Finding]:
+    """All checks, in a fixed order. `now` (aware) stands for the clock. `mics`: exchanges to look at, all that are configured by
+    default. Raises UnknownExchangeError for a configured MIC.
+    """
+    now, asked = now or datetime.now(UTC), settings.exchanges if mics is None else mics
     lake = Lake(settings.lake_root)
     try:
         last = latest_release(lake)
@@ -34,12 +36,12 @@ def examine(settings: Settings, now: datetime | None = None) -> list[Finding]:
     return [
         installation.check_packages(),
         installation.check_disk(settings),
-        *files.check_files(settings, lake),
+        *_guarded("files", lambda: files.check_files(settings, lake)),
         releases.check_release(last),
         releases.check_catalogue(settings, lake, last),
         releases.check_code(last),
-        *runs.check_runs(settings, lake),
-        *(finding for mic in settings.exchanges for finding in _of_exchange(settings, lake, last, mic, now)),
+        *_guarded("runs", lambda: runs.check_runs(settings, lake, asked)),
+        *(finding for mic in asked for finding in _of_exchange(settings, lake, last, mic, now)),
         installation.check_clock(now),
     ]
 
@@ -56,13 +58,18 @@ def _of_exchange(settings: Settings, lake: Lake, last: Release | None, mic: str,
         "calendar": lambda: list(calendars.check_calendar(mic, settings, lake, last, now)),
     }
     for name, check in checks.items():
-        try:
-            yield from check()
-        except HomeCalendarError:
-            # Said by the check of the calendar, with each of its mistakes.
-            continue
-        except UNREADABLE as error:
-            yield _unreadable(f"{name} {mic}", error)
+        yield from _guarded(f"{name} {mic}", check)
+
+
+def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """The findings of a check; a table that it cannot read is one of them, and the other checks go on."""
+    try:
+        yield from check()
+    except HomeCalendarError:
+        # Said by the check of the calendar, with each of its mistakes.
+        return
+    except UNREADABLE as error:
+        yield _unreadable(name, error)
 
 
 def _unreadable(check: str, error: BaseException) -> Finding:
@@ -70,14 +77,14 @@ def _unreadable(check: str, error: BaseException) -> Finding:
     return Finding(check, "error", told, "restore the lake's files from a backup; they were deleted, moved or cut")
 
 
-def repair(settings: Settings, now: datetime | None = None) -> list[str]:
+def repair(settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None) -> list[str]:
     """Put right what can be put right without a person's decision. Returns what was done, a sentence each.
 
     `now` (aware) stands for the clock. Raises LockHeldError when another writer is at work.
     """
     done = []
     with home_lock(settings.state_dir, "repair", settings.lock_wait):
-        for mic in settings.exchanges:
+        for mic in settings.exchanges if mics is None else mics:
             repaired = repair_orphans(Lake(settings.lake_root), mic, now or datetime.now(UTC))
             if repaired.added:
                 done.append(f"{mic}: {len(repaired.added)} instruments added for bars that had none: {listed(repaired.added)}")

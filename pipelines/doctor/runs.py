@@ -6,7 +6,7 @@ Does not live here: reading it (`orchestration/failures.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pipelines.doctor.model import Finding, Severity
 from pipelines.quality.freshness import newest_session
@@ -14,8 +14,9 @@ from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
 
-def check_runs(settings: Settings, lake: Lake) -> Iterator[Finding]:
-    """One finding for each job whose last runs failed with none that succeeded since; one that all is well otherwise.
+def check_runs(settings: Settings, lake: Lake, mics: Collection[str]) -> Iterator[Finding]:
+    """One finding for each job of these exchanges whose last runs failed with none that succeeded since; one that all is well
+    otherwise.
 
     Failing runs of an exchange that never had a bar warn: where it is configured by default alone, nobody waits for it.
     """
@@ -25,7 +26,7 @@ def check_runs(settings: Settings, lake: Lake) -> Iterator[Finding]:
         return
     from pipelines.orchestration.failures import failed_jobs
 
-    failed = failed_jobs(settings)
+    failed = [job for job in failed_jobs(settings) if job.exchange in mics]
     for job in failed:
         times = "run" if job.count == 1 else f"{job.count} runs"
         since = f"since the last good one, {job.last_success:%Y-%m-%d %H:%M} UTC" if job.last_success else "and none succeeded"

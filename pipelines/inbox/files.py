@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ class InboxFile:
     inode: int
     fault: str | None = None
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Hash that changes with name, size, time of change, inode and fault: a file with a new identity is looked at anew."""
         state = f"|{self.size}|{self.mtime_ns}|{self.inode}|{self.fault or ''}"

@@ -1,14 +1,17 @@
 """Which files of an inbox are complete, and which were taken: what a sensor remembers from one look to the next.
 
-Lives here: `Watch`, a value that a sensor's cursor carries.
+Lives here: `Watch`, and the file of the state folder that keeps it; the sensor's cursor names that file.
 Does not live here: looking (`files.py`), launching (`orchestration/sensors.py`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipelines.inbox.files import InboxFile
@@ -59,6 +62,31 @@ class Watch:
 
     def _age(self, file: InboxFile, now: float) -> float:
         return now - min(self.waiting.get(file.identity, now), now)
+
+
+def recall(folder: Path, cursor: str | None) -> dict[str, Any]:
+    """What `remember` kept under this cursor, an empty object for none; earlier versions kept it in the cursor."""
+    path = folder / f"{cursor}.json"
+    return read_cursor(path.read_text(encoding="utf-8") if cursor and cursor.isalnum() and path.is_file() else cursor)
+
+
+def remember(folder: Path, cursor: str | None, content: Mapping[str, Any]) -> str:
+    """Keep what a sensor knows after a look and return the cursor that names it: Dagster copies cursors into each tick's record.
+
+    What the cursor before named stays until the next change, should this one never be recorded.
+    """
+    text = json.dumps(content, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    for other in folder.glob("*.json"):
+        if other.stem not in {name, cursor}:
+            other.unlink()
+    return name
 
 
 def read_cursor(cursor: str | None) -> dict[str, Any]:

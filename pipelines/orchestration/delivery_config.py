@@ -63,7 +63,8 @@ def order_of(
     if config.order_id:
         return load_order(config.order_id, marketlake.state_dir)
     if not config.paths:
-        _refuse_if(bool(config.source or config.options), "paths: name the files or folders that the source is to read")
+        told = (config.source, config.options, config.symbol, config.timezone, config.session, config.received_at)
+        _refuse_if(any(told), "paths: name the files or folders that these options are about")
         return replay_order(marketlake.lake, mic, sessions)
     _refuse_if(not config.source, "source: name the source that reads the paths; `marketlake sources` lists them")
     paths = [_confined(text, folders) for text in config.paths]

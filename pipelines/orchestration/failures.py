@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from pipelines.orchestration.instance import open_instance
-from pipelines.orchestration.jobs import ingest_job_name, live_scan_job_name, nightly_job_name
+from pipelines.orchestration.jobs import delivery_job_name, ingest_job_name, live_scan_job_name, nightly_job_name
 from pipelines.settings import Settings
 
 _REASON_LETTERS = 300
@@ -36,7 +36,7 @@ def failed_jobs(settings: Settings) -> list[FailedJob]:
     found = []
     with open_instance(settings) as instance:
         for mic in settings.exchanges:
-            for name in (ingest_job_name(mic), nightly_job_name(mic), live_scan_job_name(mic)):
+            for name in (ingest_job_name(mic), delivery_job_name(mic), nightly_job_name(mic), live_scan_job_name(mic)):
                 if (job := _failed(instance, name, mic)) is not None:
                     found.append(job)
     return found

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster._core.storage.event_log import EventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -44,11 +43,6 @@ class HomeStorage(DagsterSqliteStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeStorage:
         """Made from dagster.yaml."""
         return cls(str(_home()), inst_data)
-
-    @property
-    def event_log_storage(self) -> EventLogStorage:
-        """The home's event log."""
-        return self._event_log_storage
 
 
 class HomeComputeLogs(LocalComputeLogManager):

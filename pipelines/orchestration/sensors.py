@@ -4,14 +4,13 @@ Lives here: launching one live scan per batch; failing dead runs while the daemo
 Does not live here: what a batch is (`live/inbox.py`), when it is complete (`inbox/watch.py`), the scan (`live/scan.py`).
 """
 
-import json
 import time
 from pathlib import Path
 
 import dagster as dg
 
 from pipelines.inbox.files import InboxFile
-from pipelines.inbox.watch import Watch, read_cursor
+from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.live.inbox import batches, inbox_folder, run_key
 from pipelines.orchestration.instance import fail_dead_runs
 from pipelines.orchestration.jobs import live_scan_job_name
@@ -28,6 +27,7 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     """
     folder = inbox_folder(settings.inbox_dir, mic)
     max_bytes = settings.max_live_file_mb << 20
+    memory = settings.state_dir / "inbox" / f"{mic}_live"
 
     @dg.sensor(
         name=f"{mic}_live_inbox",
@@ -39,7 +39,7 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     )
     def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = time.time()
-        files, watch = batches(folder, max_bytes), Watch.from_json(read_cursor(context.cursor))
+        files, watch = batches(folder, max_bytes), Watch.from_json(recall(memory, context.cursor))
         settled = _up_to(watch.settled(files, now, settings.inbox_settle_seconds), max_bytes)
         requests: dict[str | None, dg.RunRequest] = {}
         refused = []
@@ -59,7 +59,7 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
         return dg.SensorResult(
             run_requests=list(requests.values()),
             skip_reason=None if requests else quiet,
-            cursor=json.dumps(watch.after(files, settled, now).to_json()),
+            cursor=remember(memory, context.cursor, watch.after(files, settled, now).to_json()),
         )
 
     return inbox_sensor

@@ -4,7 +4,6 @@ Lives here: one run per delivery, and another one when that run died before it c
 Does not live here: what a delivery is (`inbox/deliveries.py`), ingesting (`launch.py`, the same as for the command).
 """
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from pipelines.inbox.deliveries import (
     unplaced,
 )
 from pipelines.inbox.files import InboxFile
-from pipelines.inbox.watch import Watch, read_cursor
+from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.live.inbox import SUFFIXES
 from pipelines.orchestration.describe import preview
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
@@ -83,7 +82,7 @@ class _Visit:
 
 def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     """A run for what comes to rest together in `<root>/<MIC>/<source>`. What cannot be taken is said once, in the sensor's log."""
-    root = settings.vendor_inbox_dir
+    root, memory = settings.vendor_inbox_dir, settings.state_dir / "inbox" / f"{mic}_vendor"
 
     @dg.sensor(
         name=f"{mic}_vendor_inbox",
@@ -95,7 +94,7 @@ def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
         f"{settings.vendor_inbox_settle_seconds:g} seconds.",
     )
     def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        remembered = read_cursor(context.cursor)
+        remembered = recall(memory, context.cursor)
         visit = _Visit()
         _repeat_dead_runs(context.instance, mic, settings, remembered.get("open", []), visit)
         _find_deliveries(mic, settings, remembered.get("watches", {}), visit, time.time())
@@ -103,9 +102,8 @@ def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
             context.log.warning(line)
         content = {"open": sorted(visit.open), "watches": {name: watch.to_json() for name, watch in visit.watches.items()}}
         quiet = dg.SkipReason("; ".join(visit.said) or f"no new delivery in {root / mic}")
-        return dg.SensorResult(
-            run_requests=visit.requests, skip_reason=None if visit.requests else quiet, cursor=json.dumps(content)
-        )
+        cursor = remember(memory, context.cursor, content)
+        return dg.SensorResult(run_requests=visit.requests, skip_reason=None if visit.requests else quiet, cursor=cursor)
 
     return inbox_sensor
 
@@ -153,11 +151,17 @@ def _ingest(settings: Settings, delivery: InboxDelivery) -> tuple[list[str], dic
     if not collected.order.deliveries:
         return refused, metadata
     report = ingest(settings, collected.order)
-    refused += [str(file["reason"]) for file in report.files if file["status"] == "refused"]
+    refused += [_named(file["path"], file["reason"]) for file in report.files if file["status"] == "refused"]
     refused += [f"the gate of {table} {'; '.join(reasons)}" for table, reasons in report.refused.items()]
+    refused += report.account.faults(settings.max_quarantined_share)
     metadata["ingest_run"] = report.run_id
     metadata["rows"] = preview(pl.DataFrame([{"table": table, **counts} for table, counts in report.tables.items()]))
     return refused, metadata
+
+
+def _named(path: str, reason: str) -> str:
+    """A reason with its file; sources name it with the row."""
+    return reason if reason.startswith(path) else f"{path}: {reason}"
 
 
 def _repeat_dead_runs(
@@ -173,9 +177,9 @@ def _repeat_dead_runs(
         if statuses & _UNFINISHED:
             visit.open.add(delivery_id)
         elif dg.DagsterRunStatus.CANCELED in statuses or len(records) >= _ATTEMPTS:
-            visit.said.append(
-                f"given up: {delivery.describe()}: {len(records)} runs failed or were canceled; see why, then ingest it yourself"
-            )
+            why = f"given up: {len(records)} runs failed or were canceled; see why, then ingest it yourself"
+            conclude(delivery, settings.state_dir, [why])
+            visit.said.append(f"{delivery.describe()}: {why}")
         else:
             visit.request(delivery, f"{delivery_id}-{len(records) + 1}")
 

@@ -44,9 +44,22 @@ class Account:
         """Files of whose rows more than the share `most` (0 to 1) is in quarantine."""
         return [file for file in self.files if file["share"] > most]
 
+    def faults(self, most: float) -> list[str]:
+        """What makes the delivery a bad one, a sentence each: whole sessions that stayed out, files beyond the share `most`."""
+        whole = [
+            f"{entry['path']}: all {entry['rows']:,} rows of {entry['session']} in {entry['table']}: {' and '.join(entry['rules'])}"
+            for entry in self.sessions
+        ]
+        shares = [
+            f"{file['path']}: {file['quarantined']:,} of {file['rows']:,} rows are in quarantine ({file['share']:.1%}), more than "
+            f"MARKETLAKE_MAX_QUARANTINED_SHARE={most:g}"
+            for file in self.files_over(most)
+        ]
+        return [*whole, *shares]
+
     def is_bad(self, most: float) -> bool:
         """Whether a whole session, or more than the share `most` of a file, stayed out."""
-        return bool(self.sessions or self.files_over(most))
+        return bool(self.faults(most))
 
 
 def count_read(table: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -144,12 +144,12 @@ def register_files(lake: Lake, order: Order, staged: Staged) -> None:
     crash_point("raw.registered")
 
 
-def read_batch(folder: Path, table: str) -> pl.DataFrame:
-    """A staged table. FileNotFoundError when the order was not staged."""
+def read_batch(folder: Path, table: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """A staged table, or some columns of it. FileNotFoundError when the order was not staged."""
     path = folder / f"{table}.parquet"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: materialise staged_{table} first")
-    return pl.read_parquet(path)
+    return pl.read_parquet(path, columns=columns)
 
 
 def read_moves(folder: Path) -> pl.DataFrame:

@@ -76,7 +76,7 @@ def news_of(lake: Lake, exchange: str, release: Release, *, is_new: bool) -> New
     after = release.versions(exchange)
     signals, withdrawn = _changes(lake, exchange, "scanner_signals", before, after, ["signal_type"])
     flags, _ = _changes(lake, exchange, "price_flags", before, after, ["flag"])
-    minutes, _ = _changes(lake, exchange, "minute_reconciliation", before, after, ["agrees"])
+    minutes, _ = _changes(lake, exchange, "minute_reconciliation", before, after, ["agrees"], values=True)
     findings = _by(flags, "flag")
     if disagreeing := minutes.filter(~pl.col("agrees")).height:
         findings["minutes_disagree"] = disagreeing
@@ -100,10 +100,17 @@ def _new_sessions(lake: Lake, exchange: str, before: Mapping[str, int], after: M
 
 
 def _changes(
-    lake: Lake, exchange: str, name: str, before: Mapping[str, int], after: Mapping[str, int], columns: list[str]
+    lake: Lake,
+    exchange: str,
+    name: str,
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+    columns: list[str],
+    *,
+    values: bool = False,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     table = LakeTable(lake.table_uri(exchange, name), TABLES[name])
-    return added_and_removed(table, before.get(name), after.get(name), columns)
+    return added_and_removed(table, before.get(name), after.get(name), columns, values=values)
 
 
 def _by(rows: pl.DataFrame, column: str) -> dict[str, int]:

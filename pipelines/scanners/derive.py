@@ -23,6 +23,7 @@ from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.quality.freshness import require_bars
 from pipelines.quality.restated_sessions import are_restated, released_sessions, require_no_contradiction
 from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.resources import code_version
@@ -79,23 +80,28 @@ class Committed:
     sessions: dict[date, int]
 
 
-def require_agreement(lake: Lake, exchange: str) -> None:
-    """BarsOnHolidaysError where bars, or what the last release was built of, contradict the exchange's calendar."""
-    counted = released_sessions(lake, exchange, latest_release(lake))
-    require_no_contradiction(lake, exchange, counted["session_date"])
-
-
-def open_build(lake: Lake, exchange: str, state_dir: Path, *, full: bool = False, sessions: Collection[date] = ()) -> BuildPlan:
+def open_build(
+    lake: Lake,
+    exchange: str,
+    state_dir: Path,
+    *,
+    full: bool = False,
+    sessions: Collection[date] = (),
+    bars_of: Collection[date] = (),
+) -> BuildPlan:
     """Plan a build and prepare its database.
 
     Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
     since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
     something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
-    at names an instrument that there is not, BarsOnHolidaysError as `require_agreement`.
+    at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar, and NoBarsError
+    where there are none, or none of a session of `bars_of`. Nothing is written then.
     """
-    require_agreement(lake, exchange)
     last = latest_release(lake)
     days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
+    # First: the newest session with bars may be one that the calendar has taken back.
+    require_no_contradiction(lake, exchange, counted["session_date"])
+    require_bars(lake, exchange, bars_of)
     same = last is not None and last.built_with(exchange) == built_with() and not _sessions_changed(last, exchange, counted, days)
     versions = last.versions(exchange) if last and same else None
     universes = configured_universes()

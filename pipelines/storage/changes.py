@@ -36,11 +36,11 @@ def changed_rows(table: LakeTable, base: int | None, head: int, columns: list[st
 
 
 def added_and_removed(
-    table: LakeTable, base: int | None, head: int | None, columns: list[str]
+    table: LakeTable, base: int | None, head: int | None, columns: list[str], *, values: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows (key and `columns`) whose keys version `head` has and `base` has not, and those the other way round.
 
-    A version of None stands for a table that is not there.
+    A version of None stands for a table that is not there. `values`: a row whose `columns` differ was removed and added.
     """
     wanted = list(dict.fromkeys([*table.schema.key, *columns]))
     nothing = empty_frame(table.schema).select(wanted)
@@ -49,8 +49,9 @@ def added_and_removed(
     partitions = _touched_partitions(table, base, head) if base is not None else None
     before = table.read(base, partitions, wanted) if base is not None else nothing
     after = table.read(head, partitions, wanted)
-    key = list(table.schema.key)
-    return after.join(before, on=key, how="anti", maintain_order="left"), before.join(after, on=key, how="anti")
+    same = wanted if values else list(table.schema.key)
+    come = after.join(before, on=same, how="anti", maintain_order="left", nulls_equal=values)
+    return come, before.join(after, on=same, how="anti", nulls_equal=values)
 
 
 def _touched_partitions(table: LakeTable, base: int, head: int) -> list[PartitionValue] | None:

@@ -80,7 +80,7 @@ def update_track_record(
     if since is not None and "scanner_signals" in versions:
         rows = signals.read(versions["scanner_signals"], None if since == date.min else _years(since, touched))
         rows = rows.filter((pl.col("session_date") >= since) & pl.col("superseded_by").is_null())
-        fresh = _outcomes(lake, exchange, versions, rows, costs, classes, fills)
+        fresh = _outcomes(lake, days, versions, rows, costs, classes, fills)
         found = fresh.height
         years = None if since == date.min else _years(since, touched)
         everything: list[PartitionValue] = sorted({*_stored_years(stored), *fresh.get_column("session_year").unique()})
@@ -155,7 +155,7 @@ def _stored_years(table: LakeTable) -> list[PartitionValue]:
 
 def _outcomes(
     lake: Lake,
-    exchange: str,
+    days: ExchangeCalendar,
     versions: Mapping[str, int],
     signals: pl.DataFrame,
     costs: CostSettings,
@@ -164,8 +164,9 @@ def _outcomes(
 ) -> pl.DataFrame:
     if signals.is_empty():
         return empty_frame(TABLES["signal_outcomes"])
+    exchange = days.exchange.mic
     first: date = signals.get_column("session_date").min()  # type: ignore[assignment]
-    sessions = traded_calendar(lake, exchange, versions).frame()
+    sessions = days.frame()
     newest = sessions.get_column("session_date").max()
     assert isinstance(newest, date)
     years: list[PartitionValue] = list(range((first - _BEFORE).year, newest.year + 1))

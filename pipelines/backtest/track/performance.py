@@ -18,7 +18,7 @@ from pipelines.backtest.track.follow import STOP_TARGET
 from pipelines.backtest.track.intervals import by_session, false_discovery, wilson
 from pipelines.backtest.track.kernel import not_overlapping
 from pipelines.backtest.track.market import HORIZONS, LONGEST, owned
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables.track import SCANNER_PERFORMANCE
 from pipelines.scanners.identity import parameters_hash
 from pipelines.scanners.registry import Scanner
@@ -49,18 +49,17 @@ def scanner_ids(scanners: Iterable[Scanner]) -> dict[str, ScannerId]:
 
 
 def scanner_performance(
-    outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId], calendars: Mapping[str, ExchangeCalendar] | None = None
+    outcomes: pl.DataFrame, scanners: Mapping[str, ScannerId], calendars: Mapping[str, ExchangeCalendar]
 ) -> pl.DataFrame:
     """Rows of `scanner_performance`: for each scanner with signals every horizon, side and scope.
 
     outcomes: columns `NEEDED`. scanners: by name; signals of others are left out.
-    calendars: the sessions of an exchange; by default those of its calendar.
+    calendars: by exchange, with the sessions on which something traded.
     """
     rows: list[dict[str, Any]] = []
     known = outcomes.filter(pl.col("scanner_name").is_in(list(scanners)))
     for (exchange, name), ours in sorted(known.partition_by("exchange", "scanner_name", as_dict=True).items()):
-        days = (calendars or {}).get(str(exchange)) or calendar(str(exchange))
-        rows += _of_scanner(days, str(name), scanners[str(name)], ours)
+        rows += _of_scanner(calendars[str(exchange)], str(name), scanners[str(name)], ours)
     schema = dict(empty_frame(SCANNER_PERFORMANCE).schema)
     for exchange in {row["exchange"] for row in rows}:
         tested = [row for row in rows if row["exchange"] == exchange]

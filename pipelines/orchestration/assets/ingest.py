@@ -129,7 +129,8 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         priorities = {name: source.priority for name, source in load_sources().items()}
         folder = _staged_by_this_run(context, mic, marketlake)
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
-        staged_rows = _count(read_batch(folder, table), SESSION_COLUMN[table])
+        day = SESSION_COLUMN[table]
+        staged_rows = _count(read_batch(folder, table, [day]), day)
         describe_sessions(context, mic, table_key(mic, table), _published(done, staged_rows, run_sessions(context)))
         _observe_refusals(context, mic, table, folder)
         return dg.MaterializeResult(

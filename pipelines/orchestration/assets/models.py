@@ -24,9 +24,9 @@ from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
-from pipelines.quality.freshness import require_bars, sessions_with_rows
+from pipelines.quality.freshness import sessions_with_rows
 from pipelines.scanners.dbt_process import PARENT
-from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build, require_agreement
+from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.build import build_path
 from pipelines.storage.delta import LakeTable
@@ -126,11 +126,8 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         state = marketlake.state_dir
         asked = config.asked()
-        # First: the newest session with bars may be what the calendar has taken back.
-        require_agreement(marketlake.lake, mic)
-        require_bars(marketlake.lake, mic, asked or run_sessions(context))
         sessions = asked or (run_sessions(context) if config.rebuild_sessions else [])
-        plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions)
+        plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions, bars_of=asked or run_sessions(context))
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
             for name in _model_outputs(context):

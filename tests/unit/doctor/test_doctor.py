@@ -191,6 +191,16 @@ def test_a_catalogue_whose_data_are_gone_names_the_relation(marred: Any) -> None
     assert severities(marred.settings) == {"catalogue": "error", "instruments XNYS": "error", "freshness XNYS": "error"}
 
 
+def test_of_one_exchange_the_others_are_known_still(sound: Any) -> None:
+    settings = sound.settings.model_copy(update={"exchanges": ("XNYS", "XNSE")})
+    for mic in settings.exchanges:
+        (settings.inbox_dir / mic / "csv").mkdir(parents=True)
+    findings = examine(settings, EVENING, mics=("XNSE",))
+    shutil.rmtree(settings.inbox_dir)
+    assert {f.check for f in findings if f.check.endswith("XNYS")} == set()
+    assert next(f for f in findings if f.check == "inbox XNSE").severity == "ok"
+
+
 def test_a_register_of_releases_that_cannot_be_read_is_an_error(marred: Any) -> None:
     for entry in Path(marred.settings.lake_root, "releases", "_delta_log").iterdir():
         entry.write_text("cut")
@@ -328,6 +338,13 @@ def test_runs_that_failed_since_the_last_good_one_are_an_error(marred: Any) -> N
 
     run_nightly(marred.settings, fails=True)
     run_nightly(marred.settings, fails=True)
+    logs = {path: path.read_text() for path in Path(marred.settings.lake_root, "XNYS", "bars_daily", "_delta_log").glob("*.json")}
+    for path in logs:
+        path.write_text("cut")
+    # What made the runs fail: the check that asks for bars says so, and ends no command.
+    assert found(marred.settings)["runs"].finding.startswith("a table of the lake cannot be read: ")
+    for path, whole in logs.items():
+        path.write_text(whole)
     assert found(marred.settings)["runs"].finding.startswith("XNYS_nightly: 2 runs failed since the last good one, ")
 
 

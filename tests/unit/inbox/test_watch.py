@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.inbox.files import InboxFile, look
-from pipelines.inbox.watch import Watch, read_cursor
+from pipelines.inbox.watch import Watch, read_cursor, recall, remember
 
 SETTLE = 10.0
 
@@ -169,3 +169,20 @@ def test_a_file_that_cannot_be_read_is_looked_at_again_when_it_can(watcher: Watc
     assert watcher.rest() == []
     monkeypatch.setattr(os, "access", access)
     assert watcher.rest() == ["locked.csv"]
+
+
+def test_what_is_remembered_is_a_file_that_a_short_cursor_names(tmp_path: Path) -> None:
+    many = {"taken": [f"{number:016}" for number in range(1_000)], "waiting": {}}
+    first = remember(tmp_path, None, {"taken": [], "waiting": {}})
+    second = remember(tmp_path, first, many)
+    assert (recall(tmp_path, second), len(second)) == (many, 16)
+    # Were the second cursor never recorded, the first would be asked for again.
+    assert recall(tmp_path, first) == {"taken": [], "waiting": {}}
+    assert remember(tmp_path, second, many) == second
+    assert [path.stem for path in tmp_path.iterdir()] == [second]
+
+
+def test_a_cursor_whose_file_is_gone_and_one_that_is_a_path_remember_nothing(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text('{"taken": ["a"]}')
+    assert recall(tmp_path / "inbox", "0123456789abcdef") == {}
+    assert recall(tmp_path / "inbox", "../secret") == {}

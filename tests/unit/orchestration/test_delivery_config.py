@@ -71,6 +71,8 @@ def test_a_link_that_leads_outside_is_refused(home: Settings, inbound: Path) -> 
         ({"paths": ["good.csv"], "source": "csv", "received_at": "2024-01-01T00:00:00"}, "has no offset"),
         ({"paths": ["good.csv"], "source": "csv", "order_id": "x"}, "not both"),
         ({"source": "csv"}, "paths: name the files"),
+        ({"symbol": "AAPL"}, "paths: name the files"),
+        ({"received_at": "2024-01-31T18:30:00+05:30"}, "paths: name the files"),
     ],
 )
 def test_a_config_that_means_nothing_says_what_to_change(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import polars as pl
 import pytest
 
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
+from pipelines.inbox.watch import recall
 from pipelines.orchestration import vendor_inbox
 from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
@@ -185,7 +185,9 @@ def test_a_delivery_whose_runs_die_three_times_is_given_up_and_said(vendor: Daem
             break
     assert runs == 3
     assert "csv/a.csv" in said
-    assert json.loads(str(vendor.cursor))["open"] == []
+    assert recall(at_once.state_dir / "inbox" / f"{MIC}_vendor", vendor.cursor)["open"] == []
+    (failed,) = refused_deliveries(at_once.inbox_dir, at_once.state_dir, MIC)
+    assert failed[1][0].startswith("given up: 3 runs failed")
 
 
 def test_an_emptied_state_folder_does_not_stop_the_sensor(vendor: Daemon, at_once: Settings) -> None:
@@ -201,8 +203,9 @@ def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_concl
     def ingest(settings: Settings, order: Order) -> IngestReport:
         # Free for the ingest that the run launches, which is in the same process.
         with home_lock(settings.state_dir, "ingest", timedelta(0)):
-            files = [{"path": d.name, "status": "refused", "reason": f"{d.name}: no table"} for d in order.deliveries]
-        return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame(), Account(), 1.0)
+            files = [{"path": d.name, "status": "refused", "reason": "no table"} for d in order.deliveries]
+        half = [{"path": "half.csv", "rows": 10, "quarantined": 5, "share": 0.5}]
+        return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame(), Account(files=half), 1.0)
 
     monkeypatch.setattr(vendor_inbox, "ingest", ingest)
     inbox = at_once.inbox_dir / MIC / "csv"
@@ -222,6 +225,8 @@ def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_concl
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     said = str(failed.step_failure_data.user_failure_data.description)
     assert "bad.csv: no table" in said
+    # What ends the command with 1 ends the run as a failure.
+    assert "half.csv: 5 of 10 rows are in quarantine (50.0%), more than MARKETLAKE_MAX_QUARANTINED_SHARE=0.05" in said
     assert "gone.csv: was moved or deleted" in said
     assert conclusion(at_once.state_dir, MIC, str(request.tags[DELIVERY_TAG])) is not None
     vendor.end_runs("FAILURE")

@@ -6,10 +6,12 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.track.performance import NEEDED, ScannerId, scanner_performance
+from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame
 
 MONDAY = date(2024, 1, 8)
+CALENDARS = {"XNYS": calendar("XNYS")}
 
 
 def outcome(number: int, net: float | None, days: int = 0, held: int = 0, **changed: object) -> dict[str, object]:
@@ -38,7 +40,7 @@ def outcome(number: int, net: float | None, days: int = 0, held: int = 0, **chan
 
 def figures(rows: list[dict[str, object]], side: str = "ALL", scope: str = "all", horizon: str = "5") -> dict:
     schema = {name: kind for name, kind in empty_frame(TABLES["signal_outcomes"]).schema.items() if name in NEEDED}
-    found = scanner_performance(pl.DataFrame(rows, schema=schema), {"s": ScannerId(3, "hash")})
+    found = scanner_performance(pl.DataFrame(rows, schema=schema), {"s": ScannerId(3, "hash")}, CALENDARS)
     assert found.height == 5 * 3 * 2
     chosen = (pl.col("side") == side) & (pl.col("scope") == scope) & (pl.col("horizon") == horizon)
     return found.filter(chosen).row(0, named=True)
@@ -90,4 +92,4 @@ def test_what_is_still_held_overlaps_too() -> None:
 
 def test_signals_of_a_scanner_that_is_none_any_more_are_left_out() -> None:
     schema = {name: kind for name, kind in empty_frame(TABLES["signal_outcomes"]).schema.items() if name in NEEDED}
-    assert scanner_performance(pl.DataFrame([outcome(0, 0.01)], schema=schema), {}).is_empty()
+    assert scanner_performance(pl.DataFrame([outcome(0, 0.01)], schema=schema), {}, CALENDARS).is_empty()
