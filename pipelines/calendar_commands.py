@@ -71,7 +71,7 @@ def add(
         list[str] | None,
         typer.Option("--windows", help="Hours of trading, local time; repeat for more.", metavar="HH:MM-HH:MM"),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Of a session: regular, half_day or special.")] = "special",
+    kind: Annotated[str | None, typer.Option("--kind", help="Of a session: regular, half_day or special (default).")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Last day of hours; default: for good.", metavar="DATE")] = None,
     exchange: Exchange = None,
     wait: Wait = None,
@@ -91,10 +91,12 @@ def add(
 
     settings = read_settings(wait)
     mic = configured(settings, exchange)
-    block = _block(what, day(on, "DATE"), source, windows or [], kind, day(until, "--until") if until else None)
+    stated = day(on, "DATE")
+    block = _block(what, stated, source, windows or [], kind, day(until, "--until") if until else None)
     try:
         known = calendar(mic)
-        stated = date.fromisoformat(on)
+        if what == "known" and stated < known.exchange.calendar_start:
+            fail(f"{stated} lies before the calendar of {mic}, which begins on {known.exchange.calendar_start}", USAGE)
         if what != "known" and not known.exchange.calendar_start <= stated <= known.last_day:
             fail(f"{stated} lies outside the calendar of {mic}, {known.exchange.calendar_start} to {known.last_day}", USAGE)
         with home_lock(settings.state_dir, "calendar add", settings.lock_wait):
@@ -147,7 +149,7 @@ def check(exchange: Exchange = None, as_json: Json = False) -> None:
     raise typer.Exit(REFUSED if failed else 0)
 
 
-def _block(what: str, on: date, source: str, windows: list[str], kind: str, until: date | None) -> str:
+def _block(what: str, on: date, source: str, windows: list[str], kind: str | None, until: date | None) -> str:
     """The entry as TOML; a wrong argument ends the command."""
     from pipelines.market.calendar_file import KINDS, parse_windows, source_fault
 
@@ -161,8 +163,13 @@ def _block(what: str, on: date, source: str, windows: list[str], kind: str, unti
         fail(f"--until: only hours have a last day; {what} is about {on} alone", USAGE)
     if what == "hours" and not windows:
         fail("--windows: say the new hours, for example --windows 09:15-15:30", USAGE)
+    if kind is not None and what != "session":
+        fail(f"--kind: only a session has a kind; this is a {what} entry", USAGE)
+    kind = "special" if kind is None else kind
     if kind not in KINDS:
         fail(f"--kind: {kind!r} is none of {', '.join(KINDS)}", USAGE)
+    if kind == "half_day" and not windows:
+        fail("--windows: say the hours of the half day, for example --windows 09:15-12:30", USAGE)
     try:
         told = parse_windows(windows) if windows else ()
     except ValueError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.market.calendar import ExchangeCalendar, Session, calendar
+from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.market.home_calendar import home_calendar, home_calendar_path
 from pipelines.quality.restated_sessions import Contradiction, contradictions, released_sessions
 from pipelines.quality.traded_sessions import provisional_days, traded_calendar
@@ -75,10 +76,16 @@ def contradictions_of(settings: Settings, mic: str) -> list[Contradiction]:
 
 
 def stray_files(settings: Settings) -> list[Path]:
-    """What lies in this home's folder of calendars and is read for no configured exchange."""
+    """What lies in this home's folder of calendars and is read for no configured exchange.
+
+    Raises HomeCalendarError for a folder that cannot be listed.
+    """
     used = {home_calendar_path(mic) for mic in settings.exchanges}
     folder = settings.home / "calendars"
-    return sorted(path for path in folder.iterdir() if path not in used) if folder.is_dir() else []
+    try:
+        return sorted(path for path in folder.iterdir() if path not in used) if folder.is_dir() else []
+    except OSError as error:
+        raise HomeCalendarError([f"{folder}: cannot be read: {error.strerror}; make it readable"]) from error
 
 
 def calendar_report(settings: Settings, mic: str) -> dict[str, Any]:
@@ -86,7 +93,8 @@ def calendar_report(settings: Settings, mic: str) -> dict[str, Any]:
     known, home = calendar(mic), home_calendar(mic)
     today = datetime.now(UTC).astimezone(known.exchange.zone).date()
     first, last = known.exchange.calendar_start, known.last_day
-    outside = [e for e in home.entries if e.what != "known" and not first <= e.first <= last] if home else []
+    # A known end has no upper bound: the calendar reaches as far as the one that counts.
+    outside = [e for e in home.entries if e.first < first or (e.what != "known" and e.first > last)] if home else []
     found = provisional_days(Lake(settings.lake_root), mic, today, timedelta(days=settings.provisional_delay_days))
     return {
         **calendar_bounds(known),

@@ -17,7 +17,7 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
-from pipelines.market.calendar_file import Entry, HomeCalendar, LocalWindows
+from pipelines.market.calendar_file import Entry, HomeCalendar, HomeCalendarError, LocalWindows
 from pipelines.market.exchanges import Exchange
 
 _MINUTE = timedelta(minutes=1)
@@ -47,7 +47,10 @@ class Days:
 
 
 def calendar_days(venue: Exchange, home: HomeCalendar | None) -> Days:
-    """All days on which an exchange trades. `home`: what the home states itself, None for nothing."""
+    """All days on which an exchange trades. `home`: what the home states itself, None for nothing.
+
+    Raises HomeCalendarError where the home's known end leaves no regular session, whose hours the later ones would have.
+    """
     source = _package(venue)
     package_end = source.schedule.index[-1].date()
     listed_until = _listed_until(venue, source)
@@ -58,6 +61,10 @@ def calendar_days(venue: Exchange, home: HomeCalendar | None) -> Days:
     windows = {day: spans for day, spans in _regular_windows(venue, source) if day <= min(known_until, package_end)}
     usual = _usual_minutes_by_year(windows)
     kinds = {day: "half_day" if minutes(spans) < usual[day.year] * _HALF_DAY_BELOW else "regular" for day, spans in windows.items()}
+    if home and stated and "regular" not in kinds.values():
+        place = f"{home.path}:{stated.line}: until {known_until}"
+        span = f"{venue.calendar_start}, where its calendar begins, and that day"
+        raise HomeCalendarError([f"{place}: no regular session of {venue.mic} lies between {span}; state a later one"])
     days = Days(known_until, last_day, windows, kinds, end_origin=end_origin)
     overlay = [line for line in _overlay(venue.mic) if date.fromisoformat(line["session_date"]) <= known_until]
     for line in overlay:
@@ -125,7 +132,7 @@ def _usual_minutes_by_year(windows: Mapping[date, Windows]) -> dict[int, float]:
 
 
 def _state(days: Days, venue: Exchange, day: date, kind: str, local: LocalWindows, origin: str) -> None:
-    """Make a day closed or a session; without `local` with the hours of the session nearest in time."""
+    """Make a day closed or a session; without `local` with the hours of the regular session nearest in time."""
     days.origins[day] = origin
     if kind == "closed":
         days.windows.pop(day, None)
@@ -170,7 +177,8 @@ def _regular_days(days: Days, entry: Entry) -> list[date]:
 
 
 def _nearest_hours(days: Days, day: date, venue: Exchange) -> LocalWindows:
-    nearest = min((known for known in days.windows if known != day), key=lambda known: abs((known - day).days))
+    regular = (known for known, kind in days.kinds.items() if kind == "regular" and known != day)
+    nearest = min(regular, key=lambda known: abs((known - day).days))
     return _local(days.windows[nearest], venue)
 
 

@@ -156,6 +156,8 @@ def _entry(path: Path, lines: list[str], line: int, name: str, told: Any, proble
     keys, optional = _KEYS[name]
     wrong = [(key, _unknown(name, key)) for key in told if key not in keys]
     wrong += [(key, message) for key in keys if key in told and (message := _fault(key, told[key]))]
+    if name == "session" and told.get("kind") == "half_day" and "windows" not in told:
+        wrong.append(("kind", 'a half day has hours of its own; state them, for example windows = ["09:15-12:30"]'))
     found = [f"{path}:{line}: [[{name}]] lacks {key}" for key in keys if key not in told and key not in optional]
     found += [f"{path}:{_line_of(lines, key, line)}: {shown(key)[1:-1]}: {message}" for key, message in wrong]
     problems += found

@@ -11,7 +11,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from pipelines.market.calendar_days import calendar_days
 from pipelines.market.calendar_file import HomeCalendar, HomeCalendarError, parse_home_calendar
+from pipelines.market.exchanges import exchange
 from pipelines.userfiles import UserFileError, read_text_file
 
 
@@ -23,25 +25,29 @@ def home_calendar_path(mic: str) -> Path:
 def home_calendar(mic: str) -> HomeCalendar | None:
     """This home's own calendar of an exchange; None where it has none. Read again when the file has changed.
 
-    Raises HomeCalendarError with every mistake.
+    Raises HomeCalendarError with every mistake, and for a file or folder that is there and cannot be read.
     """
     path = home_calendar_path(mic)
     try:
         about = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise HomeCalendarError([f"{path}: cannot be read: {error.strerror}; make it readable, or remove it"]) from error
     return _read(path, (about.st_mtime_ns, about.st_size, about.st_ino))
 
 
 def append_entry(mic: str, block: str) -> HomeCalendar:
     """Append an entry, as TOML, to this home's calendar of an exchange and return what the file then says.
 
-    The whole is checked before anything is written, and the file is replaced at once. Raises HomeCalendarError.
+    The whole is checked, also together with the other calendars, before anything is written, and the file is replaced at once.
+    Raises HomeCalendarError.
     """
     path = home_calendar_path(mic).resolve()
     before = _text(path) if path.exists() else f"# Sessions of {mic} as this home states them.\n"
     text = f"{before.rstrip(chr(10))}\n\n{block.strip()}\n"
     changed = parse_home_calendar(path, text)
+    calendar_days(exchange(mic), changed)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as stream:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import polars as pl
@@ -22,6 +22,7 @@ from pipelines.storage.location import Lake
 #: The tables whose bars make a session one that can be built.
 BAR_TABLES = ("bars_daily", "bars_1m")
 _NAMED = 5
+_DAY = timedelta(days=1)
 
 
 class NoBarsError(RuntimeError):
@@ -133,7 +134,7 @@ def measure_freshness(
     newest = newest_session(lake, exchange, versions)
     days = traded_calendar(lake, exchange, versions)
     expected = days.latest_closed(now).session_date
-    after = days.between(newest, expected)[1:] if newest else []
+    after = days.between(newest + _DAY, expected) if newest else []
     provisional = sum(session.status == PROVISIONAL for session in after)
     asked = sorted(set(sessions))
     missing = sorted(set(asked) - sessions_with_bars(lake, exchange, asked, versions))

@@ -91,7 +91,7 @@ def check_option(source: str, option: str, value: str, known: Mapping[str, tuple
         if not known:
             raise SourceOptionError(f"the source {source} has no options, not {option}")
         close = difflib.get_close_matches(option, list(known), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         raise SourceOptionError(f"the source {source} has no option {option!r}{hint} It has {', '.join(known)}")
     choices = known[option]
     if choices is not None and value not in choices:

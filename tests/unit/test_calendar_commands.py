@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -97,6 +97,11 @@ def test_add_writes_each_kind_of_entry_and_show_names_it(road, marketlake: Comma
         (("hours", "2027-01-26", *SOURCE), "--windows: say the new hours"),
         (("hours", "2027-01-26", "--windows", "9-10", *SOURCE), "--windows: '9-10' is no stretch of trading"),
         (("session", "2027-01-30", "--kind", "odd", *SOURCE), "--kind: 'odd' is none of regular, half_day, special"),
+        (("session", "2027-01-30", "--kind", "half_day", *SOURCE), "--windows: say the hours of the half day"),
+        (("holiday", "2027-01-26", "--kind", "half_day", *SOURCE), "--kind: only a session has a kind; this is a holiday entry"),
+        (("hours", "2027-01-26", "--kind", "special", "--windows", "09:15-10:00", *SOURCE), "--kind: only a session has a kind"),
+        (("known", "2027-12-31", "--kind", "regular", *SOURCE), "--kind: only a session has a kind"),
+        (("known", "1996-12-31", *SOURCE), "1996-12-31 lies before the calendar of XNSE, which begins on 1997-01-01"),
         (("holiday", "2027-01-26", *SOURCE, "--exchange", "XLON"), "XLON is not configured"),
     ],
 )
@@ -107,6 +112,15 @@ def test_wrong_input_is_one_line_and_writes_nothing(road, marketlake: Command, a
     assert line in err
     assert err.count("\n") == 1
     assert not written(road).exists()
+
+
+def test_a_day_in_another_iso_form_is_written_and_told_in_the_usual_one(road, marketlake: Command) -> None:
+    code, out, _ = marketlake(
+        "add", "session", "20270130", "--kind", "half_day", "--windows", "09:15-12:30", *SOURCE, "--exchange", "XNSE"
+    )
+
+    assert (code, out) == (0, f"{written(road)}:3: session 2027-01-30\n")
+    assert 'date = 2027-01-30\nkind = "half_day"\nwindows = ["09:15-12:30"]\n' in written(road).read_text(encoding="utf-8")
 
 
 def test_a_day_stated_twice_is_refused_with_the_line_it_stands_in(road, marketlake: Command) -> None:
@@ -168,6 +182,30 @@ def test_check_names_entries_that_no_calendar_reaches(road, marketlake: Command)
 
     code, _, err = marketlake("check", "--exchange", "XNSE")
     assert (code, err) == (1, f"error: {written(road)}:1: 2099-01-30 lies outside 1997-01-01 to 2031-12-31\n")
+
+
+def test_check_names_a_known_end_before_the_calendar_begins_whether_it_counts_or_not(road, marketlake: Command) -> None:
+    early, late = (f'[[known]]\nuntil = {day}\nsource = "x"\n' for day in ("1990-12-31", "2027-12-31"))
+    written(road).parent.mkdir()
+    written(road).write_text(early + late, encoding="utf-8")
+    code, _, err = marketlake("check", "--exchange", "XNSE")
+    assert (code, err) == (1, f"error: {written(road)}:1: 1990-12-31 lies outside 1997-01-01 to 2032-12-31\n")
+
+    written(road).write_text(late + early, encoding="utf-8")
+    code, _, err = marketlake("check", "--exchange", "XNSE")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith(f"error: {written(road)}:4: until 1990-12-31: no regular session of XNSE lies between ")
+
+
+def test_check_names_a_folder_that_it_may_not_list(road, marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    written(road).parent.mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+    code, _, err = marketlake("check")
+    assert (code, err) == (2, f"error: {written(road).parent}: cannot be read: Permission denied; make it readable\n")
 
 
 def test_any_other_command_names_a_faulty_file_in_one_line(road, marketlake: Command) -> None:

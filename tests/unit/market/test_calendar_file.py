@@ -99,6 +99,10 @@ HOLIDAY = '[[holiday]]\ndate = 2027-01-26\nsource = "x"\n'
         ('[[holiday]]\ndate = 2027-01-26\nsource = "a\\u001b[31m"', "3: source: 'a\\x1b[31m' holds a control character; remove it"),
         ('[[session]]\ndate = 2027-01-30\nsource = "x"', "1: [[session]] lacks kind"),
         ('[[session]]\ndate = 2027-01-30\nkind = "short"\nsource = "x"', "3: kind: 'short' is none of regular, half_day, special"),
+        (
+            '[[session]]\ndate = 2027-01-30\nkind = "half_day"\nsource = "x"',
+            '3: kind: a half day has hours of its own; state them, for example windows = ["09:15-12:30"]',
+        ),
         ('[[session]]\ndate = 2027-01-30\nkind = "special"\nwindows = "18:00-19:00"\nsource = "x"', "4: windows: write a list"),
         (hours("[]"), "3: windows: write a list"),
         (
@@ -136,6 +140,10 @@ def test_a_mistake_is_one_line_with_its_place(text: str, line: str) -> None:
 def test_a_slip_in_a_name_gets_the_nearest_one() -> None:
     assert mistakes('[[holydays]]\ndate = 2027-01-26\nsource = "x"')[0].endswith("did you mean [[holiday]]?")
     assert mistakes(HOLIDAY + 'suorce = "x"\n')[0] == "4: suorce: no key of [[holiday]]; did you mean source?"
+
+
+def test_a_kind_where_none_belongs_is_one_mistake() -> None:
+    assert mistakes(HOLIDAY + 'kind = "half_day"\n') == ["4: kind: no key of [[holiday]]; it has date, source"]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:

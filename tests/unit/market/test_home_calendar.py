@@ -113,6 +113,16 @@ def test_changed_hours_leave_special_sessions_and_half_days_alone(state) -> None
     assert local(date(2024, 3, 2)) == ["09:15-10:00", "11:30-12:30"]
 
 
+def test_a_session_without_windows_has_regular_hours_next_to_an_evening_session_too(state) -> None:
+    state(
+        '[[session]]\ndate = 2027-10-29\nkind = "special"\nwindows = ["18:15-19:15"]\nsource = "a"\n'
+        '[[session]]\ndate = 2027-10-30\nkind = "regular"\nsource = "b"\n'
+    )
+
+    assert local(date(2027, 10, 29)) == ["18:15-19:15"]
+    assert local(date(2027, 10, 30)) == ["09:15-15:30"]
+
+
 def test_sessions_follow_the_file_as_it_changes_and_the_home_it_is_in(state) -> None:
     before = calendar("XNSE")
     assert calendar("XNSE") is before
@@ -149,6 +159,28 @@ def test_an_entry_is_appended_as_a_whole_or_not_at_all(home: Settings) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("mic", "until"),
+    [("XNSE", "1900-01-01"), ("XNSE", "1996-12-31"), ("XLON", "2000-01-03")],  # the last is a holiday, after a weekend
+)
+def test_a_known_end_before_the_first_regular_session_is_named_with_its_line(home: Settings, mic: str, until: str) -> None:
+    path = home_calendar_path(mic)
+    path.parent.mkdir()
+    path.write_text("# ours\n" + known(until), encoding="utf-8")
+
+    with pytest.raises(HomeCalendarError, match=rf"^{path}:2: until {until}: no regular session of {mic} lies between "):
+        calendar(mic)
+
+
+def test_a_known_end_that_leaves_no_regular_session_is_not_appended(home: Settings) -> None:
+    with pytest.raises(HomeCalendarError, match="no regular session of XLON"):
+        append_entry("XLON", known("2000-01-03"))
+
+    assert not home_calendar_path("XLON").exists()
+    append_entry("XLON", known("2000-01-04"))
+    assert calendar("XLON").known_until == date(2000, 1, 4)
+
+
 def test_remarks_and_what_was_there_stay_when_an_entry_is_appended(state) -> None:
     path = state('# ours\n[[holiday]]\ndate = 2027-01-26   # Republic Day\nsource = "list"')
     append_entry("XNSE", '[[holiday]]\ndate = 2027-03-22\nsource = "list"')
@@ -163,3 +195,17 @@ def test_a_faulty_file_is_an_error_wherever_sessions_are_asked_for(state) -> Non
 
     with pytest.raises(HomeCalendarError, match=rf"{path}:1: \[\[holiday\]\] lacks date; .* lacks source"):
         calendar("XNSE")
+
+
+def test_a_folder_of_calendars_that_cannot_be_read_is_not_taken_for_a_home_without_one(home: Settings) -> None:
+    folder = home.home / "calendars"
+    folder.symlink_to(folder)  # holds for every user, unlike missing permissions
+
+    with pytest.raises(HomeCalendarError, match=rf"^{folder / 'XNSE.toml'}: cannot be read: Too many levels of symbolic links"):
+        calendar("XNSE")
+
+
+def test_a_home_whose_calendars_are_no_folder_has_no_calendar_of_its_own(home: Settings) -> None:
+    (home.home / "calendars").write_text("", encoding="utf-8")
+
+    assert calendar("XNSE").end_origin == "exchange_calendars"

@@ -1,13 +1,14 @@
 """Provisional sessions: never refused, counted once something traded on them, taken back by a later list of holidays."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipelines.market.calendar import calendar
 from pipelines.quality import gate as gate_module
+from pipelines.quality.freshness import measure_freshness
 from pipelines.quality.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
 from pipelines.quality.traded_sessions import provisional_days, traded_calendar
 from pipelines.scanners.derive import open_build
@@ -131,6 +132,19 @@ def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, s
     assert f"`marketlake withdraw {batch[:12]} --exchange XNSE --reason …`" in found.advice()
     with pytest.raises(BarsOnHolidaysError, match=r"2024-03-25.*marketlake withdraw"):
         open_build(road.lake, "XNSE", road.settings.state_dir)
+
+
+def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(
+    road, state: State, deliver
+) -> None:
+    deliver(END, THU, FRI)
+    now = datetime(2024, 3, 26, 12, tzinfo=UTC)
+    before = measure_freshness(road.lake, "XNSE", now, limit=3)
+    state(END, FRI)
+    after = measure_freshness(road.lake, "XNSE", now, limit=3)
+
+    assert (before.newest, before.expected, before.behind, before.provisional) == (FRI, TUE, 2, 2)
+    assert (after.newest, after.expected, after.behind, after.provisional) == (FRI, TUE, 2, 2)
 
 
 def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(road, state: State, deliver) -> None:

@@ -37,6 +37,7 @@ def test_an_option_that_is_refused_here_is_refused_by_the_source_too(name: str, 
     [
         (lambda: check_source("scv", {}), UnknownSourceError, "did you mean csv"),
         (lambda: check_source("csv", {"intervall": "1d"}), SourceOptionError, "did you mean interval"),
+        (lambda: check_source("csv", {"zzz": "1"}), SourceOptionError, r"no option 'zzz'\. It has columns, decimal, "),
         (lambda: check_source("csv", {"interval": "1h"}), SourceOptionError, "must be one of 1d, 1m"),
         (lambda: check_source("nse_ticks", {"interval": "1m"}), SourceOptionError, "has no options"),
     ],
