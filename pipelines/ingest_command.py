@@ -175,13 +175,16 @@ def _run(settings: Settings, collected: Collected, task: str, *, quiet: bool):  
 
 
 def _try(settings: Settings, collected: Collected, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
-    """What the ingest job would report, without running it."""
-    from pipelines.quality.trial import try_order
+    """What the ingest job would report, without running it; its failure is one line."""
+    from pipelines.quality.trial import TrialFailedError, try_order
     from pipelines.sources.registry import load_sources
     from pipelines.storage.location import Lake
 
-    with progress(task, quiet=quiet):
-        return try_order(Lake(settings.lake_root), collected.order, load_sources(), collected.paths)
+    try:
+        with progress(task, quiet=quiet):
+            return try_order(Lake(settings.lake_root), collected.order, load_sources(), collected.paths)
+    except TrialFailedError as error:
+        fail(str(error))
 
 
 def _document(

@@ -78,7 +78,7 @@ def split(
         _report(mic, found, None, {}, as_json=as_json)
         return
     order = _deliver(lake, mic, found, name, reason.strip(), at)
-    moved = _run(settings, order, found, quiet=as_json)
+    moved = _run(settings, order, found, name, quiet=as_json)
     _report(mic, found, order.deliveries[0].batch_id, moved, as_json=as_json)
 
 
@@ -108,8 +108,10 @@ def _deliver(lake: Lake, mic: str, found: Split, name: str | None, reason: str, 
         return Order(mic, (store_raw(lake, mic, path, name=file, source="actions", options=known, received_at=at),))
 
 
-def _run(settings, order: Order, found: Split, *, quiet: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
-    """Run the ingest job; returns the rows that became the new instrument's, by table."""
+def _run(settings, order: Order, found: Split, name: str | None, *, quiet: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
+    """Run the ingest job; returns the rows that became the new instrument's, by table. Ends the command where it did not split."""
+    import polars as pl
+
     from pipelines.market.tables import TABLES
     from pipelines.orchestration.launch import JobFailedError
     from pipelines.orchestration.launch import ingest as run_ingest
@@ -126,12 +128,28 @@ def _run(settings, order: Order, found: Split, *, quiet: bool) -> dict[str, int]
     refused = [file for file in report.files if file["status"] == "refused"]
     if refused:
         fail(f"{refused[0]['path']}: {refused[0]['reason']}")
-    lake = Lake(settings.lake_root)
+    lake, mic = Lake(settings.lake_root), order.exchange
+    gates = [f"the gate of {table} {'; '.join(whys)}" for table, whys in report.refused.items()]
+    why = _why_not_done(lake, mic, found, name) or "; ".join(gates)
+    if why:
+        back = f"marketlake withdraw {order.deliveries[0].batch_id} --exchange {mic} --reason …"
+        fail(f"{found.symbol} is not parted on {found.day} as asked: {why}; `{back}` takes the decision back")
     rows = {}
     for table in (*BARS, "corporate_actions"):
-        stored = LakeTable(lake.table_uri(order.exchange, table), TABLES[table]).read(columns=["instrument_id"])
-        rows[table] = int((stored["instrument_id"] == found.new_id).sum())
+        stored = LakeTable(lake.table_uri(mic, table), TABLES[table])
+        rows[table] = stored.read(columns=["instrument_id"], where=pl.col("instrument_id") == found.new_id).height
     return {table: count for table, count in rows.items() if count}
+
+
+def _why_not_done(lake: Lake, mic: str, asked: Split, name: str | None) -> str | None:
+    """What stands against a split that was ingested, and came on record meanwhile; None where the split is on record."""
+    from pipelines.quality.takeovers import SplitError, find_split
+
+    try:
+        found = find_split(lake, mic, asked.symbol, asked.day, name)
+    except SplitError as error:
+        return str(error)
+    return None if found.is_done else f"the decision stayed out; `marketlake quarantine list --exchange {mic}` says why"
 
 
 def _report(mic: str, found: Split, batch: str | None, moved: dict[str, int], *, as_json: bool) -> None:
@@ -146,4 +164,5 @@ def _report(mic: str, found: Split, batch: str | None, moved: dict[str, int], *,
         return
     rows = ", ".join(f"{count:,} of {table}" for table, count in moved.items())
     say(f"{found.symbol} is {found.new_id} from {found.day} on ({rows or counted(0, 'row')}); before that it is {found.holder}")
-    say(f"`marketlake nightly` computes both anew; `marketlake withdraw {batch} --reason …` takes it back")
+    nightly, withdraw = f"marketlake nightly --exchange {mic}", f"marketlake withdraw {batch} --exchange {mic} --reason …"
+    say(f"`{nightly}` computes both anew; `{withdraw}` takes it back")

@@ -175,9 +175,10 @@ def reference_rows(
 
 
 def _symbols(names: list[pl.DataFrame]) -> pl.DataFrame:
-    """Tickers on record and told, with their days."""
+    """Tickers with their days; of equal ones that of the last of `names` counts."""
     symbols = [rows.filter(pl.col("kind") == "symbol") if "kind" in rows.columns else rows for rows in names]
-    return pl.concat([rows.select("instrument_id", "value", "valid_from", "valid_to") for rows in symbols])
+    both = pl.concat([rows.select("instrument_id", "value", "valid_from", "valid_to") for rows in symbols])
+    return both.unique(["instrument_id", "value", "valid_from"], keep="last", maintain_order=True)
 
 
 def _unnamed(tickers: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:

@@ -10,8 +10,8 @@ the company's that is on record with them, whatever it is called now.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -49,6 +49,31 @@ class _History:
         return {"instrument_id": instrument, "kind": kind, "value": value, **days, **line}
 
 
+@dataclass
+class _Names:
+    """Names of instruments, on record and told so far, by instrument and by what they say; one of an equal key takes the place."""
+
+    of: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
+    saying: dict[tuple[str, str], dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, names: Iterable[dict[str, Any]]) -> None:
+        for name in names:
+            self.of.setdefault(name["instrument_id"], {})[_key(name)] = name
+            self.saying.setdefault((name["kind"], name["value"]), {})[_key(name)] = name
+
+    def permanent(self, instrument: str) -> list[dict[str, Any]]:
+        """Permanent names of an instrument, with those given up."""
+        return [row for row in self.of.get(instrument, {}).values() if row["kind"] == PERMANENT]
+
+    def held(self, kind: str, value: str) -> list[dict[str, Any]]:
+        """Names of this kind and value that were not given up."""
+        return [row for row in self.saying.get((kind, value), {}).values() if not _is_empty(row)]
+
+    def tickers(self, instrument: str) -> list[dict[str, Any]]:
+        """Tickers of an instrument that were not given up."""
+        return [row for row in self.of.get(instrument, {}).values() if row["kind"] == "symbol" and not _is_empty(row)]
+
+
 def aliases_from_history(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Aliases of kind symbol and permanent that ticker histories tell (columns of `ALIAS_ROW`).
 
@@ -59,23 +84,21 @@ def aliases_from_history(exchange: str, history: pl.DataFrame, known: pl.DataFra
     told = history.drop_nulls("permanent")
     if told.is_empty():
         return pl.DataFrame(schema=ALIAS_ROW)
-    names = {_key(row): row for row in known.select(list(ALIAS_ROW)).iter_rows(named=True)}
+    names = _Names()
+    names.add(known.select(list(ALIAS_ROW)).iter_rows(named=True))
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for one in _histories(told):
-        instrument = _instrument(exchange, one, list(names.values()))
+        instrument = _instrument(exchange, one, names)
         rows = [one.alias(instrument, "symbol", span["symbol"], span) for span in one.spans]
         whole = {**one.spans[0], "valid_to": None}
         rows.append(one.alias(instrument, PERMANENT, one.filed_as, whole))
         rows += [
             one.alias(row["instrument_id"], PERMANENT, one.filed_as, {**whole, **_never(row)})
-            for row in names.values()
-            if (row["kind"], row["value"]) == (PERMANENT, one.filed_as)
-            and row["instrument_id"] != instrument
-            and not _is_empty(row)
+            for row in names.held(PERMANENT, one.filed_as)
+            if row["instrument_id"] != instrument
         ]
-        fresh = {_key(row): row for row in rows}
-        names |= fresh
-        found |= fresh
+        names.add(rows)
+        found |= {_key(row): row for row in rows}
     return pl.DataFrame(list(found.values()), schema=ALIAS_ROW)
 
 
@@ -115,17 +138,14 @@ def _histories(told: pl.DataFrame) -> list[_History]:
     ]
 
 
-def _instrument(exchange: str, history: _History, names: list[dict[str, Any]]) -> str:
+def _instrument(exchange: str, history: _History, names: _Names) -> str:
     ticker, day = history.spans[0]["symbol"], history.listed
-    companies = {(row["instrument_id"], row["valid_from"]) for row in names if row["kind"] == PERMANENT}
-    known = {instrument for instrument, _ in companies}
-    held = [row for row in names if row["kind"] == "symbol" and row["instrument_id"] in known and not _is_empty(row)]
-    begun = [row["instrument_id"] for row in held if (row["value"], row["valid_from"]) == (ticker, day)]
-    same = sorted(instrument for instrument in begun if (instrument, day) in companies)
+    begun = [row["instrument_id"] for row in names.held("symbol", ticker) if row["valid_from"] == day]
+    same = sorted(one for one in begun if any(row["valid_from"] == day for row in names.permanent(one)))
     if same:
         return str(same[0])
     candidate = f"{exchange}:{history.permanent}"
-    theirs = [row for row in held if row["instrument_id"] == candidate]
+    theirs = names.tickers(candidate) if names.permanent(candidate) else []
     last = history.spans[-1]["valid_to"] or date.max
     apart = all(row["valid_from"] > last or (row["valid_to"] or date.max) < day for row in theirs)
     return f"{exchange}:{ticker}:{day}" if theirs and apart else candidate

@@ -59,18 +59,22 @@ def late_links(
     # Rows that one claim moves away may be what stood against another.
     while waiting and len(moves) != before:
         before = len(moves)
-        refused = []
+        refused, stopped = [], []
         for claim in waiting:
+            whys = []
             for rival in names.minted_for(exchange, claim, batches):
                 seen = _after_moves(lake, exchange, [claim["instrument_id"], rival], gone)
                 move, why = _judge(names, claim, rival, seen)
                 if why:
-                    refused.append({**claim, "reason": why})
+                    whys.append(why)
                 elif move is not None:
                     moves.append(move)
                     gone.append(move)
                     names.join(move, claim)
-        waiting = [{name: value for name, value in claim.items() if name != "reason"} for claim in refused]
+            if whys:
+                stopped.append(claim)
+                refused += [{**claim, "reason": why} for why in whys]
+        waiting = stopped
     schema = {**claims.schema, "reason": pl.String()}
     return LateLinks(
         pl.DataFrame(moves, schema=MOVE).unique(maintain_order=True),
@@ -119,7 +123,11 @@ def _after_moves(lake: Lake, exchange: str, instruments: list[str], moves: list[
     givers = [move["from_id"] for move in moves if move["to_id"] in instruments]
     seen = _sessions(lake, exchange, list(dict.fromkeys([*instruments, *givers])))
     holder, day = pl.col("instrument_id"), pl.col("session_date")
+    there = {*instruments, *givers}
     for move in moves:
+        if move["from_id"] not in there:
+            continue
+        there.add(move["to_id"])
         moved = (holder == move["from_id"]) & day.is_between(move["first_session"], move["last_session"] or date.max)
         if move["ticker"] is not None:
             moved &= pl.col("symbol") == move["ticker"]

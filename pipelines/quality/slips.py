@@ -58,7 +58,10 @@ def other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minutes: p
 def _closes(daily: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
     """The newest closes of every instrument of which a delivery has several sessions."""
     columns = [*_OF_FILE, "symbol", "session_date", "close"]
-    last = minutes.sort("ts").group_by(*_OF_FILE, "symbol", "session_date", maintain_order=True).agg(pl.col("close").last())
+    of_session = minutes.group_by(*_OF_FILE, "symbol", "session_date", maintain_order=True)
+    newest = pl.col("close").filter(pl.col("ts") == pl.col("ts").max()).last()
+    # Of two symbols of one instrument in a session the one that begins counts.
+    last = of_session.agg(newest, pl.col("ts").min()).sort("ts", maintain_order=True)
     both = pl.concat([daily.select(columns), last.select(columns)]).drop_nulls()
     sound = both.filter((pl.col("close") > 0) & pl.col("close").is_finite())
     sound = sound.unique([*_OF_FILE, "session_date"], keep="first", maintain_order=True).sort("session_date")

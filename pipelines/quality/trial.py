@@ -32,6 +32,10 @@ from pipelines.storage.raw import Delivery
 _ROW = ["batch_id", "row_number"]
 
 
+class TrialFailedError(RuntimeError):
+    """An ingest would fail. The message says why, in the words of the ingest."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What an ingest would report: `files` and `tables` as the contract's JSON, `refused` sessions by table, and the account."""
@@ -45,7 +49,8 @@ class Trial:
 def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Mapping[str, Path]) -> Trial:
     """Take an order through row rules, gate and merge without writing anything. `paths`: the file of each delivery by its batch.
 
-    A ticker whose stored bars a late link would give to another instrument is compared under its present one.
+    A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
+    TrialFailedError where the gate refuses more once the sessions that it refused are taken out.
     """
     held = refused_before(lake, order.exchange)
     refused: dict[str, list[str]] = {}
@@ -59,7 +64,12 @@ def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Ma
         held = pl.concat([held, *(rows.select(held.columns) for rows in again)])
         staged = stage(lake, order, sources, held, copies)
         passing = _without(staged, held)
-        _, warnings, _ = _gated(lake, order.exchange, passing)
+        stopped, warnings, lines = _gated(lake, order.exchange, passing)
+        if stopped:
+            refused.update(lines)
+            raise TrialFailedError(
+                f"the gate refused sessions twice in a row: {refused}; an ingest fails there and publishes nothing of {', '.join(lines)}"
+            )
     priorities = {name: source.priority for name, source in sources.items()}
     tables, lost = {}, []
     for table, rows in passing.items():

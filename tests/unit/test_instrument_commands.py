@@ -7,6 +7,9 @@ from datetime import date
 import polars as pl
 import pytest
 
+from pipelines.orchestration import launch
+from pipelines.quality.account import Account
+
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 Command = Callable[..., tuple[int, str, str]]
 WHY = ("--reason", "another company, said the exchange")
@@ -39,6 +42,43 @@ def test_wrong_input_is_one_line_and_ends_with_two(road, marketlake: Command, ba
     assert len(err.strip().splitlines()) == 1
     assert out == ""
     assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
+
+
+def test_a_split_that_something_new_on_record_contradicts_is_no_success(road, marketlake: Command, bars: str, monkeypatch) -> None:
+    """Between look and ingest a ticker history arrives that says whose the ticker is: the file is accepted, its row is not."""
+    road.ingest(road.deliver("d.csv", bars))
+
+    def ingest_after_a_history(_settings, order):  # type: ignore[no-untyped-def]
+        road.ingest(road.deliver("map_files/twice.csv", "20200102,twice,N\n20501231,twice,N\n", source="lean"))
+        road.ingest(*order.deliveries)
+        return report(refused={})
+
+    monkeypatch.setattr(launch, "ingest", ingest_after_a_history)
+    code, out, err = marketlake("instruments", "split", "TWICE", "--from", "2024-01-04", *WHY)
+    assert (code, out) == (1, "")
+    assert "TWICE is not parted on 2024-01-04 as asked: the ticker history on record says that TWICE is XNYS:TWICE" in err
+    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
+
+
+def test_a_split_of_which_the_gate_refuses_something_is_no_success(road, marketlake: Command, bars: str, monkeypatch) -> None:
+    road.ingest(road.deliver("d.csv", bars))
+
+    def ingest_in_part(_settings, order):  # type: ignore[no-untyped-def]
+        road.ingest(*order.deliveries)
+        return report(refused={"instruments": ["refused: 2024-01-04: ids_are_unique"]})
+
+    monkeypatch.setattr(launch, "ingest", ingest_in_part)
+    code, out, err = marketlake("instruments", "split", "TWICE", "--from", "2024-01-04", *WHY)
+    assert (code, out) == (1, "")
+    assert "the gate of instruments refused: 2024-01-04: ids_are_unique" in err
+    assert "--exchange XNYS --reason …` takes the decision back" in err
+
+
+def report(refused: dict[str, list[str]]) -> launch.IngestReport:
+    """What an ingest says whose one file was accepted."""
+    return launch.IngestReport(
+        [{"path": "a.csv", "status": "accepted", "rows": 1}], {}, refused, "run", pl.DataFrame(), Account(), 0.01
+    )
 
 
 @pytest.mark.slow

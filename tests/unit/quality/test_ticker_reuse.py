@@ -195,6 +195,19 @@ def test_a_file_name_that_passes_to_another_company_takes_no_history_along(road,
     }
 
 
+def test_a_ticker_that_a_corrected_history_gives_up_ends_nobody_elses_name(road, bars_csv) -> None:
+    """The first version says that the company became XYZ in 2005, the second that it never did."""
+    road.ingest(road.deliver("map_files/bbb.csv", "20000103,bbb,N\n20041231,bbb,N\n20501231,xyz,N\n", source="lean"))
+    corrected = "20000103,bbb,N\n20501231,bbb,N\n"
+    road.ingest(
+        road.deliver("map_files/bbb.csv", corrected, source="lean", received_at=LATER),
+        road.deliver("a.csv", bars_csv(day_bars("XYZ", "2000-06-01", "2010-06-01"))),
+    )
+    assert [name for name in names(road) if name[1] == "XYZ"] == [("XNYS:XYZ", "XYZ", date(2000, 6, 1), None)]
+    road.ingest(road.deliver("b.csv", bars_csv(day_bars("XYZ", "2011-06-01"))))
+    assert set(holders(road).values()) == {"XNYS:XYZ"}
+
+
 def test_withdrawing_a_history_gives_the_bars_back_to_the_ticker(road, files) -> None:
     for name in ("since", "before"):
         road.ingest(files[name])

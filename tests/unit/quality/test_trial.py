@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.deliveries import collect
-from pipelines.orchestration.launch import ingest
-from pipelines.quality.trial import Trial, try_order
+from pipelines.orchestration.launch import JobFailedError, ingest
+from pipelines.quality.trial import Trial, TrialFailedError, try_order
 from pipelines.sources.registry import load_sources, source
 
 pytestmark = pytest.mark.slow
@@ -71,6 +71,29 @@ def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, 
     again = trial(road, path)
     assert again.tables == ingest(road.settings, order).tables
     assert again.tables["bars_1m"]["unchanged"] == 120
+
+
+def test_sessions_refused_after_others_were_taken_out_fail_the_trial_as_they_fail_the_ingest(dagster_road, bars_csv) -> None:
+    """Two sessions in another unit: the second continues the first, and is out of scale once that is refused."""
+    road = dagster_road
+    days = {"2024-01-02": 1, "2024-01-03": 2, "2024-01-04": 2.02}
+    daily = {
+        day: [(f"S{n:02}", day, *(round(p * scale, 2) for p in (10, 10.1, 9.9, 10)), 100 + n) for n in range(10)]
+        for day, scale in days.items()
+    }
+    road.ingest(road.deliver("known.csv", bars_csv(daily.pop("2024-01-02"))))
+    path = road.settings.home / "new.csv"
+    path.write_text(bars_csv([row for rows in daily.values() for row in rows]))
+    before = everything(road.settings.home)
+
+    with pytest.raises(TrialFailedError) as tried:
+        trial(road, path)
+
+    assert everything(road.settings.home) == before
+    with pytest.raises(JobFailedError) as failed:
+        ingest(road.settings, collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order)
+    assert str(tried.value).split("; an ingest")[0] == str(failed.value).split("; see the run")[0]
+    assert "2024-01-04: market_keeps_its_scale" in str(tried.value)
 
 
 def test_a_dry_run_in_an_empty_home_makes_no_lake(dagster_road, bars_csv, tmp_path: Path) -> None:
