@@ -12,6 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# uv installs a lock in a fifth of pip's time; where uv cannot be had pip takes the same lock.
+UV := uv==0.13.9
+INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@"; else $(PIP) "$$@"; fi
 # xdist: a worker a core, two to four; a file's tests on the same one, so that fixtures of a module are made once.
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
@@ -51,10 +54,10 @@ lint: $(VENV)/.dev ## ruff, mypy and the layers of imports
 # One resolution for every supported Python: `fewest` keeps one version of a package, so results do not depend on the interpreter.
 # Existing pins stay unless a requirement forces them; delete the lock first to take the newest of everything.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --no-emit-index-url \
-	--no-annotate --custom-compile-command "make lock"
+	--generate-hashes --no-annotate --custom-compile-command "make lock"
 
 lock: $(VENV)/.dev ## remake requirements*.lock from pyproject.toml
-	@$(PIP) uv
+	@test -x $(BIN)/uv || $(PIP) $(UV)
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@$(COMPILE) --extra bench -c requirements.lock pyproject.toml -o requirements-bench.lock
@@ -67,21 +70,22 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "marketlake needs Python >= 3.11, $(PYTHON) is older; name another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PIP) $(UV) || echo "uv cannot be installed: pip does its work, in some minutes"
 
 $(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(VENV)/bin/python
-	@echo "installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (a minute or two)"
-	@$(PIP) -r requirements.lock
-	@$(PIP) --no-deps --editable .
+	@echo "installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (half a minute)"
+	@set -- --require-hashes -r requirements.lock; $(INSTALL)
+	@set -- --no-deps --editable .; $(INSTALL)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing the tools for tests and lint"
-	@$(PIP) -r requirements-dev.lock
+	@set -- --require-hashes -r requirements-dev.lock; $(INSTALL)
 	@touch $@
 
 $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	@echo "installing the libraries to measure beside"
-	@$(PIP) -r requirements-bench.lock
+	@set -- --require-hashes -r requirements-bench.lock; $(INSTALL)
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)

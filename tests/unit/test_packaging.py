@@ -29,10 +29,15 @@ def files_below(folder: str) -> list[PurePosixPath]:
     return sorted(PurePosixPath(path.as_posix()) for path in kept)
 
 
+def entries(lock: str) -> list[str]:
+    """One line a package: its pin, the environments that it is for, and the hashes of its files."""
+    lines = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
 def pins(lock: str) -> dict[str, str]:
     """Package to version."""
-    lines = (line for line in (ROOT / lock).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
-    return dict(line.split(" ;")[0].split("==") for line in lines)
+    return dict(re.split(" ;| --hash", line)[0].strip().split("==") for line in entries(lock))
 
 
 def canonical(name: str) -> str:
@@ -156,10 +161,10 @@ class TestLocks:
         assert "--index" not in text
 
     @pytest.mark.parametrize("lock", LOCKS)
-    def test_pins_exactly_one_version_each(self, lock):
-        lines = [line for line in (ROOT / lock).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-        assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[A-Za-z0-9.+!]+( ; .+)?", line) for line in lines)
-        names = [line.split("==")[0] for line in lines]
+    def test_pins_exactly_one_version_each_with_the_hashes_of_its_files(self, lock):
+        entry = re.compile(r"[a-z0-9][a-z0-9.-]*==[A-Za-z0-9.+!]+( ; .+?)?(\s+--hash=sha256:[0-9a-f]{64})+")
+        assert [line for line in entries(lock) if not entry.fullmatch(line)] == []
+        names = [line.split("==")[0] for line in entries(lock)]
         assert len(names) == len(set(names))
 
     def test_the_dev_lock_only_adds_to_the_other(self):
