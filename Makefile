@@ -12,7 +12,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# uv installs a lock in a fifth of pip's time; where uv cannot be had pip takes the same lock.
+# uv installs a lock in a fifth of the time of pip, which takes the same lock where uv cannot be had. A lock names everything, hence no
+# dependencies: pip would ask for a hash of `gql[requests]` beside that of gql.
 UV := uv==0.13.9
 INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@"; else $(PIP) "$$@"; fi
 # xdist: a worker a core, two to four; a file's tests on the same one, so that fixtures of a module are made once.
@@ -74,18 +75,18 @@ $(VENV)/bin/python:
 
 $(VENV)/.runtime: requirements.lock pyproject.toml setup.py | $(VENV)/bin/python
 	@echo "installing $$(grep -c '==' requirements.lock) pinned packages into $(VENV) (half a minute)"
-	@set -- --require-hashes -r requirements.lock; $(INSTALL)
+	@set -- --no-deps --require-hashes -r requirements.lock; $(INSTALL)
 	@set -- --no-deps --editable .; $(INSTALL)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo "installing the tools for tests and lint"
-	@set -- --require-hashes -r requirements-dev.lock; $(INSTALL)
+	@set -- --no-deps --require-hashes -r requirements-dev.lock; $(INSTALL)
 	@touch $@
 
 $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	@echo "installing the libraries to measure beside"
-	@set -- --require-hashes -r requirements-bench.lock; $(INSTALL)
+	@set -- --no-deps --require-hashes -r requirements-bench.lock; $(INSTALL)
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
