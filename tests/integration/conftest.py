@@ -29,6 +29,7 @@ from pipelines.market.tables import TABLES
 from pipelines.scanners.derive import DERIVED as BUILT
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
+from pipelines.storage.catalogue import publish_catalogue
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.fingerprint import fingerprint
 from pipelines.storage.location import Lake
@@ -49,6 +50,7 @@ DERIVED = (
 INGESTED = tuple(
     name for name in TABLES if name.startswith(("bars_", "corporate_actions", "instrument")) and name != "bars_1m_live"
 )
+_SCHEMAS = {**TABLES, **INDICATOR_TABLES}
 _RUN = "import sys; from pipelines.cli import main; sys.argv[0] = 'marketlake'; main()"
 
 
@@ -175,7 +177,7 @@ class SmallHome:
 
     def table(self, name: str) -> LakeTable:
         """A table of the lake."""
-        return LakeTable(self.lake.table_uri(self.mic, name), {**TABLES, **INDICATOR_TABLES}[name])
+        return LakeTable(self.lake.table_uri(self.mic, name), _SCHEMAS[name])
 
     def versions(self) -> dict[str, int]:
         """Newest version of every table that there is."""
@@ -282,7 +284,8 @@ def copy_home(of: SmallHome, into: SmallHome) -> SmallHome:
     """Copy lake and dbt's parsed project; what is derived and knows its own path stays behind."""
     shutil.copytree(of.folder / "lake", into.folder / "lake")
     shutil.copytree(of.settings.state_dir / "dbt", into.settings.state_dir / "dbt", dirs_exist_ok=True)
-    into.run("sql", "select 1")
+    last, schemas = into.releases()[-1], {name: schema for name, schema in _SCHEMAS.items() if name != "releases"}
+    publish_catalogue(into.lake, last, schemas, into.releases(), into.settings.state_dir, into.settings.catalogue_link)
     return into
 
 

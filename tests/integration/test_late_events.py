@@ -76,8 +76,10 @@ def delisting(home: Any, tape: Any, market: Any) -> None:
     _actions(home, market, f"GONE,{DELISTED},delisting,,")
 
 
-def late_split_and_rename(home: Any, tape: Any, market: Any) -> None:
-    _actions(home, market, "IBM,2014-05-28,split,2,", f"OLD,{RENAMED},rename,,NEW")
+def late_split_rename_and_reuse(home: Any, tape: Any, market: Any) -> None:
+    """Each of another share: SPY's ticker was another company's before."""
+    actions = ("IBM,2014-05-28,split,2,", f"OLD,{RENAMED},rename,,NEW", f"SPY,{RESTATED},ticker_reuse,,")
+    _actions(home, market, *actions)
 
 
 def restatements(home: Any, tape: Any, market: Any) -> None:
@@ -97,11 +99,7 @@ def withdrawn_delivery(home: Any, tape: Any, market: Any) -> None:
         home.withdraw(name, market.arrival(11))
 
 
-def ticker_used_again(home: Any, tape: Any, market: Any) -> None:
-    _actions(home, market, f"IBM,{RESTATED},ticker_reuse,,")
-
-
-EVENTS = (delisting, late_split_and_rename, ticker_used_again, restatements, withdrawn_delivery)
+EVENTS = (delisting, late_split_rename_and_reuse, restatements, withdrawn_delivery)
 
 
 @pytest.fixture(scope="module")

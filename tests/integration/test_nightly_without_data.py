@@ -1,6 +1,7 @@
 """A nightly run without the bars it is for: nothing is materialised or released, the run is red and says what is missing."""
 
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -114,43 +115,45 @@ def test_a_long_range_is_rebuilt_where_there_are_bars(based_home: Any) -> None:
     assert made == {str(day) for day in forty}
 
 
-def test_a_run_with_nothing_new_stays_green_and_releases_nothing(based_home: Any) -> None:
+@pytest.fixture(scope="module")
+def two_nights(based_home: Any, tape: Any) -> Any:
+    """A night with nothing new, and one after a session that came the evening it closed; the base arrived years after its bars."""
     home = based_home("again")
-    before = home.releases()
-    assert home.nightly()["new_release"] is False
-    events = recorded(home)
-    assert events["status"] == dg.DagsterRunStatus.SUCCESS
-    assert home.releases() == before
+    released = home.releases()
+    first = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
+    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2014, 6, 5, 21, tzinfo=UTC))
+    second = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
+    return SimpleNamespace(released=released, first=first, second=second)
 
 
-def test_tables_without_rows_of_the_session_are_not_materialised_for_it(based_home: Any, tape: Any) -> None:
+def test_a_run_with_nothing_new_stays_green_and_releases_nothing(two_nights: Any) -> None:
+    night = two_nights.first
+    assert night.summary["new_release"] is False
+    assert night.events["status"] == dg.DagsterRunStatus.SUCCESS
+    assert night.releases == two_nights.released
+
+
+def test_tables_without_rows_of_the_session_are_not_materialised_for_it(two_nights: Any) -> None:
     """The base has daily bars alone; of 2014-06-05 there are minutes too."""
-    home = based_home("minutes")
     of_minutes = {"indicators_1m", "indicator_state_1m", "intraday_curves", "minute_reconciliation"}
-    home.nightly()
-    nothing_new = recorded(home)["materialised"]
+    nothing_new = two_nights.first.events["materialised"]
     assert of_minutes.isdisjoint(name for name, _ in nothing_new)
     assert {("indicators_daily", "2014-06-04"), ("scanner_signals", "2014-06-04"), ("release", None)} <= set(nothing_new)
 
-    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2025, 3, 2, tzinfo=UTC))
-    summary = home.nightly()
-    made = set(recorded(home)["materialised"])
+    made, summary = set(two_nights.second.events["materialised"]), two_nights.second.summary
     assert {(name, str(MISSING)) for name in (*of_minutes, "indicators_daily")} <= made
     assert summary["new_release"] is True
     assert summary["new"].sessions == (MISSING,)
 
 
-def test_history_warns_and_a_feed_that_stopped_is_red(based_home: Any, tape: Any) -> None:
-    """The base arrived years after its bars. A further session that came the evening it closed makes the exchange one in use."""
-    home = based_home("stopped")
-    home.nightly()
-    history = freshness_of(recorded(home))
+def test_history_warns_and_a_feed_that_stopped_is_red(two_nights: Any) -> None:
+    """Bars that arrived years late are history. A session that came the evening it closed makes the exchange one in use."""
+    history = freshness_of(two_nights.first.events)
     assert (history.passed, history.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "history" in history.description
 
-    home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2014, 6, 5, 21, tzinfo=UTC))
-    summary = home.nightly()
-    stopped = freshness_of(recorded(home))
+    stopped = freshness_of(two_nights.second.events)
     assert (stopped.passed, stopped.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert "newest session with bars: 2014-06-05" in stopped.description
-    assert [line for line in summary["checks_failed"] if line.startswith("XNYS/bars_daily freshness")]
+    failed = two_nights.second.summary["checks_failed"]
+    assert [line for line in failed if line.startswith("XNYS/bars_daily freshness")]

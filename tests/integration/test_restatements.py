@@ -124,25 +124,3 @@ def test_as_of_a_moment_before_the_restatement_nothing_of_it_shows(restated: Any
     assert told
     assert told <= set(then.write_csv().splitlines())
     assert first["indicators_daily"].height > len(told)
-
-
-def test_a_full_build_of_the_same_home_changes_nothing(restated: Any) -> None:
-    versions, releases = restated.home.versions(), restated.home.releases()
-
-    restated.home.nightly(full=True)
-
-    assert {name: (versions[name], now) for name, now in restated.home.versions().items() if versions[name] != now} == {}
-    assert restated.home.releases() == releases
-
-
-def test_a_new_home_of_the_same_deliveries_dates_indicators_alike(restated: Any, new_home: Any, tape: Any, market: Any) -> None:
-    home = new_home("anew")
-    home.ingest(*tape.base(home.folder / "inbound"), received=market.arrival(0))
-    for number, lines in enumerate(
-        (_changed(tape, VOLUME, volume=1000), _changed(tape, CLOSE, close=3.0), tape.daily(CLOSE, CLOSE, [SYMBOL])), start=1
-    ):
-        home.ingest(market.write(home.folder / "inbound" / f"{number}.csv", lines), received=market.arrival(number))
-    home.nightly()
-
-    names = ("indicators_daily", "indicator_state_daily", "market_regime")
-    assert home.fingerprints(names) == restated.home.fingerprints(names)

@@ -32,6 +32,7 @@ NEEDED = (
 ALL, BOTH_SIDES, NON_OVERLAPPING = "all", "ALL", "non_overlapping"
 _LEFT_OUT = ("late", "not_entered", "no_levels", "no_intraday")
 _FOREVER = np.iinfo(np.int64).max
+_Sums = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -73,24 +74,26 @@ def _of_scanner(known: ExchangeCalendar, name: str, scanner: ScannerId, outcomes
     exchange, days = known.exchange.mic, _sessions(known, outcomes)
     # In order of entry, since runs of losses are counted.
     ordered = outcomes.sort("entry_ts", "instrument_id", "signal_id")
-    rows = []
-    content = f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}"
+    rows: list[dict[str, Any]] = []
+    # Horizons that span equally many sessions share the draws of a bootstrap, which are most of its time.
+    drawn: dict[int, list[tuple[dict[str, Any], tuple[_Sums, _Sums]]]] = {}
     for horizon in (*HORIZONS, STOP_TARGET):
-        sums = []
         of_horizon = ordered.filter(pl.col("horizon") == horizon)
         columns, taken = _columns(of_horizon, days), _taken(of_horizon)
         everything, sold = np.ones(of_horizon.height, dtype=bool), of_horizon.get_column("side").to_numpy() == "SELL"
+        alike = drawn.setdefault(max(HORIZONS[LONGEST if horizon == STOP_TARGET else horizon], 1), [])
         for side, of_side in ((BOTH_SIDES, everything), ("BUY", ~sold), ("SELL", sold)):
             for scope, in_scope in ((ALL, everything), (NON_OVERLAPPING, taken)):
                 ours = of_side & in_scope
                 told = {"exchange": exchange, "scanner_name": name, "horizon": horizon, "side": side, "scope": scope}
                 rows.append({**told, **_identity(scanner), **_figures(columns, ours & columns.counted, days)})
                 rows[-1] |= {what: int((ours & one).sum()) for what, one in columns.not_counted.items()}
-                sums.append(_by_day(columns, ours & columns.counted, days.len()))
-        totals, counts = (np.stack([entry[k] for pair in sums for entry in pair], axis=1) for k in (0, 1))
-        held = max(HORIZONS[LONGEST if horizon == STOP_TARGET else horizon], 1)
+                alike.append((rows[-1], _by_day(columns, ours & columns.counted, days.len())))
+    content = f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}"
+    for held, alike in drawn.items():
+        totals, counts = (np.stack([entry[k] for _, pair in alike for entry in pair], axis=1) for k in (0, 1))
         spread = by_session(totals, counts, held, content)
-        for i, row in enumerate(rows[-len(sums) :]):
+        for i, (row, _) in enumerate(alike):
             for j, (what, least) in enumerate((("win_rate", 0.0), ("edge", -1.0))):
                 row[f"{what}_low"] = _finite(max(spread.low[2 * i + j], least))
                 row[f"{what}_high"] = _finite(min(spread.high[2 * i + j], 1.0))
@@ -195,9 +198,6 @@ def _figures(columns: _Columns, counted: np.ndarray, days: pl.Series) -> dict[st
         "first_session": days[int(sessions[0])] if sessions.size else None,
         "last_session": days[int(sessions[-1])] if sessions.size else None,
     }
-
-
-_Sums = tuple[np.ndarray, np.ndarray]
 
 
 def _by_day(columns: _Columns, counted: np.ndarray, days: int) -> tuple[_Sums, _Sums]:

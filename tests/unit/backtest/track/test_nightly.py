@@ -169,7 +169,7 @@ def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(ro
 
     def night(isin: str | None, touched: tuple[date, date] | None) -> tuple[int, pl.DataFrame]:
         rows = filled("instruments", instrument.with_columns(isin=pl.lit(isin, pl.String)))
-        frames = {"bars_daily": bars, "scanner_signals": signals(bars), "instruments": rows}
+        frames = {"bars_daily": bars, "scanner_signals": signals(bars).with_columns(exchange=pl.lit(mic)), "instruments": rows}
         versions = {}
         for name, frame in frames.items():
             years = sorted(frame["session_year"].unique()) if "session_year" in frame.columns else None
