@@ -64,11 +64,21 @@ class Site:
         made.rename(inbox / str(session))
 
     def deliveries(self) -> list[tuple[str, bool]]:
-        """Status of each run of a delivery, oldest first, and whether its process is there."""
+        """Status of each run of a delivery, oldest first, and whether its process is there; before it has one it is to come."""
         with dg.DagsterInstance.from_config(str(self.home.settings.dagster_home)) as instance:
             found = instance.get_run_records(dg.RunsFilter(job_name=delivery_job_name(self.home.mic)), ascending=True)
         pids = [int(record.dagster_run.tags.get(PID_TAG, 0)) for record in found]
-        return [(record.dagster_run.status.value, pid in alive([pid])) for record, pid in zip(found, pids, strict=True)]
+        there = [not pid or pid in alive([pid]) for pid in pids]
+        return [(record.dagster_run.status.value, is_there) for record, is_there in zip(found, there, strict=True)]
+
+    def wait_for_deliveries(self, done: int) -> None:
+        """Wait until so many deliveries went in and no run of one is left at work; those that were cut have failed."""
+
+        def is_so() -> bool:
+            statuses = [status for status, _ in self.deliveries()]
+            return statuses.count("SUCCESS") == done and set(statuses) == {"FAILURE", "SUCCESS"}
+
+        self._until(is_so, f"{done} deliveries to go in")
 
     def wait_until(self, true: Any, what: str) -> None:
         self._until(true, what)
@@ -148,11 +158,12 @@ def test_after_power_failures_in_mid_delivery_and_mid_run_three_nights_pass_with
     # The power fails between two commits of the first delivery.
     site.start(MARKETLAKE_CRASH_AT="lake.committed")
     site.deliver(tape, nights[0])
-    site.wait_until(lambda: site.deliveries() == [("STARTED", False)], "the delivery to be cut")
+    # Nothing waits for the run to be still on record as started: the sensor of dead runs may be the first to see it gone.
+    site.wait_until(lambda: any(not is_there for _, is_there in site.deliveries()), "the delivery to be cut")
     site.end_at_once()
 
     site.start()
-    site.wait_until(lambda: [status for status, _ in site.deliveries()] == ["FAILURE", "SUCCESS"], "the delivery to be repeated")
+    site.wait_for_deliveries(1)
     cut = site.launch_nightly(nights[0], full=False)
     site.wait_for(cut, "STARTED")
     time.sleep(3)
@@ -162,8 +173,7 @@ def test_after_power_failures_in_mid_delivery_and_mid_run_three_nights_pass_with
     for night, session in enumerate(nights):
         if night:
             site.deliver(tape, session)
-            expected = ["FAILURE", *["SUCCESS"] * (night + 1)]
-            site.wait_until(lambda: [status for status, _ in site.deliveries()] == expected, f"the delivery of {session}")  # noqa: B023
+            site.wait_for_deliveries(night + 1)
         site.wait_for(site.launch_nightly(session, full=False), "SUCCESS")
         assert site.home.rows("bars_daily")["session_date"].max() == session
         assert site.home.rows("indicators_daily")["session_date"].max() == session

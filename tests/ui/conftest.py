@@ -98,8 +98,10 @@ def ui(ui_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def browser(ui_home: Path) -> Iterator["object"]:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    # A context's own timeout is none for what is expected of it: five seconds, which a busy machine needs for a page.
+    expect.set_options(timeout=60_000)
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGUMENTS)
         yield chromium
