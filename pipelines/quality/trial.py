@@ -67,9 +67,9 @@ def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Ma
         stopped, warnings, lines = _gated(lake, order.exchange, passing)
         if stopped:
             refused.update(lines)
-            tables = ", ".join(lines)
+            unpublished = ", ".join(lines)
             raise TrialFailedError(
-                f"the gate refused sessions twice in a row: {refused}; an ingest fails there and publishes nothing of {tables}"
+                f"the gate refused sessions twice in a row: {refused}; an ingest fails there and publishes nothing of {unpublished}"
             )
     priorities = {name: source.priority for name, source in sources.items()}
     tables, lost = {}, []
