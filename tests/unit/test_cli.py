@@ -177,7 +177,7 @@ def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_
     # The same for people: a line a file on standard output.
     again = marketlake("ingest", str(folder / "cut.csv"), "--source", "csv")
     assert again.code == 1
-    assert re.search(r"^refused: \S*cut\.csv: .+$", again.out, re.MULTILINE)
+    assert re.search(r"^refused: \S*cut\.csv, row 3: .+$", again.out, re.MULTILINE)
     assert "Traceback" not in again.err
 
 
