@@ -32,6 +32,7 @@ from pipelines.describe_command import describe
 from pipelines.explain_command import explain
 from pipelines.ingest_command import ingest, say_suspects
 from pipelines.instrument_commands import instruments
+from pipelines.interrupts import redeliver_dropped_interrupts
 from pipelines.quarantine_commands import quarantine
 from pipelines.scan_commands import scan, scanners
 from pipelines.withdraw_command import withdraw
@@ -331,6 +332,7 @@ def ui(
 
 def main() -> None:
     """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage, 130 on Ctrl-C; no bare traceback."""
+    redeliver_dropped_interrupts()
     from pydantic import ValidationError
 
     from pipelines.indicators.chosen.file import IndicatorFileError
