@@ -114,7 +114,7 @@ def test_a_kill_at_any_moment_loses_nothing(case: Any, new_home: Any, market: An
     old, new = _content(_answer(home, market)), _content(_answer(case.after, market))
     moments = random.Random(20141006)
 
-    for _ in range(3):
+    for _ in range(4):
         for arguments, longest in ((case.arguments, 8.0), (("nightly",), 16.0)):
             process = home.start(*arguments)
             # The moment is what is tried here; nothing is waited for.
