@@ -20,7 +20,7 @@ INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # What is compiled ahead.
-COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/track/kernel.py \
+COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
 .PHONY: help demo test test-all ui bench bench-large lint lock install install-dev clean clean-lake
@@ -90,7 +90,7 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
-	@$(BIN)/python -m pipelines.warm
+	@$(BIN)/python -m pipelines.cli.warm
 	@touch $@
 
 clean: ## remove what runs and tools make (.venv, .state, caches, the catalogue); the lake stays

@@ -1,7 +1,7 @@
 """What `pyproject.toml` cannot say: the folders beside the package that a wheel carries inside it, under `pipelines/_shipped/`.
 
 Lives here: copying them at build time. Does not live here: metadata, dependencies, data files of the package (pyproject.toml);
-finding the copies at run time (`pipelines/resources.py`).
+finding the copies at run time (`pipelines/package_data.py`).
 """
 
 from __future__ import annotations

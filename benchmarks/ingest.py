@@ -27,13 +27,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmarks.tables import SEED, Table, ratio
-from pipelines.deliveries import make_order
+from pipelines.ingest import gate, staging
+from pipelines.ingest.arrivals import make_order
+from pipelines.ingest.batches import outcome, stage_order
+from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
-from pipelines.quality import gate, staging
-from pipelines.quality.batches import outcome, stage_order
-from pipelines.quality.ingest import publish_staged, run_gate
 from pipelines.sources.registry import load_sources, source
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.indicators.arrays import BarArrays
-from pipelines.indicators.chosen.families import FAMILIES
+from pipelines.indicators.custom.families import FAMILIES
 from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import Floats
 from pipelines.indicators.registry import REGISTRY, Registry

@@ -10,14 +10,14 @@ from pipelines.orchestration.assets.ingest import ingest_assets
 from pipelines.orchestration.assets.live import live_assets
 from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
-from pipelines.orchestration.checks import gate_checks
-from pipelines.orchestration.findings import finding_checks
-from pipelines.orchestration.freshness import freshness_check
-from pipelines.orchestration.indicator_checks import indicator_checks
+from pipelines.orchestration.checks.findings import finding_checks
+from pipelines.orchestration.checks.freshness import freshness_check
+from pipelines.orchestration.checks.gate import gate_checks
+from pipelines.orchestration.checks.indicators import indicator_checks
+from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.orchestration.scanner_checks import scanner_checks
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor

@@ -1,7 +1,7 @@
 """Text of others, made safe to show: what a terminal or a page of Markdown would obey is written out instead.
 
 Lives here: escapes for terminals, for JSON shown on terminals, and for Markdown.
-Does not live here: where texts are shown (`console.py`, `orchestration/describe.py`).
+Does not live here: where texts are shown (`cli/console.py`, `orchestration/metadata.py`).
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.ingest.batches import outcome, stage_order
+from pipelines.ingest.publish import publish_staged, run_gate
+from pipelines.ingest.requests import Order
+from pipelines.ingest.staged import Staged
+from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
-from pipelines.quality.batches import outcome, stage_order
-from pipelines.quality.ingest import publish_staged, run_gate
-from pipelines.quality.orders import Order
-from pipelines.quality.staged import Staged
-from pipelines.quality.staging import stage
 from pipelines.settings import Settings
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
@@ -53,7 +53,7 @@ def shared() -> Path:
 @pytest.fixture
 def marketlake(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """The command in this process, as the program runs it: exit code, standard output and standard error."""
-    from pipelines.cli import main
+    from pipelines.cli.app import main
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["marketlake", *arguments])
@@ -173,7 +173,7 @@ def bars_csv() -> Callable[[Iterable[Sequence[object]]], str]:
 @pytest.fixture(scope="session")
 def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
-    from pipelines.scanners.project import compile_project
+    from pipelines.dbt.project import compile_project
 
     target = tmp_path_factory.mktemp("manifest")
     compile_project(target)
@@ -185,8 +185,8 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
     """`mart(name, exchange, frames)`: rows of marts.<name>, its windows being every bar given, or `window` (daily only)."""
     import duckdb
 
+    from pipelines.dbt.project import create_lake_schema
     from pipelines.market.closing_auction import closing_auctions
-    from pipelines.scanners.project import create_lake_schema
     from pipelines.scanners.registry import load_scanners
 
     compiled = load_scanners(dbt_manifest / "manifest.json")

@@ -1,7 +1,7 @@
 """`marketlake doctor`: what is wrong with this home, and what to do about it.
 
 Lives here: which checks there are, in their order, and which repairs `--repair` runs.
-Does not live here: the checks (one module an area), the repairs themselves (`quality/orphans.py`).
+Does not live here: the checks (one module an area), the repairs themselves (`ingest/orphan_bars.py`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pipelines.doctor import calendars, exchanges, files, inboxes, installation, releases, runs
 from pipelines.doctor.model import Finding
 from pipelines.doctor.words import listed
+from pipelines.ingest.orphan_bars import repair_orphans
 from pipelines.market.calendar_file import HomeCalendarError
-from pipelines.quality.orphans import repair_orphans
 from pipelines.settings import Settings
 from pipelines.storage.delta import UNREADABLE
 from pipelines.storage.location import Lake

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from pipelines.doctor.model import Finding
+from pipelines.ingest.restated_sessions import contradictions, released_sessions
+from pipelines.ingest.traded_sessions import ProvisionalDays, provisional_days, traded_calendar
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.calendar_file import HomeCalendarError
-from pipelines.quality.restated_sessions import contradictions, released_sessions
-from pipelines.quality.traded_sessions import ProvisionalDays, provisional_days, traded_calendar
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release

@@ -12,11 +12,11 @@ import polars as pl
 
 from pipelines.doctor.model import Finding
 from pipelines.doctor.words import listed
+from pipelines.ingest.freshness import measure_freshness, newest_session
+from pipelines.ingest.orphan_bars import orphaned
+from pipelines.ingest.quarantine import REFUSED
+from pipelines.ingest.suspected_actions import describe_suspects, suspected_actions
 from pipelines.market.tables import TABLES
-from pipelines.quality.freshness import measure_freshness, newest_session
-from pipelines.quality.orphans import orphaned
-from pipelines.quality.quarantine import REFUSED
-from pipelines.quality.suspects import describe_suspects, suspected_actions
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.doctor.model import Finding
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
-from pipelines.userfiles import UserFileError
+from pipelines.user_files import UserFileError
 
 _BROKEN = "mend the file; until then every nightly run and scan fails"
 
@@ -24,7 +24,7 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
 
     What stands on a broken file cannot be read and has no finding.
     """
-    from pipelines.indicators.chosen.file import IndicatorFileError, read_indicators
+    from pipelines.indicators.custom.file import IndicatorFileError, read_indicators
 
     try:
         chosen = read_indicators(settings.indicators) if settings.indicators else ()
@@ -37,7 +37,7 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
 
 
 def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
-    from pipelines.scanners.project import additions
+    from pipelines.dbt.project import additions
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
     from pipelines.scanners.universe_names import check_names

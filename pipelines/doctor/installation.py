@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from pipelines.doctor.model import Finding
-from pipelines.resources import shipped
+from pipelines.package_data import shipped
 from pipelines.settings import Settings
 
 _LEAST_FREE_BYTES = 2 * 1024**3

@@ -1,7 +1,7 @@
 """What a check of `marketlake doctor` reports.
 
 Lives here: `Finding`.
-Does not live here: the checks (one module an area), printing (`cli.py`).
+Does not live here: the checks (one module an area), printing (`cli/app.py`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Does not live here: how far an exchange's sessions reach (`exchanges.py`), runs 
 from __future__ import annotations
 
 from pipelines.doctor.model import Finding
-from pipelines.resources import code_version
+from pipelines.package_data import code_version
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release

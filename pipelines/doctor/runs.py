@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from pipelines.doctor.model import Finding, Severity
-from pipelines.quality.freshness import newest_session
+from pipelines.ingest.freshness import newest_session
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 

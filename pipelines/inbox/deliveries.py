@@ -15,8 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.deliveries import delivered_name
 from pipelines.inbox.files import InboxFile, find, is_inside, is_unfinished, look
+from pipelines.ingest.arrivals import delivered_name
 from pipelines.sources.protocol import Source, SourceError
 from pipelines.sources.reading import claims_file
 

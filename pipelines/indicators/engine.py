@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pipelines.indicators.arrays import BarArrays, Rescales, Result
 from pipelines.indicators.frame import INPUT_NAMES, ROWS, Floats, Ints
-from pipelines.indicators.kernels import working
+from pipelines.indicators.kernels import workspace
 from pipelines.indicators.model import UNIT_POWERS
 from pipelines.indicators.parameters import BARS_SEEN_LIMIT
 from pipelines.indicators.registry import REGISTRY, Registry
@@ -136,11 +136,11 @@ class _Worker:
         while position < end:
             while events and events[0][0] == position:
                 _, price_factor, volume_divisor = events.pop(0)
-                working.rescale(self._frame, held, price_factor, volume_divisor)
+                workspace.rescale(self._frame, held, price_factor, volume_divisor)
                 if position >= begin:
-                    working.rescale_state(self._state, self._plan.powers, price_factor, volume_divisor)
+                    workspace.rescale_state(self._state, self._plan.powers, price_factor, volume_divisor)
             limit = min(events[0][0] if events else end, begin if position < begin else position + SEGMENT, end)
-            working.load(self._frame, held, *self._inputs, position, limit)
+            workspace.load(self._frame, held, *self._inputs, position, limit)
             if position >= begin:
                 self._segment(held, limit - position, count, row, position)
                 count += limit - position
@@ -148,7 +148,7 @@ class _Worker:
             held += limit - position
             position = limit
             if held > self._lookback:
-                working.keep_tail(self._frame, held, self._lookback)
+                workspace.keep_tail(self._frame, held, self._lookback)
                 held = self._lookback
 
     def _events(self, start: int, end: int) -> list[tuple[int, float, float]]:
@@ -166,7 +166,7 @@ class _Worker:
         self._marks[:wanted] += first - position
         self._marks[wanted] = -1
         span = (first, first + size, count, self._intraday)
-        working.fill_features(self._frame, first, first + size, count)
+        workspace.fill_features(self._frame, first, first + size, count)
         for kernel, options, state, shots, out in self._calls:
             kernel(self._frame, span, *options, state, self._marks, shots, out)
         self._state[0] = count + size
@@ -189,7 +189,7 @@ def _checked(bars: BarArrays, begin: Ints, state: Floats | None, registry: Regis
     if begin.shape != (bars.instruments,) or (begin < bars.offsets[:-1]).any() or (begin > bars.offsets[1:]).any():
         raise ValueError("begin: give one position per instrument, within its bars")
     for name in INPUT_NAMES:
-        bad = working.first_unusable(getattr(bars, name), name in ("volume", "turnover"))
+        bad = workspace.first_unusable(getattr(bars, name), name in ("volume", "turnover"))
         if bad >= 0:
             instrument = int(np.searchsorted(bars.offsets, bad, side="right")) - 1
             value = getattr(bars, name)[bad]

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.indicators.builtin import COLUMNS, INDICATORS
-from pipelines.indicators.chosen.file import IndicatorFileError, read_indicators
+from pipelines.indicators.custom.file import IndicatorFileError, read_indicators
 from pipelines.indicators.model import Indicator, Output, StateField
 
 ENTRY_POINT_GROUP = "marketlake.indicators"

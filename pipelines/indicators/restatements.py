@@ -1,7 +1,7 @@
 """Restatements of a window's instruments: when known inputs changed, from which session on, and what they had been before.
 
 Lives here: reading replaced bars and late or replaced corporate actions from the build database.
-Does not live here: what they do to the rows behind them (`known.py`), keeping replaced rows (`storage/publish.py`).
+Does not live here: what they do to the rows behind them (`known_at.py`), keeping replaced rows (`storage/upsert.py`).
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from pipelines.indicators.arrays import BarArrays, Rescales
-from pipelines.indicators.curves import intraday_curves
+from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
 from pipelines.indicators.jit import cache_dir
-from pipelines.indicators.profiles import usual
 from pipelines.indicators.registry import load_chosen, load_plugins
+from pipelines.indicators.volume_profiles import usual
 from pipelines.settings import Settings
 
 

@@ -2,7 +2,7 @@
 
 Lives here: which bars a window needs (tail, carried state, or a cold start), the walk through its sessions in bounded memory, and
 where it may stop.
-Does not live here: arithmetic (`engine`), when restated rows became known (`known`), the window itself (`storage/plan.py`),
+Does not live here: arithmetic (`engine`), when restated rows became known (`known`), the window itself (`build/plan.py`),
 committing rows (`storage`).
 """
 
@@ -23,7 +23,7 @@ import pyarrow as pa
 from pipelines.indicators.arrays import BarArrays, Result
 from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import Floats, Ints
-from pipelines.indicators.known import Chunk, KnownTimes, Walked, columns_of, rescales_of
+from pipelines.indicators.known_at import Chunk, KnownTimes, Walked, columns_of, rescales_of
 from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.restatements import Restatements, bars_of, day_number
 from pipelines.indicators.rows import bar_arrays, result_batch

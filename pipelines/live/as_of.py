@@ -1,7 +1,7 @@
 """Scanning as of any moment: the published release, and the minutes of the moment's session.
 
 Lives here: `scan_as_of`, and keeping what it found (`record`).
-Does not live here: the SQL and its runner (`scanners/`), batches of a feed (`scan.py`), printing (`scan_commands.py`).
+Does not live here: the SQL and its runner (`scanners/`), batches of a feed (`scan.py`), printing (`cli/scan.py`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from pipelines.indicators.profiles import CALENDAR_DAYS
-from pipelines.live.kept import LiveScanError, keep_scan, released
-from pipelines.live.needed import how_to_add, missing_bars
+from pipelines.indicators.volume_profiles import CALENDAR_DAYS
+from pipelines.ingest.traded_sessions import traded_calendar
+from pipelines.live.required_bars import how_to_add, missing_bars
+from pipelines.live.scan_store import LiveScanError, keep_scan, released
 from pipelines.market.calendar import ExchangeCalendar, Session
 from pipelines.market.tables import TABLES
-from pipelines.quality.traded_sessions import traded_calendar
-from pipelines.scanners.inputs import read_inputs
+from pipelines.scanners.engine.inputs import read_inputs
+from pipelines.scanners.engine.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult
 from pipelines.scanners.universes import Universes
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -143,7 +143,7 @@ def _from_bars(
     lake: Lake, exchange: str, versions: Mapping[str, int], compiled: CompiledScanners, inputs: ScanInputs, last: date
 ) -> ScanInputs:
     """The same inputs without anything that a build has worked out."""
-    from pipelines.scanners.from_bars import daily_indicators
+    from pipelines.scanners.engine.indicators_from_bars import daily_indicators
 
     def read(name: str, days: list[date] | None = None) -> pl.DataFrame:
         if name not in versions:

@@ -14,22 +14,22 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.live.kept import LiveScanError, keep_scan, released
+from pipelines.ingest.quarantine import store_quarantine
+from pipelines.ingest.requests import Order
+from pipelines.ingest.staging import stage
+from pipelines.live.scan_store import LiveScanError, keep_scan, released
 from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
-from pipelines.quality.orders import Order
-from pipelines.quality.quarantine import store_quarantine
-from pipelines.quality.staging import stage
-from pipelines.scanners.inputs import read_inputs
+from pipelines.scanners.engine.inputs import read_inputs
+from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import Scanner, load_scanners
-from pipelines.scanners.runner import ScanEngine
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
-from pipelines.storage.publish import append_new
 from pipelines.storage.raw import store_raw
+from pipelines.storage.upsert import append_new
 
 
 @dataclass(frozen=True)

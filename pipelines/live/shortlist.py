@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.live.kept import LiveScanError
+from pipelines.ingest.traded_sessions import traded_calendar
+from pipelines.live.scan_store import LiveScanError
 from pipelines.market.calendar import ExchangeCalendar, Session
 from pipelines.market.tables import TABLES
-from pipelines.quality.traded_sessions import traded_calendar
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release

@@ -2,7 +2,7 @@
 
 Lives here: `calendar(mic)`: the known sessions, and after them the weekdays that are provisional sessions.
 Does not live here: where sessions come from and what wins (`calendar_days.py`), on which provisional ones something traded
-(`quality/traded_sessions.py`), partition definitions and schedules (`orchestration/`), which ask this module.
+(`ingest/traded_sessions.py`), partition definitions and schedules (`orchestration/`), which ask this module.
 """
 
 from __future__ import annotations

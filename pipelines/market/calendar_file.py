@@ -36,7 +36,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pipelines.userfiles import UserFileError, shown
+from pipelines.user_files import UserFileError, shown
 
 KINDS: Final = ("regular", "half_day", "special")
 #: Keys of each kind of entry; those in the second set may be left out.

@@ -2,7 +2,7 @@
 
 Lives here: `home_calendar(mic)` and `append_entry`.
 Does not live here: what may stand in the file (`calendar_file.py`), merging it with the other calendars (`calendar_days.py`), the
-command (`calendar_commands.py`).
+command (`cli/calendar.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.market.calendar_days import calendar_days
 from pipelines.market.calendar_file import HomeCalendar, HomeCalendarError, parse_home_calendar
 from pipelines.market.exchanges import exchange
-from pipelines.userfiles import UserFileError, read_text_file
+from pipelines.user_files import UserFileError, read_text_file
 
 
 def home_calendar_path(mic: str) -> Path:

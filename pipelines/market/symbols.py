@@ -1,7 +1,7 @@
 """What a ticker may be made of.
 
 Lives here: the one pattern that row rules, expectations and repairs hold symbols against.
-Does not live here: which instrument a symbol means (`quality/identity.py`).
+Does not live here: which instrument a symbol means (`identity/resolve.py`).
 """
 
 from __future__ import annotations

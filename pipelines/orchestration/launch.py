@@ -1,7 +1,7 @@
 """Running jobs in this process, on the home's Dagster instance, so that the UI shows them.
 
 Lives here: `run_job`, `ingest`, `release` and `nightly`, as the command line calls them.
-Does not live here: parsing arguments and printing (`cli.py`); what the jobs do (`assets/`).
+Does not live here: parsing arguments and printing (`cli/app.py`); what the jobs do (`assets/`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ from typing import IO, Any
 import dagster as dg
 import polars as pl
 
+from pipelines.dbt.project import manifest_path
+from pipelines.ingest.accounting import Account
+from pipelines.ingest.batches import account, outcome, read_batch, stage_order
+from pipelines.ingest.freshness import newest_session, sessions_with_bars
+from pipelines.ingest.overridden_rows import NotReleasedError, record_release, stage_release
+from pipelines.ingest.publish import judge_staged
+from pipelines.ingest.quarantine import REFUSED
+from pipelines.ingest.requests import Order, discard_order, resumed, save_order
+from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.instance import open_instance, process_tags
@@ -25,18 +34,9 @@ from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.orchestration.run_origin import origin_tags
-from pipelines.quality.account import Account
-from pipelines.quality.batches import account, outcome, read_batch, stage_order
-from pipelines.quality.freshness import newest_session, sessions_with_bars
-from pipelines.quality.ingest import judge_staged
-from pipelines.quality.orders import Order, discard_order, resumed, save_order
-from pipelines.quality.quarantine import REFUSED
-from pipelines.quality.release import NotReleasedError, record_release, stage_release
-from pipelines.quality.staged import SESSION_COLUMN
 from pipelines.reports.news import news_of
-from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
-from pipelines.scanners.suspects import newly_suspected
+from pipelines.scanners.suspected_actions import newly_suspected
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
@@ -57,7 +57,7 @@ class JobFailedError(RuntimeError):
 @dataclass(frozen=True)
 class IngestReport:
     """Figures of an ingest: `files` and `tables` as the contract's JSON, the sessions that a gate refused, by table, splits and
-    demergers that its daily bars suggest (columns of `quality/suspects.py`), and what stayed out by rule, session and file.
+    demergers that its daily bars suggest (columns of `ingest/suspected_actions.py`), and what stayed out by rule, session and file.
     """
 
     files: list[dict[str, Any]]

@@ -13,7 +13,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from pipelines.deliveries import collect
 from pipelines.inbox.deliveries import (
     InboxDelivery,
     conclude,
@@ -26,10 +25,11 @@ from pipelines.inbox.deliveries import (
 )
 from pipelines.inbox.files import InboxFile
 from pipelines.inbox.watch import Watch, recall, remember
+from pipelines.ingest.arrivals import collect
 from pipelines.live.inbox import SUFFIXES
-from pipelines.orchestration.describe import preview
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
 from pipelines.orchestration.launch import ingest
+from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources, source

@@ -1,5 +1,6 @@
-"""What may enter the lake: row rules, identity, the gate of each session, quarantine.
+"""Validation of bars: what a row must satisfy, and what it must agree with.
 
-Lives here: turning parsed rows into staged rows, judging them, and recording the verdict.
-Does not live here: reading vendor formats (`sources/`), merging and committing (`storage/`), tests of derived tables (dbt).
+Lives here: row rules, profiles of sessions, and comparisons of a batch with the market and with stored bars.
+Does not live here: which instrument a row is about (`identity/`), what follows from a finding (`ingest/`), tests of derived
+tables (dbt).
 """

@@ -1,7 +1,7 @@
 """What the tables of findings say in a sentence and a few figures.
 
 Lives here: summing up `price_flags` and `minute_reconciliation` of some sessions.
-Does not live here: the findings themselves (dbt marts of these names), showing them (`orchestration/findings.py`).
+Does not live here: the findings themselves (dbt marts of these names), showing them (`orchestration/checks/findings.py`).
 """
 
 from __future__ import annotations

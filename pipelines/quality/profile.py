@@ -1,7 +1,7 @@
 """The profile of a staged table: a row per session and instrument, which the GX suite of the table judges.
 
 Lives here: `profile`, one aggregation per table.
-Does not live here: the expectations (`expectations/*.json`) and running them (`gate.py`).
+Does not live here: the expectations (`expectations/*.json`) and running them (`ingest/gate.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
-from pipelines.quality.surroundings import SURROUNDINGS
+from pipelines.quality.market_context import SURROUNDINGS
 
 #: Bars are profiled per session and instrument; reference rows one by one.
 _BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
@@ -20,8 +20,8 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.D
     """What the suite of `table` is asked about: columns `session` (date) and `instrument_id`, and the figures of that pair.
 
     Bars: rows, distinct_rows, expected_rows, lowest_low, highest_high, range_ratio (high over low), volume, mislabelled rows.
-    `around` (see `surroundings.py`) adds market_coverage, market_step and share_off_scale to daily bars; to minutes the latter two,
-    their high and low over those of the day, and how far their median close lies outside the day (1: inside).
+    `around` (see `market_context.py`) adds market_coverage, market_step and share_off_scale to daily bars; to minutes the latter
+    two, their high and low over those of the day, and how far their median close lies outside the day (1: inside).
     """
     if table in _BARS:
         return _with_surroundings(table, _profile_bars(table, rows, days), around)

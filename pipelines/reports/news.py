@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.build.changes import added_and_removed
+from pipelines.ingest.freshness import BAR_TABLES, sessions_with_bars
 from pipelines.market.tables import TABLES
-from pipelines.quality.freshness import BAR_TABLES, sessions_with_bars
-from pipelines.storage.changes import added_and_removed
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, find_release

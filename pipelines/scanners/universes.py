@@ -24,7 +24,7 @@ import polars as pl
 
 from pipelines.scanners.registry import UniverseError
 from pipelines.settings import Settings
-from pipelines.userfiles import UserFileError, read_text_file, shown
+from pipelines.user_files import UserFileError, read_text_file, shown
 
 __all__ = [
     "ALL",

@@ -1,7 +1,7 @@
 """The source `actions`: corporate actions as a table that people keep, and as the adjustment files of Yahoo's old download.
 
 Lives here: both layouts, the spellings of their columns and kinds, and the tickers that a rename row leads to.
-Does not live here: Lean's factor files (`lean_reference.py`), what an action does to prices (`storage/adjusted.py`).
+Does not live here: Lean's factor files (`lean_reference.py`), what an action does to prices (`storage/adjusted_views.py`).
 
 A table has a header and these columns in any order: `symbol` (left out: the option, else the file's stem), `ex_date`, `action`
 (one of `market.tables.reference.ACTIONS`), and where the kind needs them:
@@ -31,7 +31,6 @@ import polars as pl
 
 from pipelines.market.tables.reference import ACTIONS
 from pipelines.sources.bar_rows import checked_options
-from pipelines.sources.moments import read_moments
 from pipelines.sources.names import OPTIONS
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import (
@@ -46,6 +45,7 @@ from pipelines.sources.text import (
     stem,
     with_problems,
 )
+from pipelines.sources.timestamps import read_moments
 
 _SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "symbol": ("symbol", "ticker", "tradingsymbol"),

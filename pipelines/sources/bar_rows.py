@@ -1,7 +1,7 @@
 """What rows of bars need whichever file they came from: options, symbol, moment, and the decision between days and minutes.
 
 Lives here: the steps that the sources of free-form tables (`csv`, `parquet`) share.
-Does not live here: getting fields out of a file (the sources), spellings (`csv_header.py`, `moments.py`), intervals
+Does not live here: getting fields out of a file (the sources), spellings (`csv_header.py`, `timestamps.py`), intervals
 (`intervals.py`).
 """
 
@@ -14,11 +14,11 @@ import polars as pl
 
 from pipelines.sources.csv_header import Layout
 from pipelines.sources.intervals import is_daily, minute_starts, refuse_coarser_than_days
-from pipelines.sources.moments import clock_text, read_moments
 from pipelines.sources.names import SourceOptionError, check_option
 from pipelines.sources.price_basis import basis_of
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import is_missing, line_read, stem, with_problems
+from pipelines.sources.timestamps import clock_text, read_moments
 from pipelines.sources.vendor_symbols import exchange_symbol
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """The source `csv`: delimited text with a header, whoever wrote it.
 
 Lives here: turning the rows of such a file into daily or one-minute bars, and its options.
-Does not live here: spellings of headers (`csv_header.py`), layouts of single vendors (`csv_vendors.py`), of dates (`moments.py`),
-splitting and numbers (`text.py`), what the rows of any table of bars need (`bar_rows.py`).
+Does not live here: spellings of headers (`csv_header.py`), layouts of single vendors (`csv_vendors.py`), of dates
+(`timestamps.py`), splitting and numbers (`text.py`), what the rows of any table of bars need (`bar_rows.py`).
 
 Options (`ParseOptions.extra`):
 - `columns`: the header of a file that has none, separated as its fields are ("date,open,high,low,close,volume"; unknown names

@@ -1,7 +1,7 @@
 """Which interval a file's rows have: daily, one-minute, or one this pipeline does not take.
 
 Lives here: the decision from the data, and the start of each minute in UTC.
-Does not live here: reading the moments (`moments.py`).
+Does not live here: reading the moments (`timestamps.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from pipelines.sources.moments import to_utc
 from pipelines.sources.protocol import RawFile, SourceError
 from pipelines.sources.text import with_problems
+from pipelines.sources.timestamps import to_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,9 +21,9 @@ import polars as pl
 
 from pipelines.market.aggregation import bars_to_minutes, ticks_to_minutes
 from pipelines.sources.lean_reference import corporate_actions, symbol_history
-from pipelines.sources.moments import to_utc
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import fields, line_read, lines, numbers, read_text, refuse_cut_off, unscaled, with_problems
+from pipelines.sources.timestamps import to_utc
 
 _PRICE_SCALE: Final = 10_000
 _ZONES: Final = {"usa": "America/New_York", "india": "Asia/Kolkata"}

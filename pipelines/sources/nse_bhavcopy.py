@@ -2,8 +2,8 @@
 
 Lives here: which row of an instrument is its bar and which are other prints, the unit of turnover, zeros that mean missing, and
 the dates that must agree.
-Does not live here: the three layouts (`nse_layouts.py`), renames by ISIN (`quality/identity.py`), sessions delivered twice
-(`quality/repeats.py`).
+Does not live here: the three layouts (`nse_layouts.py`), renames by ISIN (`identity/resolve.py`), sessions delivered twice
+(`quality/stale_files.py`).
 
 A bar is the row of the first main series that the symbol has in the file (EQ, else BE, else BZ); it goes to `bars_daily`. Every
 other row (block deals BL, T+0 trades T0, SME, debt, rights) is a print of its own and goes to `bars_other_series`.
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipelines.sources.csv_header import refuse_other_publishers
-from pipelines.sources.moments import read_moments
 from pipelines.sources.nse_layouts import FileLayout, date_in_name, is_bhavcopy_name, read_layout
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import fields, is_missing, line_read, lines, numbers, read_text, refuse_cut_off, with_problems
+from pipelines.sources.timestamps import read_moments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """The source `nse_delivery`: NSE's delivery positions, `MTO_DDMMYYYY.DAT`, which complete the bars of their day.
 
 Lives here: its lines, the number of records that it promises, and the date.
-Does not live here: the bar that a position completes (`quality/figures.py`); deliveries of `sec_bhavdata_full` (`nse_bhavcopy.py`).
+Does not live here: the bar that a position completes (`quality/rows_without_prices.py`); deliveries of `sec_bhavdata_full`
+(`nse_bhavcopy.py`).
 
 Line 2 is `10,MTO,19072019,471778636,0001790`: the date, the total, and how many lines `20,1,20MICRONS,EQ,599108,164405,27.44`
 (number, share, series, traded and delivered units, percent) follow. There are no prices.

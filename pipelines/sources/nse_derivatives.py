@@ -22,9 +22,9 @@ from typing import Final
 import polars as pl
 
 from pipelines.sources.csv_header import refuse_other_publishers
-from pipelines.sources.moments import read_moments
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import fields, line_read, lines, numbers, read_text, refuse_cut_off, split_line, with_problems
+from pipelines.sources.timestamps import read_moments
 
 _OLD: Final = {
     "INSTRUMENT": "kind",

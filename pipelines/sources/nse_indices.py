@@ -16,7 +16,6 @@ from typing import Final
 
 import polars as pl
 
-from pipelines.sources.moments import read_moments
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import (
     fields,
@@ -29,6 +28,7 @@ from pipelines.sources.text import (
     split_line,
     with_problems,
 )
+from pipelines.sources.timestamps import read_moments
 
 _COLUMNS: Final = {
     "INDEX NAME": "symbol",

@@ -20,7 +20,6 @@ from typing import Final
 import polars as pl
 
 from pipelines.market.aggregation import ticks_to_minutes, trades_of_cumulative
-from pipelines.sources.moments import read_moments, to_utc
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.text import (
     fields,
@@ -33,6 +32,7 @@ from pipelines.sources.text import (
     stem,
     with_problems,
 )
+from pipelines.sources.timestamps import read_moments, to_utc
 
 _ZONE: Final = "Asia/Kolkata"
 _COLUMNS: Final = ("timestamp", "ltp", "volume")

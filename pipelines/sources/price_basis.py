@@ -1,7 +1,7 @@
 """Whether a vendor's prices are those that were traded, or adjusted afterwards.
 
 Lives here: what a header says about it, in words and as the value that is kept with the delivery.
-Does not live here: adjusting prices (`storage/adjusted.py`); the lake keeps what was delivered.
+Does not live here: adjusting prices (`storage/adjusted_views.py`); the lake keeps what was delivered.
 """
 
 from __future__ import annotations

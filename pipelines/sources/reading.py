@@ -2,7 +2,7 @@
 
 Lives here: the boundary around `Source.parse`: whatever goes wrong behind it becomes one SourceError, and what comes out of it is
 what the protocol promises.
-Does not live here: any format; what becomes of a refused file (`quality/staging.py`).
+Does not live here: any format; what becomes of a refused file (`ingest/staging.py`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Lives here: transparent decompression, decoding, splitting into lines and fields without losing any, reading numbers, and
 collecting what could not be read.
-Does not live here: what a column means (the formats) and how dates are written (`moments.py`).
+Does not live here: what a column means (the formats) and how dates are written (`timestamps.py`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Lives here: how each relation of a catalogue is answered or refused, and the temporary views that stand before its relations for one
 connection.
-Does not live here: keeping replaced rows (`publish.py`), releases, which pin what was built from them (`releases.py`).
+Does not live here: keeping replaced rows (`upsert.py`), releases, which pin what was built from them (`releases.py`).
 
 The answer is one of rows, not of file versions: it holds after files were compacted or vacuumed, and for a delivery that came
 before the lake existed. Views of the catalogue that read these relations, the adjusted ones say, follow without more.

@@ -16,8 +16,8 @@ import duckdb
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.operations import RELEASES
 from pipelines.market.tables.views import LATEST_ROWS, SIGNALS_OF_RELEASE, latest
-from pipelines.storage.adjusted import create_adjusted_views
-from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.adjusted_views import create_adjusted_views
+from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.relations import literal, quoted, select_files

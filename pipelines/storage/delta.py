@@ -1,7 +1,7 @@
 """One Delta table of the lake: versions, file lists, reads and commits.
 
 Lives here: `LakeTable`, the only place that calls deltalake.
-Does not live here: what to write (`merge.py`, `publish.py`), what to release (`releases.py`).
+Does not live here: what to write (`merge.py`, `upsert.py`), what to release (`releases.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Merging a delivery into stored rows by key.
 
 Lives here: `merge_by_key`, a pure function, and the figures of a merge.
-Does not live here: reading and committing (`publish.py`), duplicates inside one delivery (`quality/rules.py`).
+Does not live here: reading and committing (`upsert.py`), duplicates inside one delivery (`quality/row_rules.py`).
 """
 
 from __future__ import annotations

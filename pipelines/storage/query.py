@@ -2,7 +2,7 @@
 
 Lives here: opening a catalogue so that a query can neither write nor read any file but those of the release; refusing what is no
 query.
-Does not live here: formatting results (`pipelines/query.py`).
+Does not live here: formatting results (`pipelines/cli/sql.py`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow.fs as pafs
 
 from pipelines.market.tables.operations import RAW_FILES
-from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 

@@ -1,7 +1,7 @@
 """DuckDB relations over the exact files of a table version.
 
 Lives here: the SQL text that reads a pinned version, shared by the build database and the published catalogue.
-Does not live here: those two databases (`build.py`, `catalogue.py`).
+Does not live here: those two databases (`build/database.py`, `catalogue.py`).
 """
 
 from __future__ import annotations

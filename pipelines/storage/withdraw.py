@@ -1,7 +1,7 @@
 """Taking back the rows of a delivery: out of a table, with the versions that they had replaced put back.
 
 Lives here: `withdraw_rows` for one table.
-Does not live here: which delivery and why (`quality/withdrawal.py`), what is delivered of the same keys later (`withdrawn.py`).
+Does not live here: which delivery and why (`ingest/withdrawal.py`), what is delivered of the same keys later (`withdrawn.py`).
 
 A version that was replaced stands in `<table>_superseded` with the delivery that replaced it: the versions of a row form a chain. A
 withdrawn delivery is taken out of that chain: where its version is the current one, the nearest before it that no withdrawal
@@ -18,10 +18,10 @@ import polars as pl
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
-from pipelines.storage.crashpoints import crash_point
+from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import Change, LakeTable, PartitionValue
 from pipelines.storage.location import Lake
-from pipelines.storage.publish import keep_superseded
+from pipelines.storage.upsert import keep_superseded
 from pipelines.storage.withdrawn import WITHDRAWAL
 
 #: Partitions that are read and committed together: bounds memory, whatever a delivery holds.

@@ -1,7 +1,7 @@
 """What a withdrawal means for rows that are delivered later.
 
 Lives here: how withdrawals are marked in the lake, and `known_since_withdrawal`.
-Does not live here: taking rows out (`withdraw.py`), merging deliveries (`publish.py`).
+Does not live here: taking rows out (`withdraw.py`), merging deliveries (`upsert.py`).
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipelines.build.commit import DERIVED as BUILT
 from pipelines.bundled import bundled_folder
-from pipelines.deliveries import make_order
 from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.ingest.arrivals import make_order
 from pipelines.market.tables import TABLES
-from pipelines.scanners.derive import DERIVED as BUILT
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
 from pipelines.storage.catalogue import publish_catalogue
@@ -51,7 +51,7 @@ INGESTED = tuple(
     name for name in TABLES if name.startswith(("bars_", "corporate_actions", "instrument")) and name != "bars_1m_live"
 )
 _SCHEMAS = {**TABLES, **INDICATOR_TABLES}
-_RUN = "import sys; from pipelines.cli import main; sys.argv[0] = 'marketlake'; main()"
+_RUN = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class SmallHome:
 
     def withdraw(self, name: str, at: datetime) -> Any:
         """`marketlake withdraw` of the delivery with this file name, in this process; returns what it did."""
-        from pipelines.quality.withdrawal import Withdrawal, withdraw_delivery
+        from pipelines.ingest.withdrawal import Withdrawal, withdraw_delivery
 
         (batch,) = self.rows("raw_files").filter(pl.col("name").str.ends_with(name))["batch_id"]
         withdrawal = Withdrawal(batch, "sent in error", "tester", at)

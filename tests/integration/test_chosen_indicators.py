@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 FIRST = date(2024, 1, 2)
-RUN = "import sys; from pipelines.cli import main; sys.argv[0] = 'marketlake'; main()"
+RUN = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
 PLUG_IN = """
 from pipelines.indicators.frame import CLOSE, HIGH
 from pipelines.indicators.jit import kernel

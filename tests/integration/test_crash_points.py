@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.storage.crashpoints import COMMIT_POINTS
+from pipelines.storage.crash_points import COMMIT_POINTS
 from pipelines.storage.locks import home_lock
 from pipelines.storage.query import open_catalogue
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipelines.cli import app
+from pipelines.cli.app import app
 
 pytestmark = pytest.mark.slow
 

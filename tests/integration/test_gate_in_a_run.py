@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from pipelines.definitions import build_definitions
+from pipelines.ingest.batches import read_batch, stage_order
+from pipelines.ingest.publish import run_gate
+from pipelines.ingest.requests import save_order
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import staged_key, table_key
 from pipelines.orchestration.launch import ingest
-from pipelines.quality.batches import read_batch, stage_order
-from pipelines.quality.ingest import run_gate
-from pipelines.quality.orders import save_order
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 

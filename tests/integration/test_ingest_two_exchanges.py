@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.app import main
 from pipelines.doctor import examine
 from pipelines.market.calendar import calendar
 
@@ -196,7 +196,7 @@ def test_the_program_leaves_both_streams_clean(
 ) -> None:
     """Nothing of a library's own at the end of the process either: bindings that count leaks, progress bars, warnings."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "MARKETLAKE_EXCHANGES": "XNSE,XNYS"}
-    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli import main; main()"
+    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli.app import main; main()"
     ended = subprocess.run(
         [sys.executable, "-c", starter, *arguments],
         capture_output=True,

@@ -14,15 +14,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from pipelines.dagster_process import command, environment
+from pipelines.cli.dagster_process import command, environment
 from pipelines.live.inbox import run_key
 from pipelines.live.scan import scan_batch
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import live_scan_job_name
+from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import load_scanners
-from pipelines.scanners.runner import ScanEngine, ScanInputs
 from pipelines.storage.fingerprint import fingerprint
 
 pytestmark = pytest.mark.slow

@@ -102,7 +102,7 @@ SCANNERS = {
 FALSE_IN_PYTHON = """
 import polars as pl
 from datetime import UTC, datetime
-from pipelines.scanners.python_scanner import PythonScanner, Reads
+from pipelines.scanners.engine.python_scanner import PythonScanner, Reads
 
 
 def decide(frames, values):

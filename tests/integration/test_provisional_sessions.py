@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.build.commit import current_plan
 from pipelines.market.calendar import calendar
-from pipelines.scanners.derive import current_plan
 
 pytestmark = pytest.mark.slow
 

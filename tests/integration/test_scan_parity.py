@@ -15,16 +15,16 @@ import polars as pl
 import pytest
 
 from pipelines.bundled import bundled_folder
-from pipelines.deliveries import make_order
-from pipelines.demo import demo_order
+from pipelines.cli.demo import demo_order
+from pipelines.dbt.project import create_lake_schema, run_dbt
+from pipelines.ingest.arrivals import make_order
+from pipelines.ingest.requests import Order
+from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
-from pipelines.quality.orders import Order
-from pipelines.quality.staging import stage
-from pipelines.scanners.lookahead import different, look_ahead
-from pipelines.scanners.parity import not_repeated
-from pipelines.scanners.project import create_lake_schema, run_dbt
+from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners, load_scanners
-from pipelines.scanners.runner import ScanEngine, ScanInputs
+from pipelines.scanners.verification.look_ahead import different, look_ahead
+from pipelines.scanners.verification.reproducibility import not_repeated
 from pipelines.sources.registry import load_sources, source
 
 pytestmark = pytest.mark.slow

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.app import main
 from pipelines.market.calendar import Session, calendar
-from pipelines.scanners.plugins import load_plugins
+from pipelines.scanners.extensions.plugins import load_plugins
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-RUN = "import sys; from pipelines.cli import main; sys.argv[0] = 'marketlake'; main()"
+RUN = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
 FIRST = date(2024, 1, 2)
 RULE = """
 scanners:

@@ -14,7 +14,7 @@ from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.tables import TABLES
 from pipelines.sources.protocol import ParseOptions, RawFile
 from pipelines.sources.registry import source
-from pipelines.storage.adjusted import create_adjusted_views
+from pipelines.storage.adjusted_views import create_adjusted_views
 from pipelines.storage.relations import quoted, select_files
 
 

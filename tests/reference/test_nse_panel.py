@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.quality.staged import Staged
+from pipelines.ingest.staged import Staged
 from pipelines.sources.protocol import ParseOptions
 from pipelines.storage.raw import store_raw
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.backtest.measures import alone, relative
+from pipelines.backtest.measures import absolute, relative
 
 MONTHLY, MAR = 12, 0.005
 
@@ -32,14 +32,16 @@ def expected_of(value: object) -> np.ndarray:
 
 
 VECTORS: dict[str, Callable[..., object]] = {
-    "simple_returns": lambda a: alone.simple_returns(a["prices"]),
-    "cum_returns": lambda a: (1 + alone.cumulative_returns(a["returns"])) * (a["starting_value"] or 1) - (not a["starting_value"]),
-    "sharpe_ratio": lambda a: alone.sharpe(a["returns"], a["risk_free"]),
+    "simple_returns": lambda a: absolute.simple_returns(a["prices"]),
+    "cum_returns": lambda a: (
+        (1 + absolute.cumulative_returns(a["returns"])) * (a["starting_value"] or 1) - (not a["starting_value"])
+    ),
+    "sharpe_ratio": lambda a: absolute.sharpe(a["returns"], a["risk_free"]),
     "alpha": lambda a: relative.alpha(a["returns"], a["benchmark"]),
     "beta": lambda a: relative.beta(a["returns"], a["benchmark"]),
-    "tail_ratio": lambda a: alone.tail_ratio(a["returns"]),
-    "gpd_risk_estimates": lambda a: alone.tail_risk(a["returns"]) or (0.0, 0.0),
-    "roll_sharpe_ratio": lambda a: alone.rolling_sharpe(a["returns"], int(a["window"])),
+    "tail_ratio": lambda a: absolute.tail_ratio(a["returns"]),
+    "gpd_risk_estimates": lambda a: absolute.tail_risk(a["returns"]) or (0.0, 0.0),
+    "roll_sharpe_ratio": lambda a: absolute.rolling_sharpe(a["returns"], int(a["window"])),
     "roll_up_down_capture": lambda a: relative.rolling_up_down_capture(a["returns"], a["factor_returns"], int(a["window"])),
     "roll_down_capture": lambda a: relative.rolling_down_capture(a["returns"], a["factor_returns"], int(a["window"])),
     "down_alpha_beta": lambda a: relative.down_alpha_beta(a["returns"], a["benchmark"]),
@@ -89,22 +91,22 @@ def bacon(shared: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 Bacon = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Call as printed, what answers it, and how far rounding lets the printed value lie.
 PRINTED: list[tuple[str, Callable[[Bacon], float | None], float]] = [
-    ("AdjustedSharpeRatio(portfolio_bacon[,1])", lambda d: alone.adjusted_sharpe(d[0], periods=MONTHLY), 1e-6),
-    ("BernardoLedoitRatio(managers['1996',1])", lambda d: alone.bernardo_ledoit(d[2]), 5e-4),
-    ("BurkeRatio(portfolio_bacon[,1])", lambda d: alone.burke_ratio(d[0], periods=MONTHLY), 5e-3),
-    ("DRatio(managers['1996',1])", lambda d: alone.d_ratio(d[2]), 5e-5),
-    ("DownsideDeviation(portfolio_bacon[,1], MAR)", lambda d: alone.downside_deviation(d[0], MAR), 5e-5),
-    ("DownsideFrequency(portfolio_bacon[,1], MAR)", lambda d: alone.downside_frequency(d[0], MAR), 5e-4),
+    ("AdjustedSharpeRatio(portfolio_bacon[,1])", lambda d: absolute.adjusted_sharpe(d[0], periods=MONTHLY), 1e-6),
+    ("BernardoLedoitRatio(managers['1996',1])", lambda d: absolute.bernardo_ledoit(d[2]), 5e-4),
+    ("BurkeRatio(portfolio_bacon[,1])", lambda d: absolute.burke_ratio(d[0], periods=MONTHLY), 5e-3),
+    ("DRatio(managers['1996',1])", lambda d: absolute.d_ratio(d[2]), 5e-5),
+    ("DownsideDeviation(portfolio_bacon[,1], MAR)", lambda d: absolute.downside_deviation(d[0], MAR), 5e-5),
+    ("DownsideFrequency(portfolio_bacon[,1], MAR)", lambda d: absolute.downside_frequency(d[0], MAR), 5e-4),
     ("FamaBeta(portfolio_bacon[,1], portfolio_bacon[,2])", lambda d: relative.fama_beta(d[0], d[1]), 5e-3),
     # The manager's rows are printed for a target of 0.
-    ("Kappa(managers['1996',1], MAR, l)", lambda d: alone.kappa(d[2], 0.0, 2), 1e-3),
-    ("OmegaSharpeRatio(managers['1996',1], MAR)", lambda d: alone.omega_sharpe(d[2]), 5e-3),
+    ("Kappa(managers['1996',1], MAR, l)", lambda d: absolute.kappa(d[2], 0.0, 2), 1e-3),
+    ("OmegaSharpeRatio(managers['1996',1], MAR)", lambda d: absolute.omega_sharpe(d[2]), 5e-3),
     ("M2Sortino(portfolio_bacon[,1], portfolio_bacon[,2], MAR)", lambda d: relative.m2_sortino(d[0], d[1], MAR, MONTHLY), 5e-5),
-    ("MartinRatio(portfolio_bacon[,1])", lambda d: alone.martin_ratio(d[0], periods=MONTHLY), 1e-2),
+    ("MartinRatio(portfolio_bacon[,1])", lambda d: absolute.martin_ratio(d[0], periods=MONTHLY), 1e-2),
     ("NetSelectivity(portfolio_bacon[,1], portfolio_bacon[,2])", lambda d: relative.net_selectivity(*d[:2], periods=MONTHLY), 1e-3),
-    ("PainIndex(portfolio_bacon[, 1])", lambda d: alone.pain_index(d[0]), 5e-3),
+    ("PainIndex(portfolio_bacon[, 1])", lambda d: absolute.pain_index(d[0]), 5e-3),
     ("SFM.jensenAlpha(portfolio_bacon[, 1], portfolio_bacon[, 2])", lambda d: relative.jensen_alpha(*d[:2], periods=MONTHLY), 5e-4),
-    ("SkewnessKurtosisRatio(portfolio_bacon[,1])", lambda d: alone.skewness_kurtosis_ratio(d[0]), 5e-4),
+    ("SkewnessKurtosisRatio(portfolio_bacon[,1])", lambda d: absolute.skewness_kurtosis_ratio(d[0]), 5e-4),
     # Printed a tenth too small: the same page's modified Treynor ratio divides by 0.130.
     ("SystematicRisk(portfolio_bacon[,1], portfolio_bacon[,2])", lambda d: relative.systematic_risk(*d[:2], MONTHLY) / 10, 5e-4),
     (
@@ -112,17 +114,17 @@ PRINTED: list[tuple[str, Callable[[Bacon], float | None], float]] = [
         lambda d: relative.modified_treynor(d[0], d[1], periods=MONTHLY),
         5e-5,
     ),
-    ("UpsideFrequency(portfolio_bacon[,1], MAR)", lambda d: alone.upside_frequency(d[0], MAR), 5e-4),
-    ('UpsideRisk(portfolio_bacon[,1], MAR, stat="potential")', lambda d: alone.upside_potential(d[0], MAR), 5e-6),
+    ("UpsideFrequency(portfolio_bacon[,1], MAR)", lambda d: absolute.upside_frequency(d[0], MAR), 5e-4),
+    ('UpsideRisk(portfolio_bacon[,1], MAR, stat="potential")', lambda d: absolute.upside_potential(d[0], MAR), 5e-6),
     # Printed in percent.
-    ('UpsideRisk(portfolio_bacon[,1], MAR, stat="variance")', lambda d: 100 * alone.upside_variance(d[0], MAR), 5e-6),
-    ('VolatilitySkewness(portfolio_bacon[,1], MAR, stat="volatility")', lambda d: alone.volatility_skewness(d[0], MAR), 5e-3),
-    ('kurtosis(portfolio_bacon[, 1], method = "sample_excess")', lambda d: alone.sample_excess_kurtosis(d[0]), 5e-3),
+    ('UpsideRisk(portfolio_bacon[,1], MAR, stat="variance")', lambda d: 100 * absolute.upside_variance(d[0], MAR), 5e-6),
+    ('VolatilitySkewness(portfolio_bacon[,1], MAR, stat="volatility")', lambda d: absolute.volatility_skewness(d[0], MAR), 5e-3),
+    ('kurtosis(portfolio_bacon[, 1], method = "sample_excess")', lambda d: absolute.sample_excess_kurtosis(d[0]), 5e-3),
     # Printed for M² with the two deviations exchanged: the portfolio at the square of its own risk over the benchmark's.
     (
         "MSquaredExcess(portfolio_bacon[,1], portfolio_bacon[,2])",
         lambda d: (1 + relative.m_squared(d[0], d[1], periods=MONTHLY) * relative.fama_beta(d[0], d[1]) ** 2)
-        / (1 + alone.annual_return(d[1], MONTHLY))
+        / (1 + absolute.annual_return(d[1], MONTHLY))
         - 1,
         5e-6,
     ),
@@ -136,7 +138,7 @@ def test_bacons_printed_values(shared: Path, bacon: Bacon) -> None:
     assert {call: a for call, a in answered.items() if a[0] is None or abs(a[0] - a[1]) > a[2] * 1.001} == {}
     # Watanabe's formula gives −0.408 with the printed parameters; no reading of them that was found gives the printed −0.134.
     assert set(printed) - set(answered) == {"ProspectRatio(portfolio_bacon[,1], MAR)"}
-    assert alone.prospect_ratio(bacon[0], MAR) == pytest.approx(-0.4083, abs=5e-5)
+    assert absolute.prospect_ratio(bacon[0], MAR) == pytest.approx(-0.4083, abs=5e-5)
 
 
 @pytest.mark.parametrize("symbol", ["IBM", "GOOG"])
@@ -147,18 +149,18 @@ def test_libraries_on_real_prices(shared: Path, symbol: str) -> None:
         }
     with (shared / "data" / "bokeh_sampledata" / f"{symbol}.csv").open() as lines:
         prices = np.array([float(row["Adj Close"]) for row in csv.DictReader(lines)])
-    returns = alone.simple_returns(prices)
-    deepest = float(alone.drawdowns(returns).min())
+    returns = absolute.simple_returns(prices)
+    deepest = float(absolute.drawdowns(returns).min())
     ours = {
-        "empyrical.annual_return": alone.annual_return(returns),
-        "empyrical.annual_volatility": alone.annual_volatility(returns),
-        "empyrical.sharpe_ratio": alone.sharpe(returns),
+        "empyrical.annual_return": absolute.annual_return(returns),
+        "empyrical.annual_volatility": absolute.annual_volatility(returns),
+        "empyrical.sharpe_ratio": absolute.sharpe(returns),
         "empyrical.max_drawdown": deepest,
-        "empyrical.calmar_ratio": alone.calmar(returns),
-        "empyrical.omega_ratio": alone.omega(returns),
-        "empyrical.stability_of_timeseries": alone.stability(returns),
-        "empyrical.tail_ratio": alone.tail_ratio(returns),
-        "empyrical.downside_risk": (alone.downside_deviation(returns) or 0.0) * math.sqrt(252),
-        "quantstats.ulcer_index": alone.ulcer_index(returns),
+        "empyrical.calmar_ratio": absolute.calmar(returns),
+        "empyrical.omega_ratio": absolute.omega(returns),
+        "empyrical.stability_of_timeseries": absolute.stability(returns),
+        "empyrical.tail_ratio": absolute.tail_ratio(returns),
+        "empyrical.downside_risk": (absolute.downside_deviation(returns) or 0.0) * math.sqrt(252),
+        "quantstats.ulcer_index": absolute.ulcer_index(returns),
     }
     assert ours == {name: pytest.approx(known[name], rel=1e-3 if "ulcer" in name else 1e-9) for name in ours}

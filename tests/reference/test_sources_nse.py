@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.ingest.staged import Staged
 from pipelines.market.tables import TABLES
-from pipelines.quality.staged import Staged
 from pipelines.sources.parquet import ParquetSource
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, SourceError
 from pipelines.sources.registry import source

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.dagster_process import command
+from pipelines.cli.dagster_process import command
 
 CHROMIUM = shutil.which("chromium")
 BROWSER_ARGUMENTS = [

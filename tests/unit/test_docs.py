@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pipelines.cli import app
+from pipelines.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lake/*.md")])

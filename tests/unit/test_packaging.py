@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipelines import resources
+from pipelines import package_data
 from pipelines.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,15 +72,15 @@ class TestWheel:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         script = (
-            "from pipelines import resources; from pipelines.bundled import bundled_folder\n"
-            "print(resources.code_version(), resources.shipped('dbt_project') / 'dbt_project.yml', "
-            "resources.shipped('expectations') / 'bars_daily.json', bundled_folder() / 'NOTICE.md', sep='\\n')"
+            "from pipelines import package_data; from pipelines.bundled import bundled_folder\n"
+            "print(package_data.code_version(), package_data.shipped('dbt_project') / 'dbt_project.yml', "
+            "package_data.shipped('expectations') / 'bars_daily.json', bundled_folder() / 'NOTICE.md', sep='\\n')"
         )
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONDONTWRITEBYTECODE": "1"}
         printed = subprocess.run(
             [sys.executable, "-c", script], cwd=elsewhere, env=environment, check=True, capture_output=True, text=True
         ).stdout.splitlines()
-        assert printed[0] == resources.code_version()
+        assert printed[0] == package_data.code_version()
         assert all(Path(line).is_file() and Path(line).is_relative_to(tmp_path / "site") for line in printed[1:])
 
 
@@ -112,15 +112,15 @@ class TestCodeVersion:
         (tmp_path / "dbt_project" / "model.sql").write_text("select 1\n", encoding="utf-8")
         (tmp_path / "expectations").mkdir()
         (tmp_path / "requirements.lock").write_text("numpy==2.4.6\n", encoding="utf-8")
-        monkeypatch.setattr(resources, "_PACKAGE", tmp_path / "pipelines")
-        monkeypatch.setattr(resources, "_SHIPPED", tmp_path / "pipelines" / "_shipped")
-        resources.code_version.cache_clear()
+        monkeypatch.setattr(package_data, "_PACKAGE", tmp_path / "pipelines")
+        monkeypatch.setattr(package_data, "_SHIPPED", tmp_path / "pipelines" / "_shipped")
+        package_data.code_version.cache_clear()
         yield tmp_path
-        resources.code_version.cache_clear()
+        package_data.code_version.cache_clear()
 
     def version(self) -> str:
-        resources.code_version.cache_clear()
-        return resources.code_version()
+        package_data.code_version.cache_clear()
+        return package_data.code_version()
 
     def test_is_the_same_in_a_checkout_and_in_a_wheel(self, copy):
         before = self.version()

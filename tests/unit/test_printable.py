@@ -7,7 +7,7 @@ import json
 import pytest
 import typer
 
-from pipelines import console
+from pipelines.cli import console
 from pipelines.printable import markdown_text, visible, visible_json, visible_line
 
 _HOSTILE = [
@@ -79,7 +79,7 @@ def test_markdown_in_data_is_text(text: str) -> None:
 def test_a_preview_shows_symbols_as_they_are() -> None:
     import polars as pl
 
-    from pipelines.orchestration.describe import preview
+    from pipelines.orchestration.metadata import preview
 
     shown = preview(pl.DataFrame({"symbol": ["![x](http://e/p.png)", "M&M"], "close": [1.5, 2.0]})).value
     assert shown.splitlines()[2:] == [r"| \!\[x\](http\://e/p.png) | 1.5 |", r"| M\&M | 2 |"]

@@ -89,8 +89,8 @@ def test_an_empty_variable_means_the_default(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_slip_in_the_file_is_told_with_its_line(bare: Path, text: str, told: str) -> None:
-    from pipelines.arguments import check_settings_file
-    from pipelines.userfiles import UserFileError
+    from pipelines.cli.options import check_settings_file
+    from pipelines.user_files import UserFileError
 
     (bare / ".env").write_text(text)
     if not told:
@@ -102,7 +102,7 @@ def test_a_slip_in_the_file_is_told_with_its_line(bare: Path, text: str, told: s
 
 @pytest.mark.parametrize("value", ["inf", "nan", "-1", "9" * 5_000, "x"])
 def test_a_wrong_value_is_told_with_the_line_it_comes_from(bare: Path, value: str) -> None:
-    from pipelines.arguments import setting_problems
+    from pipelines.cli.options import setting_problems
 
     (bare / ".env").write_text(f"\nMARKETLAKE_LIQUID_VALUE={value}\n")
     with pytest.raises(ValidationError) as caught:
@@ -112,8 +112,8 @@ def test_a_wrong_value_is_told_with_the_line_it_comes_from(bare: Path, value: st
 
 
 def test_a_settings_file_that_is_no_text_is_one_line(bare: Path) -> None:
-    from pipelines.arguments import check_settings_file
-    from pipelines.userfiles import UserFileError
+    from pipelines.cli.options import check_settings_file
+    from pipelines.user_files import UserFileError
 
     (bare / ".env").write_bytes(b"MARKETLAKE_HOME=caf\xe9\n")
     with pytest.raises(UserFileError, match=r"\.env:1: .* is not UTF-8 text"):

@@ -1,4 +1,4 @@
-"""Intraday curves of the sessions whose minutes changed; the loop lives in `pipelines.indicators.curves`."""
+"""Intraday curves of the sessions whose minutes changed; the loop lives in `pipelines.indicators.cumulative`."""
 
 
 def model(dbt, session):
@@ -8,6 +8,6 @@ def model(dbt, session):
     dbt.ref("stg_sessions")
     dbt.source("lake", "window_1m")
 
-    from pipelines.indicators.curves import build_curves  # dbt only parses this file; it must not load numba then
+    from pipelines.indicators.cumulative import build_curves  # dbt only parses this file; it must not load numba then
 
     return build_curves(session.cursor())

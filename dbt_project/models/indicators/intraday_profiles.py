@@ -1,4 +1,4 @@
-"""Intraday profiles of the sessions that the window reaches; the loop lives in `pipelines.indicators.profiles`."""
+"""Intraday profiles of the sessions that the window reaches; the loop lives in `pipelines.indicators.volume_profiles`."""
 
 
 def model(dbt, session):
@@ -9,6 +9,6 @@ def model(dbt, session):
     dbt.ref("stg_sessions")
     dbt.source("lake", "window_1m")
 
-    from pipelines.indicators.profiles import build_profiles  # dbt only parses this file; it must not load numba then
+    from pipelines.indicators.volume_profiles import build_profiles  # dbt only parses this file; it must not load numba then
 
     return build_profiles(session.cursor())

@@ -1,6 +1,6 @@
 """Measures of returns beside those of a benchmark.
 
-Lives here: what needs two series. Does not live here: measures of one (`alone`), whose conventions hold here too.
+Lives here: what needs two series. Does not live here: measures of one (`absolute`), whose conventions hold here too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipelines.backtest.measures.alone import (
+from pipelines.backtest.measures.absolute import (
     PERIODS,
     annual_excess,
     annual_return,

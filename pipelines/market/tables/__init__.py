@@ -7,7 +7,7 @@ Does not live here: indicator tables, whose columns follow their registry (`indi
 from __future__ import annotations
 
 from pipelines.market.schema import TableSchema
-from pipelines.market.tables import bars, operations, quality, reference, research, scanning, track
+from pipelines.market.tables import bars, operations, quality, reference, research, scanning, signal_performance
 
 #: Tables that ingest writes row by row with a merge by key; a replaced row moves to `<table>_superseded`.
 MERGED: tuple[TableSchema, ...] = (
@@ -39,8 +39,8 @@ TABLES: dict[str, TableSchema] = {
         research.BACKTEST_TRADES,
         research.BACKTEST_EQUITY,
         research.RISK_VAR,
-        track.SIGNAL_OUTCOMES,
-        track.SCANNER_PERFORMANCE,
+        signal_performance.SIGNAL_OUTCOMES,
+        signal_performance.SCANNER_PERFORMANCE,
         operations.DATA_QUALITY_METRICS,
         quality.PRICE_FLAGS,
         quality.MINUTE_RECONCILIATION,

@@ -1,7 +1,7 @@
 """Schemas of raw bars: daily, prints of other series, one-minute, and one-minute outside regular hours.
 
 Lives here: what a stored bar carries. Prices are as traded (never adjusted), times are UTC, `ts` is the start of a bar.
-Does not live here: rules about values (`quality/rules.py`).
+Does not live here: rules about values (`quality/row_rules.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Schemas of reference data: instruments, their names through time, corporate actions, sessions.
 
 Lives here: what is known about instruments and exchanges besides bars.
-Does not live here: how actions adjust prices (`storage/adjusted.py`).
+Does not live here: how actions adjust prices (`storage/adjusted_views.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Schemas of what the catalogue publishes beside the lake's tables: views over them, and copies of their newest rows.
 
 Lives here: columns of the views in today's price basis, and of the trimmed copies that hold the newest rows.
-Does not live here: their SQL (`storage/adjusted.py`, `storage/catalogue.py`), stored tables (beside this module).
+Does not live here: their SQL (`storage/adjusted_views.py`, `storage/catalogue.py`), stored tables (beside this module).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stages `sources` and `lake`: raw files → staged tables → gated lake tables.
 
 Lives here: the assets of both stages for one exchange.
-Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks.py`).
+Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks/gate.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from pipelines.ingest.accounting import by_session
+from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_order, staged_folder
+from pipelines.ingest.overridden_rows import stage_release
+from pipelines.ingest.publish import TablePublication, publish_staged
+from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.withheld import BARS
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.delivery_config import DeliveryConfig, order_of
-from pipelines.orchestration.describe import preview, schema_metadata
+from pipelines.orchestration.ingest_config import DeliveryConfig, order_of
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
+from pipelines.orchestration.metadata import preview, schema_metadata
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
-from pipelines.quality.account import by_session
-from pipelines.quality.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_order, staged_folder
-from pipelines.quality.ingest import TablePublication, publish_staged
-from pipelines.quality.release import stage_release
-from pipelines.quality.staged import SESSION_COLUMN
-from pipelines.quality.withheld import BARS
 from pipelines.sources.registry import load_sources
 
 #: Refused sessions that one run notes on a table, and letters of a text in metadata.

@@ -1,7 +1,7 @@
 """Stages `indicators` and `scanners`: the dbt models, run once per exchange and run, and their windows committed to the lake.
 
 Lives here: the dbt assets of an exchange and how dbt's nodes are called in Dagster.
-Does not live here: the models (`dbt_project/`), what is committed and how (`scanners/derive.py`).
+Does not live here: the models (`dbt_project/`), what is committed and how (`build/commit.py`).
 """
 
 import os
@@ -18,20 +18,20 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from packaging.version import Version
 from pydantic import Field
 
+from pipelines.build.commit import DERIVED, Committed, commit_build, open_build
+from pipelines.build.database import build_path
+from pipelines.build.plan import INPUTS
+from pipelines.dbt.process import PARENT
+from pipelines.dbt.project import dbt_project_dir, manifest_path
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.orchestration.describe import schema_metadata
+from pipelines.ingest.freshness import sessions_with_rows
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
+from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
-from pipelines.quality.freshness import sessions_with_rows
-from pipelines.scanners.dbt_process import PARENT
-from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
-from pipelines.scanners.project import dbt_project_dir, manifest_path
-from pipelines.storage.build import build_path
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
-from pipelines.storage.plan import INPUTS
 
 #: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
 OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})

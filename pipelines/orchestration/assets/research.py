@@ -9,17 +9,17 @@ from datetime import date
 import dagster as dg
 import polars as pl
 
-from pipelines.backtest.nightly import count_trials, read_inputs, run_nightly, store_result
-from pipelines.backtest.track.performance import scanner_ids
+from pipelines.backtest.signal_performance.performance import scanner_ids
+from pipelines.backtest.update import count_trials, read_inputs, run_nightly, store_result
+from pipelines.build.commit import DERIVED, current_plan, versions_of
+from pipelines.dbt.project import declared_scanners
+from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
-from pipelines.orchestration.describe import link, picture, preview, schema_metadata
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
-from pipelines.orchestration.published import publish_release, release_tables
+from pipelines.orchestration.metadata import link, picture, preview, schema_metadata
+from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.quality.freshness import require_bars
-from pipelines.scanners.derive import DERIVED, current_plan, versions_of
-from pipelines.scanners.project import declared_scanners
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
@@ -123,8 +123,8 @@ def _risk(mic: str) -> dg.AssetsDefinition:
     def risk_report(
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
-        from pipelines.backtest.nightly import initial_cash
-        from pipelines.reports.nightly import write_risk_report
+        from pipelines.backtest.update import initial_cash
+        from pipelines.reports.nightly_reports import write_risk_report
         from pipelines.reports.picture import equity_picture
 
         pinned = _pinned(marketlake, mic)
@@ -159,7 +159,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
     def scanner_performance(
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
-        from pipelines.backtest.track.nightly import update_track_record
+        from pipelines.backtest.signal_performance.update import update_track_record
 
         built = current_plan(marketlake.state_dir, mic)["sessions"]
         touched = (date.fromisoformat(built[0]), date.fromisoformat(built[1])) if built else None

@@ -30,7 +30,7 @@ from pipelines.scanners.registry import EVALUATES, MOMENT
 from pipelines.scanners.rules.columns import rule_columns
 from pipelines.scanners.rules.expression import ExpressionError, is_condition, names, parse
 from pipelines.scanners.rules.expression import Node as Tree
-from pipelines.userfiles import UserFileError, construct, read_nodes, shown
+from pipelines.user_files import UserFileError, construct, read_nodes, shown
 
 if TYPE_CHECKING:
     from yaml.nodes import Node

@@ -1,7 +1,7 @@
 """A rule as a dbt model: SQL over schema `scan`, and the yml with the contract of scanners.
 
 Lives here: `model_sql` and `model_yml`.
-Does not live here: reading rules (`file`), where the models go (`scanners/additions.py`).
+Does not live here: reading rules (`file`), where the models go (`scanners/extensions/discovery.py`).
 
 Numbers are compared as whole millionths, so that no tie turns on a float. An instrument that lacks any value the rule needs is not
 judged, whatever the others say: it shows as missing coverage.

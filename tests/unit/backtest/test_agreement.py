@@ -16,9 +16,9 @@ from pipelines.backtest.grid import Grid, build_grid, place_signals
 from pipelines.backtest.layout import Rules
 from pipelines.backtest.limits import PlacedMarket, place_market
 from pipelines.backtest.portfolio import cost_sheet_of, simulate
-from pipelines.backtest.track.charges import charges
-from pipelines.backtest.track.market import build_market
-from pipelines.backtest.track.outcomes import signal_outcomes
+from pipelines.backtest.signal_performance.charges import charges
+from pipelines.backtest.signal_performance.market import build_market
+from pipelines.backtest.signal_performance.outcomes import signal_outcomes
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame

@@ -10,9 +10,9 @@ import pytest
 from pipelines.backtest.charge_table import CostsError
 from pipelines.backtest.exchange_costs import CostSettings, StatutoryCosts, exchange_costs
 from pipelines.backtest.layout import Rules
-from pipelines.backtest.nightly import BacktestInputs, count_trials, run_nightly
 from pipelines.backtest.portfolio import Strategy, run_backtest
-from pipelines.backtest.track.performance import ScannerId
+from pipelines.backtest.signal_performance.performance import ScannerId
+from pipelines.backtest.update import BacktestInputs, count_trials, run_nightly
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame
 

@@ -10,11 +10,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from pipelines.build.commit import versions_of
 from pipelines.doctor import Finding, examine
 from pipelines.orchestration.instance import open_instance
-from pipelines.orchestration.published import release_tables
-from pipelines.resources import code_version
-from pipelines.scanners.derive import versions_of
+from pipelines.orchestration.release import release_tables
+from pipelines.package_data import code_version
 from pipelines.settings import Settings
 from pipelines.storage.catalogue import publish_catalogue
 from pipelines.storage.delta import Change, empty_frame

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.indicators.arrays import BarArrays, Rescales
-from pipelines.indicators.chosen.families import FAMILIES
+from pipelines.indicators.custom.families import FAMILIES
 from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import CLOSE
 from pipelines.indicators.jit import kernel

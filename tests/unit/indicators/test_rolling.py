@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.indicators.frame import HIGH, HIGH_9, HIGH_14, HIGH_20, HIGH_26, HIGH_52, LOW, LOW_9, LOW_52, ROWS
 from pipelines.indicators.kernels.rolling import block_sums, block_variances, block_weighted_sums
-from pipelines.indicators.kernels.working import fill_features
+from pipelines.indicators.kernels.workspace import fill_features
 
 values = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 

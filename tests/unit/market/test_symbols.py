@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from pipelines.market.symbols import LONGEST_SYMBOL, SYMBOL_PATTERN, is_well_formed
-from pipelines.resources import shipped
+from pipelines.package_data import shipped
 
 
 def well_formed(*symbols: str | None) -> list[bool | None]:

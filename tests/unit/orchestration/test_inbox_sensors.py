@@ -15,13 +15,13 @@ import pytest
 
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
 from pipelines.inbox.watch import recall
+from pipelines.ingest.accounting import Account
+from pipelines.ingest.requests import Order
 from pipelines.orchestration import vendor_inbox
 from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor
-from pipelines.quality.account import Account
-from pipelines.quality.orders import Order
 from pipelines.settings import Settings
 from pipelines.storage.locks import home_lock
 

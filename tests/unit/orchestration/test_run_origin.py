@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from pipelines.dagster_process import command
+from pipelines.cli.dagster_process import command
 from pipelines.orchestration.instance import identify_run, open_instance
 from pipelines.orchestration.run_origin import LOCATION, REPOSITORY_TAG, name_origin, origin_tags
 from pipelines.settings import Settings

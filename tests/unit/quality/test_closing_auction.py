@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from pipelines.ingest.staging_columns import place_minutes
 from pipelines.market.calendar import calendar
-from pipelines.quality.columns import place_minutes
 from pipelines.quality.profile import profile
 
 DAY = date(2026, 8, 4)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from pipelines.quality.rules import ROW_RULES
+from pipelines.quality.row_rules import ROW_RULES
 
 GOOD_BEFORE = ("AAPL", "2024-01-02", 100, 101, 99, 100.5, 1000)
 GOOD_AFTER = ("MSFT", "2024-01-02", 50, 51, 49, 50.5, 2000)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from pipelines.quality.orders import replay_order
+from pipelines.ingest.requests import replay_order
 from pipelines.sources.csv import CsvSource
 from pipelines.sources.protocol import ParseOptions, RawFile, SourceError
 
@@ -73,7 +73,7 @@ def test_a_file_cut_within_its_last_number_is_noticed_where_the_decimals_tell(tm
 
 
 def test_the_unit_of_turnover_is_told_by_volume_and_close() -> None:
-    from pipelines.quality.columns import in_currency_units
+    from pipelines.ingest.staging_columns import in_currency_units
 
     frame = pl.DataFrame({"turnover": [1000.0, 0.01, 0.0001, None, 5.0], "volume": [100.0] * 5, "close": [10.0] * 5})
     assert in_currency_units(frame, "INR")["turnover"].to_list() == [1000.0, 1000.0, 1000.0, None, 5.0]

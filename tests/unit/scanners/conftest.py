@@ -16,12 +16,12 @@ import polars as pl
 import pytest
 
 from pipelines.bundled import bundled_folder
+from pipelines.dbt.project import create_lake_schema, run_dbt
 from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
 from pipelines.market.calendar import Session, calendar
-from pipelines.scanners.project import create_lake_schema, run_dbt
+from pipelines.scanners.engine.runner import ScanInputs
 from pipelines.scanners.registry import CompiledScanners, load_scanners
-from pipelines.scanners.runner import ScanInputs
 
 SESSIONS = 60
 LAST = date(2024, 6, 28)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 GUIDE = Path(__file__).parents[3] / "docs" / "how-to-add-a-scanner.md"
-RUN = "import sys; from pipelines.cli import main; sys.argv[0] = 'marketlake'; main()"
+RUN = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
 
 BROKEN = """
 def cannot_start():
@@ -25,7 +25,7 @@ def reads_the_lake():
 
 
 def fails_on_an_empty_lake():
-    from pipelines.scanners.python_scanner import PythonScanner, Reads
+    from pipelines.scanners.engine.python_scanner import PythonScanner, Reads
     return PythonScanner(
         name="acme_misspelt", version=1, family="acme", description="Reads a column that is not there.", rule="none",
         evaluates="closed_daily", reads={"day_so_far": Reads(("last_prize",))}, decide=lambda frames, values: frames["day_so_far"],
@@ -115,7 +115,7 @@ import duckdb
 sys.path.insert(0, sys.argv[1])
 from conftest import build_small_lake
 from pipelines.scanners.registry import load_scanners
-from pipelines.scanners.runner import ScanEngine
+from pipelines.scanners.engine.runner import ScanEngine
 
 build = build_small_lake(Path(sys.argv[2]))
 compiled = load_scanners(build.manifest)

@@ -18,8 +18,8 @@ import polars as pl
 import pytest
 
 from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.runner import ScanEngine, ScanInputs
 
 Build = Any  # the fixture's record, in conftest.py
 

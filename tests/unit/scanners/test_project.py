@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.scanners import project
-from pipelines.scanners.project import DbtError, compile_project, create_lake_schema, dbt_project_dir, run_dbt
+from pipelines.dbt import project
+from pipelines.dbt.project import DbtError, compile_project, create_lake_schema, dbt_project_dir, run_dbt
 from pipelines.scanners.registry import load_scanners
 
 

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.scanners.project import create_lake_schema
+from pipelines.dbt.project import create_lake_schema
 from pipelines.scanners.registry import CompiledScanners
 
 Build = Any  # the fixtures' records, in conftest.py

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from pipelines.indicators.registry import REGISTRY
-from pipelines.quality.rules import MOST_PRICE, MOST_VOLUME
+from pipelines.quality.row_rules import MOST_PRICE, MOST_VOLUME
+from pipelines.scanners.engine.runner import NoSessionError, ScanEngine, run_scanners
 from pipelines.scanners.registry import CompiledScanners, UnknownScannerError
-from pipelines.scanners.runner import NoSessionError, ScanEngine, run_scanners
 
 Build = Any  # the fixture's record, in conftest.py
 

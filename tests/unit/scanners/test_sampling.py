@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
-from pipelines.scanners.sampling import sampled_sessions, sampled_times
+from pipelines.scanners.verification.sampling import sampled_sessions, sampled_times
 
 FIRST = date(2020, 1, 1)
 

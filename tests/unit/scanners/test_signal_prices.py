@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.scanners import plugins
-from pipelines.scanners.python_scanner import PythonScanner, Reads
+from pipelines.scanners.engine.python_scanner import PythonScanner, Reads
+from pipelines.scanners.engine.runner import ScanEngine, ScanResult
+from pipelines.scanners.extensions import plugins
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.runner import ScanEngine, ScanResult
 
 Build = Any  # the fixture's record, in conftest.py
 

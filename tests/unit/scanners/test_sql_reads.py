@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.scanners.sql_reads import sql_faults, template_faults
+from pipelines.scanners.extensions.sql_reads import sql_faults, template_faults
 
 READS = {"bars_prior", "day_so_far"}
 

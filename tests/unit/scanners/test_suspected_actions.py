@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.finding_effects import FINDING_EFFECTS, configured_effects
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.runner import ScanEngine
 
 Build = Any  # the fixture's record, in conftest.py
 MARK = pl.DataFrame([("suspected_action", "mark")], schema=FINDING_EFFECTS, orient="row")

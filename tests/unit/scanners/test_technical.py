@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.calendar import Session, calendar
+from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.runner import ScanEngine, ScanInputs
 from pipelines.storage.delta import empty_frame
 
 Bundled = Any  # the fixture's record, in conftest.py

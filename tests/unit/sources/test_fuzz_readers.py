@@ -1,7 +1,7 @@
 """Arbitrary bytes, and good files that were cut or had bits flipped, in every reader: bars or one refusal, never a traceback.
 
 Lives here: one small good file of each format and what damage does to it.
-Does not live here: what staging makes of dirty rows (`tests/unit/quality/test_fuzz.py`).
+Does not live here: what staging makes of dirty rows (`tests/unit/ingest/test_fuzz.py`).
 """
 
 from __future__ import annotations

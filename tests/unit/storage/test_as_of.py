@@ -15,9 +15,9 @@ from pipelines.storage.as_of import ANSWERS, Answer, refusal_in, refuse_stored, 
 from pipelines.storage.catalogue import write_catalogue
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
-from pipelines.storage.publish import publish
 from pipelines.storage.query import NotAQueryError, open_catalogue
 from pipelines.storage.releases import record_release, releases
+from pipelines.storage.upsert import publish
 
 Frame = Callable[..., pl.DataFrame]
 D1, D2 = date(2024, 1, 2), date(2024, 1, 3)

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from pipelines.build.changes import changed_rows
+from pipelines.build.plan import BuildPlan, plan_build
 from pipelines.market.tables import TABLES
-from pipelines.storage.changes import changed_rows
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
-from pipelines.storage.plan import BuildPlan, plan_build
-from pipelines.storage.publish import publish, replace_rows
+from pipelines.storage.upsert import publish, replace_rows
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 LAST_YEAR = date(2023, 12, 29)

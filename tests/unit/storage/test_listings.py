@@ -5,8 +5,8 @@ from datetime import date
 import polars as pl
 import pytest
 
+from pipelines.build.listings import NameChanges, changed_names, universe_window
 from pipelines.market.calendar import calendar
-from pipelines.storage.listings import NameChanges, changed_names, universe_window
 
 SESSIONS = [s.session_date for s in calendar("XNYS").between(date(2024, 1, 2), date(2024, 6, 28))]
 FIRST, LAST = SESSIONS[0], SESSIONS[-1]

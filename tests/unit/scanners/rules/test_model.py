@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.scanners.project import additions, compile_project, dbt_project_dir, declared_scanners, manifest_path
+from pipelines.dbt.project import additions, compile_project, dbt_project_dir, declared_scanners, manifest_path
+from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners, load_scanners
-from pipelines.scanners.runner import ScanEngine
 
 Build = Any  # the fixture's record, in conftest.py
 
@@ -216,7 +216,7 @@ def test_a_universe_narrows_the_scan_and_its_coverage(build: Build, engine: Scan
 
 
 def test_the_project_follows_the_file_and_without_one_is_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.resources import shipped
+    from pipelines.package_data import shipped
 
     path = tmp_path / "scanners.yml"
     monkeypatch.setenv("MARKETLAKE_HOME", str(tmp_path))

@@ -1,0 +1,176 @@
+"""What a build has to compute: which instruments from which session on, from which versions of the inputs.
+
+Lives here: `plan_build`, the difference between the last release and the lake's head.
+Does not live here: computing it (dbt and the research assets), publishing it (`storage/releases.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+
+from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.tables import TABLES
+from pipelines.build.changes import changed_rows
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
+from pipelines.build.listings import NameChanges, changed_names, universe_window
+from pipelines.storage.location import Lake
+
+#: Lake tables that derived tables are computed from.
+INPUTS = ("bars_daily", "bars_1m", "corporate_actions", "instruments", "instrument_aliases")
+
+#: Shape of a window: rows to rebuild and, from `changed_to` on, rows that only follow from what came before them.
+WINDOW = {"instrument_id": pl.String, "from_session": pl.Date, "to_session": pl.Date, "changed_to": pl.Date}
+#: The exchange's first and last session with bars: one row, or none without bars.
+BOUNDS = {"first_session": pl.Date, "last_session": pl.Date}
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A build of one exchange.
+
+    inputs: pinned versions of the lake tables (absent ones left out). daily, minute: frames of (instrument_id, from_session,
+    to_session, changed_to): rebuild that instrument's rows of those sessions; its bars and actions after changed_to are those of
+    the last build. full: every window starts at the first bar. listings: the same columns, sessions whose universe gains or loses
+    the instrument by what is known of its listing or its tickers alone. bounds: see `BOUNDS`. days: the sessions that are counted.
+    """
+
+    exchange: str
+    inputs: dict[str, int]
+    daily: pl.DataFrame
+    minute: pl.DataFrame
+    full: bool
+    listings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WINDOW))
+    bounds: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BOUNDS))
+    days: ExchangeCalendar | None = None
+
+    @property
+    def calendar(self) -> ExchangeCalendar:
+        """The sessions that the build counts: `days`, or the exchange's calendar as it is."""
+        return self.days or calendar(self.exchange)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has to be computed."""
+        return self.daily.is_empty() and self.minute.is_empty() and self.listings.is_empty()
+
+    def describe(self) -> str:
+        """One line for people: how many instruments, and from when."""
+        if self.is_empty:
+            return "nothing is new"
+        parts = []
+        for name, window in (("daily", self.daily), ("one-minute", self.minute), ("universe", self.listings)):
+            if not window.is_empty():
+                first: date = window["from_session"].min()  # type: ignore[assignment]
+                parts.append(f"{name}: {window.height} instruments from {first}")
+        return ("full rebuild; " if self.full else "") + "; ".join(parts)
+
+    def fingerprint(self) -> str:
+        """Hash of the pinned inputs."""
+        return hashlib.sha256(json.dumps([self.exchange, self.inputs], sort_keys=True).encode()).hexdigest()
+
+
+def plan_build(
+    lake: Lake,
+    exchange: str,
+    built: Mapping[str, int] | None,
+    *,
+    full: bool = False,
+    sessions: Collection[date] = (),
+    named: Collection[str] = (),
+    days: ExchangeCalendar | None = None,
+) -> BuildPlan:
+    """Everything between the inputs of the last build (`built`: versions by table; None: never built) and the lake's head.
+
+    A changed bar outdates its instrument from its session on, since indicators carry state; a changed action from its ex-date; a
+    changed listing or ticker from the day on which it differs. `sessions` are rebuilt besides, so that a build always leaves the
+    derived tables complete. `named`: symbols that universes list. `days`: the sessions to count, by default those of the calendar.
+    """
+    tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
+    inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
+    base: Mapping[str, int] = {} if full or built is None else built
+
+    def outdated(name: str, date_column: str) -> pl.DataFrame:
+        if name not in inputs:
+            return pl.DataFrame(schema={"instrument_id": pl.String, "session": pl.Date})
+        rows = changed_rows(tables[name], base.get(name), inputs[name], ["instrument_id", date_column])
+        return rows.select("instrument_id", pl.col(date_column).alias("session"))
+
+    names = _name_changes(tables, base, inputs, named)
+    spans = {name: _spans(tables[name], inputs.get(name)) for name in ("bars_daily", "bars_1m")}
+    both = pl.concat(spans.values())
+    actions = outdated("corporate_actions", "ex_date")
+    windows = {}
+    for name in ("bars_daily", "bars_1m"):
+        requested = _rows_of_sessions(tables[name], inputs.get(name), sessions)
+        bars = outdated(name, "session_date")
+        known = names.all if name == "bars_daily" else names.all.clear()
+        windows[name] = _window(spans[name], pl.concat([bars, actions, requested, known]), bars)
+    bounds = both.select(pl.col("first_session").min(), pl.col("to_session").max().alias("last_session")).drop_nulls()
+    ends = both.group_by("instrument_id").agg(pl.col("to_session").max())
+    changed = universe_window(days or calendar(exchange), names, ends, bounds.row(0) if bounds.height else None)
+    listings = pl.DataFrame({**changed, "changed_to": changed["to_session"]}, schema=WINDOW)
+    known = bounds.cast(BOUNDS)  # type: ignore[arg-type]
+    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, known, days)
+
+
+def _name_changes(
+    tables: Mapping[str, LakeTable], base: Mapping[str, int], inputs: Mapping[str, int], named: Collection[str]
+) -> NameChanges:
+    """Between the last build and the head; nothing where everything is built anew."""
+
+    def versions(name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        nothing = empty_frame(tables[name].schema)
+        if not base or name not in inputs or base.get(name) == inputs[name]:
+            return nothing, nothing
+        return tables[name].read(base[name]) if name in base else nothing, tables[name].read(inputs[name])
+
+    return changed_names(versions("instruments"), versions("instrument_aliases"), named)
+
+
+def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collection[date]) -> pl.DataFrame:
+    empty = pl.DataFrame(schema={"instrument_id": pl.String, "session": pl.Date})
+    if version is None or not sessions:
+        return empty
+    by_year = table.schema.partition_by == "session_year"
+    partitions: list[PartitionValue] = sorted({d.year for d in sessions}) if by_year else sorted(sessions)
+    rows = table.read(version, partitions, ["instrument_id", "session_date"])
+    rows = rows.filter(pl.col("session_date").is_in(list(sessions))).unique(maintain_order=True)
+    return rows.select("instrument_id", pl.col("session_date").alias("session"))
+
+
+def _window(spans: pl.DataFrame, outdated: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Each outdated instrument from its first outdated session to its last bar, one that is gone (of changed `bars`) included."""
+    if outdated.is_empty():
+        return pl.DataFrame(schema=WINDOW)
+    session = pl.col("session")
+    first = outdated.group_by("instrument_id").agg(session.min().alias("from_session"), session.max().alias("changed_to"))
+    gone = bars.select("instrument_id", pl.col("session").alias("to_session"))
+    last = pl.concat([spans.select("instrument_id", "to_session"), gone]).group_by("instrument_id").agg(pl.col("to_session").max())
+    came = pl.concat([spans.select("instrument_id", "first_session"), bars.select("instrument_id", first_session="session")])
+    earliest = came.group_by("instrument_id").agg(pl.col("first_session").min())
+    # What is known of an instrument may reach back before every bar.
+    always = pl.col("from_session") == date.min
+    return (
+        first.join(last, on="instrument_id")
+        .join(earliest, on="instrument_id", how="left")
+        .with_columns(from_session=pl.when(always).then("first_session").otherwise("from_session"))
+        .filter(pl.col("from_session") <= pl.col("to_session"))
+        .select(*WINDOW)
+        .sort("instrument_id")
+    )
+
+
+def _spans(table: LakeTable, version: int | None) -> pl.DataFrame:
+    """First and last session with a bar of each instrument."""
+    empty = pl.DataFrame(schema={"instrument_id": pl.String, "first_session": pl.Date, "to_session": pl.Date})
+    if version is None:
+        return empty
+    bars = table.read(version, columns=["instrument_id", "session_date"])
+    day = pl.col("session_date")
+    return bars.group_by("instrument_id").agg(day.min().alias("first_session"), day.max().alias("to_session"))

@@ -1,0 +1,106 @@
+"""The command `marketlake describe`: what a published table holds, column by column.
+
+Lives here: which relations there are, and how one is printed.
+Does not live here: what a column means (the schemas in `market/tables/`, indicators in their registry).
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.cli.console import USAGE, fail, say, say_json, table
+from pipelines.cli.options import Json
+
+if TYPE_CHECKING:
+    from pipelines.market.schema import TableSchema
+
+
+def describe(
+    name: Annotated[str, typer.Argument(help="A relation of the catalogue, for example bars_daily.", metavar="TABLE")],
+    as_json: Json = False,
+) -> None:
+    """Explain a published table: its rows, key and origin, and each column's type, unit, meaning and source.
+
+    Example: marketlake describe scanner_signals
+    """
+    known = published_relations()
+    schema = known.get(name.lower())
+    if schema is None:
+        near = get_close_matches(name.lower(), known, 1, 0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        fail(f'no table {name!r}; {hint}`marketlake sql "show tables"` lists them', USAGE)
+    content = description(schema)
+    if as_json:
+        say_json(content)
+        return
+    say(f"{content['table']}: {content['description']}")
+    say(f"key: {', '.join(content['key'])}")
+    say(f"origin: {content['origin']}")
+    say()
+    shown = ["name", "type", "unit", "description", "source"]
+    table(shown, [[column[field] for field in shown] for column in content["columns"]])
+
+
+def published_relations() -> dict[str, TableSchema]:
+    """Every relation of the catalogue by name: tables of the lake, views over them, copies of their newest rows."""
+    from pipelines.indicators.tables import INDICATOR_TABLES
+    from pipelines.market.tables import TABLES
+    from pipelines.market.tables.views import (
+        BARS_DAILY_ADJUSTED,
+        LATEST_ROWS,
+        PRICE_FACTORS,
+        SIGNALS_OF_RELEASE,
+        latest,
+        with_factors,
+    )
+
+    stored = {**TABLES, **INDICATOR_TABLES}
+    computed = (
+        SIGNALS_OF_RELEASE,
+        PRICE_FACTORS,
+        BARS_DAILY_ADJUSTED,
+        with_factors(INDICATOR_TABLES["indicators_daily"]),
+        *(latest(stored[name]) for name in LATEST_ROWS),
+    )
+    return {**stored, **{schema.name: schema for schema in computed}}
+
+
+def description(schema: TableSchema) -> dict[str, Any]:
+    """A relation as a document: table, description, key, origin, and a record for each column."""
+    from pipelines.indicators.registry import REGISTRY
+    from pipelines.storage.relations import sql_type
+
+    formulas = {output.name: indicator for indicator in REGISTRY for output in indicator.outputs}
+    return {
+        "table": schema.name,
+        "description": schema.description,
+        "key": list(schema.key),
+        "origin": _origin(schema.name),
+        "columns": [
+            {
+                "name": column.name,
+                "type": sql_type(column.type),
+                "unit": column.unit,
+                "nullable": column.nullable,
+                "description": column.description,
+                "source": formulas[column.name].source if column.name in formulas else None,
+            }
+            for column in schema.columns
+        ],
+    }
+
+
+def _origin(name: str) -> str:
+    from pipelines.build.commit import DERIVED
+    from pipelines.market.tables import MERGED, TABLES
+
+    if name in {schema.name for schema in MERGED}:
+        return "vendor files, through row rules and gate (`marketlake ingest`)"
+    if name in DERIVED:
+        return f"dbt model {DERIVED[name].relation}, by the nightly run"
+    if name.endswith("_superseded"):
+        return f"rows of {name.removesuffix('_superseded')} that a later delivery or run replaced"
+    return "written by the command or run that it records" if name in TABLES else "computed from other tables of the catalogue"

@@ -1,0 +1,108 @@
+"""Compile ahead what the first job would wait for: `python -m pipelines.cli.warm`, run once after an installation.
+
+Lives here: calling every compiler once: numba for the backtest's step, the track record and the indicators, dbt for the models; and
+making the databases of the home's Dagster instance.
+Does not live here: the kernels, the models, or where their compiled forms are kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from pipelines.settings import Settings
+
+
+def warm_backtest() -> None:
+    """Compile the step kernel by trading one signal over three bars."""
+    import polars as pl
+
+    from pipelines.backtest.portfolio import Strategy, run_backtest
+
+    opens = [datetime(2024, 10, day, 3, 45, tzinfo=UTC) for day in (7, 8, 9)]
+    bars = pl.DataFrame(
+        {
+            "instrument_id": ["XNSE:WARM"] * 3,
+            "session_date": [moment.date() for moment in opens],
+            "ts_open": opens,
+            "ts_close": [moment + timedelta(hours=6, minutes=15) for moment in opens],
+            **{column: [100.0, 101.0, 102.0] for column in ("open", "high", "low", "close")},
+        }
+    )
+    signals = pl.DataFrame(
+        {
+            "signal_id": ["warm"],
+            "instrument_id": ["XNSE:WARM"],
+            "session_date": [date(2024, 10, 7)],
+            "known_at": [datetime(2024, 10, 7, 13, 0, tzinfo=UTC)],
+            "signal_type": ["BUY"],
+            "target_price": [None],
+            "stop_loss": [None],
+        },
+        schema_overrides={"target_price": pl.Float64, "stop_loss": pl.Float64},
+    )
+    run_backtest(bars, signals, Strategy("warm", "warm", input_fingerprint="", code_version="", parameters={}))
+
+
+def warm_track_record() -> None:
+    """Compile the loops of the track record on one bar."""
+    import numpy as np
+
+    from pipelines.backtest.signal_performance.kernel import first_touch, not_overlapping
+
+    whole, real = np.zeros(1, np.int64), np.ones(1)
+    first_touch(whole, whole, whole, whole, whole, whole + 1, real, real, real, real, real, whole, real, np.zeros(1, np.uint8))
+    not_overlapping(whole, whole, whole)
+
+
+def warm_indicators() -> None:
+    """Compile every indicator kernel for both output types."""
+    from pipelines.indicators.warm import warm
+
+    warm()
+
+
+def warm_models(settings: Settings) -> Path:
+    """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest.
+
+    Each exchange's build has a database, and so a parsed project, of its own.
+    """
+    from pipelines.build.database import build_path
+    from pipelines.dbt.project import manifest_path, run_dbt
+    from pipelines.orchestration.assets.models import build_target
+
+    for mic in settings.exchanges:
+        run_dbt(["parse"], build_db=build_path(settings.state_dir, mic), target_dir=build_target(settings.state_dir, mic))
+    return manifest_path(settings.manifest_dir)
+
+
+def prepare_instance(settings: Settings) -> None:
+    """Make the databases of this home's Dagster instance."""
+    from pipelines.orchestration.instance import open_instance
+
+    with open_instance(settings):
+        pass
+
+
+def main() -> None:
+    """Compile everything, saying what is going on: half a minute at first, seconds when nothing changed."""
+    settings = Settings()
+    # The backtest's kernel first: indicators redirect numba's cache for whatever is imported after them, and a job that only
+    # backtests does not import them; both must look in the same place.
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("backtest kernel", warm_backtest),
+        ("track record", warm_track_record),
+        ("indicator kernels", warm_indicators),
+        ("dbt models", lambda: warm_models(settings)),
+        ("Dagster instance", lambda: prepare_instance(settings)),
+    )
+    for name, step in steps:
+        sys.stdout.write(f"preparing {name} …\n")
+        sys.stdout.flush()
+        step()
+
+
+if __name__ == "__main__":
+    main()

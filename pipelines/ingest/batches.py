@@ -1,0 +1,232 @@
+"""Staged batches on disk: an order's tables between staging and the lake, and what happened to it.
+
+Lives here: writing and reading staged tables, the content hash that a gate's pass is keyed by, the order's outcome file.
+Does not live here: staging itself (`staging.py`), the verdict (`gate.py`), what the counts say (`accounting.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
+from pipelines.ingest.overrides import Decision
+from pipelines.ingest.quarantine import refused_before, store_quarantine
+from pipelines.ingest.requests import Order, load_decision, save_decision
+from pipelines.ingest.staged import Staged
+from pipelines.ingest.staging import stage
+from pipelines.market.tables import TABLES
+from pipelines.sources.protocol import Source
+from pipelines.storage.crash_points import crash_point
+from pipelines.storage.delta import empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.upsert import append_new
+
+_DECISION = "decision.json"
+_MOVES = "moves.parquet"
+_READ, _HELD = "read.parquet", "held.parquet"
+
+
+def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
+    """Stage an order: set bad rows aside in quarantine, register its files, write its tables. Returns the order's folder.
+
+    Rows that a gate refused before, and nobody released, stay out. The folder appears whole or not at all.
+    """
+    held = refused_before(lake, order.exchange)
+    staged = stage(lake, order, sources, held)
+    store_quarantine(lake, order.exchange, staged.quarantine)
+    register_files(lake, order, staged)
+    row = ["batch_id", "row_number"]
+    allowed = {
+        table: rows.join(held.filter(pl.col("table_name") == table), on=row, how="anti", maintain_order="left")
+        for table, rows in staged.tables.items()
+    }
+    return write_staged(order, staged, allowed, state_dir, refused_again(staged, held))
+
+
+def refused_again(staged: Staged, held: pl.DataFrame) -> list[pl.DataFrame]:
+    """Counts (columns of `account.HELD`) of staged rows that a gate refused before (`held`), by table."""
+    row = ["batch_id", "row_number"]
+    return [
+        count_held(table, rows.join(held.filter(pl.col("table_name") == table).select(*row, "rule"), on=row))
+        for table, rows in staged.tables.items()
+    ]
+
+
+def write_staged(
+    order: Order,
+    staged: Staged,
+    allowed: Mapping[str, pl.DataFrame],
+    state_dir: Path,
+    refused: Sequence[pl.DataFrame] = (),
+) -> Path:
+    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all.
+
+    `refused`: counts of the rows that are not allowed (columns of `account.HELD`).
+    """
+    folder = order.folder(state_dir)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for table, rows in allowed.items():
+        rows.write_parquet(temporary / f"{table}.parquet")
+    staged.moves.write_parquet(temporary / _MOVES)
+    staged.read.write_parquet(temporary / _READ)
+    pl.concat([count_quarantined(staged.quarantine), *refused]).write_parquet(temporary / _HELD)
+    held = {table: rows.height - allowed[table].height for table, rows in staged.tables.items()}
+    outcome = {
+        "files": [
+            {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
+            for f in staged.files
+        ],
+        "names": {f.delivery.batch_id: f.delivery.name for f in staged.files},
+        "tables": {t: {**vars(c), "held": held.get(t, 0)} for t, c in staged.counts.items()},
+    }
+    (temporary / "staged.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    if order.decision is not None:
+        save_decision(order.decision, temporary / _DECISION)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+    _point_to(folder)
+    crash_point("staged.written")
+    return folder
+
+
+def decision_of(folder: Path) -> Decision | None:
+    """The decision that an order's folder was staged for; None for an ordinary delivery."""
+    path = folder / _DECISION
+    return load_decision(path) if path.is_file() else None
+
+
+def staged_folder(order: Order, state_dir: Path) -> Path:
+    """Folder of an order that was staged. FileNotFoundError when it was not, or the state folder was deleted since."""
+    folder = order.folder(state_dir)
+    if not (folder / "staged.json").is_file():
+        raise FileNotFoundError(f"order {order.order_id} is not staged in {folder}: ingest its files again")
+    _point_to(folder)
+    return folder
+
+
+def current_folder(state_dir: Path, exchange: str) -> Path:
+    """Folder of the order that was staged last. FileNotFoundError when there is none."""
+    pointer = state_dir / "staged" / exchange / "current"
+    if not pointer.is_file():
+        raise FileNotFoundError(f"nothing is staged for {exchange}: materialise {exchange}/raw_files first")
+    return pointer.parent / pointer.read_text(encoding="utf-8")
+
+
+def register_files(lake: Lake, order: Order, staged: Staged) -> None:
+    """Record the deliveries in `raw_files`; one that is on record already is not recorded twice."""
+    rows = [
+        {
+            **vars(f.delivery),
+            "status": f.status,
+            "reason": f.reason,
+            "rows_read": f.rows_read,
+            "first_session": f.first_session,
+            "last_session": f.last_session,
+            "withdrawn_at": None,
+            "withdrawn_by": None,
+            "price_basis": f.price_basis,
+        }
+        for f in staged.files
+    ]
+    schema = TABLES["raw_files"]
+    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=empty_frame(schema).schema), {"order": order.order_id})
+    crash_point("raw.registered")
+
+
+def read_batch(folder: Path, table: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """A staged table, or some columns of it. FileNotFoundError when the order was not staged."""
+    path = folder / f"{table}.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: materialise staged_{table} first")
+    return pl.read_parquet(path, columns=columns)
+
+
+def read_moves(folder: Path) -> pl.DataFrame:
+    """Stored rows that become another instrument's by what the order tells (columns of `MOVE`)."""
+    return pl.read_parquet(folder / _MOVES)
+
+
+def note_outcome(folder: Path, table: str, figures: Mapping[str, Any], lost: pl.DataFrame) -> None:
+    """Add a published table's figures to the order's outcome, and which rows the merge refused (`lost`, with their `rule`)."""
+    count_held(table, lost).write_parquet(folder / f"{table}.lost.parquet")
+    (folder / f"{table}.published.json").write_text(json.dumps(dict(figures)), encoding="utf-8")
+
+
+def content_hash(rows: pl.DataFrame) -> str:
+    """SHA-256 of a staged table's rows in order."""
+    sink = io.BytesIO()
+    rows.drop("received_at", strict=False).write_ipc(sink, compression="uncompressed")
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What became of an order: files, and per table read = accepted + unchanged + restated + duplicates + quarantined.
+
+    RuntimeError when the figures do not add up: a row would be unaccounted for.
+    """
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    tables = {}
+    for table, counts in staged["tables"].items():
+        path = folder / f"{table}.published.json"
+        published = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        refused = published.get("refused", 0) + counts["held"] + _refused_rows(folder, table)
+        row = {
+            "read": counts["read"],
+            "accepted": published.get("accepted", 0),
+            "unchanged": published.get("unchanged", 0),
+            "restated": published.get("restated", 0),
+            "duplicates": counts["duplicates"],
+            "quarantined": counts["quarantined"] + refused,
+        }
+        if path.is_file() and row["read"] != sum(v for k, v in row.items() if k != "read"):
+            raise RuntimeError(f"{table}: rows are unaccounted for: {row}; see {folder}")
+        tables[table] = row
+    return {"files": staged["files"], "tables": tables}
+
+
+def account(folder: Path, exchange: str) -> Account:
+    """What rules, gate and merge held back of a staged order so far."""
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    read, held = counts_by_session(folder)
+    gates = [folder / f"{table}.refused.json" for table in staged["tables"]]
+    warnings = [warning for path in gates if path.is_file() for warning in json.loads(path.read_text(encoding="utf-8"))["warnings"]]
+    return account_of(exchange, read, held, staged["names"], warnings)
+
+
+def counts_by_session(folder: Path, table: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows read and rows held back (columns of `account.READ`, `account.HELD`) of a staged order so far; of one table or of all."""
+    staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
+    counted = [_HELD, *(f"{name}.{why}.parquet" for name in staged["tables"] for why in ("stopped", "lost"))]
+    held = pl.concat([pl.read_parquet(folder / name) for name in counted if (folder / name).is_file()])
+    read = pl.read_parquet(folder / _READ)
+    if table is None:
+        return read, held
+    return read.filter(pl.col("table_name") == table), held.filter(pl.col("table_name") == table)
+
+
+def note_refused(folder: Path, table: str, rows: int, stopped: pl.DataFrame, warnings: Sequence[Mapping[str, Any]]) -> None:
+    """Record how many staged rows the gate refused, those of them that it was the first to stop, and its warnings."""
+    count_held(table, stopped).write_parquet(folder / f"{table}.stopped.parquet")
+    (folder / f"{table}.refused.json").write_text(json.dumps({"rows": rows, "warnings": list(warnings)}), encoding="utf-8")
+
+
+def _point_to(folder: Path) -> None:
+    temporary = folder.parent / f".current.{os.getpid()}"
+    temporary.write_text(folder.name, encoding="utf-8")
+    os.replace(temporary, folder.parent / "current")
+
+
+def _refused_rows(folder: Path, table: str) -> int:
+    path = folder / f"{table}.refused.json"
+    return int(json.loads(path.read_text(encoding="utf-8"))["rows"]) if path.is_file() else 0

@@ -1,0 +1,131 @@
+"""A trial of an order: what an ingest would do, and nothing written.
+
+Lives here: `try_order`, which stages, gates and merges as the ingest job does, and forgets the result.
+Does not live here: the steps themselves (`staging.py`, `publish.py`, `storage/upsert.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
+from pipelines.ingest.batches import refused_again
+from pipelines.ingest.gate import Verdict, refused_rows
+from pipelines.ingest.publish import judge_staged, warnings_of
+from pipelines.ingest.quarantine import refused_before
+from pipelines.ingest.requests import Order
+from pipelines.ingest.staged import Staged
+from pipelines.ingest.staging import RawCopies, stage
+from pipelines.ingest.withheld import BARS, SIGHTED, mark_withheld, withheld_sessions
+from pipelines.market.tables import TABLES
+from pipelines.sources.protocol import Source
+from pipelines.storage.location import Lake
+from pipelines.storage.raw import Delivery
+from pipelines.storage.upsert import try_publish
+
+_ROW = ["batch_id", "row_number"]
+
+
+class TrialFailedError(RuntimeError):
+    """An ingest would fail. The message says why, in the words of the ingest."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an ingest would report: `files` and `tables` as the contract's JSON, `refused` sessions by table, and the account."""
+
+    files: list[dict[str, Any]]
+    tables: dict[str, dict[str, int]]
+    refused: dict[str, list[str]]
+    account: Account
+
+
+def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Mapping[str, Path]) -> Trial:
+    """Take an order through row rules, gate and merge without writing anything. `paths`: the file of each delivery by its batch.
+
+    A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
+    TrialFailedError where the gate refuses more once the sessions that it refused are taken out.
+    """
+    held = refused_before(lake, order.exchange)
+    refused: dict[str, list[str]] = {}
+    copies = _where_they_are(paths)
+    staged = stage(lake, order, sources, held, copies)
+    passing = _without(staged, held)
+    stopped, warnings, lines = _gated(lake, order.exchange, passing)
+    if stopped:
+        refused.update(lines)
+        again = [rows.select("batch_id", "row_number", "rule", table_name=pl.lit(table)) for table, rows in stopped.items()]
+        held = pl.concat([held, *(rows.select(held.columns) for rows in again)])
+        staged = stage(lake, order, sources, held, copies)
+        passing = _without(staged, held)
+        stopped, warnings, lines = _gated(lake, order.exchange, passing)
+        if stopped:
+            refused.update(lines)
+            unpublished = ", ".join(lines)
+            raise TrialFailedError(
+                f"the gate refused sessions twice in a row: {refused}; an ingest fails there and publishes nothing of {unpublished}"
+            )
+    priorities = {name: source.priority for name, source in sources.items()}
+    tables, lost = {}, []
+    for table, rows in passing.items():
+        merge = try_publish(lake, order.exchange, TABLES[table], rows, priorities)
+        lost.append(count_held(table, merge.refused))
+        counts = staged.counts[table]
+        tables[table] = {
+            "read": counts.read,
+            "accepted": merge.accepted.height,
+            "unchanged": merge.unchanged,
+            "restated": merge.restated.height,
+            "duplicates": counts.duplicates,
+            "quarantined": counts.quarantined + staged.tables[table].height - rows.height + merge.refused.height,
+        }
+    counted = pl.concat([count_quarantined(staged.quarantine), *refused_again(staged, held), *lost])
+    names = {f.delivery.batch_id: f.delivery.name for f in staged.files}
+    files = [
+        {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
+        for f in staged.files
+    ]
+    return Trial(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings))
+
+
+def _where_they_are(paths: Mapping[str, Path]) -> RawCopies:
+    @contextmanager
+    def found(delivery: Delivery) -> Iterator[Path]:
+        yield paths[delivery.batch_id]
+
+    return found
+
+
+def _without(staged: Staged, held: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {
+        table: rows.join(held.filter(pl.col("table_name") == table), on=_ROW, how="anti", maintain_order="left")
+        for table, rows in staged.tables.items()
+    }
+
+
+def _gated(
+    lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame]
+) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, list[str]]]:
+    """Rows of each table that its gate refuses (with `rule`), the gates' warnings, and a line per table that refuses."""
+    verdicts: dict[str, Verdict] = {}
+    for table, rows in staged.items():
+        daily = staged["bars_daily"] if table == "bars_1m" else None
+        verdicts[table] = judge_staged(lake, exchange, table, rows, daily)
+    concerned = {table: verdicts[table].refused for table in (*SIGHTED, *BARS)}
+    withheld = withheld_sessions(concerned, dict(staged))
+    stopped, lines = {}, {}
+    for table, verdict in verdicts.items():
+        rows = staged[table]
+        hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
+        whole = Verdict(**{**vars(verdict), "withheld": tuple(withheld[position] for position in hit)})
+        out = refused_rows(whole, rows)
+        if out.height:
+            stopped[table] = out
+            lines[table] = [whole.describe()]
+    return stopped, [warning for verdict in verdicts.values() for warning in warnings_of(verdict)], lines

@@ -1,0 +1,238 @@
+"""The gate: a table's GX suite on the profile of a staged batch, and the record of what passed.
+
+Lives here: running a suite, telling which sessions it refuses, recording the pass and demanding it before publication.
+Does not live here: row rules (`quality/row_rules.py`); the Dagster check that calls this (`orchestration/checks/gate.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.ingest.batches import content_hash
+from pipelines.ingest.quarantine import REFUSED
+from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.withheld import Withheld, mark_withheld
+from pipelines.market.calendar import calendar
+from pipelines.package_data import shipped
+from pipelines.quality.profile import profile
+from pipelines.storage.crash_points import crash_point
+
+_SAMPLES = 5
+_DESCRIBED = 20
+
+
+class NoPassError(RuntimeError):
+    """A batch was about to be published without a recorded pass of its suite."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One expectation's result. `sessions` are those with unexpected rows, `failures` adds the instruments; empty on success."""
+
+    name: str
+    expectation: str
+    severity: str
+    success: bool
+    unexpected: int
+    sessions: tuple[date, ...]
+    sample: str
+    failures: tuple[tuple[date, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the suite says of a staged batch. `refused` maps a session to the critical expectations that it breaks; `withheld` lists
+    sessions that other tables refuse, whose rows of the same deliveries stay out too.
+    """
+
+    table: str
+    batch_hash: str
+    suite_hash: str
+    judgements: tuple[Judgement, ...]
+    sessions: tuple[date, ...]
+    refused: dict[date, tuple[str, ...]]
+    withheld: tuple[Withheld, ...] = ()
+
+    @property
+    def passed(self) -> tuple[date, ...]:
+        """Sessions that may be published."""
+        return tuple(s for s in self.sessions if s not in self.refused)
+
+    @property
+    def warnings(self) -> tuple[Judgement, ...]:
+        """Expectations that failed without refusing anything."""
+        return tuple(j for j in self.judgements if not j.success and j.severity != "critical")
+
+    def describe(self) -> str:
+        """What is refused and why, in a line; else what was noticed."""
+        refused = ", ".join(f"{day}: {' and '.join(names)}" for day, names in list(self.refused.items())[:_DESCRIBED])
+        withheld = ", ".join(f"{w.session}: {w.name} of {w.table}" for w in self.withheld[:_DESCRIBED])
+        stops = [f"refused: {refused}"] if refused else []
+        stops += [f"out with their delivery: {withheld}"] if withheld else []
+        noticed = [f"{j.name} ({j.sample})" if j.sample else j.name for j in self.warnings]
+        return "; ".join(stops) or (f"warning: {'; '.join(noticed)}" if noticed else "all expectations hold")
+
+
+def suite_path(table: str) -> Path:
+    """The suite of a table."""
+    return shipped("expectations") / f"{table}.json"
+
+
+def suite_hash(table: str) -> str:
+    """SHA-256 of the suite's file."""
+    return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
+
+
+def judge_batch(
+    exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None, around: pl.DataFrame | None = None
+) -> Verdict:
+    """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
+
+    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`. A
+    session is not refused by an expectation that a person overruled for rows of the failing instrument and session.
+    """
+    judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
+    figures = profile(table, judged, calendar(exchange), around)
+    sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
+    judgements = _validate(table, figures) if rows.height else ()
+    excused = overruled_expectations(table, rows)
+    refused: dict[date, tuple[str, ...]] = {}
+    for judgement in judgements:
+        if not judgement.success and judgement.severity == "critical":
+            for session in _stopped(judgement, sessions, excused):
+                refused[session] = (*refused.get(session, ()), judgement.name)
+    return Verdict(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+
+
+def overruled_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, str, str]]:
+    """(session, instrument_id, expectation) of every expectation that a person overruled for rows of the batch."""
+    if "overrules" not in rows.columns:
+        return set()
+    told = rows.lazy().filter(pl.col("overrules").is_not_null()).select(SESSION_COLUMN[table], "instrument_id", "overrules")
+    named = told.explode("overrules").filter(pl.col("overrules").str.starts_with(REFUSED)).unique()
+    return set(named.with_columns(pl.col("overrules").str.strip_prefix(REFUSED)).collect().iter_rows())
+
+
+def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`; those withheld with them too."""
+    column = SESSION_COLUMN[verdict.table]
+    names = {session: names[0] for session, names in verdict.refused.items()}
+    if not names and not verdict.withheld:
+        return rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
+    wording = {j.name: f"{j.expectation} failed for the session: {j.sample}" for j in verdict.judgements if not j.success}
+    own = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
+    others = dict(enumerate(verdict.withheld))
+    theirs = pl.col("withheld_by").replace_strict({n: w.name for n, w in others.items()}, default=None, return_dtype=pl.String)
+    because = {n: f"{w.table} of the same delivery was refused for the session by {w.name}" for n, w in others.items()}
+    told = mark_withheld(verdict.table, rows, verdict.withheld).with_columns(expectation=pl.coalesce(own, theirs), __own=own)
+    return (
+        told.filter(pl.col("expectation").is_not_null())
+        .with_columns(
+            rule=pl.format(REFUSED + "{}", "expectation"),
+            reason=pl.coalesce(
+                pl.col("__own").replace_strict(wording, default=None, return_dtype=pl.String),
+                pl.col("withheld_by").replace_strict(because, default=None, return_dtype=pl.String),
+            ),
+        )
+        .drop("expectation", "withheld_by", "__own")
+    )
+
+
+def record_pass(verdict: Verdict, state_dir: Path) -> Path:
+    """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
+    path = _pass_path(state_dir, verdict.batch_hash, verdict.suite_hash)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    content = {
+        "table": verdict.table,
+        "passed": [str(s) for s in verdict.passed],
+        "withheld": [{**vars(w), "session": str(w.session)} for w in verdict.withheld],
+        "expectations": sorted({j.name for j in verdict.judgements}),
+        "failed": sorted({j.name for j in verdict.judgements if not j.success}),
+    }
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(temporary, path)
+    crash_point("gate.recorded")
+    return path
+
+
+def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The rows of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of the record.
+
+    The latter: gate_suite (SHA-256 of its file), gate_expectations and gate_failed (names; what failed was a warning or overruled).
+    Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
+    """
+    suite = suite_hash(table)
+    path = _pass_path(state_dir, content_hash(rows), suite)
+    if not path.is_file():
+        raise NoPassError(
+            f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
+        )
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    passed = [date.fromisoformat(s) for s in record["passed"]]
+    names = {f"gate_{what}": ",".join(record.get(what, [])) for what in ("expectations", "failed")}
+    withheld = [
+        Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in record.get("withheld", [])
+    ]
+    kept = mark_withheld(table, rows, withheld).filter(pl.col("withheld_by").is_null()).drop("withheld_by")
+    return kept.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
+
+
+def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:
+    """Sessions that a failed expectation refuses. One about the whole table is excused for a session by any row of it."""
+    if judgement.failures:
+        return sorted({day for day, instrument in judgement.failures if (day, instrument, judgement.name) not in excused})
+    days = {day for day, _, name in excused if name == judgement.name}
+    return [day for day in judgement.sessions or sessions if day not in days]
+
+
+def _pass_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
+    return state_dir / "gate" / f"{batch_hash[:32]}-{suite[:16]}.json"
+
+
+def _validate(table: str, figures: pl.DataFrame) -> tuple[Judgement, ...]:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.core.expectation_suite import ExpectationSuite
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
+    asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)
+    batch = asset.add_batch_definition_whole_dataframe("profile").get_batch(
+        batch_parameters={"dataframe": figures.with_columns(pl.col("session").cast(pl.String)).to_pandas()}
+    )
+    result = batch.validate(
+        suite,
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session", "instrument_id"]},
+    )
+    return tuple(_judgement(r) for r in result.results)
+
+
+def _judgement(result: Any) -> Judgement:
+    config = result.expectation_config
+    rows = result.result.get("unexpected_index_list") or []
+    severity = getattr(config.severity, "value", str(config.severity or "critical"))
+    error = (result.exception_info or {}).get("exception_message")
+    shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
+    observed = result.result.get("observed_value")
+    failures = {(date.fromisoformat(str(row["session"])[:10]), str(row["instrument_id"])) for row in rows}
+    return Judgement(
+        name=(config.meta or {}).get("name", config.type),
+        expectation=config.type,
+        severity=severity,
+        success=bool(result.success),
+        unexpected=int(result.result.get("unexpected_count") or len(rows)),
+        sessions=tuple(sorted({day for day, _ in failures})),
+        sample=error or shown or (f"observed {observed}" if observed is not None else ""),
+        failures=tuple(sorted(failures)),
+    )

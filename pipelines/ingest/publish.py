@@ -1,0 +1,177 @@
+"""Publishing a staged table: only what passed the gate, merged by key.
+
+Lives here: `publish_staged`, the step between a staged batch and the lake.
+Does not live here: the merge (`storage/upsert.py`), the gate (`gate.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.ingest.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
+from pipelines.ingest.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
+from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
+from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.withheld import BARS, SIGHTED, Withheld, mark_withheld, withheld_sessions
+from pipelines.market.tables import TABLES
+from pipelines.quality.market_context import surroundings
+from pipelines.sources.protocol import histories_begin
+from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable
+from pipelines.storage.location import Lake
+from pipelines.storage.reassign import move_rows
+from pipelines.storage.upsert import publish
+
+
+class MissingInstrumentsError(RuntimeError):
+    """Bars were about to be published whose instruments the lake does not have."""
+
+
+#: What the order's refusals hold back in other tables, beside its staged tables.
+_WITHHELD = "withheld.json"
+
+
+@dataclass(frozen=True)
+class TablePublication:
+    """Figures of one published table. `moved`: stored rows that a late link gave to another instrument, restatements that no file
+    brought. `sessions` are those with new, restated or moved rows and how many; `restatements` how many of these are
+    restated or moved.
+    """
+
+    table: str
+    version: int | None
+    accepted: int
+    unchanged: int
+    restated: int
+    refused: int
+    moved: int
+    sessions: dict[date, int]
+    restatements: dict[date, int]
+
+
+def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
+    """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others.
+
+    What another table of the delivery is refused for counts too. Rows that came out of quarantine are there already, under the rule
+    that was overruled: a refusal leaves them as they are. Instruments that refused bars showed first are not kept: the next
+    delivery of the bars shows them again.
+    """
+    rows = read_batch(folder, table)
+    daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
+    verdict = judge_staged(lake, exchange, table, rows, daily)
+    verdict = replace(verdict, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, verdict)))
+    held = refused_rows(verdict, rows)
+    kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(verdict.refused)))
+    if kept.height and decision_of(folder) is None:
+        store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
+    note_refused(folder, table, held.height, kept, warnings_of(verdict))
+    record_pass(verdict, state_dir)
+    return verdict
+
+
+def warnings_of(verdict: Verdict) -> list[dict[str, Any]]:
+    """What the gate noticed without refusing anything, as `account.Account` has it."""
+    return [{"table": verdict.table, "expectation": j.name, "rows": j.unexpected, "sample": j.sample} for j in verdict.warnings]
+
+
+def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Withheld]:
+    """What the staged tables' refusals hold back, found once per staged order: by the first of its gates that runs."""
+    path = folder / _WITHHELD
+    if path.is_file():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
+    staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BARS)}
+    refused = {
+        table: own.refused if table == own.table else judge_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
+        for table, rows in staged.items()
+    }
+    found = withheld_sessions(refused, staged)
+    path.write_text(json.dumps([{**vars(w), "session": str(w.session)} for w in found]), encoding="utf-8")
+    return found
+
+
+def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> tuple[Withheld, ...]:
+    hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
+    return tuple(withheld[position] for position in hit)
+
+
+def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None) -> Verdict:
+    """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session.
+
+    `daily`: daily bars staged with them, which minutes are held against.
+    """
+    whole_market = [name for name, source in load_sources().items() if source.whole_market]
+    around = surroundings(lake, exchange, table, rows, whole_market, daily)
+    let_in = rows.filter(pl.col("overrules").is_not_null())
+    if let_in.is_empty():
+        return judge_batch(exchange, table, rows, around=around)
+    schema = TABLES[table]
+    day = SESSION_COLUMN[table]
+    partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
+    stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
+    here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
+    beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
+    return judge_batch(exchange, table, rows, beside, around)
+
+
+def publish_staged(
+    lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, priorities: Mapping[str, int]
+) -> TablePublication:
+    """Merge a staged table's passed rows into the lake in one commit.
+
+    Raises NoPassError when the gate did not see them, MissingInstrumentsError when the lake does not have their instruments yet:
+    a run that ends between the two commits leaves instruments without bars, which the next run completes, never the reverse.
+    """
+    staged = read_batch(folder, table)
+    rows, checked = passed_rows(table, staged, state_dir)
+    if table in BARS:
+        _require_instruments(lake, exchange, table, rows)
+    batches = rows.get_column("batch_id").unique().sort().to_list()
+    moves = read_moves(folder)
+    moved = pl.DataFrame()
+    if moves.height and table not in {"instruments", "instrument_aliases"}:
+        # A source that names companies for ever means the same one, whoever had the ticker.
+        staying = histories_begin(load_sources()) if table == "corporate_actions" else ()
+        moved = move_rows(lake, exchange, TABLES[table], moves, SESSION_COLUMN[table], staying).rows
+    done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
+    if done.refused.height:
+        evidence = done.refused.join(
+            rows.select("batch_id", "row_number", "received_at").unique(), on=["batch_id", "row_number"], how="left"
+        )
+        store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
+    figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
+    note_outcome(folder, table, figures, done.refused)
+    changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
+    restated = pl.concat([frame for frame in (done.changed.slice(done.accepted), moved) if frame.height] or [done.changed.clear()])
+    return TablePublication(
+        table,
+        done.version,
+        moved=moved.height,
+        sessions=_by_session(table, changed),
+        restatements=_by_session(table, restated),
+        **figures,
+    )
+
+
+def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> None:
+    known = LakeTable(lake.table_uri(exchange, "instruments"), TABLES["instruments"]).read(columns=["instrument_id"])
+    missing = rows.select("instrument_id").unique().join(known, on="instrument_id", how="anti")["instrument_id"].sort()
+    if missing.len():
+        shown = ", ".join(missing.head(5))
+        raise MissingInstrumentsError(
+            f"{table}: {missing.len()} instruments of these bars are not in the lake ({shown}): publish instruments first"
+        )
+
+
+def _by_session(table: str, changed: pl.DataFrame) -> dict[date, int]:
+    if changed.is_empty():
+        return {}
+    counted = changed.group_by(SESSION_COLUMN[table]).len().sort(SESSION_COLUMN[table])
+    return dict(counted.iter_rows())

@@ -1,0 +1,292 @@
+"""Staging: from raw files to rows that fit the lake's tables, with every bad row set aside.
+
+Lives here: parsing an order's deliveries, attaching sessions, identity and known_at, running row rules, counting.
+Does not live here: judging sessions (`gate.py`), writing staged files (`batches.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.identity.aliases import OrderNames, order_names
+from pipelines.identity.isin import attach
+from pipelines.identity.resolve_rows import resolved
+from pipelines.identity.ticker_reuse import describe_holders, other_holders
+from pipelines.ingest.accounting import count_read
+from pipelines.ingest.overrides import pardons, undecided, with_pardons
+from pipelines.ingest.quarantine import quarantine_rows
+from pipelines.ingest.reference_rows import stage_reference
+from pipelines.ingest.requests import Order
+from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
+from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
+from pipelines.ingest.traded_sessions import provisional_notes
+from pipelines.ingest.withdrawal_records import withdrawals
+from pipelines.ingest.withheld import BARS
+from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.symbols import is_well_formed
+from pipelines.market.tables import TABLES
+from pipelines.quality.duplicates import resolve_duplicates
+from pipelines.quality.file_completeness import thin
+from pipelines.quality.precedence import set_aside
+from pipelines.quality.price_continuity import minutes_in_line, with_neighbours
+from pipelines.quality.row_rules import MALFORMED_SYMBOL, judge
+from pipelines.quality.rows_without_prices import with_prices_of_bars
+from pipelines.quality.session_hours import wrong_hours
+from pipelines.quality.stale_files import Repeats, repeated
+from pipelines.quality.wrong_symbol import other_instruments
+from pipelines.sources.limits import configured_limits
+from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
+from pipelines.sources.reading import read_file
+from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.merge import PROVENANCE_COLUMNS
+from pipelines.storage.raw import Delivery, local_copy
+
+#: What an instrument_id has behind the ticker where that was used before.
+_FIRST_DAY = r":\d{4}-\d{2}-\d{2}$"
+#: What a bar shows of tickers.
+_SHOWN = ["batch_id", "symbol", "session_date"]
+
+#: Rows that a gate refused before.
+_HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
+
+#: Tables whose rows obey the rules of another one.
+_JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
+
+
+#: Gives a readable local path of a delivery's raw file.
+RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
+
+
+def stage(
+    lake: Lake,
+    order: Order,
+    sources: Mapping[str, Source],
+    held: pl.DataFrame | None = None,
+    raw_copies: RawCopies | None = None,
+) -> Staged:
+    """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
+
+    Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
+    set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
+    `raw_copies`: where the files are; by default in the lake.
+    """
+    days = calendar(order.exchange)
+    raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
+    parsed, files, repeats = _parse(lake, order, sources, days, raw_copies)
+    held = pl.DataFrame(schema=_HELD) if held is None else held
+    priorities = {name: source.priority for name, source in sources.items()}
+    lags = {name: source.publication_lag for name, source in sources.items()}
+    actions = _actions(lake, order.exchange, parsed)
+    naming, misnamed = _naming_rows(parsed, held)
+    begin = histories_begin(sources)
+    names = order_names(lake, order.exchange, naming, actions, begin, follow=order.decision is None)
+
+    placed = _place(order, parsed, days, lags)
+    shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BARS])
+    others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
+    notes = describe_holders(shown, others, names.aliases, names.companies)
+    prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
+    for table in ("bars_daily", "bars_other_series"):
+        prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
+    daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
+    slips = other_instruments(lake, order.exchange, daily, minutes)
+    files = [_with_notes(f, *(told.get(f.delivery.batch_id) for told in (notes, slips))) for f in files]
+    prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
+    prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
+    for table in ("bars_other_series", "bars_1m_extended"):
+        prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
+    staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
+    bad: list[pl.DataFrame] = []
+    read: list[pl.DataFrame] = []
+    pardoned = pardons(lake, order.exchange, order.decision)
+    for table, delivered in prepared.items():
+        rows = with_pardons(delivered, pardoned, table)
+        good, faulty = judge(_JUDGED_AS.get(table, table), rows)
+        schema = TABLES[table]
+        values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
+        kept, dropped, refused = resolve_duplicates(good, schema.key, values, priorities, schema.completed)
+        if order.decision is not None:
+            chosen = undecided(lake, order.exchange, order.decision.selection).filter(pl.col("table_name") == table)
+            rows, kept, faulty, refused = (
+                frame.join(chosen, on=["batch_id", "row_number"], how="semi", maintain_order="left")
+                for frame in (rows, kept, faulty, refused)
+            )
+            dropped = rows.height - kept.height - faulty.height - refused.height
+        read.append(count_read(table, rows))
+        bad += [quarantine_rows(order.exchange, table, frame) for frame in (faulty, refused)]
+        staged.tables[table] = stage_columns(schema, kept)
+        staged.counts[table] = Counts(rows.height, dropped, faulty.height + refused.height)
+    if order.decision is not None:
+        let_in = pl.concat([rows.select("instrument_id") for rows in staged.tables.values()]).to_series()
+        names = replace(names, history=names.history.filter(pl.col("instrument_id").is_in(let_in.implode())))
+    bad.append(stage_reference(lake, order, staged, replace(names, refused=_refused_names(names, misnamed)), held, others))
+    return replace(staged, quarantine=pl.concat(bad), moves=names.moves, read=pl.concat(read))
+
+
+def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    """The parsed rows that may name instruments, and the rows of ticker histories whose tickers are malformed."""
+    shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
+    naming = {}
+    for table, rows in parsed.items():
+        tickers = [pl.col(c) for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
+        if "new_instrument" in rows.columns:
+            tickers.append(pl.col("new_instrument").str.replace(_FIRST_DAY, ""))
+        sound = pl.all_horizontal(
+            is_well_formed(ticker.str.strip_chars().str.to_uppercase()).fill_null(value=True) for ticker in tickers
+        )
+        naming[table] = rows.filter(sound).join(shown, on=["batch_id", "row_number"], how="anti", maintain_order="left")
+    history = parsed["symbol_history"]
+    row = ["batch_id", "row_number"]
+    return naming, history.join(naming["symbol_history"], on=row, how="anti", maintain_order="left")
+
+
+def _refused_names(names: OrderNames, misnamed: pl.DataFrame) -> pl.DataFrame:
+    """Told names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
+    ambiguous = names.refused.with_columns(rule=pl.lit("identity_ambiguous"))
+    malformed = misnamed.with_columns(rule=pl.lit("malformed_symbol"), reason=pl.lit(MALFORMED_SYMBOL))
+    return pl.concat([ambiguous, malformed], how="diagonal_relaxed")
+
+
+def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str, pl.DataFrame]:
+    """The tables of bars with `stale`: whether the row belongs to a session that is a copy of another one."""
+    found = {}
+    for table, rows in prepared.items():
+        if table not in BARS:
+            found[table] = rows
+            continue
+        minutes = table.startswith("bars_1m")
+        key = ["batch_id", "session_date", *(["symbol"] if minutes else [])]
+        copied = repeats.sessions.filter(pl.col("table") == ("bars_1m" if minutes else "bars_daily")).select(key).unique()
+        marked = rows.join(copied.with_columns(stale=pl.lit(value=True)), on=key, how="left", maintain_order="left")
+        found[table] = marked.with_columns(pl.col("stale").fill_null(value=False))
+    return found
+
+
+def _parse(
+    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar, raw_copies: RawCopies
+) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
+    from pipelines.sources.protocol import FRAME_SCHEMAS
+
+    provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
+    frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
+    files = []
+    limits = configured_limits()
+    taken_back = withdrawals(lake, order.exchange)
+    aside = set_aside([d for d in order.deliveries if d.batch_id not in taken_back], sources)
+    for delivery in order.deliveries:
+        if delivery.batch_id in taken_back:
+            reason = f"{delivery.name}: this delivery was {taken_back[delivery.batch_id].describe()}; a right file is another one"
+            files.append(FileOutcome(delivery, "refused", reason, 0))
+            continue
+        if delivery.batch_id in aside:
+            files.append(FileOutcome(delivery, "accepted", aside[delivery.batch_id], 0))
+            continue
+        try:
+            with raw_copies(delivery) as path:
+                raw = RawFile(path, delivery.name, delivery.content_hash, limits)
+                options = options_from_json(delivery.options)
+                tables = read_file(sources, delivery.source, raw, options)
+        except OSError as error:
+            reason = f"{delivery.name}: its raw copy in the lake cannot be read ({error.strerror or error}); ingest the file again"
+            files.append(FileOutcome(delivery, "refused", reason, 0))
+            continue
+        except SourceError as error:
+            files.append(FileOutcome(delivery, "refused", str(error), 0))
+            continue
+        if fault := wrong_hours(tables, options):
+            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
+            continue
+        for table in tables:
+            frames[table.table].append(
+                table.frame.with_columns(
+                    source=pl.lit(delivery.source),
+                    batch_id=pl.lit(delivery.batch_id),
+                    received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
+                )
+            )
+        files.append(_accepted(delivery, tables))
+    parsed = {table: pl.concat(parts) for table, parts in frames.items()}
+    whole_market = [name for name, source in sources.items() if source.whole_market]
+    repeats = repeated(lake, days, parsed, whole_market)
+    again = repeats.files
+    notes = thin(lake, order.exchange, parsed["bars_daily"], whole_market), provisional_notes(days, parsed)
+    files = [
+        FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
+        if f.delivery.batch_id in again
+        else _with_notes(f, *(told.get(f.delivery.batch_id) for told in notes))
+        for f in files
+    ]
+    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
+
+
+def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Corporate actions on record and in this order: instrument_id, ex_date, action."""
+    columns = ["instrument_id", "ex_date", "action"]
+    stored = LakeTable(lake.table_uri(exchange, "corporate_actions"), TABLES["corporate_actions"]).read(columns=columns)
+    minted = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol").str.to_uppercase()).alias("instrument_id")
+    return pl.concat([stored.select(columns), parsed["corporate_actions"].with_columns(minted).select(columns)])
+
+
+def options_from_json(text: str) -> ParseOptions:
+    """Reading options from their canonical JSON."""
+    import json
+
+    content = json.loads(text)
+    session = content.pop("session", None)
+    return ParseOptions(**content, session=date.fromisoformat(session) if session else None)
+
+
+def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
+    days: list[date] = []
+    for table in tables:
+        column = next((c for c in ("session_date", "ts", "ex_date") if c in table.frame.columns), None)
+        if column:
+            days += table.frame.select(pl.col(column).cast(pl.Date)).to_series().drop_nulls().unique().to_list()
+    # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
+    first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
+    notes = "; ".join(dict.fromkeys(note for table in tables for note in table.notes))
+    basis = next((table.price_basis for table in tables if table.price_basis), None)
+    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
+
+
+def _with_notes(file: FileOutcome, *notes: str | None) -> FileOutcome:
+    """The file with more to say of it."""
+    return replace(file, reason="; ".join(filter(None, [file.reason, *notes])) or None)
+
+
+def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """Daily rows whose figures mean the same whichever source wrote them."""
+    return in_currency_units(without_empty_zeros(rows), days.exchange.currency)
+
+
+def _place(
+    order: Order, parsed: Mapping[str, pl.DataFrame], days: ExchangeCalendar, lags: Mapping[str, timedelta]
+) -> dict[str, pl.DataFrame]:
+    """Rows of the order's sessions by lake table, with sessions and known_at, and without instruments yet."""
+    upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")
+    daily, other = (
+        known_by_close(_figures(parsed[table].with_columns(upper), days), days, lags)
+        for table in ("bars_daily", "bars_other_series")
+    )
+    minute = place_minutes(parsed["bars_1m"].with_columns(upper), days)
+    actions = parsed["corporate_actions"].with_columns(upper)
+    midnight = pl.coalesce("announced", "ex_date").cast(pl.Datetime("us")).dt.replace_time_zone(days.exchange.timezone)
+    actions = actions.with_columns(midnight.dt.convert_time_zone("UTC").alias("known_at"))
+    regular = pl.col("segment").fill_null("regular") == "regular"
+    placed = {
+        "bars_daily": daily,
+        "bars_other_series": other,
+        "bars_1m": minute.filter(regular),
+        "bars_1m_extended": minute.filter(~regular),
+        "corporate_actions": actions,
+    }
+    if order.sessions is None:
+        return placed
+    return {table: rows.filter(pl.col(SESSION_COLUMN[table]).is_in(list(order.sessions))) for table, rows in placed.items()}

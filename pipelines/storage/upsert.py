@@ -1,0 +1,226 @@
+"""Publishing a gated delivery into the lake: superseded rows first, then one commit per table.
+
+Lives here: `publish`, which merges by key from the head and commits through that handle.
+Does not live here: the gate (`ingest/gate.py`); `publish` only refuses what has no recorded pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables import TABLES
+from pipelines.storage.crash_points import crash_point
+from pipelines.storage.delta import Change, LakeTable, PartitionValue, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.merge import Merge, merge_by_key
+from pipelines.storage.withdrawn import known_since_withdrawal
+
+
+@dataclass(frozen=True)
+class Published:
+    """Figures of one table's publication. `version` is None while the table does not exist; `changed` has accepted rows first."""
+
+    table: str
+    version: int | None
+    accepted: int = 0
+    unchanged: int = 0
+    restated: int = 0
+    refused: pl.DataFrame = field(default_factory=pl.DataFrame)
+    changed: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+
+def publish(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    incoming: pl.DataFrame,
+    *,
+    priorities: Mapping[str, int],
+    batches: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+) -> Published:
+    """Merge rows into `{lake}/{exchange}/{table}` in one commit; nothing is written when nothing changes.
+
+    `incoming` has the table's columns and `received_at`. Replaced rows are stored in `<table>_superseded` before the commit that
+    replaces them; doing so twice for one batch adds nothing. A batch that is published again as of its first arrival, as by a retry
+    or a replay, does not undo its correction: its replaced rows count as unchanged. One that was delivered again after it does,
+    unless a person decided for the row that stands. What comes after a withdrawal of the same key is a restatement. `metadata` is
+    kept with the commit besides the batches.
+    """
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    outcome: list[Merge] = []
+    partitions = _partitions(incoming, schema)
+    incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        merge = _merged(lake, exchange, schema, incoming, read(partitions), priorities)
+        outcome[:] = [merge]
+        if not merge.changes:
+            return Change(merge.rows, [])
+        keep_superseded(lake, exchange, schema, merge.superseded)
+        if partitions is None:
+            return Change(merge.rows, None)
+        touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
+        return Change(merge.rows.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
+
+    version = (
+        table.update(decide, {"batches": ",".join(sorted(batches)), **(metadata or {})}) if incoming.height else table.version()
+    )
+    crash_point("lake.committed")
+    if not outcome:
+        return Published(schema.name, version, refused=empty_frame(schema))
+    merge = outcome[0]
+    return Published(
+        schema.name,
+        version,
+        accepted=merge.accepted.height,
+        unchanged=merge.unchanged,
+        restated=merge.restated.height,
+        refused=merge.refused,
+        changed=pl.concat([merge.accepted, merge.restated]),
+    )
+
+
+def try_publish(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, priorities: Mapping[str, int]) -> Merge:
+    """What `publish` would do with these rows at the table's head; nothing is written."""
+    partitions = _partitions(incoming, schema)
+    incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
+    stored = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=partitions)
+    return _merged(lake, exchange, schema, incoming, stored, priorities)
+
+
+def _merged(
+    lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, stored: pl.DataFrame, priorities: Mapping[str, int]
+) -> Merge:
+    merge = merge_by_key(stored, incoming, schema, priorities)
+    if not merge.restated.height:
+        return merge
+    current = _without_replaced(lake, exchange, schema, incoming, stored)
+    merge = merge_by_key(stored, current, schema, priorities)
+    return replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
+
+
+def append_new(lake: Lake, exchange: str, schema: TableSchema, rows: pl.DataFrame, metadata: Mapping[str, str]) -> int | None:
+    """Add the rows whose keys the table does not have yet; the same rows twice change nothing. Returns the version."""
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    key = list(schema.key)
+    rows = rows.select(schema.names).unique(key, keep="first", maintain_order=True)
+    partitions = _partitions(rows, schema)
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        stored = read(partitions)
+        fresh = rows.join(stored.select(key), on=key, how="anti", nulls_equal=True)
+        if fresh.is_empty():
+            return Change(stored, [])
+        if partitions is None:
+            return Change(pl.concat([stored, fresh]), None)
+        touched = _partitions(fresh, schema) or []
+        everything = pl.concat([stored, fresh])
+        return Change(everything.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
+
+    return table.update(decide, metadata) if rows.height else table.version()
+
+
+def replace_rows(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    rows: pl.DataFrame,
+    outdated: Callable[[pl.DataFrame], pl.Series],
+    partitions: Sequence[PartitionValue] | None,
+    metadata: Mapping[str, str],
+) -> int | None:
+    """Replace the stored rows for which `outdated` is true by `rows`, in one commit; write nothing when they are equal.
+
+    `partitions` bounds what is read and rewritten (None: the table is small and has no partitions).
+    """
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    rows = rows.select(schema.names)
+    rows = rows.cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
+
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
+        stored = read(partitions)
+        kept = stored.filter(~outdated(stored)) if stored.height else stored
+        after = pl.concat([kept, rows])
+        if partitions is None:
+            return Change(after, [] if same_rows(stored, after, schema) else None)
+        column = str(schema.partition_by)
+        touched = _changed_partitions(stored, after, schema)
+        return Change(after.filter(pl.col(column).is_in(touched)), touched)
+
+    return table.update(decide, metadata)
+
+
+def same_rows(left: pl.DataFrame, right: pl.DataFrame, schema: TableSchema) -> bool:
+    """Whether two frames hold the same rows, whatever their order, observational columns apart."""
+    if left.height != right.height:
+        return False
+    names, key = schema.reproducible(), list(schema.key)
+    return left.select(names).sort(key).equals(right.select(names).sort(key), null_equal=True)
+
+
+def _changed_partitions(before: pl.DataFrame, after: pl.DataFrame, schema: TableSchema) -> list[PartitionValue]:
+    """Values of the partition column whose rows differ, in order. Each frame is sorted once, a partition is then a slice of it."""
+    column, names = str(schema.partition_by), schema.reproducible()
+    left, right = (frame.select(list(dict.fromkeys([column, *names]))).sort(column, *schema.key) for frame in (before, after))
+    if left.equals(right, null_equal=True):
+        return []
+    olds, news = _slices(left, column), _slices(right, column)
+    shared = olds.keys() & news.keys()
+    same = {p for p in shared if left.slice(*olds[p]).equals(right.slice(*news[p]), null_equal=True)}
+    return sorted((olds.keys() | news.keys()) - same)
+
+
+def _slices(rows: pl.DataFrame, column: str) -> dict[PartitionValue, tuple[int, int]]:
+    """Offset and length of each run of equal values in a sorted column."""
+    runs = rows.get_column(column).rle().struct.unnest()
+    starts = (runs["len"].cum_sum() - runs["len"]).to_list()
+    return dict(zip(runs["value"].to_list(), zip(starts, runs["len"].to_list(), strict=True), strict=True))
+
+
+def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue] | None:
+    if schema.partition_by is None:
+        return None
+    return frame.get_column(schema.partition_by).unique().sort().to_list()
+
+
+def _without_replaced(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """`incoming` without rows that were published before and replaced since, by a delivery not older than they are now.
+
+    Rows, not keys: of two that a file holds for one key, a person may decide for the one and later for the other.
+    """
+    companion = TABLES.get(f"{schema.name}_superseded")
+    if companion is None:
+        return incoming
+    said = [*schema.key, "batch_id", *(["row_number"] if "row_number" in schema.names else [])]
+    replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(
+        partitions=_partitions(incoming, schema), columns=[*said, "superseded_at"]
+    )
+    last = replaced.group_by(said).agg(pl.col("superseded_at").max())
+    decided = stored.join(_decided_rows(lake, exchange, schema.name), on=["batch_id", "row_number"], how="semi")
+    marked = incoming.join(last, on=said, how="left", maintain_order="left").join(
+        decided.select(*schema.key, pl.lit(value=True).alias("__decided")), on=list(schema.key), how="left", maintain_order="left"
+    )
+    newer = (pl.col("received_at") > pl.col("superseded_at")) & pl.col("__decided").is_null()
+    return marked.filter(pl.col("superseded_at").is_null() | newer).drop("superseded_at", "__decided")
+
+
+def _decided_rows(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
+    """`batch_id` and `row_number` of the rows of a table that a person let in."""
+    schema = TABLES["quarantine"]
+    columns = ["batch_id", "row_number", "table_name", "released_at"]
+    held = LakeTable(lake.table_uri(exchange, schema.name), schema).read(columns=columns, where=pl.col("released_at").is_not_null())
+    return held.filter(pl.col("table_name") == table).select("batch_id", "row_number").unique()
+
+
+def keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:
+    """Keep replaced rows (columns of the table, superseded_at, superseded_by_batch) where the table has a companion for them."""
+    companion = TABLES.get(f"{schema.name}_superseded")
+    if companion is None or superseded.is_empty():
+        return
+    append_new(lake, exchange, companion, superseded, {"of": schema.name})
+    crash_point("superseded.committed")

@@ -1,0 +1,431 @@
+"""The command with wrong input: one clear line, no traceback, exit code 1 (nothing done, bad data) or 2 (wrong usage).
+
+Most tests call `main` in this process, as the program does; one starts the program itself.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+SOURCES = [
+    "actions",
+    "candles",
+    "csv",
+    "lean",
+    "nse_bhavcopy",
+    "nse_delivery",
+    "nse_derivatives",
+    "nse_indices",
+    "nse_ticks",
+    "parquet",
+]
+#: What takes long to import.
+_HEAVY = {"dagster", "great_expectations", "polars", "pandas", "deltalake", "duckdb", "exchange_calendars", "numba", "pandera"}
+GOOD = "symbol,date,open,high,low,close,volume\nAAPL,2024-01-02,10,11,9,10,100\n"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line on standard error, which is all that a refused command prints."""
+        assert self.out == ""
+        assert re.fullmatch(r"error: [^\n]+\n", self.err), self.err
+        assert "Traceback" not in self.err
+        return self.err.removeprefix("error: ").rstrip("\n")
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def marketlake(home, marketlake: Callable[..., tuple[int, str, str]]) -> Command:
+    """The command in this process, on an empty home."""
+
+    def run(*arguments: str) -> Ended:
+        return Ended(*marketlake(*arguments))
+
+    return run
+
+
+@pytest.fixture
+def good(home) -> Path:
+    path = home.home / "good.csv"
+    path.write_text(GOOD)
+    return path
+
+
+# --- ingest
+
+
+def test_a_file_that_does_not_exist_is_named(marketlake: Command) -> None:
+    ended = marketlake("ingest", "nowhere/bars.csv", "--source", "csv")
+    assert (ended.code, ended.complaint) == (2, "nowhere/bars.csv does not exist")
+
+
+def test_a_folder_without_files_for_the_source_is_named(marketlake: Command, home) -> None:
+    (home.home / "empty").mkdir()
+    ended = marketlake("ingest", "empty", "--source", "csv")
+    assert (ended.code, ended.complaint) == (2, "empty holds no file that source csv reads; name the files or another source")
+
+
+def test_a_mistyped_source_gets_the_right_one_suggested(marketlake: Command, good: Path) -> None:
+    ended = marketlake("ingest", str(good), "--source", "laen")
+    assert ended.code == 2
+    assert "unknown source 'laen'" in ended.complaint
+    assert "did you mean lean?" in ended.complaint
+    assert "csv, lean" in ended.complaint
+
+
+@pytest.mark.parametrize(
+    ("mic", "told"),
+    [
+        ("XNYX", "unknown exchange 'XNYX': not a market identifier code with a calendar; did you mean XNYS?"),
+        ("XLON", "XLON is not configured: add it to MARKETLAKE_EXCHANGES (now XNYS)"),
+    ],
+)
+def test_an_exchange_that_is_unknown_or_not_configured_is_told_apart(marketlake: Command, good: Path, mic: str, told: str) -> None:
+    ended = marketlake("ingest", str(good), "--source", "csv", "--exchange", mic)
+    assert (ended.code, ended.complaint) == (2, told)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--session", "2024-13-01", "--session: '2024-13-01' is no date; write it as YYYY-MM-DD"),
+        ("--session", "02.01.2024", "--session: '02.01.2024' is no date; write it as YYYY-MM-DD"),
+        (
+            "--received-at",
+            "2024-01-31 18:30",
+            "--received-at: '2024-01-31 18:30' has no offset; write it as 2024-01-31T18:30:00+05:30",
+        ),
+        ("--received-at", "soon", "--received-at: 'soon' is no moment; write it as 2024-01-31T18:30:00+05:30"),
+        (
+            "--timezone",
+            "Mars/Olympus",
+            "time zone 'Mars/Olympus' is not known; use an IANA name such as Asia/Kolkata or America/New_York",
+        ),
+        ("--option", "dmy", "--option: 'dmy' is not name=value"),
+    ],
+)
+def test_an_option_that_cannot_be_read_says_how_to_write_it(
+    marketlake: Command, good: Path, option: str, value: str, told: str
+) -> None:
+    ended = marketlake("ingest", str(good), "--source", "csv", option, value)
+    assert (ended.code, ended.complaint) == (2, told)
+
+
+@pytest.mark.slow
+def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_in(
+    marketlake: Command, dagster_road, good: Path
+) -> None:
+    """Eight damaged files and a good one in one command: each refusal names file and fault, and the good bar is in the lake."""
+    folder = dagster_road.settings.home / "in"
+    folder.mkdir()
+    header = GOOD.splitlines()[0]
+    damaged = {
+        "empty.csv": ("", r"empty|no rows|nothing"),
+        "header.csv": (header + "\n", r"no (data )?row|only a header|header"),
+        "cut.csv": (GOOD + "MSFT,2024-01-02,10,11,9", r"row 3: .*middle of the row"),
+        "ambiguous.csv": (header + "\nAAPL,03/04/2024,10,11,9,10,1\n", r"date_order"),
+        "letter.csv": ("Dear Sir,\nplease find attached\n", r"header|column"),
+        "baddate.csv": (header + "\nAAPL,yesterday,10,11,9,10,1\n", r"'yesterday'"),
+    }
+    for name, (text, _) in damaged.items():
+        (folder / name).write_text(text)
+    (folder / "broken.zip").write_bytes(b"PK\x03\x04 this is no archive")
+    with zipfile.ZipFile(folder / "whole.zip", "w") as archive:
+        archive.writestr("inside.csv", GOOD)
+    whole = (folder / "whole.zip").read_bytes()
+    (folder / "whole.zip").unlink()
+    (folder / "half.zip").write_bytes(whole[: len(whole) // 2])
+
+    ended = marketlake("ingest", str(good), str(folder), "--source", "csv", "--json")
+
+    assert "Traceback" not in ended.out + ended.err
+    report = json.loads(ended.out)
+    found = {Path(f["path"]).name: f for f in report["files"]}
+    assert {name: f["status"] for name, f in found.items()} == {
+        **dict.fromkeys([*damaged, "broken.zip", "half.zip"], "refused"),
+        "good.csv": "accepted",
+    }
+    for name, (_, told) in damaged.items():
+        assert name in found[name]["reason"]
+        assert re.search(told, found[name]["reason"]), found[name]["reason"]
+    for name in ("broken.zip", "half.zip"):
+        assert re.search(r"zip|archive", found[name]["reason"].replace(name, "")), found[name]["reason"]
+    assert all("\n" not in f.get("reason", "") for f in found.values())
+    assert ended.code == report["exit_code"] == 1
+    assert dagster_road.rows("bars_daily")["symbol"].to_list() == ["AAPL"]
+
+    # The same for people: a line a file on standard output.
+    again = marketlake("ingest", str(folder / "cut.csv"), "--source", "csv")
+    assert again.code == 1
+    assert re.search(r"^refused: \S*cut\.csv, row 3: .+$", again.out, re.MULTILINE)
+    assert "Traceback" not in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("nowhere.csv", "--source", "csv"), "nowhere.csv does not exist"),
+        (("{good}", "--source", "scv"), "unknown source 'scv'"),
+        (("{good}", "--source", "csv", "--exchange", "XNYX"), "unknown exchange 'XNYX'"),
+        (("{good}", "--source", "csv", "--exchange", "XLON"), "XLON is not configured"),
+        (("{good}", "--source", "csv", "--option", "intervall=1d"), "did you mean interval?"),
+        (("{good}", "--source", "csv", "--option", "interval=1h"), "must be one of 1d, 1m"),
+        (("{good}", "--source", "csv", "--session", "2024-13-01"), "is no date"),
+        (("{good}", "--source", "csv", "--timezone", "Mars/Olympus"), "time zone 'Mars/Olympus' is not known"),
+        (("{good}", "--source", "csv", "--received-at", "soon"), "is no moment"),
+    ],
+)
+def test_a_wrong_option_of_ingest_is_found_before_anything_heavy_is_imported(
+    good: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    script = (
+        "import sys\nfrom pipelines.cli.app import main\nsys.argv[0] = 'marketlake'\n"
+        "try:\n    main()\nexcept SystemExit as ended:\n    print(ended.code)\n"
+        f"print(sorted({sorted(_HEAVY)!r} & sys.modules.keys()))"
+    )
+    given = [argument.format(good=good) for argument in arguments]
+    ended = subprocess.run([sys.executable, "-c", script, "ingest", *given], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["2", "[]"]
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: Command, dagster_road, good: Path) -> None:
+    """Half of the second file is broken: what is right is in the lake, the code is 1, and each rule has its count."""
+    bad = good.with_name("bad.csv")
+    bad.write_text(GOOD.replace("AAPL", "IBM") + "IBM,2024-01-03,10,9,11,10,5\n")
+
+    fine = marketlake("ingest", str(good), "--source", "csv")
+    assert fine.code == 0
+    assert re.search(r"^publish what is new:  marketlake nightly --exchange XNYS$", fine.out, re.MULTILINE)
+    shown = [line.split()[0] for line in fine.out.splitlines() if re.search(r" 0 .* 0$", line)]
+    assert shown, fine.out
+    assert "bars_1m" not in fine.out, "a table without rows is no news"
+
+    tried = marketlake("ingest", str(bad), "--source", "csv", "--dry-run")
+    done = marketlake("ingest", str(bad), "--source", "csv")
+    assert tried.code == done.code == 1
+    assert "dry run: nothing was written" in tried.out
+    for ended in (tried, done):
+        assert re.search(
+            r"bad\.csv: 1 of 2 rows are in quarantine \(50\.0%\), more than MARKETLAKE_MAX_QUARANTINED_SHARE", ended.out
+        )
+        assert re.search(r"^bars_daily +high_below_low +1 +1 +[0-9a-f]{12} 3 *$", ended.out, re.MULTILINE)
+    assert re.search(r"^why a row stayed out:  marketlake quarantine show [0-9a-f]{12} 3 --exchange XNYS$", done.out, re.MULTILINE)
+    assert sorted(dagster_road.rows("bars_daily")["symbol"]) == ["AAPL", "IBM"]
+
+    again = marketlake("ingest", str(good), "--source", "csv")
+    assert again.code == 0
+    assert "nothing is new: the lake holds all of it already" in again.out
+
+
+# --- sql and releases, before anything is released
+
+
+@pytest.mark.parametrize("query", ["select 1", "select * from bars_daily"])
+def test_a_query_before_the_first_release_says_how_to_make_one(marketlake: Command, query: str) -> None:
+    ended = marketlake("sql", query)
+    assert ended.code == 1
+    assert "marketlake nightly" in ended.complaint
+    assert "marketlake demo" in ended.complaint
+
+
+def test_a_release_that_does_not_exist_is_named(marketlake: Command) -> None:
+    ended = marketlake("sql", "select 1", "--release", "r_unknown")
+    assert ended.code == 1
+    assert "r_unknown" in ended.complaint
+
+
+def test_a_format_that_does_not_exist_lists_those_that_do(marketlake: Command) -> None:
+    ended = marketlake("sql", "select 1", "--format", "xlsx")
+    assert (ended.code, ended.complaint) == (2, "unknown format 'xlsx'; choose one of table, csv, json, parquet")
+
+
+def test_no_release_is_no_error(marketlake: Command) -> None:
+    ended = marketlake("releases")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "no release yet; run `marketlake nightly` or `marketlake demo`\n"
+    assert json.loads(marketlake("releases", "--json").out) == []
+
+
+# --- nightly, doctor, ui, sources
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--session", "2024-01-15"), "2024-01-15 (Monday) is no session of XNYS"),
+        (("--session", "15/01/2024"), "--session: '15/01/2024' is no date; write it as YYYY-MM-DD"),
+        (("--session", "1970-01-02"), "1970-01-02 lies outside the XNYS calendar, which is known from 1990-01-02 to 2027-12-31"),
+        (("--from", "2024-01-13", "--to", "2024-01-15"), "no session of XNYS lies between 2024-01-13 and 2024-01-15"),
+        (("--from", "2024-01-02"), "--from and --to go together"),
+        (("--session", "2024-01-02", "--from", "2024-01-02"), "give either --session or --from and --to, not both"),
+        (("--exchange", "xnys"), "unknown exchange 'xnys': not a market identifier code with a calendar"),
+    ],
+)
+def test_a_nightly_run_of_days_that_are_none_does_not_start(
+    marketlake: Command, home, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = marketlake("nightly", *arguments)
+    assert ended.code == 2
+    assert ended.complaint.startswith(told)
+    assert not home.state_dir.exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--full",)], ids=" ".join)
+def test_a_nightly_run_in_a_folder_that_is_no_home_makes_none(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    ended = marketlake("nightly", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith(f"{home.home} is no marketlake home")
+    assert "--yes" in ended.complaint
+    assert list(home.home.iterdir()) == []
+
+
+def test_a_checkouts_lake_with_only_its_readme_is_no_home(marketlake: Command, home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+    (home.home / "lake").mkdir()
+    (home.home / "lake" / "README.md").write_text("The default lake.")
+    assert marketlake("nightly").code == 2
+    assert not home.state_dir.exists()
+
+
+def test_at_a_terminal_a_folder_that_is_no_home_is_asked_about(marketlake: Command, home, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    asked = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return False
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("typer.confirm", confirm)
+    ended = marketlake("nightly")
+    assert (ended.code, ended.complaint) == (2, "nothing was made or run")
+    assert asked == [f"{home.home} is no marketlake home: it has neither lake nor state. Make it one?"]
+    assert not home.state_dir.exists()
+
+
+@pytest.mark.parametrize("arguments", [("doctor",), ("nightly",), ("releases",)], ids=" ".join)
+def test_a_configured_exchange_that_is_none_is_one_line(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS,XNSEE")
+    ended = marketlake(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith("MARKETLAKE_EXCHANGES: unknown exchange 'XNSEE'")
+    assert "did you mean XNSE?" in ended.complaint
+
+
+def test_doctor_looks_at_one_exchange_and_answers_a_mistyped_one_in_a_line(
+    marketlake: Command, home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
+    checks = {f["check"] for f in json.loads(marketlake("doctor", "--exchange", "XNSE", "--json").out)}
+    assert "freshness XNSE" in checks
+    assert "freshness XNYS" not in checks
+    ended = marketlake("doctor", "--exchange", "XNSEE")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.complaint.startswith("unknown exchange 'XNSEE'")
+
+
+def test_doctor_of_an_empty_home_says_what_is_missing_and_ends_with_one(marketlake: Command) -> None:
+    ended = marketlake("doctor", "--json")
+    findings = {f["check"]: f for f in json.loads(ended.out)}
+    assert ended.code == 1
+    assert [name for name, f in findings.items() if not f["ok"]] == ["release"]
+    assert "marketlake demo" in findings["release"]["advice"]
+    assert marketlake("doctor").out.count("!!") == 1
+
+
+def test_a_port_that_is_taken_ends_the_ui_before_anything_is_started(marketlake: Command, home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = marketlake("ui", "--port", str(port))
+    assert ended.code == 1
+    assert ended.complaint.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use; name another port with --port")
+    assert not home.dagster_home.exists()
+
+
+def test_sources_are_listed_for_people_and_machines(marketlake: Command) -> None:
+    assert [s["name"] for s in json.loads(marketlake("sources", "--json").out)] == SOURCES
+    assert {line.split()[0] for line in marketlake("sources").out.splitlines()[1:] if line[0] != " "} == set(SOURCES)
+
+
+# --- every command
+
+
+@pytest.mark.parametrize("command", ["demo", "ingest", "sources", "nightly", "sql", "releases", "doctor", "calendar", "ui"])
+def test_every_command_explains_itself_with_an_example(marketlake: Command, command: str) -> None:
+    ended = marketlake(command, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"Example: marketlake {command}" in " ".join(ended.out.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ingest",), ("ingest", "x.csv"), ("sql",), ("nightlyy",), ("ui", "--port", "0"), ("doctor", "--verbose")],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_two_and_says_where_help_is(marketlake: Command, arguments: tuple[str, ...]) -> None:
+    ended = marketlake(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "--help" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_setting_that_cannot_be_read_names_its_variable(marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETLAKE_WAIT_SECONDS", "soon")
+    ended = marketlake("releases")
+    assert ended.code == 2
+    assert ended.complaint.startswith("settings: MARKETLAKE_WAIT_SECONDS: Input should be a valid number")
+
+
+def test_the_program_itself_keeps_its_streams_clean(home, good: Path) -> None:
+    """The result goes to standard output, complaints to standard error, and nothing else of any library to either."""
+
+    def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli.app import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", starter, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=120
+        )
+
+    listed = program("releases", "--json")
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "[]\n", "")
+    wrong = program("ingest", str(good), "--source", "scv")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert re.fullmatch(r"error: unknown source 'scv'[^\n]+\n", wrong.stderr)
+
+
+def test_files_cannot_arrive_in_the_future(marketlake: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("date,open,high,low,close,volume\n2024-01-02,1,2,1,2,5\n")
+    ended = marketlake("ingest", str(tmp_path / "a.csv"), "--source", "csv", "--received-at", "2999-01-01T00:00:00Z")
+    assert ended.code == 2
+    assert "--received-at: 2999-01-01T00:00:00Z lies in the future" in ended.err

@@ -1,0 +1,119 @@
+"""`marketlake quarantine` and `marketlake explain` as typed: what they print, and one clear line for wrong input."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import pytest
+
+from pipelines.ingest import gate as gate_module
+from pipelines.ingest.overrides import Decision, Selection, record
+
+DAY = date(2024, 1, 2)
+ROWS = [
+    ("AAPL", DAY, 10, 11, 9, 10, 100),
+    ("MSFT", DAY, 10, 40, 1, 10, 100),
+    ("IBM", DAY, 10, 9, 11, 10, 100),
+    ("IBM", date(2024, 1, 3), 10, 9, 11, 10, 100),
+]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def marketlake(road, bars_csv, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
+    """The command in this process, on a home whose quarantine holds rows 3 to 5 of one delivery."""
+    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
+    road.ingest(road.deliver("bars.csv", bars_csv(ROWS)))
+    return marketlake
+
+
+@pytest.fixture
+def batch(road, marketlake: Command) -> str:
+    return str(road.rows("quarantine")["batch_id"][0])
+
+
+def counts(output: str) -> list[tuple[object, ...]]:
+    return [(g["table"], g["rule"], g["session"], g["rows"], g["open"], g["row_number"]) for g in json.loads(output)]
+
+
+def test_rows_are_counted_by_table_rule_source_and_session(marketlake: Command) -> None:
+    code, out, _ = marketlake("quarantine", "list", "--json")
+    assert code == 0
+    assert counts(out) == [
+        ("bars_daily", "high_below_low", "2024-01-02", 1, 1, 4),
+        ("bars_daily", "high_below_low", "2024-01-03", 1, 1, 5),
+        ("bars_daily", "implausible_range", "2024-01-02", 1, 1, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (["--rule", "high_below_low"], [4, 5]),
+        (["--symbol", "msft"], [3]),
+        (["--symbol", "XNYS:IBM", "--session", "2024-01-03"], [5]),
+        (["--table", "bars_1m"], []),
+        (["--source", "csv", "--session", "2024-01-02"], [4, 3]),
+    ],
+)
+def test_filters_narrow_the_list(marketlake: Command, arguments: list[str], rows: list[int]) -> None:
+    _, out, _ = marketlake("quarantine", "list", "--json", *arguments)
+    assert [group[-1] for group in counts(out)] == rows
+
+
+def test_released_rows_are_listed_only_with_all(marketlake: Command, road, batch: str) -> None:
+    decided = datetime(2025, 3, 5, tzinfo=UTC)
+    decision = Decision(Selection(), ("implausible_range",), "as the exchange says", "ada", decided)
+    held = road.rows("quarantine").filter(symbol_is("MSFT"))
+    record(road.lake, "XNYS", "bars_daily", held, decision)
+
+    assert "implausible_range" not in marketlake("quarantine", "list")[1]
+    assert ("bars_daily", "implausible_range", "2024-01-02", 1, 0, 3) in counts(
+        marketlake("quarantine", "list", "--all", "--json")[1]
+    )
+    code, out, _ = marketlake("quarantine", "release", batch[:6], "3", "--reason", "again")
+    assert (code, out) == (0, "already released 2025-03-05 00:00:00 UTC by ada: as the exchange says\n")
+    shown = json.loads(marketlake("quarantine", "show", batch[:6], "3", "--json")[1])
+    assert shown[0]["decision"]["decided_by"] == "ada"
+
+
+def symbol_is(name: str):
+    import polars as pl
+
+    return pl.col("row").str.json_path_match("$.symbol") == name
+
+
+def test_one_row_is_shown_with_its_reason_and_its_line(marketlake: Command, batch: str) -> None:
+    code, out, _ = marketlake("quarantine", "show", batch[:6], "3")
+    assert code == 0
+    assert re.search(r"^rule: +implausible_range$", out, re.MULTILINE)
+    assert re.search(r"^  line: +MSFT,2024-01-02,10,40,1,10,100$", out, re.MULTILINE)
+    assert re.search(r"^  name: +bars.csv$", out, re.MULTILINE)
+
+
+def test_a_bar_is_explained(marketlake: Command, batch: str) -> None:
+    code, out, _ = marketlake("explain", "bars_daily", "XNYS:AAPL", "2024-01-02", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["raw_file"]["line"], found["raw_file"]["batch_id"]) == ("AAPL,2024-01-02,10,11,9,10,100", batch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["quarantine", "show", "zzz", "3"], "no batch of XNYS that begins with 'zzz' has rows in quarantine"),
+        (["quarantine", "show", "BATCH", "2"], "row 2 of batch BATCH is not in quarantine; held: 3, 4, 5"),
+        (["quarantine", "release", "BATCH", "3"], "--reason: say why"),
+        (["quarantine", "release", "BATCH", "--reason", "x"], "name a row by its batch and number, or give at least --table and"),
+        (["quarantine", "release", "--rule", "high_below_low", "--reason", "x"], "name a row by its batch and number, or give"),
+        (["quarantine", "release", "BATCH", "3", "--overrule", "nothing", "--reason", "x"], "no rule is called 'nothing'"),
+        (["quarantine", "list", "--session", "yesterday"], "--session: 'yesterday' is no date"),
+        (["explain", "bars_daily", "APPL", "2024-01-02"], "XNYS has no instrument 'APPL'; near: AAPL"),
+    ],
+)
+def test_wrong_input_is_one_line(marketlake: Command, batch: str, arguments: list[str], told: str) -> None:
+    code, out, err = marketlake(*(batch[:6] if a == "BATCH" else a for a in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {told.replace('BATCH', batch[:6])}"), err
+    assert err.count("\n") == 1

@@ -1,0 +1,54 @@
+"""A dbt whose run was killed does not live on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+#: Starts the child as a run does, tells its process id, and waits to be killed. The child "runs dbt" for an hour.
+RUN = """
+import os, subprocess, sys, time
+child = "import sys, types, time; fake = types.ModuleType('dbt.cli.main'); fake.cli = lambda: time.sleep(3600); " \\
+    "sys.modules['dbt.cli.main'] = fake; from pipelines.dbt.process import main; main()"
+os.environ["MARKETLAKE_DBT_PARENT"] = str(os.getpid())
+process = subprocess.Popen([sys.executable, "-c", child])
+print(process.pid, flush=True)
+time.sleep(3600)
+"""
+
+
+def test_dbt_ends_when_its_run_is_killed(tmp_path: Path) -> None:
+    run = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert run.stdout is not None
+    child = int(run.stdout.readline())
+    assert alive(child)
+
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+
+    deadline = time.monotonic() + 60
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(child)
+
+
+def test_dbt_goes_on_while_its_run_lives(tmp_path: Path) -> None:
+    code = (
+        "import sys, types, time; fake = types.ModuleType('dbt.cli.main'); "
+        "fake.cli = lambda: (time.sleep(1.5), 7)[1]; sys.modules['dbt.cli.main'] = fake; "
+        "from pipelines.dbt.process import main; main()"
+    )
+    environment = {**os.environ, "MARKETLAKE_DBT_PARENT": str(os.getpid())}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=False).returncode == 7
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    # A process that ended and that nobody has waited for yet is no longer at work.
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"

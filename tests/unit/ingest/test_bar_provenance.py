@@ -1,0 +1,87 @@
+"""A bar can be followed to its raw line, its delivery, the checks it passed, what it replaced and the release that has it."""
+
+import gzip
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipelines.ingest import gate as gate_module
+from pipelines.ingest.bar_provenance import UnknownBarError, trace
+from pipelines.storage.raw import local_copy
+
+DAY = date(2024, 1, 2)
+ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def no_suites(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Great Expectations costs half a second a table, and these tests are not about it."""
+    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
+
+
+def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(road, bars_csv, monkeypatch) -> None:
+    real = gate_module._validate
+    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: real(table, figures) if table == "bars_daily" else ())
+    first = road.deliver("first.csv", bars_csv([("IBM", DAY, 1, 1, 1, 1, 1), ("AAPL", DAY, 10, 11, 9, 10, 100)]))
+    second = road.deliver("second.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10.5, 100)]), received_at=ARRIVED + timedelta(days=1))
+    # Held: high below low. The same key, so it is told beside the bar.
+    third = road.deliver("third.csv", bars_csv([("AAPL", DAY, 10, 8, 9, 10, 100)]))
+    for delivery in (first, second, third):
+        road.ingest(delivery)
+
+    found = trace(road.lake, "XNYS", "bars_daily", "aapl", "2024-01-02")
+
+    assert found["row"]["close"] == 10.5
+    assert (found["raw_file"]["name"], found["raw_file"]["row_number"]) == ("second.csv", 2)
+    assert found["raw_file"]["line"] == "AAPL,2024-01-02,10,11,9,10.5,100"
+    with local_copy(road.lake, "XNYS", second.content_hash) as raw:
+        assert found["raw_file"]["content_hash"] == hashlib.sha256(raw.read_bytes()).hexdigest()
+    assert found["raw_file"]["received_at"] == ARRIVED + timedelta(days=1)
+    assert found["checks"]["committed_version"] == road.table("bars_daily").version()
+    assert "range_is_possible" in found["checks"]["gate"]["expectations"]
+    assert found["checks"]["gate"]["suite_hash"] == gate_module.suite_hash("bars_daily")
+    (old,) = found["superseded"]
+    assert (old["close"], old["raw_file"], old["superseded_by"]) == (10.0, "first.csv, row 3", "second.csv")
+    assert old["superseded_at"] == ARRIVED + timedelta(days=1)
+    assert [(held["rule"], held["raw_file"]["name"]) for held in found["quarantine"]] == [("high_below_low", "third.csv")]
+    assert found["release"] == {"first": "none yet: `marketlake nightly` publishes one"}
+
+
+@pytest.mark.usefixtures("no_suites")
+@pytest.mark.parametrize("when", ["2024-01-02T14:31:00Z", "2024-01-02T09:31", "2024-01-02T20:01:00+05:30"])
+def test_a_minute_is_named_in_any_zone_and_without_one_in_the_exchange_s(road, bars_csv, when) -> None:
+    rows = [("AAPL", f"2024-01-02 09:{minute}", 10, 11, 9, 10, minute) for minute in (30, 31, 32)]
+    road.ingest(road.deliver("m.csv.gz", gzip.compress(bars_csv(rows).encode(), mtime=0)))
+    found = trace(road.lake, "XNYS", "bars_1m", "XNYS:AAPL", when)
+    assert (found["row"]["ts"], found["row"]["volume"]) == (datetime(2024, 1, 2, 14, 31, tzinfo=UTC), 31)
+    assert found["raw_file"]["line"] == "AAPL,2024-01-02 09:31,10,11,9,10,31"
+
+
+@pytest.mark.usefixtures("no_suites")
+def test_a_row_of_parquet_is_shown_as_its_fields(road, tmp_path) -> None:
+    frame = pl.DataFrame({"symbol": ["A", "B"], "date": [DAY, DAY], **{c: [1.0, 2.0] for c in ("open", "high", "low", "close")}})
+    frame.with_columns(volume=pl.lit(7)).write_parquet(tmp_path / "bars.parquet")
+    road.ingest(road.deliver("bars.parquet", (tmp_path / "bars.parquet").read_bytes(), source="parquet"))
+    line = trace(road.lake, "XNYS", "bars_daily", "B", "2024-01-02")["raw_file"]["line"]
+    assert '"symbol":"B"' in line
+    assert '"close":2.0' in line
+
+
+@pytest.mark.usefixtures("no_suites")
+@pytest.mark.parametrize(
+    ("table", "instrument", "when", "told"),
+    [
+        ("bars_dayly", "AAPL", "2024-01-02", "bars_dayly cannot be explained; near: bars_daily; the tables are"),
+        ("bars_daily", "APPL", "2024-01-02", "XNYS has no instrument 'APPL'; near: AAPL"),
+        ("bars_daily", "AAPL", "2024-01-03", "bars_daily has no bar of AAPL at 2024-01-03; near: 2024-01-02, 2024-01-05"),
+        ("bars_daily", "AAPL", "2024-13-01", "'2024-13-01' is no key of bars_daily; write it as 2014-06-09"),
+        ("bars_1m", "AAPL", "noon", "'noon' is no key of bars_1m; write it as 2014-06-09T13:30:00Z"),
+    ],
+)
+def test_what_is_unknown_gets_the_nearest_suggested(road, bars_csv, table, instrument, when, told) -> None:
+    road.ingest(road.deliver("b.csv", bars_csv([("AAPL", day, 10, 11, 9, 10, 1) for day in (DAY, date(2024, 1, 5))])))
+    with pytest.raises(UnknownBarError) as error:
+        trace(road.lake, "XNYS", table, instrument, when)
+    assert str(error.value).startswith(told)

@@ -1,0 +1,190 @@
+"""Provisional sessions: never refused, counted once something traded on them, taken back by a later list of holidays."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.build.commit import open_build
+from pipelines.ingest import gate as gate_module
+from pipelines.ingest.freshness import measure_freshness
+from pipelines.ingest.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
+from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
+from pipelines.market.calendar import calendar
+
+#: Known until Wednesday; Friday of that week and Monday are provisional.
+END = date(2024, 3, 20)
+THU, FRI, MON, TUE, WED = (date(2024, 3, day) for day in (21, 22, 25, 26, 27))
+DELAY = timedelta(days=3)
+State = Callable[..., Path]
+
+
+@pytest.fixture
+def state(road, monkeypatch: pytest.MonkeyPatch) -> State:
+    """Writes the home's calendar of XNSE: known until a day, and holidays."""
+    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
+
+    def write(until: date = END, *holidays: date) -> Path:
+        path: Path = road.settings.home / "calendars" / "XNSE.toml"
+        path.parent.mkdir(exist_ok=True)
+        entries = [f'[[known]]\nuntil = {until}\nsource = "moved"\n']
+        entries += [f'[[holiday]]\ndate = {day}\nsource = "list"\n' for day in holidays]
+        path.write_text("".join(entries), encoding="utf-8")
+        return path
+
+    write()
+    return write
+
+
+@pytest.fixture
+def deliver(road, bars_csv) -> Callable[..., dict[str, dict[str, int]]]:
+    """Ingests a bar of one share for each of some days."""
+
+    def bars(*days: date, name: str = "bars.csv") -> dict[str, dict[str, int]]:
+        text = bars_csv([("INFY", day, 10, 11, 9, 10.5, 100 + day.day) for day in days])
+        return road.ingest(road.deliver(name, text, mic="XNSE"))
+
+    return bars
+
+
+def days_of(road) -> list[date]:
+    return [s.session_date for s in traded_calendar(road.lake, "XNSE").between(END, WED)]
+
+
+def test_a_bar_beyond_the_known_calendar_is_accepted_and_named(road, state: State, bars_csv) -> None:
+    delivery = road.deliver("bars.csv", bars_csv([("INFY", THU, 10, 11, 9, 10.5, 100)]), mic="XNSE")
+    staged = road.stage(delivery)
+
+    assert staged.tables["bars_daily"]["session_date"].to_list() == [THU]
+    assert staged.quarantine.is_empty()
+    assert staged.files[0].reason == (
+        "2024-03-21 is a provisional session: the calendar of XNSE is known until 2024-03-20; `marketlake calendar add` states more"
+    )
+
+
+def test_a_minute_of_a_provisional_session_is_placed_in_regular_hours(road, state: State, bars_csv) -> None:
+    rows = [("INFY", f"{THU}T{at}+05:30", 10, 11, 9, 10.5, 100) for at in ("09:14:00", "09:15:00", "15:29:00")]
+    staged = road.stage(road.deliver("minutes.csv", bars_csv(rows), mic="XNSE"))
+
+    assert staged.tables["bars_1m"].height == 2
+    assert staged.tables["bars_1m_extended"]["segment"].to_list() == ["pre"]
+
+
+def test_a_weekend_and_a_day_beyond_all_provisional_ones_are_still_refused(road, state: State, bars_csv) -> None:
+    rows = [("INFY", day, 10, 11, 9, 10.5, 100) for day in (date(2024, 3, 23), date(2032, 1, 1))]
+    staged = road.stage(road.deliver("bars.csv", bars_csv(rows), mic="XNSE"))
+
+    assert sorted(staged.quarantine["rule"]) == ["beyond_calendar", "not_a_session"]
+
+
+def test_without_bars_every_provisional_session_counts(road, state: State) -> None:
+    assert days_of(road) == [END, THU, FRI, MON, TUE, WED]
+
+
+def test_days_without_bars_before_the_newest_ones_are_left_out(road, state: State, deliver) -> None:
+    deliver(END, THU, TUE)
+
+    assert days_of(road) == [END, THU, TUE, WED]
+    numbers = [s.number for s in traded_calendar(road.lake, "XNSE").between(END, WED)]
+    assert numbers == list(range(numbers[0], numbers[0] + 4))
+
+
+def test_a_file_that_comes_late_is_taken_and_its_day_counts_again(road, state: State, deliver) -> None:
+    deliver(END, THU, TUE)
+    figures = deliver(FRI, name="late.csv")
+
+    assert (figures["bars_daily"]["accepted"], road.quarantined("XNSE")) == (1, [])
+    assert days_of(road) == [END, THU, FRI, TUE, WED]
+
+
+def test_a_pinned_version_counts_the_days_that_it_holds(road, state: State, deliver) -> None:
+    deliver(END, THU)
+    versions = {"bars_daily": road.table("bars_daily", "XNSE").version()}
+    deliver(TUE, name="more.csv")
+
+    assert traded_calendar(road.lake, "XNSE", versions).get(FRI) is not None
+    assert traded_calendar(road.lake, "XNSE", {}).get(FRI) is not None
+    assert traded_calendar(road.lake, "XNSE").get(FRI) is None
+
+
+def test_what_the_lake_shows_is_told_by_how_long_a_file_is_waited_for(road, state: State, deliver) -> None:
+    deliver(END, THU, MON)
+
+    on_tuesday = provisional_days(road.lake, "XNSE", TUE, DELAY)
+    assert (on_tuesday.with_bars, on_tuesday.confirmed) == ([THU, MON], [])
+    assert (on_tuesday.awaited, on_tuesday.taken_for_holidays, on_tuesday.overdue) == ([TUE], [FRI], [])
+    on_monday = provisional_days(road.lake, "XNSE", MON, DELAY)
+    assert (on_monday.awaited, on_monday.taken_for_holidays) == ([FRI], [])
+    later = provisional_days(road.lake, "XNSE", date(2024, 4, 2), DELAY)
+    assert later.overdue == [TUE, WED, date(2024, 3, 28), date(2024, 3, 29)]
+
+
+def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, state: State, deliver) -> None:
+    deliver(END, THU)
+    deliver(MON, name="stray.csv")
+    batch = road.rows("bars_daily", "XNSE").sort("session_date")["batch_id"][-1]
+    state(date(2024, 12, 31), MON)
+
+    (found,) = contradictions(road.lake, "XNSE")
+    assert (found.day, found.rows, found.batches) == (MON, 1, (batch,))
+    assert found.describe() == "1 bar of 2024-03-25, which was no session of XNSE (calendars/XNSE.toml:4: list)"
+    assert f"`marketlake withdraw {batch[:12]} --exchange XNSE --reason …`" in found.advice()
+    with pytest.raises(BarsOnHolidaysError, match=r"2024-03-25.*marketlake withdraw"):
+        open_build(road.lake, "XNSE", road.settings.state_dir)
+
+
+def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(
+    road, state: State, deliver
+) -> None:
+    deliver(END, THU, FRI)
+    now = datetime(2024, 3, 26, 12, tzinfo=UTC)
+    before = measure_freshness(road.lake, "XNSE", now, limit=3)
+    state(END, FRI)
+    after = measure_freshness(road.lake, "XNSE", now, limit=3)
+
+    assert (before.newest, before.expected, before.behind, before.provisional) == (FRI, TUE, 2, 2)
+    assert (after.newest, after.expected, after.behind, after.provisional) == (FRI, TUE, 2, 2)
+
+
+def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(road, state: State, deliver) -> None:
+    deliver(END, THU, MON)
+    state(date(2024, 12, 31))  # the bundled calendar knows 2024-03-25 as a holiday
+
+    assert contradictions(road.lake, "XNSE") == []
+    with pytest.raises(BarsOnHolidaysError, match="exchange_calendars"):
+        require_no_contradiction(road.lake, "XNSE", [END, THU, MON])
+
+
+def test_sessions_are_restated_where_one_up_to_the_newest_bars_differs(road, state: State) -> None:
+    counted = calendar("XNSE").frame()
+    state(THU)
+    assert not are_restated(counted, calendar("XNSE"), WED)  # the same days, one of them known by now
+
+    state(END, FRI)
+    assert not are_restated(counted, calendar("XNSE"), THU)
+    assert are_restated(counted, calendar("XNSE"), FRI)
+
+
+@pytest.mark.slow
+def test_real_files_of_the_whole_market_confirm_their_days_and_a_copy_on_good_friday_does_not(
+    road, state: State, shared: Path
+) -> None:
+    state(date(2024, 3, 27))
+    files = [shared / "data" / "nse_bhavcopy" / f"sec_bhavdata_full_{day}.zip" for day in ("28032024", "29032024", "01042024")]
+    road.ingest(*(road.deliver(f.name, f.read_bytes(), source="nse_bhavcopy", mic="XNSE") for f in files))
+    found = provisional_days(road.lake, "XNSE", date(2024, 4, 5), DELAY)
+    sessions = traded_calendar(road.lake, "XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
+
+    assert "beyond_calendar" not in {rule for _, rule in road.quarantined("XNSE")}
+    assert found.confirmed == [date(2024, 3, 28), date(2024, 4, 1)]
+    assert found.taken_for_holidays == [date(2024, 3, 29)]
+    assert [(s.session_date, s.status) for s in sessions] == [
+        (date(2024, 3, 27), "known"),
+        (date(2024, 3, 28), "confirmed"),
+        (date(2024, 4, 1), "confirmed"),
+        (date(2024, 4, 2), "provisional"),
+    ]
+    (road.settings.home / "calendars" / "XNSE.toml").unlink()
+    known = calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
+    assert [(s.session_date, s.number, s.windows) for s in sessions] == [(s.session_date, s.number, s.windows) for s in known]
