@@ -26,7 +26,6 @@ from pipelines.backtest.signal_performance.charges import charges
 from pipelines.backtest.signal_performance.market import build_market
 from pipelines.backtest.signal_performance.outcomes import signal_outcomes
 from pipelines.backtest.signal_performance.performance import scanner_ids, scanner_performance
-from pipelines.dbt.project import compile_project
 from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
 from pipelines.indicators.tables import INDICATORS_DAILY
@@ -34,6 +33,7 @@ from pipelines.market.calendar import Session, calendar
 from pipelines.market.tables.reference import CORPORATE_ACTIONS
 from pipelines.scanners.engine.inputs import ScanInputs
 from pipelines.scanners.engine.runner import ScanEngine
+from pipelines.scanners.project import compile_project
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.storage.delta import empty_frame
 

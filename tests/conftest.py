@@ -173,7 +173,7 @@ def bars_csv() -> Callable[[Iterable[Sequence[object]]], str]:
 @pytest.fixture(scope="session")
 def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
-    from pipelines.dbt.project import compile_project
+    from pipelines.scanners.project import compile_project
 
     target = tmp_path_factory.mktemp("manifest")
     compile_project(target)
@@ -185,7 +185,7 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
     """`mart(name, exchange, frames)`: rows of marts.<name>, its windows being every bar given, or `window` (daily only)."""
     import duckdb
 
-    from pipelines.dbt.project import create_lake_schema
+    from pipelines.build.lake_schema import create_lake_schema
     from pipelines.market.closing_auction import closing_auctions
     from pipelines.scanners.registry import load_scanners
 

@@ -94,7 +94,7 @@ def description(schema: TableSchema) -> dict[str, Any]:
 
 
 def _origin(name: str) -> str:
-    from pipelines.build.commit import DERIVED
+    from pipelines.build.derived_tables import DERIVED
     from pipelines.market.tables import MERGED, TABLES
 
     if name in {schema.name for schema in MERGED}:

@@ -81,7 +81,7 @@ def _say_suspects(settings: Settings, mic: str, instrument: str) -> None:
 
 
 def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_json: bool) -> None:
-    from pipelines.dbt.project import manifest_path
+    from pipelines.scanners.project import manifest_path
     from pipelines.scanners.registry import load_scanners
     from pipelines.scanners.signal_provenance import UnknownSignalError, explain_signal, find_signal
     from pipelines.storage.location import Lake

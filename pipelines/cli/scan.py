@@ -39,7 +39,7 @@ def list_scanners(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from pipelines.cli.scanner_pages import COLUMNS, bounds, scanner_rows
-    from pipelines.dbt.project import additions
+    from pipelines.scanners.project import additions
 
     with progress("looking for scanners", quiet=True):
         rows = scanner_rows()

@@ -14,7 +14,6 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.dbt.project import declared_scanners, manifest_path
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.live.as_of import Sight, look, mode_of, record, scan_as_of, sessions_at
 from pipelines.live.required_bars import how_to_add, missing_bars
@@ -22,6 +21,7 @@ from pipelines.live.scan_store import released
 from pipelines.live.shortlist import shortlist
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.scanners.engine.runner import ScanResult
+from pipelines.scanners.project import declared_scanners, manifest_path
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.universe_names import check_names
 from pipelines.scanners.universes import WATCHLIST, Universes, read_watchlist

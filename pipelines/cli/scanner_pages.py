@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.dbt.project import additions, declared_scanners
+from pipelines.scanners.project import additions, declared_scanners
 from pipelines.scanners.registry import Parameter, Scanner, UnknownScannerError
 
 COLUMNS = ("name", "family", "version", "evaluates", "moments", "parameters", "origin")

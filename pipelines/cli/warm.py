@@ -70,11 +70,17 @@ def warm_models(settings: Settings) -> Path:
     Each exchange's build has a database, and so a parsed project, of its own.
     """
     from pipelines.build.database import build_path
-    from pipelines.dbt.project import manifest_path, run_dbt
+    from pipelines.dbt.run import run_dbt
     from pipelines.orchestration.assets.models import build_target
+    from pipelines.scanners.project import dbt_project_dir, manifest_path
 
     for mic in settings.exchanges:
-        run_dbt(["parse"], build_db=build_path(settings.state_dir, mic), target_dir=build_target(settings.state_dir, mic))
+        run_dbt(
+            ["parse"],
+            build_db=build_path(settings.state_dir, mic),
+            target_dir=build_target(settings.state_dir, mic),
+            project_dir=dbt_project_dir(),
+        )
     return manifest_path(settings.manifest_dir)
 
 

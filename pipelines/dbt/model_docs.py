@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.dbt.project import dbt_project_dir
 from pipelines.indicators.registry import added_columns
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.market.tables.quality import PRICE_FLAG_KINDS
+from pipelines.package_data import shipped
 from pipelines.storage.relations import sql_type
 
 _HEADER = "# Written by `python -m pipelines.dbt.model_docs` from the table schemas; edit those.\n"
@@ -138,7 +138,7 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
 
 def main() -> None:
     """Write every yml into the dbt project of this checkout."""
-    project = dbt_project_dir()
+    project = shipped("dbt_project")
     for doc in model_docs():
         path_of(doc, project).write_text(render(doc), encoding="utf-8")
         sys.stdout.write(f"{path_of(doc, project).relative_to(project)}\n")

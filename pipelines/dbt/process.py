@@ -1,7 +1,7 @@
 """dbt as a child of a run: it ends when the run's process does, however that ended.
 
 Lives here: the command `marketlake-dbt`, which is dbt with a watch on its parent.
-Does not live here: which dbt commands a run gives (`orchestration/assets/models.py`), dbt within this process (`project.py`).
+Does not live here: which dbt commands a run gives (`orchestration/assets/models.py`), dbt within this process (`run.py`).
 
 A dbt that outlives a killed run would go on writing beside the database that the next run has just started anew.
 """

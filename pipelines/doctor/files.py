@@ -37,7 +37,7 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
 
 
 def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
-    from pipelines.dbt.project import additions
+    from pipelines.scanners.project import additions
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
     from pipelines.scanners.universe_names import check_names

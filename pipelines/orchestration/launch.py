@@ -18,7 +18,6 @@ from typing import IO, Any
 import dagster as dg
 import polars as pl
 
-from pipelines.dbt.project import manifest_path
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.batches import account, outcome, read_batch, stage_order
 from pipelines.ingest.freshness import newest_session, sessions_with_bars
@@ -35,6 +34,7 @@ from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.orchestration.run_origin import origin_tags
 from pipelines.reports.news import news_of
+from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.suspected_actions import newly_suspected
 from pipelines.settings import Settings

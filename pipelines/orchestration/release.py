@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.build.commit import built_with
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.home_calendar import home_calendar
@@ -59,7 +58,7 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
         code_version=code_version(),
         config={**marketlake.shaping_config(), **_calendar_config(marketlake.lake, mic)},
         sessions=sessions,
-        built_with=built_with(),
+        built_with=marketlake.build_configuration.fingerprint,
     )
     crash_point("release.recorded")
     path = publish_catalogue(

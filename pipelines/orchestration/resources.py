@@ -16,7 +16,9 @@ from pydantic import Field
 
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.layout import FillRules
+from pipelines.build.prepare import BuildConfiguration
 from pipelines.orchestration.instance import identify_run
+from pipelines.scanners.build_configuration import configure_build
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
@@ -26,6 +28,7 @@ class MarketlakeResource(dg.ConfigurableResource):
     """Where things are, for assets. Values come from `Settings` when the code location loads."""
 
     home: str = Field(description="Holds lake/, marketlake.duckdb and .state/.")
+    exchanges: list[str] = Field(description="Exchanges of the home, as MICs.")
     lake_uri: str = Field(description="Root of the lake: a path or a URI.")
     inbox: str = Field(description="Drop folder of live bar files.")
     max_live_file_mb: int = Field(default=256, ge=1, description="Largest file of live bars, MiB.")
@@ -50,6 +53,7 @@ class MarketlakeResource(dg.ConfigurableResource):
         """The resource of a home."""
         return cls(
             home=str(settings.home),
+            exchanges=list(settings.exchanges),
             lake_uri=settings.lake_root,
             inbox=str(settings.inbox_dir),
             max_live_file_mb=settings.max_live_file_mb,
@@ -70,6 +74,11 @@ class MarketlakeResource(dg.ConfigurableResource):
     def lake(self) -> Lake:
         """The lake."""
         return Lake(self.lake_uri)
+
+    @property
+    def build_configuration(self) -> BuildConfiguration:
+        """What the home states about its builds. Raises RuleFileError, UniverseError."""
+        return configure_build(self.exchanges)
 
     @property
     def state_dir(self) -> Path:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.build.lake_schema import FINDING_EFFECTS
 from pipelines.settings import Settings
-
-#: Columns of `lake.finding_effects`; a finding without a row has its default effect.
-FINDING_EFFECTS = {"finding": pl.String, "effect": pl.String}
 
 
 def configured_effects() -> pl.DataFrame:

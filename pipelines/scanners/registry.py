@@ -1,7 +1,7 @@
 """The scanners there are, read from dbt's manifest.
 
 Lives here: `Scanner` and its parameters as the models' yml declares them, and the compiled texts a run needs, in order.
-Does not live here: running them (`scanners/engine/runner.py`), compiling (`dbt/project.py`).
+Does not live here: running them (`scanners/engine/runner.py`), compiling (`scanners/project.py`).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def load_scanners(manifest: Path) -> CompiledScanners:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ManifestError(
-            f"{manifest} does not exist; compile the dbt project first (`pipelines.dbt.project.compile_project`)"
+            f"{manifest} does not exist; compile the dbt project first (`pipelines.scanners.project.compile_project`)"
         ) from None
     models_of = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
     relations = {key: f"{node['schema']}.{node['alias']}" for key, node in models_of.items()}

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.build.lake_schema import UNIVERSE_MEMBERS, UNIVERSE_RULES
 from pipelines.scanners.registry import UniverseError
 from pipelines.settings import Settings
 from pipelines.user_files import UserFileError, read_text_file, shown
@@ -29,8 +30,6 @@ from pipelines.user_files import UserFileError, read_text_file, shown
 __all__ = [
     "ALL",
     "LIQUID",
-    "MEMBERS",
-    "RULES",
     "WATCHLIST",
     "UniverseError",
     "Universes",
@@ -40,18 +39,8 @@ __all__ = [
 ]
 
 ALL, LIQUID, WATCHLIST = "all", "liquid", "watchlist"
-#: Columns of `lake.universe_members`: a symbol (or instrument_id) belongs from one session to another, both included.
-MEMBERS = {
-    "universe_name": pl.String,
-    "exchange": pl.String,
-    "symbol": pl.String,
-    "valid_from": pl.Date,
-    "valid_to": pl.Date,
-}
 #: Where a file names a symbol: `place` is file and line.
 LINES = {"universe_name": pl.String, "exchange": pl.String, "symbol": pl.String, "place": pl.String}
-#: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
-RULES = {"universe_name": pl.String, "min_traded_value": pl.Float64}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_BYTES = 64 << 20
 _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
@@ -59,7 +48,7 @@ _COLUMNS = ("universe", "symbol", "valid_from", "valid_to", "exchange")
 
 @dataclass(frozen=True)
 class Universes:
-    """What there is to choose from: `members`, `rules` and `lines`, with the columns of MEMBERS, RULES and LINES."""
+    """What there is to choose from: `members`, `rules` and `lines`, in the columns of these names."""
 
     members: pl.DataFrame
     rules: pl.DataFrame
@@ -86,7 +75,7 @@ class Universes:
         lines = [(WATCHLIST, None, symbol, f"{file}:{line}") for symbol, line in named.items()]
         return replace(
             self,
-            members=pl.concat([self.members, pl.DataFrame(rows, schema=MEMBERS, orient="row")]),
+            members=pl.concat([self.members, pl.DataFrame(rows, schema=UNIVERSE_MEMBERS, orient="row")]),
             lines=pl.concat([self.lines, pl.DataFrame(lines, schema=LINES, orient="row")]),
         )
 
@@ -107,15 +96,15 @@ def configured_universes() -> Universes:
 
 def read_universes(path: Path | None, liquid_value: float) -> Universes:
     """Universes of a CSV file or of every CSV of a folder, and `liquid` above a median traded value (the exchange's currency)."""
-    rules = pl.DataFrame([(LIQUID, liquid_value)], schema=RULES, orient="row")
+    rules = pl.DataFrame([(LIQUID, liquid_value)], schema=UNIVERSE_RULES, orient="row")
     if path is None:
-        return Universes(pl.DataFrame(schema=MEMBERS), rules)
+        return Universes(pl.DataFrame(schema=UNIVERSE_MEMBERS), rules)
     if not path.exists():
         raise UniverseError(f"MARKETLAKE_UNIVERSES: {path} does not exist")
     files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
     rows = [(*row, place) for file in files for place, row in _rows(file)]
-    found = pl.DataFrame(rows, schema={**MEMBERS, "place": pl.String}, orient="row")
-    return Universes(found.select(*MEMBERS).unique(maintain_order=True), rules, found.select(*LINES))
+    found = pl.DataFrame(rows, schema={**UNIVERSE_MEMBERS, "place": pl.String}, orient="row")
+    return Universes(found.select(*UNIVERSE_MEMBERS).unique(maintain_order=True), rules, found.select(*LINES))
 
 
 def read_watchlist(path: Path) -> dict[str, int]:

@@ -22,7 +22,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.build.commit import DERIVED as BUILT
+from pipelines.build.derived_tables import DERIVED as BUILT
 from pipelines.bundled import bundled_folder
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.arrivals import make_order

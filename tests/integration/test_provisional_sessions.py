@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.build.commit import current_plan
+from pipelines.build.prepare import current_plan
 from pipelines.market.calendar import calendar
 
 pytestmark = pytest.mark.slow

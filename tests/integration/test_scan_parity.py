@@ -14,14 +14,16 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipelines.build.lake_schema import create_lake_schema
 from pipelines.bundled import bundled_folder
 from pipelines.cli.demo import demo_order
-from pipelines.dbt.project import create_lake_schema, run_dbt
+from pipelines.dbt.run import run_dbt
 from pipelines.ingest.arrivals import make_order
 from pipelines.ingest.requests import Order
 from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
+from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead
 from pipelines.scanners.verification.reproducibility import not_repeated
@@ -81,7 +83,12 @@ def built(exchange: str, frames: dict[str, pl.DataFrame], folder: Path) -> Marke
                 f"insert into lake.{window} "
                 f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
-    run_dbt(["build", "--exclude-resource-type", "unit_test"], build_db=path, target_dir=folder / "target")
+    run_dbt(
+        ["build", "--exclude-resource-type", "unit_test"],
+        build_db=path,
+        target_dir=folder / "target",
+        project_dir=dbt_project_dir(),
+    )
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
 

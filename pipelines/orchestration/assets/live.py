@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.dbt.project import manifest_path
 from pipelines.live.inbox import inbox_folder, newest_batch, run_key
 from pipelines.live.scan import scan_batch
 from pipelines.live.scan_store import LiveScanError
@@ -16,6 +15,7 @@ from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import LIVE, table_key
 from pipelines.orchestration.metadata import preview, schema_metadata
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.scanners.project import manifest_path
 
 
 class LiveBatch(dg.Config):

@@ -18,11 +18,12 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from packaging.version import Version
 from pydantic import Field
 
-from pipelines.build.commit import DERIVED, Committed, commit_build, open_build
+from pipelines.build.commit import Committed, commit_build
 from pipelines.build.database import build_path
+from pipelines.build.derived_tables import DERIVED
 from pipelines.build.plan import INPUTS
+from pipelines.build.prepare import open_build
 from pipelines.dbt.process import PARENT
-from pipelines.dbt.project import dbt_project_dir, manifest_path
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.freshness import sessions_with_rows
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
@@ -30,6 +31,7 @@ from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
+from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
@@ -134,7 +136,15 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         state = marketlake.state_dir
         asked = config.asked()
         sessions = asked or (run_sessions(context) if config.rebuild_sessions else [])
-        plan = open_build(marketlake.lake, mic, state, full=config.full, sessions=sessions, bars_of=asked or run_sessions(context))
+        plan = open_build(
+            marketlake.lake,
+            mic,
+            state,
+            marketlake.build_configuration,
+            full=config.full,
+            sessions=sessions,
+            bars_of=asked or run_sessions(context),
+        )
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
             for name in _model_outputs(context):

@@ -11,8 +11,8 @@ import polars as pl
 
 from pipelines.backtest.signal_performance.performance import scanner_ids
 from pipelines.backtest.update import count_trials, read_inputs, run_nightly, store_result
-from pipelines.build.commit import DERIVED, current_plan, versions_of
-from pipelines.dbt.project import declared_scanners
+from pipelines.build.derived_tables import DERIVED, versions_of
+from pipelines.build.prepare import current_plan
 from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
@@ -20,6 +20,7 @@ from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.scanners.project import declared_scanners
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")

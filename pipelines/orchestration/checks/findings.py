@@ -7,7 +7,7 @@ Does not live here: what is noticed and how (`dbt_project/models/marts/`); the b
 import dagster as dg
 import polars as pl
 
-from pipelines.build.commit import current_plan
+from pipelines.build.prepare import current_plan
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import table_key
 from pipelines.orchestration.metadata import preview

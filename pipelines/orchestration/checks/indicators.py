@@ -11,14 +11,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.build.commit import current_plan, versions_of
-from pipelines.dbt.project import manifest_path
+from pipelines.build.derived_tables import versions_of
+from pipelines.build.prepare import current_plan
 from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import table_key
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.verification.indicators import indicators_ahead
 from pipelines.scanners.verification.records import sessions_to_check

@@ -14,12 +14,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from pipelines.build.commit import current_plan, versions_of
-from pipelines.dbt.project import manifest_path
+from pipelines.build.derived_tables import versions_of
+from pipelines.build.prepare import current_plan
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.verification.records import check_record, sessions_to_check
 from pipelines.storage.delta import LakeTable

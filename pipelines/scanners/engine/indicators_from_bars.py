@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
-from pipelines.dbt.project import create_lake_schema
+from pipelines.build.lake_schema import create_lake_schema
 from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.scanners.registry import CompiledScanners
 

@@ -2,7 +2,7 @@
 
 Lives here: `ScanEngine` and `run_scanners`.
 Does not live here: inputs (`inputs.py`) and their database (`scan_database.py`), carrying out the texts (`model_executor.py`),
-when to scan (`live/`), compiling (`dbt/project.py`).
+when to scan (`live/`), compiling (`build/compile.py`).
 """
 
 from __future__ import annotations

@@ -14,13 +14,17 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines.dbt.project import create_lake_schema, lake_schemas
+from pipelines.build.lake_schema import (
+    FINDING_EFFECTS,
+    UNIVERSE_MEMBERS,
+    UNIVERSE_RULES,
+    create_lake_schema,
+    lake_schemas,
+)
 from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
 from pipelines.scanners.engine.inputs import ScanInputs
-from pipelines.scanners.finding_effects import FINDING_EFFECTS
 from pipelines.scanners.registry import Scanner
-from pipelines.scanners.universes import MEMBERS, RULES
 
 _KERNELS = ("indicators_daily", "intraday_curves", "intraday_profiles")
 
@@ -30,7 +34,11 @@ GIVEN = frozenset(
     {"scan.moments", "scan.params", "scan.chosen_universes", *(f"intermediate.int_{name}_known" for name in _KERNELS)}
 )
 
-_UNIVERSES: dict[str, dict[str, Any]] = {"universe_members": MEMBERS, "universe_rules": RULES, "finding_effects": FINDING_EFFECTS}
+_UNIVERSES: dict[str, dict[str, Any]] = {
+    "universe_members": UNIVERSE_MEMBERS,
+    "universe_rules": UNIVERSE_RULES,
+    "finding_effects": FINDING_EFFECTS,
+}
 _MINUTES = "exchange, instrument_id, session_date, ts, symbol, open, high, low, close, volume, known_at"
 
 
@@ -276,8 +284,8 @@ _REQUIRED: Mapping[str, set[str]] = {
     "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
     "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
     "intraday_curves": set(INTRADAY_CURVES.names),
-    "universe_members": set(MEMBERS),
-    "universe_rules": set(RULES),
+    "universe_members": set(UNIVERSE_MEMBERS),
+    "universe_rules": set(UNIVERSE_RULES),
     "finding_effects": set(FINDING_EFFECTS),
     "intraday_profiles": set(INTRADAY_PROFILES.names),
 }

@@ -53,14 +53,15 @@ def _broken(additions: Additions) -> dict[str, str]:
 
 def _fault(additions: Additions, refused: dict[str, str]) -> str:
     """Why these do not run, '' when they do. Plug-ins whose SQL may not be run are not: they go into `refused`, with the reason."""
-    from pipelines.dbt.project import DbtError, compile_project
+    from pipelines.build.compile import compile_models
+    from pipelines.dbt.run import DbtError
     from pipelines.scanners.engine.runner import empty_run
     from pipelines.scanners.registry import ManifestError, load_scanners
 
     folder = Path(tempfile.mkdtemp(prefix="marketlake-trial-"))
     try:
         project = assemble(shipped("dbt_project"), additions, folder)
-        manifest = compile_project(folder / "target", project)
+        manifest = compile_models(project, folder / "target")
         found = _refused(additions, manifest)
         refused.update(found)
         empty_run(

@@ -16,7 +16,7 @@ from pipelines.backtest.fills import (
     with_limits,
     with_minute_limits,
 )
-from pipelines.dbt.project import dbt_project_dir
+from pipelines.scanners.project import dbt_project_dir
 
 A = "XNSE:A"
 

@@ -6,7 +6,7 @@ import duckdb
 import jinja2
 import pytest
 
-from pipelines.dbt.project import create_lake_schema
+from pipelines.build.lake_schema import create_lake_schema
 from pipelines.package_data import shipped
 
 MOMENTS = ("2024-01-02 12:00Z", "2024-01-03 12:00Z", "2024-02-01 12:00Z")

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.dbt.model_docs import ModelDoc, model_docs, path_of, render
-from pipelines.dbt.project import dbt_project_dir
+from pipelines.scanners.project import dbt_project_dir
 
 
 @pytest.mark.parametrize("doc", model_docs(), ids=lambda doc: doc.model)

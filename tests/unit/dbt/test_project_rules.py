@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.dbt.project import compile_project, dbt_project_dir
+from pipelines.scanners.project import compile_project, dbt_project_dir
 
 MODELS = dbt_project_dir() / "models"
 MODEL_FILES = sorted(p for p in MODELS.rglob("*") if p.suffix in {".sql", ".py"})

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from pipelines.build.commit import versions_of
+from pipelines.build.derived_tables import versions_of
 from pipelines.doctor import Finding, examine
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.release import release_tables

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.build.commit import open_build
+from pipelines.build.prepare import open_build
 from pipelines.ingest import gate as gate_module
 from pipelines.ingest.freshness import measure_freshness
 from pipelines.ingest.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
 from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
 from pipelines.market.calendar import calendar
+from pipelines.scanners.build_configuration import configure_build
 
 #: Known until Wednesday; Friday of that week and Monday are provisional.
 END = date(2024, 3, 20)
@@ -131,7 +132,7 @@ def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, s
     assert found.describe() == "1 bar of 2024-03-25, which was no session of XNSE (calendars/XNSE.toml:4: list)"
     assert f"`marketlake withdraw {batch[:12]} --exchange XNSE --reason …`" in found.advice()
     with pytest.raises(BarsOnHolidaysError, match=r"2024-03-25.*marketlake withdraw"):
-        open_build(road.lake, "XNSE", road.settings.state_dir)
+        open_build(road.lake, "XNSE", road.settings.state_dir, configure_build(["XNSE"]))
 
 
 def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(

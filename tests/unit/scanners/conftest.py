@@ -15,12 +15,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.build.lake_schema import create_lake_schema
 from pipelines.bundled import bundled_folder
-from pipelines.dbt.project import create_lake_schema, run_dbt
+from pipelines.dbt.run import run_dbt
 from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
 from pipelines.market.calendar import Session, calendar
 from pipelines.scanners.engine.runner import ScanInputs
+from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 
 SESSIONS = 60
@@ -71,7 +73,7 @@ def build_small_lake(folder: Path) -> Build:
                 f"insert into lake.{window} "
                 f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
-    results = run_dbt(["build"], build_db=path, target_dir=folder / "target")
+    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=dbt_project_dir())
     made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)
     indicators = made.rows("from indicators.indicators_daily")
     return Build(made.path, made.manifest, made.statuses, ScanInputs(**frames, indicators_daily=indicators), sessions)

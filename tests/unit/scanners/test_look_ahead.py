@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.dbt import project
-from pipelines.dbt.project import compile_project, dbt_project_dir
+from pipelines.scanners import project
+from pipelines.scanners.project import compile_project, dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead, spoiled, truncated
 

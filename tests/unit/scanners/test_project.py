@@ -6,8 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.dbt import project
-from pipelines.dbt.project import DbtError, compile_project, create_lake_schema, dbt_project_dir, run_dbt
+from pipelines.build.lake_schema import create_lake_schema
+from pipelines.dbt.run import DbtError, run_dbt
+from pipelines.scanners import project
+from pipelines.scanners.project import compile_project, dbt_project_dir
 from pipelines.scanners.registry import load_scanners
 
 
@@ -25,7 +27,12 @@ def test_an_empty_window_builds_to_empty_tables_and_the_database_is_free_afterwa
     with duckdb.connect(str(path)) as connection:
         create_lake_schema(connection)
 
-    run_dbt(["build", "--exclude-resource-type", "unit_test"], build_db=path, target_dir=tmp_path / "target")
+    run_dbt(
+        ["build", "--exclude-resource-type", "unit_test"],
+        build_db=path,
+        target_dir=tmp_path / "target",
+        project_dir=dbt_project_dir(),
+    )
 
     with duckdb.connect(str(path), read_only=True) as connection:
         assert connection.execute("select count(*) from marts.scanner_signals").fetchall() == [(0,)]
@@ -79,5 +86,6 @@ def test_a_parameter_that_no_scanner_has_fails_by_name(tmp_path: Path) -> None:
             ["compile", "--select", "params"],
             build_db=path,
             target_dir=tmp_path / "target",
+            project_dir=dbt_project_dir(),
             variables={"scanner_params": {"breakout_20d": {"volum": 1}}},
         )

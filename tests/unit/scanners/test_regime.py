@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.dbt.project import create_lake_schema
+from pipelines.build.lake_schema import create_lake_schema
 from pipelines.scanners.registry import CompiledScanners
 
 Build = Any  # the fixtures' records, in conftest.py

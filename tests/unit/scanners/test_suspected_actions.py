@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.build.lake_schema import FINDING_EFFECTS
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.finding_effects import FINDING_EFFECTS, configured_effects
+from pipelines.scanners.finding_effects import configured_effects
 from pipelines.scanners.registry import CompiledScanners
 
 Build = Any  # the fixture's record, in conftest.py

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.dbt.project import additions, compile_project, dbt_project_dir, declared_scanners, manifest_path
 from pipelines.scanners.engine.runner import ScanEngine
+from pipelines.scanners.project import additions, compile_project, dbt_project_dir, declared_scanners, manifest_path
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 
 Build = Any  # the fixture's record, in conftest.py

@@ -1,0 +1,75 @@
+"""Running dbt in this process.
+
+Lives here: `run_dbt` and `DbtError`.
+Does not live here: dbt as a child of a Dagster run (`process.py`), which project is run (`scanners/project.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class DbtError(RuntimeError):
+    """dbt failed; the message names the models and tests that did, with their errors."""
+
+
+def run_dbt(
+    arguments: Sequence[str],
+    *,
+    build_db: Path,
+    target_dir: Path,
+    project_dir: Path,
+    variables: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Run one dbt command in this process; return a row per node: unique_id, status, seconds, message.
+
+    `variables` are dbt vars, for example `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into
+    `target_dir`, its log too, and prints nothing. Raises DbtError when a node fails or dbt does not get that far.
+    """
+    import json
+
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    project = str(project_dir)
+    command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
+    if variables:
+        command += ["--vars", json.dumps(variables, sort_keys=True)]
+    places = {
+        "MARKETLAKE_BUILD_DB": str(build_db),
+        "DBT_TARGET_PATH": str(target_dir),
+        "DBT_LOG_PATH": str(target_dir / "logs"),
+    }
+    with _environment(places):
+        try:
+            outcome = dbtRunner().invoke(command)
+        finally:
+            # dbt-duckdb keeps the database open for the next run of the process; others could then not open it read-only.
+            DuckDBConnectionManager.close_all_connections()
+    results = [
+        {"unique_id": r.node.unique_id, "status": str(r.status), "seconds": r.execution_time, "message": r.message}
+        for r in getattr(outcome.result, "results", [])
+    ]
+    if not outcome.success:
+        failed = [f"{r['unique_id']}: {r['message']}" for r in results if r["status"] in {"error", "fail", "runtime error"}]
+        raise DbtError(f"dbt {arguments[0]} failed. " + ("\n".join(failed) or str(outcome.exception)))
+    return results
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while: profiles.yml and dbt's own paths are read from there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
