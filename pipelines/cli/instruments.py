@@ -112,8 +112,7 @@ def _run(settings, order: Order, found: Split, name: str | None, *, quiet: bool)
     """Run the ingest job; returns the rows that became the new instrument's, by table. Ends the command where it did not split."""
     import polars as pl
 
-    from pipelines.ingest.withheld import BARS
-    from pipelines.market.tables import TABLES
+    from pipelines.market.tables import BAR_TABLES, TABLES
     from pipelines.orchestration.launch import JobFailedError
     from pipelines.orchestration.launch import ingest as run_ingest
     from pipelines.storage.delta import LakeTable
@@ -135,7 +134,7 @@ def _run(settings, order: Order, found: Split, name: str | None, *, quiet: bool)
         back = f"marketlake withdraw {order.deliveries[0].batch_id} --exchange {mic} --reason …"
         fail(f"{found.symbol} is not parted on {found.day} as asked: {why}; `{back}` takes the decision back")
     rows = {}
-    for table in (*BARS, "corporate_actions"):
+    for table in (*BAR_TABLES, "corporate_actions"):
         stored = LakeTable(lake.table_uri(mic, table), TABLES[table])
         rows[table] = stored.read(columns=["instrument_id"], where=pl.col("instrument_id") == found.new_id).height
     return {table: count for table, count in rows.items() if count}

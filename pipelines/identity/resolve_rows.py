@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.identity.aliases import OrderNames
 from pipelines.identity.resolve import ALIAS, resolve, reused, successors
-from pipelines.ingest.withheld import BARS
+from pipelines.market.tables import BAR_TABLES
 
 
 def resolved(
@@ -32,7 +32,7 @@ def resolved(
     left_out = days.join(names.foreign, on="symbol").filter(pl.col("session_date").is_between("first", "last"))
     free = days.join(left_out, on=["symbol", "session_date"], how="anti")
     aliases = pl.concat([aliases, reused(venue, free, names.aliases)])
-    found = {table: resolve(venue, placed[table], aliases, "session_date") for table in BARS}
+    found = {table: resolve(venue, placed[table], aliases, "session_date") for table in BAR_TABLES}
     found["corporate_actions"] = _actions(venue, placed["corporate_actions"], aliases, names, companies_of)
     return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in found.items()}
 

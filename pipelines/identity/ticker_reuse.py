@@ -22,8 +22,7 @@ import polars as pl
 from pipelines.identity.isin import ALIAS_ROW
 from pipelines.identity.resolve import ALIAS
 from pipelines.identity.ticker_histories import PERMANENT
-from pipelines.ingest.withheld import BARS
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.reassign import MOVE
@@ -181,7 +180,7 @@ def _listed(lake: Lake, exchange: str) -> pl.DataFrame:
 def _seen(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame:
     columns = ["instrument_id", "symbol", "session_date"]
     wanted = pl.col("instrument_id").is_in(instruments)
-    tables = [LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in BARS]
+    tables = [LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in BAR_TABLES]
     return pl.concat([table.read(columns=columns, where=wanted).unique() for table in tables]).unique()
 
 

@@ -18,9 +18,8 @@ import polars as pl
 
 from pipelines.identity.isin import ALIAS_ROW
 from pipelines.identity.ticker_histories import PERMANENT
-from pipelines.ingest.withheld import BARS
 from pipelines.market.symbols import is_well_formed
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.reassign import MOVE
@@ -115,7 +114,7 @@ def find_split(lake: Lake, exchange: str, symbol: str, day: date, name: str | No
         raise SplitError(
             f"no instrument of {exchange} has the ticker {ticker} on {day}; the table instrument_aliases tells who had it"
         )
-    sessions = pl.concat([_bars(lake, exchange, holder, table) for table in BARS]).filter(pl.col("symbol") == ticker)[
+    sessions = pl.concat([_bars(lake, exchange, holder, table) for table in BAR_TABLES]).filter(pl.col("symbol") == ticker)[
         "session_date"
     ]
     days: list[date] = sessions.unique().sort().to_list()
@@ -186,7 +185,7 @@ def _passed_on(
 def _resumes(lake: Lake, exchange: str, holder: str, last: date | None) -> date | None:
     if last is None:
         return None
-    later = pl.concat([_bars(lake, exchange, holder, table) for table in BARS]).filter(pl.col("session_date") > last)
+    later = pl.concat([_bars(lake, exchange, holder, table) for table in BAR_TABLES]).filter(pl.col("session_date") > last)
     return later["session_date"].min()  # type: ignore[return-value]
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import polars as pl
 
 from pipelines.ingest.staged import SESSION_COLUMN
-from pipelines.ingest.withheld import BARS
 from pipelines.market.calendar import calendar
+from pipelines.market.tables import BAR_TABLES
 
 #: Rows read, by table, delivery and session.
 READ: Final = {"table_name": pl.String, "batch_id": pl.String, "session_date": pl.Date, "rows": pl.Int64}
@@ -128,7 +128,7 @@ def _by_rule(held: pl.DataFrame) -> list[dict[str, Any]]:
 def _whole_sessions(exchange: str, read: pl.DataFrame, held: pl.DataFrame, names: Mapping[str, str]) -> list[dict[str, Any]]:
     by = ["table_name", "batch_id", "session_date"]
     out = (
-        held.filter(pl.col("table_name").is_in(BARS))
+        held.filter(pl.col("table_name").is_in(BAR_TABLES))
         .group_by(by)
         .agg(held_rows=pl.col("rows").sum(), rules=pl.col("rule").unique())
     )

@@ -22,8 +22,8 @@ from pipelines.ingest.quarantine import refused_before
 from pipelines.ingest.requests import Order
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import RawCopies, stage
-from pipelines.ingest.withheld import BARS, SIGHTED, mark_withheld, withheld_sessions
-from pipelines.market.tables import TABLES
+from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.sources.protocol import Source
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery
@@ -117,7 +117,7 @@ def _gated(
     for table, rows in staged.items():
         daily = staged["bars_daily"] if table == "bars_1m" else None
         verdicts[table] = judge_staged(lake, exchange, table, rows, daily)
-    concerned = {table: verdicts[table].refused for table in (*SIGHTED, *BARS)}
+    concerned = {table: verdicts[table].refused for table in (*SIGHTED, *BAR_TABLES)}
     withheld = withheld_sessions(concerned, dict(staged))
     stopped, lines = {}, {}
     for table, verdict in verdicts.items():

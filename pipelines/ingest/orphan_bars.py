@@ -19,10 +19,9 @@ from pipelines.identity.isin import ALIAS_ROW
 from pipelines.identity.resolve import first_seen, tickers_seen
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.staging_columns import reference_rows, stage_columns
-from pipelines.ingest.withheld import BARS
 from pipelines.market.schema import TableSchema
 from pipelines.market.symbols import is_well_formed
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.row_rules import MALFORMED_SYMBOL
 from pipelines.storage.delta import Change, LakeTable, PartitionValue
 from pipelines.storage.location import Lake
@@ -49,7 +48,7 @@ def orphaned(lake: Lake, exchange: str) -> pl.DataFrame:
         .group_by("instrument_id", "symbol")
         .agg(first_session=pl.col("session_date").min(), last_session=pl.col("session_date").max(), rows=pl.len())
         .select(pl.lit(name).alias("table"), "instrument_id", "symbol", "first_session", "last_session", "rows")
-        for name in BARS
+        for name in BAR_TABLES
     ]
     return pl.concat(found).sort("instrument_id", "table", "symbol")
 
@@ -62,7 +61,7 @@ def repair_orphans(lake: Lake, exchange: str, at: datetime) -> Repair:
     orphans = orphaned(lake, exchange)
     sound = orphans.filter(is_well_formed(pl.col("symbol")))
     malformed = orphans.filter(~is_well_formed(pl.col("symbol")))
-    removed = {name: _set_aside(lake, exchange, name, malformed, at) for name in BARS}
+    removed = {name: _set_aside(lake, exchange, name, malformed, at) for name in BAR_TABLES}
     added = _add_instruments(lake, exchange, sound["instrument_id"].unique().sort().to_list())
     _drop_names(lake, exchange, malformed["instrument_id"].unique().to_list(), at)
     return Repair(added, {name: rows for name, rows in removed.items() if rows})
@@ -77,7 +76,7 @@ def _add_instruments(lake: Lake, exchange: str, instruments: Sequence[str]) -> t
         return ()
     columns = [*_SHOWN, "source", "batch_id", "row_number", "known_at"]
     wanted = pl.col("instrument_id").is_in(list(instruments))
-    bars = pl.concat([_table(lake, exchange, name).read(columns=columns, where=wanted) for name in BARS])
+    bars = pl.concat([_table(lake, exchange, name).read(columns=columns, where=wanted) for name in BAR_TABLES])
     shown = bars.with_columns(received_at="known_at")
     seen, tickers = first_seen(shown), tickers_seen(shown)
     known = _table(lake, exchange, "instruments").read(columns=["instrument_id"])

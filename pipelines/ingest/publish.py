@@ -19,8 +19,8 @@ from pipelines.ingest.batches import decision_of, note_outcome, note_refused, re
 from pipelines.ingest.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.staged import SESSION_COLUMN
-from pipelines.ingest.withheld import BARS, SIGHTED, Withheld, mark_withheld, withheld_sessions
-from pipelines.market.tables import TABLES
+from pipelines.ingest.withheld import SIGHTED, Withheld, mark_withheld, withheld_sessions
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.market_context import surroundings
 from pipelines.sources.protocol import histories_begin
 from pipelines.sources.registry import load_sources
@@ -87,7 +87,7 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Wit
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
         return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
-    staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BARS)}
+    staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BAR_TABLES)}
     refused = {
         table: own.refused if table == own.table else judge_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
         for table, rows in staged.items()
@@ -131,7 +131,7 @@ def publish_staged(
     """
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir)
-    if table in BARS:
+    if table in BAR_TABLES:
         _require_instruments(lake, exchange, table, rows)
     batches = rows.get_column("batch_id").unique().sort().to_list()
     moves = read_moves(folder)

@@ -17,8 +17,7 @@ from pipelines.ingest.quarantine import quarantine_rows
 from pipelines.ingest.requests import Order
 from pipelines.ingest.staged import Counts, Staged
 from pipelines.ingest.staging_columns import reference_rows, stage_columns
-from pipelines.ingest.withheld import BARS
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
@@ -37,10 +36,13 @@ def stage_reference(
     Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
     `others`: holders of tickers on days that are not the stated company's, as `partings.other_holders` gives them.
     """
-    refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BARS}
+    refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BAR_TABLES}
     row = ["batch_id", "row_number"]
     shown = pl.concat(
-        [staged.tables[name].select(_SEEN).join(refused_bars[name], on=row, how="anti", maintain_order="left") for name in BARS]
+        [
+            staged.tables[name].select(_SEEN).join(refused_bars[name], on=row, how="anti", maintain_order="left")
+            for name in BAR_TABLES
+        ]
     )
     seen, tickers = first_seen(shown), tickers_seen(shown)
     stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()

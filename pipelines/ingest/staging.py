@@ -27,10 +27,9 @@ from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
 from pipelines.ingest.withdrawal_records import withdrawals
-from pipelines.ingest.withheld import BARS
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.symbols import is_well_formed
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.file_completeness import thin
 from pipelines.quality.precedence import set_aside
@@ -89,7 +88,7 @@ def stage(
     names = order_names(lake, order.exchange, naming, actions, begin, follow=order.decision is None)
 
     placed = _place(order, parsed, days, lags)
-    shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BARS])
+    shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BAR_TABLES])
     others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
     notes = describe_holders(shown, others, names.aliases, names.companies)
     prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
@@ -132,7 +131,7 @@ def stage(
 
 def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     """The parsed rows that may name instruments, and the rows of ticker histories whose tickers are malformed."""
-    shown = held.filter(pl.col("table_name").is_in(BARS)).select("batch_id", "row_number").unique()
+    shown = held.filter(pl.col("table_name").is_in(BAR_TABLES)).select("batch_id", "row_number").unique()
     naming = {}
     for table, rows in parsed.items():
         tickers = [pl.col(c) for c in ("symbol", "permanent", "renamed_from", "successor") if c in rows.columns]
@@ -158,7 +157,7 @@ def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str
     """The tables of bars with `stale`: whether the row belongs to a session that is a copy of another one."""
     found = {}
     for table, rows in prepared.items():
-        if table not in BARS:
+        if table not in BAR_TABLES:
             found[table] = rows
             continue
         minutes = table.startswith("bars_1m")

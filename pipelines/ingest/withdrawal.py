@@ -18,8 +18,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.ingest.withdrawal_records import Withdrawal, record_withdrawal, withdrawals
-from pipelines.ingest.withdrawn_names import BARS, settle_names
-from pipelines.market.tables import MERGED
+from pipelines.ingest.withdrawn_names import settle_names
+from pipelines.market.tables import BAR_TABLES, MERGED
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 from pipelines.storage.raw import registered
@@ -95,7 +95,7 @@ def withdraw(lake: Lake, exchange: str, withdrawal: Withdrawal) -> Withdrawn:
     at, batch = carried_out.withdrawn_at, carried_out.batch_id
     tables = {schema.name: withdraw_rows(lake, exchange, schema, batch, done.keys(), at) for schema in MERGED}
     settle_names(lake, exchange, carried_out)
-    days = [tables[name].lost.get_column("session_date") for name in BARS]
+    days = [tables[name].lost.get_column("session_date") for name in BAR_TABLES]
     sessions: list[date] = pl.concat(days).unique().sort().to_list()
     files = registered(lake, exchange)
     return Withdrawn(

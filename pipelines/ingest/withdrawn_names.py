@@ -21,14 +21,13 @@ from pipelines.identity.isin import ALIAS_ROW
 from pipelines.identity.resolve import ALIAS, first_seen, resolve, tickers_seen
 from pipelines.ingest.staging_columns import reference_rows
 from pipelines.ingest.withdrawal_records import Withdrawal
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.storage.delta import Change, LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.reassign import MOVE, move_rows
 from pipelines.storage.upsert import append_new, keep_superseded
 from pipelines.storage.withdrawn import WITHDRAWAL
 
-BARS = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")
 _REFERENCE = ("instruments", "instrument_aliases")
 _SEEN = ["instrument_id", "symbol", "session_date", "source", "batch_id", "row_number", "known_at"]
 _DAY = timedelta(days=1)
@@ -96,7 +95,7 @@ def _give_back(lake: Lake, exchange: str, withdrawal: Withdrawal, tickers: pl.Da
     plain = pl.format("{}:{}", pl.lit(exchange), pl.col("value"))
     own = (pl.col("instrument_id") == plain) | pl.col("instrument_id").str.starts_with(plain + ":")
     tied = tickers.filter(~own).select("instrument_id", symbol="value").unique(maintain_order=True)
-    if tied.is_empty() or any(_brought(lake, exchange, name, withdrawal) for name in BARS):
+    if tied.is_empty() or any(_brought(lake, exchange, name, withdrawal) for name in BAR_TABLES):
         return receivers
     aliases = LakeTable(lake.table_uri(exchange, "instrument_aliases"), TABLES["instrument_aliases"]).read()
     symbols = aliases.filter(pl.col("kind") == "symbol").select(*ALIAS)
@@ -125,7 +124,7 @@ def _give_back(lake: Lake, exchange: str, withdrawal: Withdrawal, tickers: pl.Da
     )
     if moves.is_empty():
         return receivers
-    for name in BARS:
+    for name in BAR_TABLES:
         move_rows(lake, exchange, TABLES[name], moves, "session_date")
     return moves.select(instrument_id="to_id").unique(maintain_order=True)
 
@@ -158,6 +157,6 @@ def _name(lake: Lake, exchange: str, withdrawal: Withdrawal, concerned: pl.DataF
 def _bars_of(lake: Lake, exchange: str, instruments: pl.DataFrame) -> pl.DataFrame:
     """Of the stored bars of these instruments the first row of each ticker and session."""
     theirs = pl.col("instrument_id").is_in(instruments["instrument_id"].implode())
-    parts = [LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(columns=_SEEN, where=theirs) for name in BARS]
+    parts = [LakeTable(lake.table_uri(exchange, name), TABLES[name]).read(columns=_SEEN, where=theirs) for name in BAR_TABLES]
     shown = pl.concat(parts).sort("session_date", "known_at", "batch_id", "row_number")
     return shown.unique(["instrument_id", "symbol", "session_date"], keep="first", maintain_order=True)

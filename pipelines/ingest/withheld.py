@@ -15,8 +15,9 @@ from datetime import date
 
 import polars as pl
 
-#: Tables of bars, and the tables that a bar's first sighting fills.
-BARS = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")
+from pipelines.market.tables import BAR_TABLES
+
+#: Tables that a bar's first sighting fills.
 SIGHTED = ("instruments", "instrument_aliases")
 
 
@@ -37,9 +38,9 @@ def withheld_sessions(refused: Mapping[str, Mapping[date, Sequence[str]]], stage
     """
     found = []
     for table, sessions in refused.items():
-        if table not in (*BARS, *SIGHTED):
+        if table not in (*BAR_TABLES, *SIGHTED):
             continue
-        day = "session_date" if table in BARS else "valid_from"
+        day = "session_date" if table in BAR_TABLES else "valid_from"
         for session, names in sorted(sessions.items()):
             batches = staged[table].filter(pl.col(day) == session)["batch_id"].unique().sort().to_list()
             found.append(Withheld(session, tuple(batches), table, names[0]))
@@ -48,9 +49,9 @@ def withheld_sessions(refused: Mapping[str, Mapping[date, Sequence[str]]], stage
 
 def mark_withheld(table: str, rows: pl.DataFrame, withheld: Sequence[Withheld]) -> pl.DataFrame:
     """`rows` with `withheld_by`: the position in `withheld` of the first entry of another table that holds a row back, or null."""
-    if table not in (*BARS, *SIGHTED):
+    if table not in (*BAR_TABLES, *SIGHTED):
         return rows.with_columns(withheld_by=pl.lit(None, pl.Int64))
-    day = "session_date" if table in BARS else "valid_from"
+    day = "session_date" if table in BAR_TABLES else "valid_from"
     entries = [(w.session, batch, position) for position, w in enumerate(withheld) if w.table != table for batch in w.batches]
     keys = pl.DataFrame(entries, schema={day: pl.Date, "batch_id": pl.String, "withheld_by": pl.Int64}, orient="row")
     keys = keys.unique([day, "batch_id"], keep="first", maintain_order=True)

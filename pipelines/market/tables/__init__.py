@@ -20,6 +20,9 @@ MERGED: tuple[TableSchema, ...] = (
     reference.INSTRUMENT_ALIASES,
 )
 
+#: Tables of bars as vendors deliver them.
+BAR_TABLES = ("bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended")
+
 TABLES: dict[str, TableSchema] = {
     table.name: table
     for table in (

@@ -16,8 +16,7 @@ from pipelines.ingest.batches import account, counts_by_session, current_folder,
 from pipelines.ingest.overridden_rows import stage_release
 from pipelines.ingest.publish import TablePublication, publish_staged
 from pipelines.ingest.staged import SESSION_COLUMN
-from pipelines.ingest.withheld import BARS
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.orchestration.ingest_config import DeliveryConfig, order_of
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
@@ -157,9 +156,9 @@ def _staged_by_this_run(context: dg.AssetExecutionContext, mic: str, marketlake:
 
 def _committed_before(table: str) -> tuple[str, ...]:
     """Bars never stand without their instruments; names come last, since a late link is found again until its bars have moved."""
-    if table in BARS:
+    if table in BAR_TABLES:
         return ("instruments",)
-    return BARS if table == "instrument_aliases" else ()
+    return BAR_TABLES if table == "instrument_aliases" else ()
 
 
 def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
