@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import dagster as dg
 
@@ -17,6 +17,7 @@ from pipelines.orchestration.checks.indicators import indicator_checks
 from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
+from pipelines.orchestration.launch import ingest
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
@@ -29,6 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Definitions for the exchanges of these settings."""
     target = settings.manifest_dir
     mics = settings.exchanges
+    run_ingest = partial(ingest, definitions=build_definitions)
     assets = [
         asset
         for mic in mics
@@ -52,7 +54,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 *scanner_checks(mic, target),
             )
         ],
-        jobs=[job for mic in mics for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings))],
+        jobs=[
+            job
+            for mic in mics
+            for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings, partial(ingest, definitions=build_definitions)))
+        ],
         schedules=[nightly_schedule(mic) for mic in mics],
         sensors=[
             dead_run_sensor(),

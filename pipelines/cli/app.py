@@ -380,12 +380,13 @@ def _warn_of_faulty_plugins() -> None:
 def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
     """Run the nightly job and tell what it published."""
     _warn_of_faulty_plugins()
+    from pipelines.definitions import build_definitions
     from pipelines.orchestration.launch import JobFailedError, nightly_summary
     from pipelines.orchestration.launch import nightly as run_nightly
     from pipelines.storage.locks import LockHeldError
 
     try:
         with progress(f"nightly run of {mic}", quiet=quiet):
-            return nightly_summary(settings, mic, run_nightly(settings, mic, sessions=days, full=full))
+            return nightly_summary(settings, mic, run_nightly(settings, mic, build_definitions, sessions=days, full=full))
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))

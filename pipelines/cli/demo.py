@@ -37,6 +37,7 @@ def demo_order(settings: Settings, folder: Path) -> Order:
 
 def run_demo(settings: Settings, *, as_json: bool) -> None:
     """Ingest the bundled bars, run the nightly job, tell what was made and where to look. Safe to repeat."""
+    from pipelines.definitions import build_definitions
     from pipelines.orchestration.launch import JobFailedError, ingest, nightly, nightly_summary
     from pipelines.storage.locks import LockHeldError
 
@@ -45,9 +46,9 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
     order = demo_order(settings, bundled_folder())
     try:
         with progress("1/2 ingest: bundled files through row rules and gate", quiet=as_json):
-            report = ingest(settings, order)
+            report = ingest(settings, order, build_definitions)
         with progress("2/2 nightly: indicators, scanners, backtest, risk report, release", quiet=as_json):
-            summary = nightly_summary(settings, MIC, nightly(settings, MIC))
+            summary = nightly_summary(settings, MIC, nightly(settings, MIC, build_definitions))
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))
     rows = _rows_by_table(settings)

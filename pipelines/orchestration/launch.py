@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -47,6 +47,8 @@ from pipelines.storage.releases import find_release
 _OWN_ERROR = re.compile(r"^pipelines(\.\w+)+: ")
 #: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
 _RANGE_LIMIT = 30
+#: The definitions of a home; they are assembled above this package, and only when a run needs them.
+DefinitionsOf = Callable[[Settings], dg.Definitions]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -75,7 +77,7 @@ class IngestReport:
         return int(refused or self.account.is_bad(self.most_quarantined))
 
 
-def ingest(settings: Settings, order: Order) -> IngestReport:
+def ingest(settings: Settings, order: Order, definitions: DefinitionsOf) -> IngestReport:
     """Take an order through gate and lake.
 
     A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
@@ -94,7 +96,7 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
             folder = stage_order(lake, order, load_sources(), settings.state_dir)
             days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
             config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
-            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
+            result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
             attempts.append(outcome(folder))
             blocked = _refused_sessions(result, order.exchange)
             refused.update(blocked)
@@ -131,7 +133,7 @@ class ReleaseReport:
     run_id: str
 
 
-def release(settings: Settings, order: Order) -> ReleaseReport:
+def release(settings: Settings, order: Order, definitions: DefinitionsOf) -> ReleaseReport:
     """Let the rows of the order's decision in through the ingest job, all or none.
 
     Raises NotReleasedError when a rule, the merge or the gate stands against a row (the lake and the quarantine are then as they
@@ -147,7 +149,7 @@ def release(settings: Settings, order: Order) -> ReleaseReport:
             folder = stage_release(lake, order, load_sources(), state)
             days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
             config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
-            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
+            result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
             if blocked := _refused_sessions(result, order.exchange):
                 told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
                 verdict = judge_staged(lake, order.exchange, table, read_batch(folder, table))
@@ -174,22 +176,22 @@ def release(settings: Settings, order: Order) -> ReleaseReport:
 def run_job(
     instance: dg.DagsterInstance,
     settings: Settings,
+    definitions: DefinitionsOf,
     job: str,
     mic: str,
     sessions: Sequence[date],
     run_config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Execute a job of the home in this process, for the partitions of these sessions (none: the last session that closed)."""
-    from pipelines.definitions import build_definitions
-
-    definitions = build_definitions(settings)
     tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.
     with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream), _stderr_of_helpers(stream):
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
+        result = (
+            definitions(settings)
+            .resolve_job_def(job)
+            .execute_in_process(instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False)
         )
     if any(_is_interruption(event) for event in result.all_events):
         raise KeyboardInterrupt
@@ -270,7 +272,9 @@ def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]
     return list(last["files"]), tables
 
 
-def nightly(settings: Settings, mic: str, *, sessions: Sequence[date] = (), full: bool = False) -> dg.ExecuteInProcessResult:
+def nightly(
+    settings: Settings, mic: str, definitions: DefinitionsOf, *, sessions: Sequence[date] = (), full: bool = False
+) -> dg.ExecuteInProcessResult:
     """Run the nightly job of an exchange: everything new or restated, these sessions besides, or all of history (`full`).
 
     Raises JobFailedError when a step fails, as for an exchange without bars or without any of these sessions, LockHeldError when
@@ -282,7 +286,7 @@ def nightly(settings: Settings, mic: str, *, sessions: Sequence[date] = (), full
     scope = {"full": full, "rebuild_sessions": False, "sessions": [day.isoformat() for day in days]}
     config = {"ops": {f"{mic}__models": {"config": scope}}}
     with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait), open_instance(settings) as instance:
-        result = run_job(instance, settings, nightly_job_name(mic), mic, days or _newest_session(lake, mic), config)
+        result = run_job(instance, settings, definitions, nightly_job_name(mic), mic, days or _newest_session(lake, mic), config)
         if not result.success:
             raise failure(result)
         return result

@@ -5,7 +5,7 @@ Does not live here: what a delivery is (`inbox/deliveries.py`), ingesting (`laun
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -26,15 +26,18 @@ from pipelines.inbox.deliveries import (
 from pipelines.inbox.files import InboxFile
 from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.ingest.arrivals import collect
+from pipelines.ingest.requests import Order
 from pipelines.live.inbox import SUFFIXES
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
-from pipelines.orchestration.launch import ingest
+from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.settings import Settings
 from pipelines.sources.registry import load_sources, source
 from pipelines.storage.location import Lake
 
+#: Runs the ingest job for a request.
+Ingest = Callable[[Settings, Order], IngestReport]
 #: Tag of a run by which its delivery is found.
 DELIVERY_TAG = "marketlake/delivery_id"
 #: Runs that a delivery gets when each of them dies without a conclusion.
@@ -108,9 +111,9 @@ def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     return inbox_sensor
 
 
-def vendor_inbox_job(mic: str, settings: Settings) -> dg.JobDefinition:
+def vendor_inbox_job(mic: str, settings: Settings, ingest: Ingest) -> dg.JobDefinition:
     """The job that ingests one delivery as `marketlake ingest` does: it launches the ingest job in its own process and ends as that
-    command would, with a failure that says what was refused.
+    command would, with a failure that says what was refused. `ingest` runs that job.
     """
 
     @dg.op(name=_op_name(mic), description="Ingests the files of one delivery of the inbox.")
@@ -118,7 +121,7 @@ def vendor_inbox_job(mic: str, settings: Settings) -> dg.JobDefinition:
         delivery = load_delivery(marketlake.state_dir, mic, config.delivery_id)
         if delivery is None:
             raise dg.Failure(f"delivery {config.delivery_id} is not on record: `marketlake ingest` its files", allow_retries=False)
-        refused, metadata = _ingest(settings, delivery)
+        refused, metadata = _ingest(settings, delivery, ingest)
         conclude(delivery, marketlake.state_dir, refused)
         if refused:
             # Not again: the same bytes would be refused for the same reasons.
@@ -137,7 +140,7 @@ def vendor_inbox_job(mic: str, settings: Settings) -> dg.JobDefinition:
     return delivery_job
 
 
-def _ingest(settings: Settings, delivery: InboxDelivery) -> tuple[list[str], dict[str, Any]]:
+def _ingest(settings: Settings, delivery: InboxDelivery, ingest: Ingest) -> tuple[list[str], dict[str, Any]]:
     """Ingest a delivery; what was refused of it, a sentence each, and figures for the run's page."""
     paths, gone = confirm(settings.vendor_inbox_dir, delivery)
     refused = [f"{name}: was moved or deleted before it was read" for name in gone]

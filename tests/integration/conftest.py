@@ -129,16 +129,18 @@ class SmallHome:
 
     def ingest(self, *paths: Path, received: datetime, reader: str = "csv", symbol: str | None = None) -> Any:
         """`marketlake ingest` in this process; returns its report."""
+        from pipelines.definitions import build_definitions
         from pipelines.orchestration.launch import ingest
 
         order = make_order(self.lake, self.mic, paths, source(reader), received_at=received, symbol=symbol)
-        return ingest(self.settings, order)
+        return ingest(self.settings, order, build_definitions)
 
     def nightly(self, *, full: bool = False) -> dict[str, Any]:
         """`marketlake nightly` in this process; returns its summary."""
+        from pipelines.definitions import build_definitions
         from pipelines.orchestration.launch import nightly, nightly_summary
 
-        return nightly_summary(self.settings, self.mic, nightly(self.settings, self.mic, full=full))
+        return nightly_summary(self.settings, self.mic, nightly(self.settings, self.mic, build_definitions, full=full))
 
     def withdraw(self, name: str, at: datetime) -> Any:
         """`marketlake withdraw` of the delivery with this file name, in this process; returns what it did."""

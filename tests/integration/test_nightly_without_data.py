@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pipelines.definitions import build_definitions
 from pipelines.market.calendar import calendar
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import nightly_job_name
@@ -87,7 +88,7 @@ def test_a_run_for_a_session_that_was_not_delivered_changes_nothing(based_home: 
     home = based_home("absent")
     before, released = home.versions(), home.releases()
     with open_instance(home.settings) as instance:
-        result = run_job(instance, home.settings, nightly_job_name("XNYS"), "XNYS", [MISSING])
+        result = run_job(instance, home.settings, build_definitions, nightly_job_name("XNYS"), "XNYS", [MISSING])
     assert not result.success
 
     events = recorded(home)
@@ -102,14 +103,14 @@ def test_a_run_for_a_session_that_was_not_delivered_changes_nothing(based_home: 
 def test_the_command_for_a_session_that_was_not_delivered_says_so(based_home: Any) -> None:
     home = based_home("asked")
     with pytest.raises(JobFailedError, match=rf"no bars of {MISSING} \(its newest session is 2014-06-04\)"):
-        nightly(home.settings, "XNYS", sessions=[MISSING])
+        nightly(home.settings, "XNYS", build_definitions, sessions=[MISSING])
 
 
 def test_a_long_range_is_rebuilt_where_there_are_bars(based_home: Any) -> None:
     """Forty sessions of the base and one that was never delivered: the forty are built, and they alone are recorded."""
     home = based_home("range")
     forty = [s.session_date for s in calendar("XNYS").between(date(2014, 1, 1), date(2014, 6, 4))][-40:]
-    assert nightly(home.settings, "XNYS", sessions=[*forty, MISSING]).success
+    assert nightly(home.settings, "XNYS", build_definitions, sessions=[*forty, MISSING]).success
     with open_instance(home.settings) as instance:
         made = instance.get_materialized_partitions(dg.AssetKey(["XNYS", "indicators_daily"]))
     assert made == {str(day) for day in forty}

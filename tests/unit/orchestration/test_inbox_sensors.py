@@ -207,13 +207,12 @@ def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_concl
         half = [{"path": "half.csv", "rows": 10, "quarantined": 5, "share": 0.5}]
         return IngestReport(files, {"bars_daily": {"read": 0}}, {}, "run", pl.DataFrame(), Account(files=half), 1.0)
 
-    monkeypatch.setattr(vendor_inbox, "ingest", ingest)
     inbox = at_once.inbox_dir / MIC / "csv"
     write(inbox / "bad.csv")
     write(inbox / "gone.csv")
     (request,), _ = vendor.tick()
     (inbox / "gone.csv").unlink()
-    result = vendor_inbox.vendor_inbox_job(MIC, at_once).execute_in_process(
+    result = vendor_inbox.vendor_inbox_job(MIC, at_once, ingest).execute_in_process(
         instance=vendor.instance,
         run_config=request.run_config,
         raise_on_error=False,
