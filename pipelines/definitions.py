@@ -30,7 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Definitions for the exchanges of these settings."""
     target = settings.manifest_dir
     mics = settings.exchanges
-    run_ingest = partial(ingest, definitions=build_definitions)
+    partial(ingest, definitions=build_definitions)
     assets = [
         asset
         for mic in mics

@@ -36,9 +36,8 @@ def minutes(day: date, *, close: float = 100.0, odd: float | None = None) -> lis
 def case(module_dagster_road, bars_csv) -> SimpleNamespace:
     """Two sessions in the lake, then a delivery that restates both, one with a minute at a hundredfold, and adds a third."""
     road = module_dagster_road
-    first = ingest(
-        road.settings, road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)]))), build_definitions
-    )
+    request = road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)])))
+    first = ingest(road.settings, request, build_definitions)
     before = road.rows("bars_1m")
     rows = [*minutes(BEFORE, close=100.5), *minutes(BAD, odd=10_000.0), *minutes(NEXT)]
     order = road.order(road.deliver("second.csv", bars_csv(rows)))
