@@ -1,0 +1,137 @@
+"""Preparing a build: what the last release leaves to compute, and the database in which dbt computes it.
+
+Lives here: `BuildConfiguration`, `open_build` and `current_plan`.
+Does not live here: the plan itself (`plan.py`), the database's tables (`database.py`), committing what dbt made (`commit.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.build import replacement_windows
+from pipelines.build.database import RECORDS, build_path, prepare_build
+from pipelines.build.derived_tables import DERIVED, partition_values
+from pipelines.build.plan import INPUTS, BuildPlan, plan_build
+from pipelines.ingest.freshness import require_bars
+from pipelines.ingest.restated_sessions import are_restated, released_sessions, require_no_contradiction
+from pipelines.ingest.traded_sessions import traded_calendar
+from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.closing_auction import closing_auctions
+from pipelines.market.tables import TABLES
+from pipelines.storage.delta import PartitionValue
+from pipelines.storage.location import Lake
+from pipelines.storage.releases import Release, latest_release
+
+
+@dataclass(frozen=True)
+class BuildConfiguration:
+    """What an installation states about its builds.
+
+    fingerprint: of the code, indicators, scanners, universes and effects that derived tables are made with. universe_members,
+    universe_rules, finding_effects: frames of schema `lake` (columns in `lake_schema.py`). check_universes: raises UniverseError
+    where a universe that a scanner looks at names an instrument that the exchange does not have.
+    """
+
+    fingerprint: str
+    universe_members: pl.DataFrame
+    universe_rules: pl.DataFrame
+    finding_effects: pl.DataFrame
+    check_universes: Callable[[Lake, str], None]
+
+
+def open_build(
+    lake: Lake,
+    exchange: str,
+    state_dir: Path,
+    configuration: BuildConfiguration,
+    *,
+    full: bool = False,
+    sessions: Collection[date] = (),
+    bars_of: Collection[date] = (),
+) -> BuildPlan:
+    """Plan a build and prepare its database.
+
+    Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
+    since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
+    something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
+    at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar, and NoBarsError
+    where there are none, or none of a session of `bars_of`. Nothing is written then.
+    """
+    last = latest_release(lake)
+    days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
+    # First: the newest session with bars may be one that the calendar has taken back.
+    require_no_contradiction(lake, exchange, counted["session_date"])
+    require_bars(lake, exchange, bars_of)
+    same = last is not None and last.built_with(exchange) == configuration.fingerprint and not _sessions_changed(last, exchange, counted, days)
+    versions = last.versions(exchange) if last and same else None
+    named = configuration.universe_members.get_column("symbol").unique().to_list()
+    plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=named, days=days)
+    if not plan.is_empty:
+        configuration.check_universes(lake, exchange)
+    prepare_build(
+        lake,
+        plan,
+        build_path(state_dir, exchange),
+        inputs={name: TABLES[name] for name in INPUTS},
+        derived={name: derived.schema for name, derived in DERIVED.items()},
+        derived_versions=versions or {},
+        records=last.versions(exchange) if last else {},
+        reach=_reach(plan),
+        frames={
+            "sessions": days.frame(),
+            "closing_auctions": closing_auctions(exchange),
+            "universe_members": configuration.universe_members,
+            "universe_rules": configuration.universe_rules,
+            "finding_effects": configuration.finding_effects,
+        },
+    )
+    _remember(plan, state_dir)
+    return plan
+
+
+def _sessions_changed(last: Release, exchange: str, counted: pl.DataFrame, days: ExchangeCalendar) -> bool:
+    built = last.sessions.get(exchange) or []
+    return bool(built) and are_restated(counted, days, date.fromisoformat(str(built[1])))
+
+
+def current_plan(state_dir: Path, exchange: str) -> dict[str, Any]:
+    """What the last opened build stands on: `inputs`, `full`, `description`. FileNotFoundError when none was opened."""
+    path = _plan_path(state_dir, exchange)
+    if not path.is_file():
+        raise FileNotFoundError(f"no build of {exchange} was opened: run `marketlake nightly --exchange {exchange}` first")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _reach(plan: BuildPlan) -> dict[str, list[PartitionValue]]:
+    """Of which partitions a build may read derived tables and records, where not of all."""
+    around: list[PartitionValue] = list(replacement_windows.looked_at(plan))
+    years = partition_values(TABLES["scanner_signals"], replacement_windows.touched_sessions(plan))
+    records = {name: years for table in RECORDS for name in (table, f"{table}_superseded")}
+    return {"intraday_curves": around, "intraday_profiles": around, **records}
+
+
+def _remember(plan: BuildPlan, state_dir: Path) -> None:
+    touched = replacement_windows.touched_sessions(plan)
+    content = {
+        "inputs": plan.inputs,
+        "full": plan.full,
+        "description": plan.describe(),
+        "sessions": [str(touched[0]), str(touched[-1]), len(touched)] if touched else [],
+    }
+    path = _plan_path(state_dir, plan.exchange)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _plan_path(state_dir: Path, exchange: str) -> Path:
+    return state_dir / "build" / f"{exchange}.plan.json"
