@@ -1,7 +1,8 @@
 """Files that ship with the code: dbt project, GX suites, lock; and the version of all of it.
 
 Lives here: finding them in a checkout and in an installed wheel, and `code_version()`.
-Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`), building a wheel (`setup.py`).
+Does not live here: user data and settings (`settings.py`), bundled market data (`bundled/`), building a wheel (`setup.py` of the
+checkout).
 """
 
 from __future__ import annotations

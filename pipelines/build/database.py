@@ -12,11 +12,11 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from pipelines.build.plan import BuildPlan
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
-from pipelines.build.plan import BuildPlan
 from pipelines.storage.relations import quoted, select_files
 
 #: Derived tables whose rows stay on record as they were issued.

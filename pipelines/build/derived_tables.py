@@ -1,7 +1,8 @@
 """The tables that dbt builds and the lake keeps.
 
 Lives here: `DERIVED`, and their versions and partitions.
-Does not live here: their columns (`market/tables`, `indicators/tables.py`), what a build replaces of them (`replacement_windows.py`).
+Does not live here: their columns (`market/tables`, `indicators/tables.py`), what a build replaces of them
+(`replacement_windows.py`).
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from datetime import date
 
 import polars as pl
 
+from pipelines.build.changes import changed_rows
+from pipelines.build.listings import NameChanges, changed_names, universe_window
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
-from pipelines.build.changes import changed_rows
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
-from pipelines.build.listings import NameChanges, changed_names, universe_window
 from pipelines.storage.location import Lake
 
 #: Lake tables that derived tables are computed from.

@@ -70,7 +70,11 @@ def open_build(
     # First: the newest session with bars may be one that the calendar has taken back.
     require_no_contradiction(lake, exchange, counted["session_date"])
     require_bars(lake, exchange, bars_of)
-    same = last is not None and last.built_with(exchange) == configuration.fingerprint and not _sessions_changed(last, exchange, counted, days)
+    same = (
+        last is not None
+        and last.built_with(exchange) == configuration.fingerprint
+        and not _sessions_changed(last, exchange, counted, days)
+    )
     versions = last.versions(exchange) if last and same else None
     named = configuration.universe_members.get_column("symbol").unique().to_list()
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=named, days=days)

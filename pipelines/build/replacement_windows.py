@@ -14,9 +14,9 @@ from operator import attrgetter
 
 import polars as pl
 
+from pipelines.build.plan import BuildPlan
 from pipelines.indicators.volume_profiles import CALENDAR_DAYS, SESSIONS
 from pipelines.market.schema import TableSchema
-from pipelines.build.plan import BuildPlan
 
 #: Which of the stored rows are outdated: a Boolean for each.
 Condition = Callable[[pl.DataFrame], pl.Series]

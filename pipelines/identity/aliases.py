@@ -46,8 +46,8 @@ class OrderNames:
     aliases: ticker periods to resolve by (columns of `ALIAS`). links: instruments of (symbol, ISIN). history: alias rows that are
     new or changed; known: those on record. moves: stored rows that become another instrument's (`MOVE`). refused: told aliases that
     stored bars contradict, with `reason`. ends: instruments that end before `ex_date`; disputed: actions of those that trade on.
-    foreign: days on which a ticker is another company's than the one named after it (`partings.FOREIGN`). companies: instruments
-    by the permanent name that a source gives them (columns instrument_id, permanent).
+    foreign: days on which a ticker is another company's than the one named after it (`ticker_reuse.FOREIGN`). companies:
+    instruments by the permanent name that a source gives them (columns instrument_id, permanent).
     """
 
     aliases: pl.DataFrame

@@ -19,7 +19,7 @@ def aliases_from_renames(exchange: str, history: pl.DataFrame, known: pl.DataFra
 
     `known`: aliases on record of kind symbol, with instrument_id, value, valid_from, valid_to. A rename belongs to the instrument
     that had the old ticker the day before, so that renames one after another, in any number of files, stay one history. Columns
-    as `histories.aliases_from_history` gives them.
+    as `ticker_histories.aliases_from_history` gives them.
     """
     far = date.max
     of: dict[str, list[dict[str, object]]] = {}

@@ -4,7 +4,7 @@ What a scanner asks at 09:50 (highest price, volume so far, the same of the twen
 instead of a sum over minutes.
 
 Lives here: `intraday_curves` of a frame of minutes, and the stream of a build's window.
-Does not live here: the loop (`kernels/curves.py`), the table (`market/tables/bars.py`), which minutes a window holds.
+Does not live here: the loop (`kernels/cumulative.py`), the table (`market/tables/bars.py`), which minutes a window holds.
 """
 
 from __future__ import annotations

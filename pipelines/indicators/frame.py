@@ -4,7 +4,7 @@ A frame is float64[ROWS, capacity]: one instrument's tail followed by its new ba
 one row per input. The first seven rows are the bars themselves; the rest are features shared by several indicators, filled
 once per segment. Free of numba, so that the registry loads without it.
 
-Not here: how the rows are filled (`kernels.working`).
+Not here: how the rows are filled (`kernels.workspace`).
 """
 
 import numpy as np

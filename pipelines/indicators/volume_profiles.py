@@ -4,7 +4,7 @@ The yardstick of relative volume and of the range of a day so far, made the nigh
 in place of twenty sessions of minutes.
 
 Lives here: `profiles_of` some sessions, and the stream of a build's window.
-Does not live here: the loop (`kernels/curves.py`), curves (`cumulative.py`), the table (`market/tables/bars.py`).
+Does not live here: the loop (`kernels/cumulative.py`), curves (`cumulative.py`), the table (`market/tables/bars.py`).
 """
 
 from __future__ import annotations

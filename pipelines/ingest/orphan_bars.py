@@ -1,7 +1,7 @@
 """Bars of instruments that the lake does not know: how to find them, and how to put such a lake right.
 
 Lives here: `orphaned` and `repair_orphans`, for lakes in which bars and their instruments did not go in together.
-Does not live here: what prevents it (`publish.py`), printing (`doctor_command.py`).
+Does not live here: what prevents it (`publish.py`), printing (`doctor/`).
 
 Bars of a well-formed symbol get the instrument that their first session would have made. Bars of a symbol that no instrument can
 bear leave the lake for the quarantine, where their file and row are kept; as they were they stay in `<table>_superseded`.

@@ -34,7 +34,7 @@ def stage_reference(
     """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine.
 
     Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
-    `others`: holders of tickers on days that are not the stated company's, as `partings.other_holders` gives them.
+    `others`: holders of tickers on days that are not the stated company's, as `ticker_reuse.other_holders` gives them.
     """
     refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BAR_TABLES}
     row = ["batch_id", "row_number"]

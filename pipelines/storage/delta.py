@@ -21,7 +21,7 @@ from pipelines.market.schema import TableSchema
 PartitionValue = date | int
 #: 15,000 rows a group keep one instrument's day within one group (facts measured on 500 × 375 bars a session).
 _WRITER = WriterProperties(compression="ZSTD", max_row_group_size=15_000)
-#: Versions are kept until a release no longer pins them; deletion is `vacuum`'s decision, not the log's.
+#: Versions are kept until a release no longer pins them; deletion is a decision of maintenance, not the log's.
 _CONFIGURATION: dict[str, str | None] = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",

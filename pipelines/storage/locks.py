@@ -1,6 +1,6 @@
 """Mutual exclusion of writers: one operating-system file lock per home.
 
-Lives here: `HomeLock`. The lock is freed by the kernel when its process dies, so a crash never blocks the next run.
+Lives here: `home_lock`. The lock is freed by the kernel when its process dies, so a crash never blocks the next run.
 Does not live here: the order of daemon runs (Dagster's run queue).
 """
 

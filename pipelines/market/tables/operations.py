@@ -1,7 +1,7 @@
 """Schemas of the tables that run the lake: quarantine, quality figures, raw files, releases, superseded rows.
 
 Lives here: bookkeeping that people read.
-Does not live here: market facts (`bars.py`, `reference.py`) and results (`derived.py`, `research.py`).
+Does not live here: market facts (`bars.py`, `reference.py`) and results (`scanning.py`, `research.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The check that bars came: of the run's sessions, and not more sessions ago than a setting allows.
 
 Lives here: the asset check `freshness` on `bars_daily` of an exchange, which the nightly job evaluates.
-Does not live here: measuring it (`ingest/freshness.py`); the step that then builds nothing (`assets/models.py`).
+Does not live here: measuring it (`ingest/freshness.py`); the step that then builds nothing (`orchestration/assets/models.py`).
 """
 
 from collections.abc import Mapping

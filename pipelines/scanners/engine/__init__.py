@@ -1,4 +1,4 @@
 """Running compiled scanners in this process: one scan, for one evaluation time, on named inputs.
 
-Does not live here: which scanners there are (`registry.py`), the nightly build (`build/`).
+Does not live here: which scanners there are (`scanners/registry.py`), the nightly build (`build/`).
 """

@@ -1,7 +1,7 @@
 """What an installation adds to the dbt project: scanners of its rule file and of installed packages.
 
 Lives here: `Additions`, their fingerprint, and the project that is the shipped one plus these models.
-Does not live here: reading rules (`rules/`), finding packages (`plugins.py`), running dbt (`dbt/run.py`).
+Does not live here: reading rules (`scanners/rules/`), finding packages (`plugins.py`), running dbt (`dbt/run.py`).
 """
 
 from __future__ import annotations
