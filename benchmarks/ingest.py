@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.tables import SEED, Table, ratio
 from pipelines.ingest import gate, staging
-from pipelines.ingest.arrivals import make_order
-from pipelines.ingest.batches import outcome, stage_order
+from pipelines.ingest.arrivals import make_request
+from pipelines.ingest.batches import outcome, stage_request
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
@@ -110,9 +110,9 @@ def _ingested(reader: str, path: Path, folder: Path) -> dict[str, float]:
     priorities = {name: each.priority for name, each in known.items()}
     seconds = {"suites": 0.0, "rules": 0.0}
     begun = time.perf_counter()
-    order = make_order(lake, MIC, [path], source(reader), received_at=ARRIVED)
+    order = make_request(lake, MIC, [path], source(reader), received_at=ARRIVED)
     with _timed(staging, "judge", "rules", seconds):
-        staged = stage_order(lake, order, known, state)
+        staged = stage_request(lake, order, known, state)
     seconds["stage"] = time.perf_counter() - begun
     seconds["publish"] = 0.0
     tables = json.loads((staged / "staged.json").read_text(encoding="utf-8"))["tables"]

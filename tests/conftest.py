@@ -18,9 +18,9 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.ingest.batches import outcome, stage_order
+from pipelines.ingest.batches import outcome, stage_request
 from pipelines.ingest.publish import publish_staged, run_gate
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
@@ -133,7 +133,7 @@ class Road:
         order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
         priorities = {name: source.priority for name, source in sources.items()}
         for _ in range(2):
-            folder = stage_order(self.lake, order, sources, state)
+            folder = stage_request(self.lake, order, sources, state)
             # As in the job: instruments before their bars, names after them.
             place = {"instruments": 0, "instrument_aliases": 2}
             tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
@@ -145,8 +145,8 @@ class Road:
         figures: dict[str, dict[str, int]] = outcome(folder)["tables"]
         return figures
 
-    def order(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Order:
-        return Order(deliveries[0].exchange, deliveries, None if sessions is None else tuple(sessions))
+    def order(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> IngestRequest:
+        return IngestRequest(deliveries[0].exchange, deliveries, None if sessions is None else tuple(sessions))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipelines.build import replacement_windows
-from pipelines.build.replacement_windows import ReplacedBy
+from pipelines.build.replacement_windows import ReplacementStrategy
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
@@ -26,23 +26,23 @@ class Derived:
 
     schema: TableSchema
     relation: str
-    replaced: ReplacedBy
+    replaced: ReplacementStrategy
 
 
 #: Every derived table by name, in the order in which they are committed.
 DERIVED: dict[str, Derived] = {
     name: Derived({**TABLES, **INDICATOR_TABLES}[name], f"{folder}.{name}", replaced)
     for folder, name, replaced in (
-        *(("indicators", name, replacement_windows.walked) for name in INDICATOR_TABLES),
-        ("indicators", "intraday_curves", replacement_windows.changed_minutes),
-        ("indicators", "intraday_profiles", replacement_windows.profiled),
+        *(("indicators", name, replacement_windows.replace_indicators) for name in INDICATOR_TABLES),
+        ("indicators", "intraday_curves", replacement_windows.replace_curves),
+        ("indicators", "intraday_profiles", replacement_windows.replace_profiles),
         ("marts", "scanner_signals", replacement_windows.scanned),
-        ("marts", "scanner_runs", replacement_windows.scanned_nightly),
+        ("marts", "scanner_runs", replacement_windows.replace_nightly_scans),
         ("marts", "market_regime", replacement_windows.scanned),
         ("marts", "confluence", replacement_windows.scanned),
-        ("marts", "data_quality_metrics", replacement_windows.measured),
+        ("marts", "data_quality_metrics", replacement_windows.replace_quality_metrics),
         ("marts", "price_flags", replacement_windows.daily),
-        ("marts", "minute_reconciliation", replacement_windows.daily_or_minute),
+        ("marts", "minute_reconciliation", replacement_windows.replace_reconciliation),
     )
 }
 

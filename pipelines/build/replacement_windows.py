@@ -30,20 +30,20 @@ class Replaced:
     sessions: list[date]
 
 
-ReplacedBy = Callable[[BuildPlan, TableSchema, pl.DataFrame], Replaced]
+ReplacementStrategy = Callable[[BuildPlan, TableSchema, pl.DataFrame], Replaced]
 
 
-def walked(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_indicators(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """Indicators and their state: each instrument from its first change as far as the walk followed it."""
     return _in(plan, _built(plan.minute if schema.name.endswith("_1m") else plan.daily, rows))
 
 
-def changed_minutes(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_curves(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """Curves: each follows from its own session's minutes alone."""
     return _in(plan, plan.minute.with_columns(to_session="changed_to"))
 
 
-def profiled(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_profiles(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """Profiles: whole sessions, those of changed minutes and the 20 regular ones after each."""
     sessions = plan.calendar.sessions
     due: set[date] = set()
@@ -63,7 +63,7 @@ def scanned(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replace
     return _of_sessions(touched_sessions(plan))
 
 
-def scanned_nightly(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_nightly_scans(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """The same of nightly scans; live ones stay on record whatever the nightly run finds."""
     found = scanned(plan, schema, rows)
     return Replaced(lambda stored: found.outdated(stored) & (stored.get_column("mode") == "nightly"), found.sessions)
@@ -74,14 +74,14 @@ def daily(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     return _in(plan, plan.daily)
 
 
-def daily_or_minute(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_reconciliation(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """What compares days with their minutes: either window."""
     days, minutes = _in(plan, plan.daily), _in(plan, plan.minute)
     sessions = sorted({*days.sessions, *minutes.sessions})
     return Replaced(lambda stored: days.outdated(stored) | minutes.outdated(stored), sessions)
 
 
-def measured(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_quality_metrics(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
     """Figures of bars by session: those of the window of the table measured, and those made again under their key."""
     days, minutes = _in(plan, plan.daily), _in(plan, plan.minute)
     key = list(schema.key)

@@ -47,11 +47,11 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
     """Run webserver and daemon until interrupted. A port that cannot be listened on ends the command before anything is started."""
     _require_free(host, port)
     arguments = command("dagster", "dev", "--host", host, "--port", str(port))
-    surroundings = environment(settings)
+    market_context = environment(settings)
     _fail_dead_runs(settings)
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
     # A session of its own, so that a Ctrl-C reaches this process alone, which then ends all of Dagster's in order.
-    with subprocess.Popen(arguments, env=surroundings, cwd=settings.home, start_new_session=True) as dagster:  # noqa: S603
+    with subprocess.Popen(arguments, env=market_context, cwd=settings.home, start_new_session=True) as dagster:  # noqa: S603
         code = _wait_until_told_to_end(dagster)
     if code:
         fail(f"Dagster's UI ended with code {code}; the lines above say why")

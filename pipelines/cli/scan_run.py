@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest.traded_sessions import traded_calendar
-from pipelines.live.as_of import Sight, look, mode_of, record, scan_as_of, sessions_at
+from pipelines.live.as_of import ScanContext, look, mode_of, record, scan_as_of, sessions_at
 from pipelines.live.required_bars import how_to_add, missing_bars
 from pipelines.live.scan_store import released
 from pipelines.live.shortlist import shortlist
@@ -115,7 +115,7 @@ def _universes(asked: Asked) -> set[str]:
     return {declared[name].universe for name in asked.scanners or declared}
 
 
-def _note(asked: Asked, sight: Sight, needed: list[str]) -> str:
+def _note(asked: Asked, sight: ScanContext, needed: list[str]) -> str:
     """What a reader should know who asked for a moment outside a session, or for one of which not all bars are known."""
     notes = []
     if asked.moment > sight.opened.closes_at:

@@ -1,6 +1,6 @@
 """The names that an order's rows are read by: what is on record, what its files tell, and what follows for stored rows.
 
-Lives here: `order_names`, which puts ticker histories, renames, ISINs, late links and delistings together.
+Lives here: `resolve_names`, which puts ticker histories, renames, ISINs, late links and delistings together.
 Does not live here: each of them (`resolve.py`, `isin.py`, `instrument_merges.py`), rows for the reference tables
 (`ingest/staging_columns.py`).
 """
@@ -13,12 +13,12 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.identity.instrument_merges import LateLinks, late_links
-from pipelines.identity.isin import ALIAS_ROW, Links, link, overlay
+from pipelines.identity.instrument_merges import InstrumentMerges, find_instrument_merges
+from pipelines.identity.isin import ALIAS_ROW, Links, link, upsert_aliases
 from pipelines.identity.resolve import ALIAS, aliases_from_renames, resolve
 from pipelines.identity.ticker_histories import PERMANENT, aliases_from_history, replaced_names
-from pipelines.identity.ticker_reuse import foreign_days, part_stored
-from pipelines.identity.ticker_transfers import take_over
+from pipelines.identity.ticker_reuse import foreign_days, split_reused_tickers
+from pipelines.identity.ticker_transfers import transfer_ticker
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -40,7 +40,7 @@ _NEVER = pl.lit(None, pl.Datetime("us", "UTC"))
 
 
 @dataclass(frozen=True)
-class OrderNames:
+class RequestNames:
     """What an order's rows are called, and what follows.
 
     aliases: ticker periods to resolve by (columns of `ALIAS`). links: instruments of (symbol, ISIN). history: alias rows that are
@@ -62,7 +62,7 @@ class OrderNames:
     companies: pl.DataFrame
 
 
-def order_names(
+def resolve_names(
     lake: Lake,
     exchange: str,
     parsed: Mapping[str, pl.DataFrame],
@@ -70,7 +70,7 @@ def order_names(
     histories_begin: Mapping[str, date],
     *,
     follow: bool,
-) -> OrderNames:
+) -> RequestNames:
     """Names after everything that an order's files tell.
 
     `parsed`: the order's rows by table. `actions`: corporate actions on record and in the order. `histories_begin`: of the sources
@@ -81,38 +81,38 @@ def order_names(
     instruments = _stored(lake, exchange, "instruments")
     told = _told(exchange, parsed["symbol_history"], known)
     received = _received(parsed)
-    minted = _minted(known, instruments, received["batch_id"].to_list())
-    replaced = replaced_names(told, _rows(known), minted, histories_begin)
+    assigned = _assigned(known, instruments, received["batch_id"].to_list())
+    replaced = replaced_names(told, _rows(known), assigned, histories_begin)
     foreign = foreign_days(exchange, _over(_rows(known), _over(told, replaced)), histories_begin)
-    taken = take_over(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(told, replaced)))
+    taken = transfer_ticker(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(told, replaced)))
     parted = pl.DataFrame(schema=MOVE)
-    none = LateLinks(
+    none = InstrumentMerges(
         pl.DataFrame(schema=MOVE), pl.DataFrame(schema=ALIAS_ROW), told.clear().with_columns(received_at=_NEVER, reason=pl.lit(""))
     )
     first = second = none
     if follow:
         claims = told.filter((pl.col("kind") == "symbol") & ~_never()).with_columns(told=pl.lit(value=True))
-        others = part_stored(lake, exchange, told.join(received, on="batch_id"), _over(_rows(known), told), foreign)
+        others = split_reused_tickers(lake, exchange, told.join(received, on="batch_id"), _over(_rows(known), told), foreign)
         parted, told = pl.concat([others.moves, taken.moves]), _over(told, others.aliases)
         first = _late(lake, exchange, claims, known, told, instruments, received, parted)
         told = told.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
     told = _over(_over(_over(told, replaced), first.aliases), taken.aliases)
-    links = link(exchange, parsed["bars_daily"], overlay(known, told), actions)
+    links = link(exchange, parsed["bars_daily"], upsert_aliases(known, told), actions)
     if follow:
         second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, told, instruments, received)
     if second.aliases.height:
         told = _over(told, second.aliases)
-        links = link(exchange, parsed["bars_daily"], overlay(known, told), actions)
+        links = link(exchange, parsed["bars_daily"], upsert_aliases(known, told), actions)
     history = _over(told, links.aliases)
-    ends, disputed = _ends(lake, exchange, parsed["corporate_actions"], overlay(known, history))
+    ends, disputed = _ends(lake, exchange, parsed["corporate_actions"], upsert_aliases(known, history))
     history = _over(history, _closed(_over(_rows(known), history), ends))
-    aliases = overlay(known, history).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
+    aliases = upsert_aliases(known, history).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
     aliases = pl.concat([aliases, _ended_unseen(exchange, ends, aliases)])
     moves = pl.concat([parted, first.moves, second.moves])
-    names = overlay(known, history).filter((pl.col("kind") == PERMANENT) & ~_never())
+    names = upsert_aliases(known, history).filter((pl.col("kind") == PERMANENT) & ~_never())
     companies = names.select("instrument_id", permanent="value").unique("permanent", keep="last", maintain_order=True)
     refused = pl.concat([first.refused, taken.refused], how="diagonal")
-    return OrderNames(aliases, links, history, known, moves, refused, ends, disputed, foreign, companies)
+    return RequestNames(aliases, links, history, known, moves, refused, ends, disputed, foreign, companies)
 
 
 def _never() -> pl.Expr:
@@ -127,7 +127,7 @@ def _stored(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
 def _told(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Aliases that the order's files state: ticker histories, and on top of them renames."""
     told = aliases_from_history(exchange, history, known)
-    symbols = overlay(known, told).filter(pl.col("kind") == "symbol")
+    symbols = upsert_aliases(known, told).filter(pl.col("kind") == "symbol")
     renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
     return _over(told, renamed).select(list(ALIAS_ROW))
 
@@ -154,18 +154,18 @@ def _late(
     instruments: pl.DataFrame,
     received: pl.DataFrame,
     parted: pl.DataFrame | None = None,
-) -> LateLinks:
+) -> InstrumentMerges:
     """Late links that these claims lead to, among names on record and told; rows that `parted` moves away count no more."""
-    stored = _rows(known).with_columns(told=~_minted(known, instruments, received["batch_id"].to_list()))
+    stored = _rows(known).with_columns(told=~_assigned(known, instruments, received["batch_id"].to_list()))
     names = pl.concat(
         [stored.join(told, on=_KEY, how="anti", maintain_order="left"), _rows(told).with_columns(told=pl.lit(value=True))]
     )
     given = claims.join(received, on="batch_id", how="left", maintain_order="left")
     gone = pl.DataFrame(schema=MOVE) if parted is None else parted
-    return late_links(lake, exchange, given, names, received["batch_id"].to_list(), gone)
+    return find_instrument_merges(lake, exchange, given, names, received["batch_id"].to_list(), gone)
 
 
-def _minted(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) -> pl.Series:
+def _assigned(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) -> pl.Series:
     """Whether a name on record is the ticker under which its instrument was first seen, and nobody told so.
 
     It came with the instrument's row. A rename that ended it since wrote the next name in the same breath. A row that one of
@@ -173,7 +173,7 @@ def _minted(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) 
     """
     closed_here = ~pl.col("is_active") & pl.col("batch_id").is_in(batches)
     first = instruments.select(
-        "instrument_id", "valid_from", pl.col("batch_id").alias("__minted_by"), closed_here.alias("__closed_here")
+        "instrument_id", "valid_from", pl.col("batch_id").alias("__assigned_by"), closed_here.alias("__closed_here")
     )
     next_name = known.select("instrument_id", "batch_id", valid_to=pl.col("valid_from") - timedelta(days=1)).unique()
     rows = known.join(first, on=["instrument_id", "valid_from"], how="left", maintain_order="left").join(
@@ -183,8 +183,8 @@ def _minted(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) 
         maintain_order="left",
     )
     came_with = (
-        (pl.col("__minted_by") == pl.col("batch_id"))
-        | (pl.col("__minted_by").is_not_null() & pl.col("__renamed"))
+        (pl.col("__assigned_by") == pl.col("batch_id"))
+        | (pl.col("__assigned_by").is_not_null() & pl.col("__renamed"))
         | pl.col("__closed_here")
     )
     return rows.select(came_with.fill_null(value=False)).to_series()

@@ -1,6 +1,7 @@
 """Links learned late: two identities that turn out to be one history, after bars were stored under both.
 
-Lives here: `late_links`, which finds identities minted for a ticker that another instrument had, and says which rows move.
+Lives here: `find_instrument_merges`, which finds identities assigned for a ticker that another instrument had, and says which rows
+move.
 Does not live here: links known in time (`resolve.py`, `isin.py`), moving the stored rows (`storage/reassign.py`).
 
 A ticker nobody had told of got an identity of its own at first sight. When a rename, a ticker history or an ISIN says later that
@@ -30,7 +31,7 @@ _KEY = ["instrument_id", "kind", "value", "valid_from"]
 
 
 @dataclass(frozen=True)
-class LateLinks:
+class InstrumentMerges:
     """`moves`: whose stored rows become whose (columns of `MOVE`). `aliases`: names that are new or now closed. `refused`: claims,
     with `reason`, that what is stored contradicts.
     """
@@ -40,9 +41,9 @@ class LateLinks:
     refused: pl.DataFrame
 
 
-def late_links(
+def find_instrument_merges(
     lake: Lake, exchange: str, claims: pl.DataFrame, aliases: pl.DataFrame, batches: list[str], parted: pl.DataFrame
-) -> LateLinks:
+) -> InstrumentMerges:
     """What the claims mean for rows that are stored already.
 
     `claims`: aliases of kind symbol with provenance and `told`; true: the source states the period; false: an ISIN ties the ticker
@@ -62,7 +63,7 @@ def late_links(
         refused, stopped = [], []
         for claim in waiting:
             whys = []
-            for rival in names.minted_for(exchange, claim, batches):
+            for rival in names.assigned_for(exchange, claim, batches):
                 seen = _after_moves(lake, exchange, [claim["instrument_id"], rival], gone)
                 move, why = _judge(names, claim, rival, seen)
                 if why:
@@ -76,7 +77,7 @@ def late_links(
                 refused += [{**claim, "reason": why} for why in whys]
         waiting = stopped
     schema = {**claims.schema, "reason": pl.String()}
-    return LateLinks(
+    return InstrumentMerges(
         pl.DataFrame(moves, schema=MOVE).unique(maintain_order=True),
         pl.DataFrame(list(names.changed.values()), schema=ALIAS_ROW),
         pl.DataFrame(refused, schema=schema).unique(_KEY, maintain_order=True),
@@ -151,7 +152,7 @@ class _Names:
         days: list[date] = [r["valid_from"] for r in self.rows if (r["instrument_id"], r["value"]) == (instrument, value)]
         return min(days)
 
-    def minted_for(self, exchange: str, claim: dict[str, Any], batches: list[str]) -> list[str]:
+    def assigned_for(self, exchange: str, claim: dict[str, Any], batches: list[str]) -> list[str]:
         """Identities named after the claimed ticker whose names meet the claim, or were closed by this very order."""
         plain = f"{exchange}:{claim['value']}"
         found = {

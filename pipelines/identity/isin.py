@@ -92,7 +92,7 @@ def attach(rows: pl.DataFrame, links: Links) -> pl.DataFrame:
     )
 
 
-def overlay(known: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
+def upsert_aliases(known: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """`known` aliases with those of `changed` added, and replaced where the key is equal."""
     key = ["instrument_id", "kind", "value", "valid_from"]
     columns = [*key, "valid_to"]
@@ -134,12 +134,12 @@ class _Walk:
             found = self.by_isin[isin]
             # A history known by this symbol alone may be this share's or another's: nothing on record tells.
             return found, holder not in (None, found) and not self._isins(holder)
-        minted = f"{self.exchange}:{symbol}"
+        assigned = f"{self.exchange}:{symbol}"
         if holder is None:
             expired = any((a.valid_to or _OPEN) < day for a in self.by_symbol[symbol])
-            if self._isins(minted) and not self._sameissuer(minted, isin) and not expired:
-                return minted, True
-            return (f"{minted}:{day}" if expired else minted), False
+            if self._isins(assigned) and not self._sameissuer(assigned, isin) and not expired:
+                return assigned, True
+            return (f"{assigned}:{day}" if expired else assigned), False
         if not self._isins(holder) or self._sameissuer(holder, isin) or self._acted(holder, day):
             return holder, False
         return holder, True

@@ -64,7 +64,7 @@ def successors(exchange: str, actions: pl.DataFrame, aliases: pl.DataFrame) -> p
 def resolve(exchange: str, rows: pl.DataFrame, aliases: pl.DataFrame, on: str) -> pl.DataFrame:
     """`rows` with `instrument_id` and `ambiguous`.
 
-    The alias valid on the row's date (`on`) decides; a symbol that no alias covers means the instrument minted for it,
+    The alias valid on the row's date (`on`) decides; a symbol that no alias covers means the instrument assigned for it,
     `{MIC}:{SYMBOL}`; a symbol with two aliases on that date is ambiguous.
     """
     pairs = rows.select("symbol", on).unique().drop_nulls()
@@ -76,9 +76,9 @@ def resolve(exchange: str, rows: pl.DataFrame, aliases: pl.DataFrame, on: str) -
         .agg(pl.col("instrument_id").unique().sort())
         .select("symbol", on, pl.col("instrument_id").list.first(), (pl.col("instrument_id").list.len() > 1).alias("ambiguous"))
     )
-    minted = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol"))
+    assigned = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol"))
     return rows.join(known, on=["symbol", on], how="left", maintain_order="left").with_columns(
-        pl.coalesce("instrument_id", minted), pl.col("ambiguous").fill_null(value=False)
+        pl.coalesce("instrument_id", assigned), pl.col("ambiguous").fill_null(value=False)
     )
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from pipelines.identity.aliases import OrderNames
+from pipelines.identity.aliases import RequestNames
 from pipelines.identity.resolve import ALIAS, resolve, reused, successors
 from pipelines.market.tables import BAR_TABLES
 
@@ -20,7 +20,7 @@ def resolved(
     venue: str,
     placed: Mapping[str, pl.DataFrame],
     shown: pl.DataFrame,
-    names: OrderNames,
+    names: RequestNames,
     others: pl.DataFrame,
     companies_of: Collection[str],
 ) -> dict[str, pl.DataFrame]:
@@ -38,7 +38,7 @@ def resolved(
 
 
 def _actions(
-    venue: str, actions: pl.DataFrame, aliases: pl.DataFrame, names: OrderNames, companies_of: Collection[str]
+    venue: str, actions: pl.DataFrame, aliases: pl.DataFrame, names: RequestNames, companies_of: Collection[str]
 ) -> pl.DataFrame:
     """Corporate actions with their instruments: by the ticker of the day, of the sources `companies_of` by permanent names."""
     # A delisting names its share by the ticker of the last day, and who trades on after it is not the one delisted.

@@ -107,10 +107,10 @@ def permanent_name(source: str, name: str) -> str:
     return f"{source}:{name}"
 
 
-def replaced_names(told: pl.DataFrame, known: pl.DataFrame, minted: pl.Series, sources: Collection[str]) -> pl.DataFrame:
+def replaced_names(told: pl.DataFrame, known: pl.DataFrame, assigned: pl.Series, sources: Collection[str]) -> pl.DataFrame:
     """Tickers on record of instruments whose whole history is told now, and which it does not have: given up.
 
-    `told`: aliases of the order. `minted`: of each known alias whether bars alone gave it. `sources`: those that tell whole
+    `told`: aliases of the order. `assigned`: of each known alias whether bars alone gave it. `sources`: those that tell whole
     histories: an earlier version of one gives way too, a rename that another source told does not.
     """
     companies = told.filter((pl.col("kind") == PERMANENT) & pl.col("valid_to").is_null())
@@ -119,7 +119,9 @@ def replaced_names(told: pl.DataFrame, known: pl.DataFrame, minted: pl.Series, s
     earlier = known.filter(pl.col("kind") == PERMANENT)["instrument_id"].unique()
     again = pl.col("instrument_id").is_in(earlier.implode()) & pl.col("source").is_in(list(sources))
     empty = (pl.col("valid_to") < pl.col("valid_from")).fill_null(value=False)
-    old = known.with_columns(minted.alias("__minted")).filter((pl.col("kind") == "symbol") & ~empty & (pl.col("__minted") | again))
+    old = known.with_columns(assigned.alias("__assigned")).filter(
+        (pl.col("kind") == "symbol") & ~empty & (pl.col("__assigned") | again)
+    )
     void = old.join(companies, on="instrument_id", how="inner", maintain_order="left").join(told, on=_KEY, how="anti")
     return void.with_columns(valid_to=pl.col("valid_from") - _DAY, **{c: pl.col(f"__{c}") for c in _ROW}).select(list(ALIAS_ROW))
 

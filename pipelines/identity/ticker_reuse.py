@@ -1,9 +1,9 @@
 """Tickers that two companies had: days on which a ticker is not the company's that is named after it.
 
-Lives here: `foreign_days`, which ticker histories leave to others; `other_holders`, who has them; `part_stored`, stored rows that
-turn out to be the other's.
-Does not live here: the histories (`ticker_histories.py`), tickers that were given up (`identity.reused`), moving the rows
-(`storage/reassign.py`).
+Lives here: `foreign_days`, which ticker histories leave to others; `other_holders`, who has them; `split_reused_tickers`, stored
+rows that turn out to be the other's.
+Does not live here: the histories (`ticker_histories.py`), tickers that were given up
+(`identity.reused`), moving the rows (`storage/reassign.py`).
 
 A ticker without a stated holder means the instrument `{MIC}:{TICKER}`. Where that is a company whose whole history is told, and the
 history gives it another ticker on the day, or it was not listed yet, the bar is another company's: it goes to an instrument of
@@ -34,7 +34,7 @@ FOREIGN = {"symbol": pl.String, "instrument_id": pl.String, "first": pl.Date, "l
 
 
 @dataclass(frozen=True)
-class Parted:
+class SplitTickers:
     """Stored rows that are another holder's: `moves` (columns of `MOVE`) and the holders' `aliases` (columns of `ALIAS_ROW`)."""
 
     moves: pl.DataFrame
@@ -86,7 +86,7 @@ def other_holders(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame, for
     return named.select("symbol", "session_date", "instrument_id", "first", "last").sort("symbol", "session_date")
 
 
-def part_stored(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFrame, foreign: pl.DataFrame) -> Parted:
+def split_reused_tickers(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFrame, foreign: pl.DataFrame) -> SplitTickers:
     """Stored rows of companies whose history is told now, under tickers that were not theirs on the day.
 
     `told`: aliases of the order with received_at. `names`: all on record and told; so that an interrupted order finds the holders
@@ -114,7 +114,7 @@ def part_stored(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFra
             moves.append({**whose, **days, **line, "received_at": row["received_at"]})
             name = {"instrument_id": holder, "kind": "symbol", "value": ticker, "valid_from": begins, "valid_to": last}
             aliases.append({**name, **line})
-    return Parted(pl.DataFrame(moves, schema=MOVE), pl.DataFrame(aliases, schema=ALIAS_ROW))
+    return SplitTickers(pl.DataFrame(moves, schema=MOVE), pl.DataFrame(aliases, schema=ALIAS_ROW))
 
 
 def describe_holders(shown: pl.DataFrame, others: pl.DataFrame, aliases: pl.DataFrame, companies: pl.DataFrame) -> dict[str, str]:

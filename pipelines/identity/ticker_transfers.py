@@ -1,8 +1,9 @@
 """Tickers that pass to another company on a stated day, as a person or a file says who knows of no ticker history.
 
-Lives here: `take_over`, from rows of `symbol_history` with `new_instrument` to aliases and moves, and `find_split`, the same for
-one ticker before anything is written.
-Does not live here: whole histories of companies (`ticker_histories.py`, `ticker_reuse.py`), the command (`cli/instruments.py`).
+Lives here: `transfer_ticker`, from rows of `symbol_history` with `new_instrument` to aliases and moves, and `find_split`, the
+same for one ticker before anything is written.
+Does not live here: whole histories of companies (`ticker_histories.py`,
+`ticker_reuse.py`), the command (`cli/instruments.py`).
 
 From that day on bars under the ticker, corporate actions and names of its holder are the new instrument's; what came before stays.
 What contradicts is refused: a ticker history that says who has the ticker, and an ISIN of the holder that goes on beyond the day.
@@ -44,7 +45,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class TakenOver:
+class TickerTransfer:
     """`aliases`: names that are new or cut (columns of `ALIAS_ROW`); `moves`: stored rows that follow (`MOVE`); `refused`: aliases
     that something on record contradicts, with `reason`.
     """
@@ -54,7 +55,7 @@ class TakenOver:
     refused: pl.DataFrame
 
 
-def take_over(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFrame) -> TakenOver:
+def transfer_ticker(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFrame) -> TickerTransfer:
     """What rows of `symbol_history` with `new_instrument` mean. `history`: with provenance and received_at. `names`: columns of
     `ALIAS_ROW`, on record and told.
     """
@@ -85,7 +86,7 @@ def take_over(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFr
         record |= found
         changed |= found
     schema: dict[str, Any] = {**ALIAS_ROW, "received_at": pl.Datetime("us", "UTC"), "reason": pl.String}
-    return TakenOver(
+    return TickerTransfer(
         pl.DataFrame(list(changed.values()), schema=ALIAS_ROW),
         pl.DataFrame(moves, schema=MOVE),
         pl.DataFrame(refused, schema=schema),

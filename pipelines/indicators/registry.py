@@ -131,7 +131,7 @@ def _fresh(entry: EntryPoint, registry: Registry) -> list[Indicator]:
     return fresh
 
 
-def load_chosen(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, ...]:
+def load_custom(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, ...]:
     """Add the indicators of a file of chosen ones (see `chosen.file`; None: nothing) and return their names.
 
     Doing so twice is harmless. Raises IndicatorFileError with the line if the file is wrong or a column exists already.
@@ -153,7 +153,7 @@ def added_columns(registry: Registry = REGISTRY) -> frozenset[str]:
     return frozenset(output.name for indicator in _added(registry) for output in indicator.outputs)
 
 
-def additions_fingerprint(registry: Registry = REGISTRY) -> str:
+def extensions_fingerprint(registry: Registry = REGISTRY) -> str:
     """What the tables hold beyond the built-in indicators, as a short hash: "built-in" where that is nothing.
 
     It covers every declaration and the source of every plugged-in kernel's module; the project's own code is covered by

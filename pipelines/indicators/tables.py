@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipelines.indicators.registry import REGISTRY, load_chosen, load_plugins
+from pipelines.indicators.registry import REGISTRY, load_custom, load_plugins
 from pipelines.market.schema import FLOAT, REAL, UTC_TIMESTAMP, WHOLE, Column, TableSchema
 from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, SESSION_DATE, SYMBOL
 from pipelines.market.tables.scanning import SESSION_YEAR
 from pipelines.settings import Settings
 
 load_plugins()
-load_chosen(Settings().indicators)
+load_custom(Settings().indicators)
 
 STATE_TYPE = pa.list_(pa.float64())
 

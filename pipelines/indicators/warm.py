@@ -13,7 +13,7 @@ from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
 from pipelines.indicators.jit import cache_dir
-from pipelines.indicators.registry import load_chosen, load_plugins
+from pipelines.indicators.registry import load_custom, load_plugins
 from pipelines.indicators.volume_profiles import usual
 from pipelines.settings import Settings
 
@@ -21,7 +21,7 @@ from pipelines.settings import Settings
 def warm() -> None:
     """Compile every kernel for both output types by computing two bars."""
     load_plugins()
-    load_chosen(Settings().indicators)
+    load_custom(Settings().indicators)
     one = np.ones(2)
     bars = BarArrays(np.array([0, 2]), one, one, one, one, one, one, np.zeros(2, dtype=np.int32))
     for dtype in (np.float64, np.float32):

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.sources.protocol import ParseOptions, Source
 from pipelines.sources.reading import claims_file
@@ -42,7 +42,7 @@ class LeftOut:
 class Collected:
     """What some paths lead to: the order of the files, what was left out of it, and the file of each delivery by its batch."""
 
-    order: Order
+    order: IngestRequest
     left_out: tuple[LeftOut, ...]
     paths: Mapping[str, Path] = field(default_factory=dict)
 
@@ -58,9 +58,9 @@ class Reading(TypedDict, total=False):
     extra: Mapping[str, str] | None
 
 
-def make_order(
+def make_request(
     lake: Lake, mic: str, paths: Sequence[Path], source: Source, *, received_at: datetime, **reading: Unpack[Reading]
-) -> Order:
+) -> IngestRequest:
     """The order of `collect`, for callers who know their files to be there and readable."""
     return collect(lake, mic, paths, source, received_at=received_at, **reading).order
 
@@ -108,7 +108,7 @@ def collect(
             continue
         deliveries.setdefault(f"{delivery.batch_id}|{delivery.name}", delivery)
         places.setdefault(delivery.batch_id, path)
-    return Collected(Order(mic, tuple(deliveries.values())), tuple(left_out), places)
+    return Collected(IngestRequest(mic, tuple(deliveries.values())), tuple(left_out), places)
 
 
 def find_files(paths: Sequence[Path], source: Source) -> tuple[list[Path], list[LeftOut]]:

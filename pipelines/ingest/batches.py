@@ -18,9 +18,9 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
-from pipelines.ingest.overrides import Decision
+from pipelines.ingest.overrides import Override
 from pipelines.ingest.quarantine import refused_before, store_quarantine
-from pipelines.ingest.requests import Order, load_decision, save_decision
+from pipelines.ingest.requests import IngestRequest, load_decision, save_decision
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
 from pipelines.market.tables import TABLES
@@ -35,7 +35,7 @@ _MOVES = "moves.parquet"
 _READ, _HELD = "read.parquet", "held.parquet"
 
 
-def stage_order(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
+def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path) -> Path:
     """Stage an order: set bad rows aside in quarantine, register its files, write its tables. Returns the order's folder.
 
     Rows that a gate refused before, and nobody released, stay out. The folder appears whole or not at all.
@@ -62,7 +62,7 @@ def refused_again(staged: Staged, held: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def write_staged(
-    order: Order,
+    order: IngestRequest,
     staged: Staged,
     allowed: Mapping[str, pl.DataFrame],
     state_dir: Path,
@@ -100,17 +100,17 @@ def write_staged(
     return folder
 
 
-def decision_of(folder: Path) -> Decision | None:
+def decision_of(folder: Path) -> Override | None:
     """The decision that an order's folder was staged for; None for an ordinary delivery."""
     path = folder / _DECISION
     return load_decision(path) if path.is_file() else None
 
 
-def staged_folder(order: Order, state_dir: Path) -> Path:
+def staged_folder(order: IngestRequest, state_dir: Path) -> Path:
     """Folder of an order that was staged. FileNotFoundError when it was not, or the state folder was deleted since."""
     folder = order.folder(state_dir)
     if not (folder / "staged.json").is_file():
-        raise FileNotFoundError(f"order {order.order_id} is not staged in {folder}: ingest its files again")
+        raise FileNotFoundError(f"order {order.request_id} is not staged in {folder}: ingest its files again")
     _point_to(folder)
     return folder
 
@@ -123,7 +123,7 @@ def current_folder(state_dir: Path, exchange: str) -> Path:
     return pointer.parent / pointer.read_text(encoding="utf-8")
 
 
-def register_files(lake: Lake, order: Order, staged: Staged) -> None:
+def register_files(lake: Lake, order: IngestRequest, staged: Staged) -> None:
     """Record the deliveries in `raw_files`; one that is on record already is not recorded twice."""
     rows = [
         {
@@ -140,7 +140,7 @@ def register_files(lake: Lake, order: Order, staged: Staged) -> None:
         for f in staged.files
     ]
     schema = TABLES["raw_files"]
-    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=empty_frame(schema).schema), {"order": order.order_id})
+    append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=empty_frame(schema).schema), {"order": order.request_id})
     crash_point("raw.registered")
 
 

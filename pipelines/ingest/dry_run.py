@@ -1,6 +1,6 @@
 """A trial of an order: what an ingest would do, and nothing written.
 
-Lives here: `try_order`, which stages, gates and merges as the ingest job does, and forgets the result.
+Lives here: `run_dry`, which stages, gates and merges as the ingest job does, and forgets the result.
 Does not live here: the steps themselves (`staging.py`, `publish.py`, `storage/upsert.py`).
 """
 
@@ -16,10 +16,10 @@ import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
 from pipelines.ingest.batches import refused_again
-from pipelines.ingest.gate import Verdict, refused_rows
-from pipelines.ingest.publish import judge_staged, warnings_of
+from pipelines.ingest.gate import ValidationResult, refused_rows
+from pipelines.ingest.publish import validate_staged, warnings_of
 from pipelines.ingest.quarantine import refused_before
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import RawCopies, stage
 from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
@@ -32,12 +32,12 @@ from pipelines.storage.upsert import try_publish
 _ROW = ["batch_id", "row_number"]
 
 
-class TrialFailedError(RuntimeError):
+class DryRunFailedError(RuntimeError):
     """An ingest would fail. The message says why, in the words of the ingest."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class DryRun:
     """What an ingest would report: `files` and `tables` as the contract's JSON, `refused` sessions by table, and the account."""
 
     files: list[dict[str, Any]]
@@ -46,7 +46,7 @@ class Trial:
     account: Account
 
 
-def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Mapping[str, Path]) -> Trial:
+def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], paths: Mapping[str, Path]) -> DryRun:
     """Take an order through row rules, gate and merge without writing anything. `paths`: the file of each delivery by its batch.
 
     A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
@@ -68,7 +68,7 @@ def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Ma
         if stopped:
             refused.update(lines)
             unpublished = ", ".join(lines)
-            raise TrialFailedError(
+            raise DryRunFailedError(
                 f"the gate refused sessions twice in a row: {refused}; an ingest fails there and publishes nothing of {unpublished}"
             )
     priorities = {name: source.priority for name, source in sources.items()}
@@ -91,7 +91,7 @@ def try_order(lake: Lake, order: Order, sources: Mapping[str, Source], paths: Ma
         {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
         for f in staged.files
     ]
-    return Trial(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings))
+    return DryRun(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings))
 
 
 def _where_they_are(paths: Mapping[str, Path]) -> RawCopies:
@@ -113,17 +113,17 @@ def _gated(
     lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, list[str]]]:
     """Rows of each table that its gate refuses (with `rule`), the gates' warnings, and a line per table that refuses."""
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, ValidationResult] = {}
     for table, rows in staged.items():
         daily = staged["bars_daily"] if table == "bars_1m" else None
-        verdicts[table] = judge_staged(lake, exchange, table, rows, daily)
+        verdicts[table] = validate_staged(lake, exchange, table, rows, daily)
     concerned = {table: verdicts[table].refused for table in (*SIGHTED, *BAR_TABLES)}
     withheld = withheld_sessions(concerned, dict(staged))
     stopped, lines = {}, {}
     for table, verdict in verdicts.items():
         rows = staged[table]
         hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
-        whole = Verdict(**{**vars(verdict), "withheld": tuple(withheld[position] for position in hit)})
+        whole = ValidationResult(**{**vars(verdict), "withheld": tuple(withheld[position] for position in hit)})
         out = refused_rows(whole, rows)
         if out.height:
             stopped[table] = out

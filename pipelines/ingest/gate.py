@@ -29,12 +29,12 @@ _SAMPLES = 5
 _DESCRIBED = 20
 
 
-class NoPassError(RuntimeError):
+class GateNotPassedError(RuntimeError):
     """A batch was about to be published without a recorded pass of its suite."""
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ExpectationResult:
     """One expectation's result. `sessions` are those with unexpected rows, `failures` adds the instruments; empty on success."""
 
     name: str
@@ -48,7 +48,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ValidationResult:
     """What the suite says of a staged batch. `refused` maps a session to the critical expectations that it breaks; `withheld` lists
     sessions that other tables refuse, whose rows of the same deliveries stay out too.
     """
@@ -56,7 +56,7 @@ class Verdict:
     table: str
     batch_hash: str
     suite_hash: str
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[ExpectationResult, ...]
     sessions: tuple[date, ...]
     refused: dict[date, tuple[str, ...]]
     withheld: tuple[Withheld, ...] = ()
@@ -67,7 +67,7 @@ class Verdict:
         return tuple(s for s in self.sessions if s not in self.refused)
 
     @property
-    def warnings(self) -> tuple[Judgement, ...]:
+    def warnings(self) -> tuple[ExpectationResult, ...]:
         """Expectations that failed without refusing anything."""
         return tuple(j for j in self.judgements if not j.success and j.severity != "critical")
 
@@ -91,9 +91,9 @@ def suite_hash(table: str) -> str:
     return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
 
 
-def judge_batch(
+def validate_batch(
     exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None, around: pl.DataFrame | None = None
-) -> Verdict:
+) -> ValidationResult:
     """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
 
     `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`. A
@@ -103,16 +103,16 @@ def judge_batch(
     figures = profile(table, judged, calendar(exchange), around)
     sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
     judgements = _validate(table, figures) if rows.height else ()
-    excused = overruled_expectations(table, rows)
+    excused = overridden_expectations(table, rows)
     refused: dict[date, tuple[str, ...]] = {}
     for judgement in judgements:
         if not judgement.success and judgement.severity == "critical":
             for session in _stopped(judgement, sessions, excused):
                 refused[session] = (*refused.get(session, ()), judgement.name)
-    return Verdict(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+    return ValidationResult(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
 
 
-def overruled_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, str, str]]:
+def overridden_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, str, str]]:
     """(session, instrument_id, expectation) of every expectation that a person overruled for rows of the batch."""
     if "overrules" not in rows.columns:
         return set()
@@ -121,7 +121,7 @@ def overruled_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, st
     return set(named.with_columns(pl.col("overrules").str.strip_prefix(REFUSED)).collect().iter_rows())
 
 
-def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
+def refused_rows(verdict: ValidationResult, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`; those withheld with them too."""
     column = SESSION_COLUMN[verdict.table]
     names = {session: names[0] for session, names in verdict.refused.items()}
@@ -146,9 +146,9 @@ def refused_rows(verdict: Verdict, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def record_pass(verdict: Verdict, state_dir: Path) -> Path:
+def record_validation(verdict: ValidationResult, state_dir: Path) -> Path:
     """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
-    path = _pass_path(state_dir, verdict.batch_hash, verdict.suite_hash)
+    path = _receipt_path(state_dir, verdict.batch_hash, verdict.suite_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     content = {
@@ -171,9 +171,9 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
     """
     suite = suite_hash(table)
-    path = _pass_path(state_dir, content_hash(rows), suite)
+    path = _receipt_path(state_dir, content_hash(rows), suite)
     if not path.is_file():
-        raise NoPassError(
+        raise GateNotPassedError(
             f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
         )
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -186,7 +186,7 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     return kept.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
 
 
-def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:
+def _stopped(judgement: ExpectationResult, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:
     """Sessions that a failed expectation refuses. One about the whole table is excused for a session by any row of it."""
     if judgement.failures:
         return sorted({day for day, instrument in judgement.failures if (day, instrument, judgement.name) not in excused})
@@ -194,11 +194,11 @@ def _stopped(judgement: Judgement, sessions: tuple[date, ...], excused: set[tupl
     return [day for day in judgement.sessions or sessions if day not in days]
 
 
-def _pass_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
+def _receipt_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
     return state_dir / "gate" / f"{batch_hash[:32]}-{suite[:16]}.json"
 
 
-def _validate(table: str, figures: pl.DataFrame) -> tuple[Judgement, ...]:
+def _validate(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
@@ -215,10 +215,10 @@ def _validate(table: str, figures: pl.DataFrame) -> tuple[Judgement, ...]:
         suite,
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session", "instrument_id"]},
     )
-    return tuple(_judgement(r) for r in result.results)
+    return tuple(_expectation_result(r) for r in result.results)
 
 
-def _judgement(result: Any) -> Judgement:
+def _expectation_result(result: Any) -> ExpectationResult:
     config = result.expectation_config
     rows = result.result.get("unexpected_index_list") or []
     severity = getattr(config.severity, "value", str(config.severity or "critical"))
@@ -226,7 +226,7 @@ def _judgement(result: Any) -> Judgement:
     shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
     observed = result.result.get("observed_value")
     failures = {(date.fromisoformat(str(row["session"])[:10]), str(row["instrument_id"])) for row in rows}
-    return Judgement(
+    return ExpectationResult(
         name=(config.meta or {}).get("name", config.type),
         expectation=config.type,
         severity=severity,

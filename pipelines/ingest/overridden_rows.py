@@ -15,10 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.ingest.batches import read_batch, write_staged
-from pipelines.ingest.overrides import Decision, Selection, quarantined, record, undecided
-from pipelines.ingest.publish import judge_staged
+from pipelines.ingest.overrides import Override, Selection, quarantined, record, undecided
+from pipelines.ingest.publish import validate_staged
 from pipelines.ingest.quarantine import REFUSED
-from pipelines.ingest.requests import Order, deliveries_of
+from pipelines.ingest.requests import IngestRequest, deliveries_of
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
 from pipelines.market.tables import TABLES
@@ -44,7 +44,7 @@ class NotReleasedError(RuntimeError):
     """Something else stands against a row; nothing was changed. The message says what."""
 
 
-def release_order(
+def override_request(
     lake: Lake,
     exchange: str,
     selection: Selection,
@@ -53,7 +53,7 @@ def release_order(
     decided_by: str,
     decided_at: datetime,
     overrule: Sequence[str] = (),
-) -> Order:
+) -> IngestRequest:
     """The order that lets the selected rows in, overruling the rule they are held under and those of `overrule`.
 
     `decided_at` is aware. Raises SelectionError, or AlreadyReleasedError when no selected row is held any more.
@@ -81,11 +81,11 @@ def release_order(
             f"the raw file of batch {missing[0]} is not on record (a live file): ingest it as a file, then release"
         )
     narrowed = Selection(**{**vars(selection), "table": table, "rule": rule})
-    decision = Decision(narrowed, overruled, reason, decided_by, decided_at)
-    return Order(exchange, deliveries_of(files), decision=decision)
+    decision = Override(narrowed, overruled, reason, decided_by, decided_at)
+    return IngestRequest(exchange, deliveries_of(files), decision=decision)
 
 
-def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state_dir: Path) -> Path:
+def stage_release(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path) -> Path:
     """Stage the rows that the order's decision lets in. Returns the order's folder; nothing else is written.
 
     Raises NotReleasedError when another rule, or the merge, stands against one of them. What the gate says is left to its check: if
@@ -101,12 +101,12 @@ def stage_release(lake: Lake, order: Order, sources: Mapping[str, Source], state
     _refuse_stopped(lake, order.exchange, table, chosen, staged, priorities)
     rows = staged.tables[table]
     allowed = staged.tables
-    if judge_staged(lake, order.exchange, table, rows).refused:
+    if validate_staged(lake, order.exchange, table, rows).refused:
         allowed = {name: frame if name == table else frame.clear() for name, frame in staged.tables.items()}
     return write_staged(order, staged, allowed, state_dir)
 
 
-def record_release(lake: Lake, order: Order, folder: Path) -> int | None:
+def record_release(lake: Lake, order: IngestRequest, folder: Path) -> int | None:
     """Note in the quarantine that the rows of a staged release are in. Returns its version.
 
     After every table of the order is published: from then on the command says that it was done. A crash before is made good by the

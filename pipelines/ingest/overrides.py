@@ -21,7 +21,7 @@ from pipelines.storage.location import Lake
 _BETWEEN = ", "
 _ROW = ["table_name", "batch_id", "row_number"]
 #: What staging asks: for each row that was let in, the rules that do not count for it, and since when.
-_PARDON = {
+_OVERRIDE = {
     "table_name": pl.String,
     "batch_id": pl.String,
     "row_number": pl.Int64,
@@ -61,7 +61,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Override:
     """Let the selected rows in although they break the rules `overruled`. `decided_by`: user of the operating system."""
 
     selection: Selection
@@ -82,18 +82,18 @@ def undecided(lake: Lake, exchange: str, selection: Selection) -> pl.DataFrame:
     return selection.of(rows).select(_ROW).unique(maintain_order=True)
 
 
-def pardons(lake: Lake, exchange: str, pending: Decision | None = None) -> pl.DataFrame:
+def overridden_rules(lake: Lake, exchange: str, pending: Override | None = None) -> pl.DataFrame:
     """What was decided so far, and `pending` besides: table_name, batch_id, row_number, overrules (list), decided_at (UTC)."""
     known = quarantined(lake, exchange, [*_ROW, "rule", "released_at", "overruled"]).filter(pl.col("released_at").is_not_null())
     rules = pl.coalesce("overruled", "rule").str.split(_BETWEEN).alias("overrules")
-    frames = [known.select(*_ROW, rules, pl.col("released_at").alias("decided_at")).cast(_PARDON)]  # type: ignore[arg-type]
+    frames = [known.select(*_ROW, rules, pl.col("released_at").alias("decided_at")).cast(_OVERRIDE)]  # type: ignore[arg-type]
     if pending is not None:
         rows = undecided(lake, exchange, pending.selection)
         decided = rows.with_columns(
             pl.lit(list(pending.overruled), dtype=pl.List(pl.String)).alias("overrules"),
             pl.lit(pending.decided_at).alias("decided_at"),
         )
-        frames.append(decided.cast(_PARDON))  # type: ignore[arg-type]
+        frames.append(decided.cast(_OVERRIDE))  # type: ignore[arg-type]
     return (
         pl.concat(frames)
         .group_by(_ROW, maintain_order=True)
@@ -101,7 +101,7 @@ def pardons(lake: Lake, exchange: str, pending: Decision | None = None) -> pl.Da
     )
 
 
-def with_pardons(rows: pl.DataFrame, pardoned: pl.DataFrame, table: str) -> pl.DataFrame:
+def with_overrides(rows: pl.DataFrame, pardoned: pl.DataFrame, table: str) -> pl.DataFrame:
     """Rows of a table with `overrules` and `decided_at`, both null where nobody decided anything."""
     here = pardoned.filter(pl.col("table_name") == table).drop("table_name")
     if here.is_empty():
@@ -110,7 +110,7 @@ def with_pardons(rows: pl.DataFrame, pardoned: pl.DataFrame, table: str) -> pl.D
     return rows.join(here, on=["batch_id", "row_number"], how="left", maintain_order="left")
 
 
-def record(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, decision: Decision) -> int | None:
+def record(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, decision: Override) -> int | None:
     """Note on every open record of these rows (batch_id, row_number) that they were let in. Returns the quarantine's version.
 
     All records of a row: it is in the lake now, whichever rule had stopped it first.

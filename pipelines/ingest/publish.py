@@ -16,12 +16,12 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
-from pipelines.ingest.gate import Verdict, judge_batch, passed_rows, record_pass, refused_rows
+from pipelines.ingest.gate import ValidationResult, passed_rows, record_validation, refused_rows, validate_batch
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.ingest.withheld import SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
-from pipelines.quality.market_context import surroundings
+from pipelines.quality.market_context import market_context
 from pipelines.sources.protocol import histories_begin
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
@@ -56,7 +56,7 @@ class TablePublication:
     restatements: dict[date, int]
 
 
-def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> Verdict:
+def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> ValidationResult:
     """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others.
 
     What another table of the delivery is refused for counts too. Rows that came out of quarantine are there already, under the rule
@@ -65,23 +65,23 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     """
     rows = read_batch(folder, table)
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
-    verdict = judge_staged(lake, exchange, table, rows, daily)
+    verdict = validate_staged(lake, exchange, table, rows, daily)
     verdict = replace(verdict, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, verdict)))
     held = refused_rows(verdict, rows)
     kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(verdict.refused)))
     if kept.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
     note_refused(folder, table, held.height, kept, warnings_of(verdict))
-    record_pass(verdict, state_dir)
+    record_validation(verdict, state_dir)
     return verdict
 
 
-def warnings_of(verdict: Verdict) -> list[dict[str, Any]]:
+def warnings_of(verdict: ValidationResult) -> list[dict[str, Any]]:
     """What the gate noticed without refusing anything, as `account.Account` has it."""
     return [{"table": verdict.table, "expectation": j.name, "rows": j.unexpected, "sample": j.sample} for j in verdict.warnings]
 
 
-def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Withheld]:
+def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult) -> list[Withheld]:
     """What the staged tables' refusals hold back, found once per staged order: by the first of its gates that runs."""
     path = folder / _WITHHELD
     if path.is_file():
@@ -89,7 +89,7 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: Verdict) -> list[Wit
         return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
     staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BAR_TABLES)}
     refused = {
-        table: own.refused if table == own.table else judge_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
+        table: own.refused if table == own.table else validate_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
         for table, rows in staged.items()
     }
     found = withheld_sessions(refused, staged)
@@ -102,23 +102,25 @@ def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> 
     return tuple(withheld[position] for position in hit)
 
 
-def judge_staged(lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None) -> Verdict:
+def validate_staged(
+    lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None
+) -> ValidationResult:
     """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session.
 
     `daily`: daily bars staged with them, which minutes are held against.
     """
     whole_market = [name for name, source in load_sources().items() if source.whole_market]
-    around = surroundings(lake, exchange, table, rows, whole_market, daily)
+    around = market_context(lake, exchange, table, rows, whole_market, daily)
     let_in = rows.filter(pl.col("overrules").is_not_null())
     if let_in.is_empty():
-        return judge_batch(exchange, table, rows, around=around)
+        return validate_batch(exchange, table, rows, around=around)
     schema = TABLES[table]
     day = SESSION_COLUMN[table]
     partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
     stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
     here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
     beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
-    return judge_batch(exchange, table, rows, beside, around)
+    return validate_batch(exchange, table, rows, beside, around)
 
 
 def publish_staged(

@@ -1,7 +1,7 @@
-"""Reference rows of an order: instruments and their names, minted, told, joined and ended.
+"""Reference rows of an order: instruments and their names: assigned, stated, merged and ended.
 
 Lives here: `stage_reference`.
-Does not live here: which names mean what (`identity/aliases.py`), shaping minted rows (`staging_columns.py`).
+Does not live here: which names mean what (`identity/aliases.py`), shaping assigned rows (`staging_columns.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.identity.aliases import OrderNames
+from pipelines.identity.aliases import RequestNames
 from pipelines.identity.resolve import first_seen, tickers_seen
 from pipelines.ingest.quarantine import quarantine_rows
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Counts, Staged
 from pipelines.ingest.staging_columns import reference_rows, stage_columns
 from pipelines.market.tables import BAR_TABLES, TABLES
@@ -29,7 +29,7 @@ _DECIDED = ["source_priority", "source_conflict"]
 
 
 def stage_reference(
-    lake: Lake, order: Order, staged: Staged, names: OrderNames, held: pl.DataFrame, others: pl.DataFrame
+    lake: Lake, order: IngestRequest, staged: Staged, names: RequestNames, held: pl.DataFrame, others: pl.DataFrame
 ) -> pl.DataFrame:
     """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine.
 
@@ -77,7 +77,7 @@ def stage_reference(
     return refused
 
 
-def _with_isins(stored: pl.DataFrame, names: OrderNames, received: dict[str, Any]) -> pl.DataFrame:
+def _with_isins(stored: pl.DataFrame, names: RequestNames, received: dict[str, Any]) -> pl.DataFrame:
     """Rows of instruments that were known by ticker alone, with the ISIN that came since."""
     provenance = ["batch_id", "row_number", "source"]
     isins = pl.concat(
@@ -103,7 +103,7 @@ def _until_the_stretch_ends(aliases: pl.DataFrame, others: pl.DataFrame) -> pl.D
     return rows.with_columns(pl.min_horizontal("valid_to", "last").alias("valid_to")).drop("last")
 
 
-def _taken_over(instruments: pl.DataFrame, aliases: pl.DataFrame, names: OrderNames, others: pl.DataFrame) -> pl.DataFrame:
+def _taken_over(instruments: pl.DataFrame, aliases: pl.DataFrame, names: RequestNames, others: pl.DataFrame) -> pl.DataFrame:
     """New instruments whose only ticker is another's for good from some day on: ended on the day before."""
     stated = pl.concat([rows.select(_NAME) for rows in (names.known, names.history, aliases)])
     symbols = stated.unique(_NAME[:4], keep="last").filter((pl.col("kind") == "symbol") & ~_never_held())

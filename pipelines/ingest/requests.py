@@ -1,6 +1,6 @@
 """Orders: which deliveries a run stages and publishes together.
 
-Lives here: `Order`, its file in the state folder, and the order that replays a session from the raw files on record.
+Lives here: `IngestRequest`, its file in the state folder, and the order that replays a session from the raw files on record.
 Does not live here: what staging does with it (`staging.py`).
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.ingest.overrides import Decision, Selection
+from pipelines.ingest.overrides import Override, Selection
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, registered
 
 
 @dataclass(frozen=True)
-class Order:
+class IngestRequest:
     """Deliveries of one exchange that travel together; `sessions` None means all that they hold.
 
     With a `decision` only the rows that it lets in travel, out of deliveries that are on record already.
@@ -32,10 +32,10 @@ class Order:
     exchange: str
     deliveries: tuple[Delivery, ...]
     sessions: tuple[date, ...] | None = None
-    decision: Decision | None = None
+    decision: Override | None = None
 
     @property
-    def order_id(self) -> str:
+    def request_id(self) -> str:
         """Hash of exchange, deliveries, sessions and decision (its moment apart): the same order has the same id."""
         content: list[object] = [self.exchange, [d.batch_id for d in self.deliveries], [str(s) for s in self.sessions or ()]]
         if self.decision is not None:
@@ -44,12 +44,12 @@ class Order:
 
     def folder(self, state_dir: Path) -> Path:
         """Where the order's staged tables and outcome are kept."""
-        return state_dir / "staged" / self.exchange / self.order_id
+        return state_dir / "staged" / self.exchange / self.request_id
 
 
-def save_order(order: Order, state_dir: Path) -> Path:
+def save_request(order: IngestRequest, state_dir: Path) -> Path:
     """Write the order where a run can find it by its id."""
-    path = _path(state_dir, order.order_id)
+    path = _path(state_dir, order.request_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "exchange": order.exchange,
@@ -63,36 +63,36 @@ def save_order(order: Order, state_dir: Path) -> Path:
     return path
 
 
-def load_order(order_id: str, state_dir: Path) -> Order:
+def load_request(request_id: str, state_dir: Path) -> IngestRequest:
     """The order with this id. FileNotFoundError when the state folder no longer has it."""
-    path = _path(state_dir, order_id)
+    path = _path(state_dir, request_id)
     if not path.is_file():
-        raise FileNotFoundError(f"order {order_id} is not in {path.parent}: ingest its files again")
+        raise FileNotFoundError(f"order {request_id} is not in {path.parent}: ingest its files again")
     content = json.loads(path.read_text(encoding="utf-8"))
     deliveries = tuple(Delivery(**{**d, "received_at": datetime.fromisoformat(d["received_at"])}) for d in content["deliveries"])
     sessions = content["sessions"]
     days = None if sessions is None else tuple(date.fromisoformat(s) for s in sessions)
-    return Order(content["exchange"], deliveries, days, _decision(content.get("decision")))
+    return IngestRequest(content["exchange"], deliveries, days, _decision(content.get("decision")))
 
 
-def resumed(order: Order, state_dir: Path) -> Order:
+def resumed(order: IngestRequest, state_dir: Path) -> IngestRequest:
     """The order as an interrupted run left it, which keeps the moment of its decision; else `order`."""
-    return load_order(order.order_id, state_dir) if _path(state_dir, order.order_id).is_file() else order
+    return load_request(order.request_id, state_dir) if _path(state_dir, order.request_id).is_file() else order
 
 
-def discard_order(order: Order, state_dir: Path) -> None:
+def discard_request(order: IngestRequest, state_dir: Path) -> None:
     """Forget an order that is done with, so that the next one like it is a decision of its own."""
-    _path(state_dir, order.order_id).unlink(missing_ok=True)
+    _path(state_dir, order.request_id).unlink(missing_ok=True)
 
 
-def replay_order(lake: Lake, exchange: str, sessions: Sequence[date]) -> Order:
+def replay_request(lake: Lake, exchange: str, sessions: Sequence[date]) -> IngestRequest:
     """The order that stages these sessions again from every accepted raw file on record that holds one of them."""
     files = registered(lake, exchange).filter(
         (pl.col("status") == "accepted")
         & (pl.col("first_session").is_null() | (pl.col("first_session") <= max(sessions)))
         & (pl.col("last_session").is_null() | (pl.col("last_session") >= min(sessions)))
     )
-    return Order(exchange, deliveries_of(files), tuple(sorted(sessions)))
+    return IngestRequest(exchange, deliveries_of(files), tuple(sorted(sessions)))
 
 
 def deliveries_of(files: pl.DataFrame) -> tuple[Delivery, ...]:
@@ -101,17 +101,17 @@ def deliveries_of(files: pl.DataFrame) -> tuple[Delivery, ...]:
     return tuple(Delivery(**row) for row in ordered.iter_rows(named=True))
 
 
-def save_decision(decision: Decision, path: Path) -> None:
+def save_decision(decision: Override, path: Path) -> None:
     """Write a decision as JSON."""
     path.write_text(json.dumps(_decision_json(decision)), encoding="utf-8")
 
 
-def load_decision(path: Path) -> Decision | None:
+def load_decision(path: Path) -> Override | None:
     """A decision from its JSON."""
     return _decision(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _decision_json(decision: Decision) -> dict[str, Any]:
+def _decision_json(decision: Override) -> dict[str, Any]:
     selection = {name: str(value) if isinstance(value, date) else value for name, value in vars(decision.selection).items()}
     return {
         **vars(decision),
@@ -121,12 +121,12 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _decision(content: dict[str, Any] | None) -> Decision | None:
+def _decision(content: dict[str, Any] | None) -> Override | None:
     if content is None:
         return None
     chosen = content["selection"]
     session = chosen["session"]
-    return Decision(
+    return Override(
         Selection(**{**chosen, "session": date.fromisoformat(session) if session else None}),
         tuple(content["overruled"]),
         content["reason"],
@@ -135,5 +135,5 @@ def _decision(content: dict[str, Any] | None) -> Decision | None:
     )
 
 
-def _path(state_dir: Path, order_id: str) -> Path:
-    return state_dir / "orders" / f"{order_id}.json"
+def _path(state_dir: Path, request_id: str) -> Path:
+    return state_dir / "orders" / f"{request_id}.json"

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.identity.aliases import OrderNames, order_names
+from pipelines.identity.aliases import RequestNames, resolve_names
 from pipelines.identity.isin import attach
 from pipelines.identity.resolve_rows import resolved
 from pipelines.identity.ticker_reuse import describe_holders, other_holders
 from pipelines.ingest.accounting import count_read
-from pipelines.ingest.overrides import pardons, undecided, with_pardons
+from pipelines.ingest.overrides import overridden_rules, undecided, with_overrides
 from pipelines.ingest.quarantine import quarantine_rows
 from pipelines.ingest.reference_rows import stage_reference
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
@@ -33,12 +33,12 @@ from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.duplicates import resolve_duplicates
 from pipelines.quality.file_completeness import thin
 from pipelines.quality.precedence import set_aside
-from pipelines.quality.price_continuity import minutes_in_line, with_neighbours
+from pipelines.quality.price_continuity import minutes_in_line, with_adjacent_bars
 from pipelines.quality.row_rules import MALFORMED_SYMBOL, judge
-from pipelines.quality.rows_without_prices import with_prices_of_bars
-from pipelines.quality.session_hours import wrong_hours
+from pipelines.quality.rows_without_prices import coalesce_with_bars
+from pipelines.quality.session_hours import find_wrong_hours
 from pipelines.quality.stale_files import Repeats, repeated
-from pipelines.quality.wrong_symbol import other_instruments
+from pipelines.quality.wrong_symbol import find_other_instruments
 from pipelines.sources.limits import configured_limits
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
 from pipelines.sources.reading import read_file
@@ -65,7 +65,7 @@ RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
 
 def stage(
     lake: Lake,
-    order: Order,
+    order: IngestRequest,
     sources: Mapping[str, Source],
     held: pl.DataFrame | None = None,
     raw_copies: RawCopies | None = None,
@@ -85,7 +85,7 @@ def stage(
     actions = _actions(lake, order.exchange, parsed)
     naming, misnamed = _naming_rows(parsed, held)
     begin = histories_begin(sources)
-    names = order_names(lake, order.exchange, naming, actions, begin, follow=order.decision is None)
+    names = resolve_names(lake, order.exchange, naming, actions, begin, follow=order.decision is None)
 
     placed = _place(order, parsed, days, lags)
     shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BAR_TABLES])
@@ -93,20 +93,20 @@ def stage(
     notes = describe_holders(shown, others, names.aliases, names.companies)
     prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
     for table in ("bars_daily", "bars_other_series"):
-        prepared[table] = with_prices_of_bars(lake, order.exchange, table, prepared[table])
+        prepared[table] = coalesce_with_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
-    slips = other_instruments(lake, order.exchange, daily, minutes)
+    slips = find_other_instruments(lake, order.exchange, daily, minutes)
     files = [_with_notes(f, *(told.get(f.delivery.batch_id) for told in (notes, slips))) for f in files]
-    prepared["bars_daily"] = with_neighbours(lake, order.exchange, daily, actions, minutes)
+    prepared["bars_daily"] = with_adjacent_bars(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
         prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     read: list[pl.DataFrame] = []
-    pardoned = pardons(lake, order.exchange, order.decision)
+    pardoned = overridden_rules(lake, order.exchange, order.decision)
     for table, delivered in prepared.items():
-        rows = with_pardons(delivered, pardoned, table)
+        rows = with_overrides(delivered, pardoned, table)
         good, faulty = judge(_JUDGED_AS.get(table, table), rows)
         schema = TABLES[table]
         values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]
@@ -146,7 +146,7 @@ def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tupl
     return naming, history.join(naming["symbol_history"], on=row, how="anti", maintain_order="left")
 
 
-def _refused_names(names: OrderNames, misnamed: pl.DataFrame) -> pl.DataFrame:
+def _refused_names(names: RequestNames, misnamed: pl.DataFrame) -> pl.DataFrame:
     """Told names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
     ambiguous = names.refused.with_columns(rule=pl.lit("identity_ambiguous"))
     malformed = misnamed.with_columns(rule=pl.lit("malformed_symbol"), reason=pl.lit(MALFORMED_SYMBOL))
@@ -169,7 +169,7 @@ def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str
 
 
 def _parse(
-    lake: Lake, order: Order, sources: Mapping[str, Source], days: ExchangeCalendar, raw_copies: RawCopies
+    lake: Lake, order: IngestRequest, sources: Mapping[str, Source], days: ExchangeCalendar, raw_copies: RawCopies
 ) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
     from pipelines.sources.protocol import FRAME_SCHEMAS
 
@@ -199,7 +199,7 @@ def _parse(
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
             continue
-        if fault := wrong_hours(tables, options):
+        if fault := find_wrong_hours(tables, options):
             files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:
@@ -229,8 +229,8 @@ def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> p
     """Corporate actions on record and in this order: instrument_id, ex_date, action."""
     columns = ["instrument_id", "ex_date", "action"]
     stored = LakeTable(lake.table_uri(exchange, "corporate_actions"), TABLES["corporate_actions"]).read(columns=columns)
-    minted = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol").str.to_uppercase()).alias("instrument_id")
-    return pl.concat([stored.select(columns), parsed["corporate_actions"].with_columns(minted).select(columns)])
+    assigned = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol").str.to_uppercase()).alias("instrument_id")
+    return pl.concat([stored.select(columns), parsed["corporate_actions"].with_columns(assigned).select(columns)])
 
 
 def options_from_json(text: str) -> ParseOptions:
@@ -266,7 +266,7 @@ def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
 
 
 def _place(
-    order: Order, parsed: Mapping[str, pl.DataFrame], days: ExchangeCalendar, lags: Mapping[str, timedelta]
+    order: IngestRequest, parsed: Mapping[str, pl.DataFrame], days: ExchangeCalendar, lags: Mapping[str, timedelta]
 ) -> dict[str, pl.DataFrame]:
     """Rows of the order's sessions by lake table, with sessions and known_at, and without instruments yet."""
     upper = pl.col("symbol").str.strip_chars().str.to_uppercase().alias("symbol")

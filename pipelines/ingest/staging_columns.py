@@ -154,9 +154,9 @@ def reference_rows(
         received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),
     )
     stated = _symbols([known_aliases, history])
-    minted = _unnamed(tickers.rename({"symbol": "value"}), stated)
-    minted = _until_taken(_until_the_next(minted, [stated, minted]), stated)
-    minted = minted.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange))
+    assigned = _unnamed(tickers.rename({"symbol": "value"}), stated)
+    assigned = _until_taken(_until_the_next(assigned, [stated, assigned]), stated)
+    assigned = assigned.with_columns(kind=pl.lit("symbol"), exchange=pl.lit(exchange))
     columns = [
         "instrument_id",
         "kind",
@@ -169,7 +169,7 @@ def reference_rows(
         "batch_id",
         "row_number",
     ]
-    aliases = pl.concat([frame.select(*columns, "received_at") for frame in (told, minted)], how="vertical_relaxed")
+    aliases = pl.concat([frame.select(*columns, "received_at") for frame in (told, assigned)], how="vertical_relaxed")
     key = ["instrument_id", "kind", "value", "valid_from"]
     return instruments, aliases.unique(key, keep="first", maintain_order=True)
 

@@ -17,7 +17,7 @@ import polars as pl
 from pipelines.indicators.volume_profiles import CALENDAR_DAYS
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.live.required_bars import how_to_add, missing_bars
-from pipelines.live.scan_store import LiveScanError, keep_scan, released
+from pipelines.live.scan_store import LiveScanError, released, store_scan
 from pipelines.market.calendar import ExchangeCalendar, Session
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import read_inputs
@@ -33,7 +33,7 @@ _DAYS_BACK = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Sight:
+class ScanContext:
     """What a moment looks at: the session that had opened last, the one that had closed last, the release, and the inputs.
 
     is_live: whether the minutes of the opened session are a feed's and not yet a release's.
@@ -55,7 +55,7 @@ def look(
     universes: Universes | None = None,
     *,
     raw: bool = False,
-) -> Sight:
+) -> ScanContext:
     """Gather what may be seen as of `moment` (aware). raw: indicators and volume profiles are worked out from the bars again.
 
     Raises LiveScanError when nothing is released or known of that day, saying which bars would be needed; NoSessionError before
@@ -80,11 +80,11 @@ def look(
         )
     if raw:
         inputs = _from_bars(lake, exchange, versions, compiled, inputs, last)
-    return Sight(moment, opened, closed, release, inputs, is_live)
+    return ScanContext(moment, opened, closed, release, inputs, is_live)
 
 
 def scan_as_of(
-    sight: Sight,
+    sight: ScanContext,
     compiled: CompiledScanners,
     scanners: Sequence[str] = (),
     parameters: Mapping[str, Mapping[str, object]] | None = None,
@@ -100,16 +100,16 @@ def scan_as_of(
         return [engine.run_as_of(sight.moment, scanners, parameters, mode, universe) for universe in universes]
 
 
-def mode_of(sight: Sight) -> str:
+def mode_of(sight: ScanContext) -> str:
     """`live` while a session's minutes come from a feed, `history` once they are released."""
     return "live" if sight.is_live else "history"
 
 
-def record(lake: Lake, exchange: str, sight: Sight, found: ScanResult) -> str:
+def record(lake: Lake, exchange: str, sight: ScanContext, found: ScanResult) -> str:
     """Keep signals in `signals_live` and coverage in `scanner_runs`, each once however often it is asked. Returns the run key."""
     asked = json.dumps([exchange, sight.moment.isoformat(), sight.release.release_id, sorted(found.runs["scanner_name"])])
     key = f"{exchange}-scan-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-    keep_scan(lake, exchange, found, mode=mode_of(sight), run_key=key)
+    store_scan(lake, exchange, found, mode=mode_of(sight), run_key=key)
     return key
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.ingest.quarantine import store_quarantine
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
-from pipelines.live.scan_store import LiveScanError, keep_scan, released
+from pipelines.live.scan_store import LiveScanError, released, store_scan
 from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
@@ -68,7 +68,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, journalled)
     with ScanEngine(compiled, inputs) as engine:
         found = engine.run_at(asked, mode=mode)
-    signals = keep_scan(lake, exchange, found, mode=mode, run_key=run_key)
+    signals = store_scan(lake, exchange, found, mode=mode, run_key=run_key)
     return LiveScan(batch_id, as_of, bars.height, quarantined, signals, found.runs, release.release_id)
 
 
@@ -105,7 +105,7 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
     # When it came to lie here: a copy keeps the time of change of its original, which may be older than its bars or yet to come.
     received = datetime.fromtimestamp(path.stat().st_ctime, UTC)
     delivery = store_raw(lake, exchange, path, name=f"live/{path.name}", source="csv", options=options, received_at=received)
-    staged = stage(lake, Order(exchange, (delivery,)), load_sources())
+    staged = stage(lake, IngestRequest(exchange, (delivery,)), load_sources())
     refused = [f for f in staged.files if f.status == "refused"]
     if refused:
         raise LiveScanError(f"{path.name}: {refused[0].reason}")

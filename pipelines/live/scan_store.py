@@ -1,6 +1,6 @@
 """What live scans share: the release they look back on, and keeping what they found.
 
-Lives here: `released` and `keep_scan`.
+Lives here: `released` and `store_scan`.
 Does not live here: scanning a batch of a feed (`scan.py`) or as of any moment (`as_of.py`).
 """
 
@@ -30,7 +30,7 @@ def released(lake: Lake, exchange: str) -> Release:
     return release
 
 
-def keep_scan(lake: Lake, exchange: str, found: ScanResult, *, mode: str, run_key: str) -> pl.DataFrame:
+def store_scan(lake: Lake, exchange: str, found: ScanResult, *, mode: str, run_key: str) -> pl.DataFrame:
     """Append signals to `signals_live` and coverage to `scanner_runs`, each once however often the scan is repeated.
 
     Returns the signals with the columns mode, run_key and session_year.

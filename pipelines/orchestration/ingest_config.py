@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.ingest.arrivals import NoFilesError, Reading, collect
-from pipelines.ingest.requests import Order, load_order, replay_order
+from pipelines.ingest.requests import IngestRequest, load_request, replay_request
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.sources.names import SourceOptionError, UnknownSourceError, check_source
 from pipelines.sources.protocol import SourceError
@@ -43,13 +43,13 @@ class DeliveryConfig(dg.Config):
     timezone: str = Field(default="", description="IANA zone of times written without one; empty: the exchange's.")
     session: str = Field(default="", description="Date (YYYY-MM-DD) of files whose rows carry only times; else empty.")
     received_at: str = Field(default="", description="When the files arrived, ISO 8601 with offset; empty: now.")
-    order_id: str | None = Field(default=None, description="An order that a command or a sensor has saved; for machines.")
+    request_id: str | None = Field(default=None, description="An order that a command or a sensor has saved; for machines.")
     already_staged: bool = Field(default=False, description="The order is staged already; for machines.")
 
 
-def order_of(
+def request_of(
     config: DeliveryConfig, mic: str, marketlake: MarketlakeResource, sessions: Sequence[date], folders: Sequence[Path]
-) -> Order:
+) -> IngestRequest:
     """The order that the config means; paths lie within `folders`.
 
     Raises dg.Failure, in a sentence that says what to change, for a config that means none.
@@ -59,13 +59,13 @@ def order_of(
     _refuse_if(
         bool(config.exchange) and config.exchange != mic, f"exchange: this is the job of {mic}; run {config.exchange}_ingest"
     )
-    _refuse_if(bool(config.order_id and config.paths), "give paths or order_id, not both")
-    if config.order_id:
-        return load_order(config.order_id, marketlake.state_dir)
+    _refuse_if(bool(config.request_id and config.paths), "give paths or order_id, not both")
+    if config.request_id:
+        return load_request(config.request_id, marketlake.state_dir)
     if not config.paths:
         told = (config.source, config.options, config.symbol, config.timezone, config.session, config.received_at)
         _refuse_if(any(told), "paths: name the files or folders that these options are about")
-        return replay_order(marketlake.lake, mic, sessions)
+        return replay_request(marketlake.lake, mic, sessions)
     _refuse_if(not config.source, "source: name the source that reads the paths; `marketlake sources` lists them")
     paths = [_confined(text, folders) for text in config.paths]
     try:

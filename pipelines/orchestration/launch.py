@@ -19,12 +19,12 @@ import dagster as dg
 import polars as pl
 
 from pipelines.ingest.accounting import Account
-from pipelines.ingest.batches import account, outcome, read_batch, stage_order
+from pipelines.ingest.batches import account, outcome, read_batch, stage_request
 from pipelines.ingest.freshness import newest_session, sessions_with_bars
 from pipelines.ingest.overridden_rows import NotReleasedError, record_release, stage_release
-from pipelines.ingest.publish import judge_staged
+from pipelines.ingest.publish import validate_staged
 from pipelines.ingest.quarantine import REFUSED
-from pipelines.ingest.requests import Order, discard_order, resumed, save_order
+from pipelines.ingest.requests import IngestRequest, discard_request, resumed, save_request
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
@@ -77,7 +77,7 @@ class IngestReport:
         return int(refused or self.account.is_bad(self.most_quarantined))
 
 
-def ingest(settings: Settings, order: Order, definitions: DefinitionsOf) -> IngestReport:
+def ingest(settings: Settings, order: IngestRequest, definitions: DefinitionsOf) -> IngestReport:
     """Take an order through gate and lake.
 
     A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
@@ -85,7 +85,7 @@ def ingest(settings: Settings, order: Order, definitions: DefinitionsOf) -> Inge
     at work.
     """
     lake = Lake(settings.lake_root)
-    save_order(order, settings.state_dir)
+    save_request(order, settings.state_dir)
     with (
         home_lock(settings.state_dir, f"ingest of {len(order.deliveries)} files", settings.lock_wait),
         open_instance(settings) as instance,
@@ -93,9 +93,9 @@ def ingest(settings: Settings, order: Order, definitions: DefinitionsOf) -> Inge
         attempts: list[dict[str, Any]] = []
         refused: dict[str, list[str]] = {}
         for _ in range(2):
-            folder = stage_order(lake, order, load_sources(), settings.state_dir)
+            folder = stage_request(lake, order, load_sources(), settings.state_dir)
             days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
-            config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
+            config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
             attempts.append(outcome(folder))
             blocked = _refused_sessions(result, order.exchange)
@@ -133,7 +133,7 @@ class ReleaseReport:
     run_id: str
 
 
-def release(settings: Settings, order: Order, definitions: DefinitionsOf) -> ReleaseReport:
+def release(settings: Settings, order: IngestRequest, definitions: DefinitionsOf) -> ReleaseReport:
     """Let the rows of the order's decision in through the ingest job, all or none.
 
     Raises NotReleasedError when a rule, the merge or the gate stands against a row (the lake and the quarantine are then as they
@@ -144,26 +144,26 @@ def release(settings: Settings, order: Order, definitions: DefinitionsOf) -> Rel
     table = str(order.decision.selection.table)
     with home_lock(state, "release from quarantine", settings.lock_wait), open_instance(settings) as instance:
         order = resumed(order, state)
-        save_order(order, state)
+        save_request(order, state)
         try:
             folder = stage_release(lake, order, load_sources(), state)
             days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
-            config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
+            config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
             if blocked := _refused_sessions(result, order.exchange):
                 told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
-                verdict = judge_staged(lake, order.exchange, table, read_batch(folder, table))
+                verdict = validate_staged(lake, order.exchange, table, read_batch(folder, table))
                 names = sorted({name for broken in verdict.refused.values() for name in broken})
                 overrule = " ".join(f"--overrule {REFUSED}{name}" for name in names)
                 hint = f"; to overrule that too, add {overrule}" if names else ""
                 raise NotReleasedError(f"nothing is released: {told} (run {result.run_id[:8]} in `marketlake ui`){hint}")
         except NotReleasedError:
-            discard_order(order, state)
+            discard_request(order, state)
             raise
         if not result.success:
             raise failure(result)
         record_release(lake, order, folder)
-        discard_order(order, state)
+        discard_request(order, state)
         figures = outcome(folder)["tables"][table]
         version = LakeTable(lake.table_uri(order.exchange, table), TABLES[table]).version()
         done = {verb: figures[verb] for verb in ("accepted", "restated", "unchanged")}

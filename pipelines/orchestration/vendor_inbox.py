@@ -26,7 +26,7 @@ from pipelines.inbox.deliveries import (
 from pipelines.inbox.files import InboxFile
 from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.ingest.arrivals import collect
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.live.inbox import SUFFIXES
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
 from pipelines.orchestration.launch import IngestReport
@@ -37,7 +37,7 @@ from pipelines.sources.registry import load_sources, source
 from pipelines.storage.location import Lake
 
 #: Runs the ingest job for a request.
-Ingest = Callable[[Settings, Order], IngestReport]
+Ingest = Callable[[Settings, IngestRequest], IngestReport]
 #: Tag of a run by which its delivery is found.
 DELIVERY_TAG = "marketlake/delivery_id"
 #: Runs that a delivery gets when each of them dies without a conclusion.

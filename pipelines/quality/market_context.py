@@ -1,6 +1,6 @@
 """What a batch is held against: the market of the sessions before it, and the other table of the same sessions.
 
-Lives here: `surroundings`, figures that the lake and the rest of the batch give about its sessions.
+Lives here: `market_context`, figures that the lake and the rest of the batch give about its sessions.
 Does not live here: figures of the batch itself (`profile.py`), where they stop a session (`expectations/*.json`).
 """
 
@@ -21,7 +21,7 @@ from pipelines.storage.location import Lake
 _LOOK_BACK = timedelta(days=30)
 
 #: Columns of the result by table; the first ones, up to instrument_id, are its key.
-SURROUNDINGS = {
+MARKET_CONTEXT = {
     "bars_daily": {
         "session_date": pl.Date,
         "market_coverage": pl.Float64,
@@ -39,7 +39,7 @@ SURROUNDINGS = {
 }
 
 
-def surroundings(
+def market_context(
     lake: Lake, exchange: str, table: str, rows: pl.DataFrame, whole_market: Collection[str], daily: pl.DataFrame | None = None
 ) -> pl.DataFrame | None:
     """Figures about the sessions of staged `rows`; None for tables that are held against nothing.
@@ -49,7 +49,7 @@ def surroundings(
     bars_1m: high and low of the instrument's daily bar, of `daily` (staged with it) before a stored one.
     Both: `market_step` and `share_off_scale` of `price_scale.py`, of minutes by their last closes.
     """
-    if table not in SURROUNDINGS or rows.is_empty():
+    if table not in MARKET_CONTEXT or rows.is_empty():
         return None
     sessions = rows.get_column("session_date").unique().sort().to_list()
     if table == "bars_1m":
@@ -61,7 +61,7 @@ def surroundings(
         return pairs.join(ranges, on=["session_date", "instrument_id"], how="left").join(steps, on="session_date", how="left")
     steps = _steps(lake, exchange, rows.select("instrument_id", "session_date", "close", "prev_close"), None)
     coverage = _market_coverage(lake, exchange, rows, whole_market)
-    return steps.join(coverage, on="session_date", how="left").select(*SURROUNDINGS["bars_daily"]).sort("session_date")
+    return steps.join(coverage, on="session_date", how="left").select(*MARKET_CONTEXT["bars_daily"]).sort("session_date")
 
 
 def _steps(lake: Lake, exchange: str, bars: pl.DataFrame, daily: pl.DataFrame | None) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """A daily bar beside the bars before and after it: errors of scale that each bar alone does not show.
 
-Lives here: `with_neighbours`, which says of every daily row whether it is in line, and `minutes_in_line`, the same of minutes.
+Lives here: `with_adjacent_bars`, which says of every daily row whether it is in line, and `minutes_in_line`, the same of minutes.
 Does not live here: the rule that stops the others (`row_rules.py`), errors that strike a whole session (`price_scale.py`), jumps
 that splits have (dbt mart `price_flags`).
 
@@ -39,7 +39,7 @@ _MOST_MINUTE_SESSIONS = 20
 _KEY = ["instrument_id", "session_date"]
 
 
-def with_neighbours(
+def with_adjacent_bars(
     lake: Lake, exchange: str, daily: pl.DataFrame, actions: pl.DataFrame, minutes: pl.DataFrame | None = None
 ) -> pl.DataFrame:
     """`daily` with `in_line`: false where the close contradicts the bars around it (see the module), null for a first bar.

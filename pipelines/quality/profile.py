@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
-from pipelines.quality.market_context import SURROUNDINGS
+from pipelines.quality.market_context import MARKET_CONTEXT
 
 #: Bars are profiled per session and instrument; reference rows one by one.
 _BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
@@ -24,7 +24,7 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.D
     two, their high and low over those of the day, and how far their median close lies outside the day (1: inside).
     """
     if table in _BARS:
-        return _with_surroundings(table, _profile_bars(table, rows, days), around)
+        return _with_market_context(table, _profile_bars(table, rows, days), around)
     day = {"corporate_actions": "ex_date", "instruments": "valid_from", "instrument_aliases": "valid_from"}[table]
     key = {
         "corporate_actions": ["instrument_id", "ex_date", "action"],
@@ -64,10 +64,10 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
     )
 
 
-def _with_surroundings(table: str, figures: pl.DataFrame, around: pl.DataFrame | None) -> pl.DataFrame:
-    if table not in SURROUNDINGS:
+def _with_market_context(table: str, figures: pl.DataFrame, around: pl.DataFrame | None) -> pl.DataFrame:
+    if table not in MARKET_CONTEXT:
         return figures
-    told = pl.DataFrame(schema=SURROUNDINGS[table]) if around is None else around
+    told = pl.DataFrame(schema=MARKET_CONTEXT[table]) if around is None else around
     key = [name for name in ("session_date", "instrument_id") if name in told.columns]
     names = [{"session_date": "session"}.get(name, name) for name in key]
     joined = figures.join(told, left_on=names, right_on=key, how="left", maintain_order="left")

@@ -20,7 +20,7 @@ _NO_BAR: Final = (
 )
 
 
-def with_prices_of_bars(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+def coalesce_with_bars(lake: Lake, exchange: str, table: str, rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` of a daily table, those without any price with the prices of the bar of their instrument, session and series.
 
     A row whose bar is not known gets a problem that says so.

@@ -27,7 +27,7 @@ _EXPLAINED, _UNEXPLAINED = 0.9, 0.5
 _SESSION_AT_LEAST: Final = 0.5
 
 
-def wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | None:
+def find_wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | None:
     """Why a file's minutes are not of its exchange or zone; None where they are, or where they tell too little."""
     minutes = [table.frame.select("symbol", "ts").drop_nulls() for table in tables if table.table == "bars_1m"]
     moments = pl.concat(minutes) if minutes else pl.DataFrame()

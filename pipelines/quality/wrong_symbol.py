@@ -1,6 +1,6 @@
 """Bars under another instrument's name: a file that contradicts, on almost every session, what the lake holds of its symbol.
 
-Lives here: `other_instruments`, which says of a delivery that its bars are not those of the symbol, and whose they are.
+Lives here: `find_other_instruments`, which says of a delivery that its bars are not those of the symbol, and whose they are.
 Does not live here: single bars out of line (`price_continuity.py`), which of two differing rows counts (`storage/merge.py`).
 """
 
@@ -24,7 +24,7 @@ _OF_FILE = ["batch_id", "instrument_id"]
 _KEY = ["instrument_id", "session_date"]
 
 
-def other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minutes: pl.DataFrame) -> dict[str, str]:
+def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minutes: pl.DataFrame) -> dict[str, str]:
     """What to say of each delivery (by batch_id) whose closes contradict the stored daily ones of its instrument almost everywhere.
 
     `daily`, `minutes`: batch_id, instrument_id, symbol, session_date, close. `minutes` also ts; a session's last close counts.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pipelines.build.prepare import BuildConfiguration
-from pipelines.indicators.registry import additions_fingerprint
+from pipelines.indicators.registry import extensions_fingerprint
 from pipelines.package_data import code_version
 from pipelines.scanners.finding_effects import configured_effects
 from pipelines.scanners.project import additions
@@ -24,7 +24,7 @@ def configure_build(exchanges: Collection[str]) -> BuildConfiguration:
     looked_at = added.universes_fingerprint(universes)
     stated = ",".join(f"{finding}={effect}" for finding, effect in effects.iter_rows()) or "default"
     fingerprint = (
-        f"{code_version()} indicators:{additions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at} "
+        f"{code_version()} indicators:{extensions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at} "
         f"findings:{stated}"
     )
 

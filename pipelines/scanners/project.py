@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.build.compile import compile_models
 from pipelines.package_data import shipped
-from pipelines.scanners.extensions.discovery import Additions, assemble, find_additions
+from pipelines.scanners.extensions.discovery import Extensions, assemble_project, find_extensions
 from pipelines.scanners.extensions.smoke_test import usable
 from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.settings import Settings
@@ -27,15 +27,15 @@ def dbt_project_dir() -> Path:
     state folder. Raises RuleFileError, UniverseError.
     """
     found = additions()
-    return assemble(shipped("dbt_project"), found, _projects()) if found.files else shipped("dbt_project")
+    return assemble_project(shipped("dbt_project"), found, _projects()) if found.files else shipped("dbt_project")
 
 
-def additions() -> Additions:
+def additions() -> Extensions:
     """The scanners that this installation adds. Plug-ins that do not run on an empty lake are set aside, with the reason.
 
     Raises RuleFileError, UniverseError.
     """
-    return usable(find_additions(shipped("dbt_project")), _projects())
+    return usable(find_extensions(shipped("dbt_project")), _projects())
 
 
 def project_fingerprint() -> str:

@@ -16,7 +16,7 @@ from pipelines.ingest.suspected_actions import COLUMNS
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import DAYS_BACK, ScanInputs
-from pipelines.scanners.engine.model_executor import ModelMaker
+from pipelines.scanners.engine.model_executor import ModelExecutor
 from pipelines.scanners.engine.scan_database import ScanDatabase
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.storage.delta import LakeTable
@@ -52,7 +52,7 @@ def newly_suspected(
     database = ScanDatabase(inputs)
     try:
         database.connection.execute("insert into lake.window_daily values ('', ?, ?, ?)", [first, last, last])
-        ModelMaker(compiled, database.connection).make([_RELATION], frozenset(), is_short=False)
+        ModelExecutor(compiled, database.connection).make([_RELATION], frozenset(), is_short=False)
         found = database.connection.sql(f"select {', '.join(COLUMNS)} from {_RELATION}").pl()
     finally:
         database.connection.close()

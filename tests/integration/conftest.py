@@ -25,7 +25,7 @@ import pytest
 from pipelines.build.derived_tables import DERIVED as BUILT
 from pipelines.bundled import bundled_folder
 from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.ingest.arrivals import make_order
+from pipelines.ingest.arrivals import make_request
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
@@ -132,7 +132,7 @@ class SmallHome:
         from pipelines.definitions import build_definitions
         from pipelines.orchestration.launch import ingest
 
-        order = make_order(self.lake, self.mic, paths, source(reader), received_at=received, symbol=symbol)
+        order = make_request(self.lake, self.mic, paths, source(reader), received_at=received, symbol=symbol)
         return ingest(self.settings, order, build_definitions)
 
     def nightly(self, *, full: bool = False) -> dict[str, Any]:

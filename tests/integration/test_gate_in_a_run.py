@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from pipelines.definitions import build_definitions
-from pipelines.ingest.batches import read_batch, stage_order
+from pipelines.ingest.batches import read_batch, stage_request
 from pipelines.ingest.publish import run_gate
-from pipelines.ingest.requests import save_order
+from pipelines.ingest.requests import save_request
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import staged_key, table_key
@@ -129,8 +129,8 @@ def test_the_same_delivery_again_is_unchanged_and_still_kept_out(case: SimpleNam
 
 def run_without_checks(road, order, *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
     """Some assets of the ingest job, and none of its checks, on an order that is staged already: as the UI can launch it."""
-    save_order(order, road.settings.state_dir)
-    config = {**QUIET, "ops": {"XNYS__raw_files": {"config": {"order_id": order.order_id, "already_staged": True}}}}
+    save_request(order, road.settings.state_dir)
+    config = {**QUIET, "ops": {"XNYS__raw_files": {"config": {"request_id": order.request_id, "already_staged": True}}}}
     job = build_definitions(road.settings).resolve_job_def(ingest_job_name("XNYS"))
     part = job.get_subset(asset_selection={table_key("XNYS", "raw_files"), *keys}, asset_check_selection=set())
     with open_instance(road.settings) as instance:
@@ -148,7 +148,7 @@ def sound(case: SimpleNamespace, bars_csv, request: pytest.FixtureRequest):
     road, price = case.road, 100 + len(request.node.name)
     rows = [("SOUND", "2024-01-05", price, price + 1, price - 1, price, 100)]
     order = road.order(road.deliver("sound.csv", bars_csv(rows)))
-    return order, stage_order(road.lake, order, load_sources(), road.settings.state_dir)
+    return order, stage_request(road.lake, order, load_sources(), road.settings.state_dir)
 
 
 def sound_rows(case: SimpleNamespace) -> int:
@@ -160,7 +160,7 @@ def test_a_run_that_leaves_the_check_out_publishes_nothing(case: SimpleNamespace
     before = sound_rows(case)
     result = run_without_checks(case.road, order, staged_key("XNYS", "bars_daily"), table_key("XNYS", "bars_daily"))
     assert not result.success
-    assert "NoPassError" in why(result)
+    assert "GateNotPassedError" in why(result)
     assert "run the check gate_bars_daily on staged_bars_daily first" in why(result)
     assert not result.get_asset_check_evaluations()
     assert sound_rows(case) == before
@@ -173,7 +173,7 @@ def test_rows_changed_after_their_pass_are_not_published(case: SimpleNamespace, 
     read_batch(folder, "bars_daily").with_columns(close=pl.col("close") + 0.5).write_parquet(folder / "bars_daily.parquet")
     result = run_without_checks(case.road, order, table_key("XNYS", "bars_daily"))
     assert not result.success
-    assert "NoPassError" in why(result)
+    assert "GateNotPassedError" in why(result)
     assert sound_rows(case) == before
 
 

@@ -18,15 +18,15 @@ from pipelines.build.lake_schema import create_lake_schema
 from pipelines.bundled import bundled_folder
 from pipelines.cli.demo import demo_order
 from pipelines.dbt.run import run_dbt
-from pipelines.ingest.arrivals import make_order
-from pipelines.ingest.requests import Order
+from pipelines.ingest.arrivals import make_request
+from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead
-from pipelines.scanners.verification.reproducibility import not_repeated
+from pipelines.scanners.verification.reproducibility import find_unreproduced
 from pipelines.sources.registry import load_sources, source
 
 pytestmark = pytest.mark.slow
@@ -56,10 +56,12 @@ def market(request: pytest.FixtureRequest, module_road, tmp_path_factory: pytest
         minutes = [p for p in sorted((data / "nse_minute_2016").glob("*.zip")) if p.stem != "NIFTY50"]
         panel = data / "nse_daily" / "nse_bhav_panel.parquet"
         orders = [
-            make_order(module_road.lake, "XNSE", minutes, source("csv"), received_at=ARRIVED),
-            make_order(module_road.lake, "XNSE", [panel], source("parquet"), received_at=ARRIVED, extra={"column.moment": "DATE1"}),
+            make_request(module_road.lake, "XNSE", minutes, source("csv"), received_at=ARRIVED),
+            make_request(
+                module_road.lake, "XNSE", [panel], source("parquet"), received_at=ARRIVED, extra={"column.moment": "DATE1"}
+            ),
         ]
-    order = Order(orders[0].exchange, tuple(d for o in orders for d in o.deliveries))
+    order = IngestRequest(orders[0].exchange, tuple(d for o in orders for d in o.deliveries))
     frames = stage(module_road.lake, order, load_sources()).tables
     last = frames["bars_1m"]["session_date"].max()
     assert isinstance(last, date)
@@ -140,7 +142,7 @@ def test_thirty_recorded_scans_are_repeated_row_for_row(market: Market) -> None:
 
     for name, moment, signals in chosen:
         inputs = around(market.inputs, moment)
-        assert not_repeated(market.compiled, inputs, market.signals, [(moment, [name])]).is_empty(), (name, moment)
+        assert find_unreproduced(market.compiled, inputs, market.signals, [(moment, [name])]).is_empty(), (name, moment)
         recorded = market.signals.filter((pl.col("scanner_name") == name) & (pl.col("ts") == moment))
         assert recorded.height == signals
     assert len(chosen) >= PAIRS - 10

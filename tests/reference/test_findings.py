@@ -167,7 +167,7 @@ def test_lean_s_ibm_agrees_on_the_day_without_late_prints_and_the_others_are_nam
 
 def test_an_index_under_another_one_s_name_is_stopped_by_the_daily_bar(shared: Path) -> None:
     """NIFTY50.csv holds a series near 3,400 while the index stood near 8,600: minutes of another scale than their day."""
-    from pipelines.ingest.gate import judge_batch
+    from pipelines.ingest.gate import validate_batch
 
     path = shared / "data/nse_minute_2016/NIFTY50.zip"
     assert zipfile.is_zipfile(path)
@@ -181,6 +181,6 @@ def test_an_index_under_another_one_s_name_is_stopped_by_the_daily_bar(shared: P
     around = pl.DataFrame(
         {"session_date": days, "instrument_id": minutes["instrument_id"][0], "day_high": 8700.0, "day_low": 8550.0}
     )
-    verdict = judge_batch("XNSE", "bars_1m", minutes, around=around)
+    verdict = validate_batch("XNSE", "bars_1m", minutes, around=around)
     assert set(verdict.refused) == set(days)
     assert all("high_is_of_the_same_scale_as_the_day" in names for names in verdict.refused.values())

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipelines.market.schema import DATE, REAL, TEXT, UTC_TIMESTAMP, WHOLE, Column, TableSchema
 
 EXCHANGE = Column("exchange", TEXT, "Exchange as an ISO 10383 market identifier code (MIC).")
-INSTRUMENT_ID = Column("instrument_id", TEXT, "Identity minted at first sight; never changes through renames.")
+INSTRUMENT_ID = Column("instrument_id", TEXT, "Identity assigned at first sight; never changes through renames.")
 SYMBOL = Column("symbol", TEXT, "Ticker as traded on that day.")
 SESSION_DATE = Column("session_date", DATE, "Trading session, by the exchange's own calendar date.", unit="date")
 

@@ -12,12 +12,12 @@ import dagster as dg
 import polars as pl
 
 from pipelines.ingest.accounting import by_session
-from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_order, staged_folder
+from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_request, staged_folder
 from pipelines.ingest.overridden_rows import stage_release
 from pipelines.ingest.publish import TablePublication, publish_staged
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.market.tables import BAR_TABLES, TABLES
-from pipelines.orchestration.ingest_config import DeliveryConfig, order_of
+from pipelines.orchestration.ingest_config import DeliveryConfig, request_of
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
 from pipelines.orchestration.metadata import preview, schema_metadata
@@ -58,13 +58,13 @@ def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         state = marketlake.state_dir
         # Not from the resource: whoever launches a run can change its config there.
-        order = order_of(config, mic, marketlake, run_sessions(context), deliveries)
+        order = request_of(config, mic, marketlake, run_sessions(context), deliveries)
         if config.already_staged:
             folder = staged_folder(order, state)
         elif order.decision is not None:
             folder = stage_release(marketlake.lake, order, load_sources(), state)
         else:
-            folder = stage_order(marketlake.lake, order, load_sources(), state)
+            folder = stage_request(marketlake.lake, order, load_sources(), state)
         files = outcome(folder)["files"]
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines.ingest.batches import current_folder
-from pipelines.ingest.gate import Verdict
+from pipelines.ingest.gate import ValidationResult
 from pipelines.ingest.publish import run_gate
 from pipelines.orchestration.keys import INGESTED, staged_key
 from pipelines.orchestration.metadata import preview
@@ -40,7 +40,7 @@ def _gate(mic: str, table: str) -> dg.AssetChecksDefinition:
     return gate
 
 
-def _result(verdict: Verdict) -> dg.AssetCheckResult:
+def _result(verdict: ValidationResult) -> dg.AssetCheckResult:
     failed = [j for j in verdict.judgements if not j.success]
     why = pl.DataFrame(
         [{"expectation": j.name, "severity": j.severity, "unexpected": j.unexpected, "sample": j.sample} for j in failed],

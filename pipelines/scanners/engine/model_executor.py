@@ -1,6 +1,6 @@
 """Compiled models, carried out in a database in memory.
 
-Lives here: `ModelMaker`: in which order, as table or view, one at a time or two.
+Lives here: `ModelExecutor`: in which order, as table or view, one at a time or two.
 Does not live here: what the models read (`scan_database.py`), which a scan needs (`runner.py`), their texts
 (`scanners/registry.py`).
 """
@@ -38,7 +38,7 @@ _ADDED = ("signal_id", "scanner_name", "scanner_version", "superseded_by", "sess
 _ROW = ", ".join(f"{column.name} {sql_type(column.type)}" for column in SCANNER_SIGNALS.columns if column.name not in _ADDED)
 
 
-class ModelMaker:
+class ModelExecutor:
     """Makes relations of compiled models, again and again; views and parsed texts are kept between."""
 
     def __init__(self, compiled: CompiledScanners, connection: duckdb.DuckDBPyConnection) -> None:

@@ -18,7 +18,7 @@ import polars as pl
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.engine.exclusions import LEFT_OUT, left_out
 from pipelines.scanners.engine.inputs import ScanInputs
-from pipelines.scanners.engine.model_executor import ModelMaker
+from pipelines.scanners.engine.model_executor import ModelExecutor
 from pipelines.scanners.engine.scan_database import GIVEN, NoSessionError, ScanDatabase
 from pipelines.scanners.engine.standing_signals import event_scanners, minutes_since_open, still_holding
 from pipelines.scanners.registry import CompiledScanners, Scanner, UnknownScannerError
@@ -77,7 +77,7 @@ class ScanEngine:
         self._explain = explain
         self._database = ScanDatabase(inputs)
         self._connection = self._database.connection
-        self._maker = ModelMaker(compiled, self._connection)
+        self._maker = ModelExecutor(compiled, self._connection)
         self._kept: _Kept | None = None
         self._days_of: tuple[date, date] | None = None
 

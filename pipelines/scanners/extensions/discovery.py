@@ -1,6 +1,6 @@
 """What an installation adds to the dbt project: scanners of its rule file and of installed packages.
 
-Lives here: `Additions`, their fingerprint, and the project that is the shipped one plus these models.
+Lives here: `Extensions`, their fingerprint, and the project that is the shipped one plus these models.
 Does not live here: reading rules (`scanners/rules/`), finding packages (`plugins.py`), running dbt (`dbt/run.py`).
 """
 
@@ -31,7 +31,7 @@ _OPTIONAL = ("sessions_missing",)
 
 
 @dataclass(frozen=True)
-class Additions:
+class Extensions:
     """Added models: `files` (path below models/scanners to text), and scanners with where each comes from.
 
     broken: what was set aside, with the reason. sources: texts of modules that decide, which no model holds.
@@ -43,12 +43,12 @@ class Additions:
     broken: Mapping[str, str]
     plugins: tuple[Plugin, ...] = ()
 
-    def without(self, broken: Mapping[str, str]) -> Additions:
+    def without(self, broken: Mapping[str, str]) -> Extensions:
         """The same without the plug-ins that `broken` names."""
         kept = tuple(plugin for plugin in self.plugins if plugin.name not in broken)
         gone = {name for plugin in self.plugins if plugin.name in broken for name in plugin.files}
         lost = {name for plugin in self.plugins if plugin.name in broken for name in plugin.scanners}
-        return Additions(
+        return Extensions(
             {path: text for path, text in self.files.items() if path not in gone},
             {name: origin for name, origin in self.origins.items() if name not in lost},
             tuple(source for plugin in kept for source in plugin.sources),
@@ -76,7 +76,7 @@ class Additions:
         return {about["config"]["meta"]["scanner"].get("universe", ALL) for about in declared} - {ALL}
 
 
-def find_additions(shipped_project: Path) -> Additions:
+def find_extensions(shipped_project: Path) -> Extensions:
     """What the settings and the installed packages add now. Raises RuleFileError, UniverseError."""
     path = Settings().scanners
     found = _additions(shipped_project, path, _content(path))
@@ -96,7 +96,7 @@ def _content(path: Path | None) -> bytes:
         return b""
 
 
-def assemble(shipped_project: Path, additions: Additions, folder: Path) -> Path:
+def assemble_project(shipped_project: Path, additions: Extensions, folder: Path) -> Path:
     """The shipped project and the added models, in a folder of their own below `folder`; made once per content."""
     made_of = hashlib.sha256(f"{code_version()} {additions.fingerprint()}".encode()).hexdigest()[:12]
     target = folder / f"project-{made_of}"
@@ -123,7 +123,7 @@ def assemble(shipped_project: Path, additions: Additions, folder: Path) -> Path:
 
 
 @cache
-def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) -> Additions:
+def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) -> Extensions:
     """`content` is the rule file's, so that a changed file is read anew."""
     shipped_names = {path.stem for path in (shipped_project / "models").rglob("*") if path.suffix in {".sql", ".py"}}
     plugins, broken = load_plugins()
@@ -143,7 +143,7 @@ def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) ->
     origins = {name: plugin.origin for plugin in kept for name in plugin.scanners}
     origins |= {rule.name: str(rule_file) for rule in rules}
     sources = tuple(source for plugin in kept for source in plugin.sources)
-    return Additions(files, origins, sources, {**broken, **clashing}, kept)
+    return Extensions(files, origins, sources, {**broken, **clashing}, kept)
 
 
 def _contract(shipped_project: Path) -> list[dict[str, Any]]:

@@ -17,11 +17,11 @@ from typing import Any
 import duckdb
 
 from pipelines.package_data import code_version, shipped
-from pipelines.scanners.extensions.discovery import Additions, assemble
+from pipelines.scanners.extensions.discovery import Extensions, assemble_project
 from pipelines.scanners.extensions.sql_reads import sql_faults
 
 
-def usable(additions: Additions, folder: Path) -> Additions:
+def usable(additions: Extensions, folder: Path) -> Extensions:
     """The additions without plug-ins that fail on an empty lake. What was found is kept in `folder`, so that it is tried once.
 
     A model of a rule that fails is an error of this code and is raised as DbtError or duckdb.Error.
@@ -38,7 +38,7 @@ def usable(additions: Additions, folder: Path) -> Additions:
     return additions.without(broken) if broken else additions
 
 
-def _broken(additions: Additions) -> dict[str, str]:
+def _broken(additions: Extensions) -> dict[str, str]:
     """All together first, since they are usually whole; one by one only when they are not."""
     refused: dict[str, str] = {}
     if not _fault(additions, refused):
@@ -51,7 +51,7 @@ def _broken(additions: Additions) -> dict[str, str]:
     return broken
 
 
-def _fault(additions: Additions, refused: dict[str, str]) -> str:
+def _fault(additions: Extensions, refused: dict[str, str]) -> str:
     """Why these do not run, '' when they do. Plug-ins whose SQL may not be run are not: they go into `refused`, with the reason."""
     from pipelines.build.compile import compile_models
     from pipelines.dbt.run import DbtError
@@ -60,7 +60,7 @@ def _fault(additions: Additions, refused: dict[str, str]) -> str:
 
     folder = Path(tempfile.mkdtemp(prefix="marketlake-trial-"))
     try:
-        project = assemble(shipped("dbt_project"), additions, folder)
+        project = assemble_project(shipped("dbt_project"), additions, folder)
         manifest = compile_models(project, folder / "target")
         found = _refused(additions, manifest)
         refused.update(found)
@@ -76,7 +76,7 @@ def _fault(additions: Additions, refused: dict[str, str]) -> str:
     return ""
 
 
-def _refused(additions: Additions, manifest: Path) -> dict[str, str]:
+def _refused(additions: Extensions, manifest: Path) -> dict[str, str]:
     """Plug-ins whose models, as dbt rendered them, read or call what a scanner may not."""
     nodes = {node["name"]: node for node in json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()}
     refused = {}

@@ -20,7 +20,7 @@ from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import ScanInputs
-from pipelines.scanners.engine.model_executor import ModelMaker
+from pipelines.scanners.engine.model_executor import ModelExecutor
 from pipelines.scanners.engine.scan_database import ScanDatabase
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.look_ahead import falsified
@@ -135,7 +135,7 @@ def _computed(compiled: CompiledScanners, exchange: str, sample: _Sample, bars: 
             connection.register("incoming", rows.to_arrow())
             connection.execute(f"insert into lake.{table} by name select * from incoming")
             connection.unregister("incoming")
-        ModelMaker(compiled, connection).make(_MODELS, frozenset(), is_short=False)
+        ModelExecutor(compiled, connection).make(_MODELS, frozenset(), is_short=False)
         made = pl.from_arrow(build_window(connection, "daily").read_all())
     assert isinstance(made, pl.DataFrame)
     return made.filter(pl.col("session_date") == sample.session)

@@ -17,7 +17,7 @@ from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import ScanInputs, read_inputs
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.verification.reproducibility import not_repeated, scans_to_repeat, seen_ahead
+from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.scanners.verification.sampling import Asked, sampled_sessions, sampled_times
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -89,8 +89,8 @@ def check_record(
             CheckedRecord(
                 _tried(repeated),
                 _tried(alone),
-                not_repeated(compiled, inputs, recorded, repeated),
-                seen_ahead(compiled, inputs, recorded, alone),
+                find_unreproduced(compiled, inputs, recorded, repeated),
+                find_look_ahead(compiled, inputs, recorded, alone),
             )
         )
     return CheckedRecord(

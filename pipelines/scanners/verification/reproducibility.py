@@ -32,7 +32,7 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
     return grouped(chosen)
 
 
-def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+def find_unreproduced(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
 
     recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`.
@@ -44,11 +44,11 @@ def not_repeated(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.Da
     return _told(different(*_judged(_of(recorded, asked), again)), "whole")
 
 
-def seen_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-    """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered. As `not_repeated`.
+def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered.
 
-    Each evaluation time is scanned alone: a row that was made from rows of other evaluation times is not made again. inputs: to
-    have a future that can be altered, they must reach beyond the evaluation times.
+    Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
+    times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
     """
     found = [pl.DataFrame(schema=DIFFERENCES)]
     for at, names in asked:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from pipelines.ingest import gate as gate_module
-from pipelines.ingest.overrides import Decision, Selection, record
+from pipelines.ingest.overrides import Override, Selection, record
 
 DAY = date(2024, 1, 2)
 ROWS = [
@@ -64,7 +64,7 @@ def test_filters_narrow_the_list(marketlake: Command, arguments: list[str], rows
 
 def test_released_rows_are_listed_only_with_all(marketlake: Command, road, batch: str) -> None:
     decided = datetime(2025, 3, 5, tzinfo=UTC)
-    decision = Decision(Selection(), ("implausible_range",), "as the exchange says", "ada", decided)
+    decision = Override(Selection(), ("implausible_range",), "as the exchange says", "ada", decided)
     held = road.rows("quarantine").filter(symbol_is("MSFT"))
     record(road.lake, "XNYS", "bars_daily", held, decision)
 

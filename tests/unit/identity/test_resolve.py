@@ -89,7 +89,7 @@ def test_a_ticker_with_two_owners_on_a_day_is_quarantined_and_only_that_day(road
     ]
 
 
-def test_an_unknown_ticker_is_minted_once_and_keeps_its_first_session(road, bars_csv) -> None:
+def test_an_unknown_ticker_is_assigned_once_and_keeps_its_first_session(road, bars_csv) -> None:
     road.ingest(road.deliver("first.csv", bars_csv([("new", "2024-01-03", 10, 11, 9, 10, 1)])))
     road.ingest(
         road.deliver("later.csv", bars_csv([("NEW", "2024-01-04", 10, 11, 9, 10, 1), ("NEW ", "2024-01-02", 10, 11, 9, 10, 1)]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.ingest import publish as ingest_step
 from pipelines.ingest.batches import content_hash
-from pipelines.ingest.gate import Judgement, Verdict, suite_hash
+from pipelines.ingest.gate import ExpectationResult, ValidationResult, suite_hash
 from pipelines.ingest.staged import SESSION_COLUMN
 
 DAYS = [date(2024, 1, d) for d in (2, 3, 4)]
@@ -34,14 +34,14 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> set[date]:
     """The sessions of daily bars that the gate shall refuse; its suites are not run, which would cost a second an example."""
     wanted: set[date] = set()
 
-    def judge(exchange: str, table: str, rows: pl.DataFrame, beside: object = None, around: object = None) -> Verdict:
+    def judge(exchange: str, table: str, rows: pl.DataFrame, beside: object = None, around: object = None) -> ValidationResult:
         sessions = tuple(rows[SESSION_COLUMN[table]].unique().sort())
         name = "range_is_possible"
         refused = {day: (name,) for day in sessions if table == "bars_daily" and day in wanted}
-        judgement = Judgement(name, "planted", "critical", not refused, len(refused), tuple(refused), "planted")
-        return Verdict(table, content_hash(rows), suite_hash(table), (judgement,), sessions, refused)
+        judgement = ExpectationResult(name, "planted", "critical", not refused, len(refused), tuple(refused), "planted")
+        return ValidationResult(table, content_hash(rows), suite_hash(table), (judgement,), sessions, refused)
 
-    monkeypatch.setattr(ingest_step, "judge_batch", judge)
+    monkeypatch.setattr(ingest_step, "validate_batch", judge)
     return wanted
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.definitions import build_definitions
 from pipelines.ingest.arrivals import collect
-from pipelines.ingest.dry_run import Trial, TrialFailedError, try_order
+from pipelines.ingest.dry_run import DryRun, DryRunFailedError, run_dry
 from pipelines.orchestration.launch import JobFailedError, ingest
 from pipelines.sources.registry import load_sources, source
 
@@ -27,9 +27,9 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def trial(road, path: Path) -> Trial:
+def trial(road, path: Path) -> DryRun:
     found = collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER, store=False)
-    return try_order(road.lake, found.order, load_sources(), found.paths)
+    return run_dry(road.lake, found.order, load_sources(), found.paths)
 
 
 def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, bars_csv) -> None:
@@ -87,7 +87,7 @@ def test_sessions_refused_after_others_were_taken_out_fail_the_trial_as_they_fai
     path.write_text(bars_csv([row for rows in daily.values() for row in rows]))
     before = everything(road.settings.home)
 
-    with pytest.raises(TrialFailedError) as tried:
+    with pytest.raises(DryRunFailedError) as tried:
         trial(road, path)
 
     assert everything(road.settings.home) == before

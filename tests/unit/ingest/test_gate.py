@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from pipelines.ingest import gate
-from pipelines.ingest.batches import read_batch, stage_order
-from pipelines.ingest.gate import NoPassError, judge_batch, passed_rows
+from pipelines.ingest.batches import read_batch, stage_request
+from pipelines.ingest.gate import GateNotPassedError, passed_rows, validate_batch
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
@@ -34,11 +34,11 @@ def staged(road, bars_csv) -> Path:
     """A staged batch of two sessions. One minute of the second is a hundredfold: each row is possible, the session is not."""
     rows = minutes("ODD", GOOD_DAY, [100.0] * 390) + minutes("ODD", BAD_DAY, [100.0] * 200 + [10_000.0] + [100.0] * 189)
     order = road.order(road.deliver("odd.csv", bars_csv(rows)))
-    return stage_order(road.lake, order, load_sources(), road.settings.state_dir)
+    return stage_request(road.lake, order, load_sources(), road.settings.state_dir)
 
 
 def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the_other_passes(staged: Path) -> None:
-    verdict = judge_batch("XNYS", "bars_1m", read_batch(staged, "bars_1m"))
+    verdict = validate_batch("XNYS", "bars_1m", read_batch(staged, "bars_1m"))
 
     assert read_batch(staged, "bars_1m").height == 780
     assert verdict.refused == {BAD_DAY: ("range_is_possible",)}
@@ -61,7 +61,7 @@ def test_rows_of_a_refused_session_are_kept_under_the_expectation_and_the_rest_i
 
 
 def test_publishing_without_a_verdict_is_refused(road, staged: Path) -> None:
-    with pytest.raises(NoPassError, match=r"run the check gate_bars_1m on staged_bars_1m first"):
+    with pytest.raises(GateNotPassedError, match=r"run the check gate_bars_1m on staged_bars_1m first"):
         publish_staged(road.lake, "XNYS", "bars_1m", staged, road.settings.state_dir, PRIORITIES)
     assert road.table("bars_1m").version() is None
 
@@ -74,10 +74,10 @@ def test_a_pass_does_not_cover_rows_that_changed_after_it(road, staged: Path) ->
 
     tampered = rows.with_columns(close=pl.when(pl.int_range(pl.len()) == 0).then(99.5).otherwise("close"))
     for changed in (tampered, rows.head(-1), rows.reverse()):
-        with pytest.raises(NoPassError):
+        with pytest.raises(GateNotPassedError):
             passed_rows("bars_1m", changed, state)
     tampered.write_parquet(staged / "bars_1m.parquet")
-    with pytest.raises(NoPassError):
+    with pytest.raises(GateNotPassedError):
         publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
 
@@ -90,7 +90,7 @@ def test_a_pass_of_an_older_suite_does_not_count(road, staged: Path, tmp_path: P
     changed.write_text(json.dumps(suite))
     monkeypatch.setattr(gate, "suite_path", lambda table: changed)
 
-    with pytest.raises(NoPassError):
+    with pytest.raises(GateNotPassedError):
         publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
 

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.ingest.batches import stage_order
+from pipelines.ingest.batches import stage_request
 from pipelines.ingest.publish import MissingInstrumentsError, publish_staged, run_gate
 from pipelines.sources.registry import load_sources
 
@@ -80,7 +80,7 @@ def test_the_instrument_of_a_refused_session_stays_out_with_its_bars(road, bars_
 def test_bars_are_not_published_before_their_instruments(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([("AAPL", "2024-01-02", 10, 11, 9, 10, 1)])))
     state = road.settings.state_dir
-    folder = stage_order(road.lake, order, load_sources(), state)
+    folder = stage_request(road.lake, order, load_sources(), state)
     for table in ("instruments", "bars_daily"):
         run_gate(road.lake, "XNYS", table, folder, state)
     with pytest.raises(MissingInstrumentsError, match=r"XNYS:AAPL.*publish instruments first"):

@@ -10,18 +10,18 @@ import pytest
 
 from pipelines.ingest import gate as gate_module
 from pipelines.ingest import overridden_rows as release_module
-from pipelines.ingest.batches import read_batch, stage_order
+from pipelines.ingest.batches import read_batch, stage_request
 from pipelines.ingest.overridden_rows import (
     AlreadyReleasedError,
     NotReleasedError,
     SelectionError,
+    override_request,
     record_release,
-    release_order,
     stage_release,
 )
 from pipelines.ingest.overrides import Selection, quarantined
 from pipelines.ingest.publish import publish_staged, run_gate
-from pipelines.ingest.requests import load_order, replay_order, save_order
+from pipelines.ingest.requests import load_request, replay_request, save_request
 from pipelines.sources.registry import load_sources
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)
@@ -51,9 +51,9 @@ def release(road):
     def run(selection: Selection, *, overrule=(), at=DECIDED, reason="the exchange confirms it"):
         sources, state = load_sources(), road.settings.state_dir
         priorities = {name: source.priority for name, source in sources.items()}
-        order = release_order(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
-        save_order(order, state)
-        assert load_order(order.order_id, state) == order
+        order = override_request(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
+        save_request(order, state)
+        assert load_request(order.request_id, state) == order
         folder = stage_release(road.lake, order, sources, state)
         done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
@@ -133,7 +133,7 @@ def test_a_replay_into_an_emptied_table_brings_the_released_row_back(road, bars_
     delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
     road.ingest(delivery)
     release(row_of(delivery, 3))
-    order = replay_order(road.lake, "XNYS", [DAY])
+    order = replay_request(road.lake, "XNYS", [DAY])
     staged = road.stage(*order.deliveries, sessions=order.sessions)
     assert staged.tables["bars_daily"]["symbol"].to_list() == ["AAPL", "MSFT"]
     assert staged.quarantine.is_empty()
@@ -352,7 +352,7 @@ def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_comma
 
 def test_the_rows_of_an_ordinary_delivery_overrule_nothing(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
-    folder = stage_order(road.lake, order, load_sources(), road.settings.state_dir)
+    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir)
     assert read_batch(folder, "bars_daily")["overrules"].to_list() == [None]
 
 
@@ -365,4 +365,4 @@ def _lean_zip(text: str) -> bytes:
 
 def test_an_order_without_decision_keeps_its_id(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
-    assert replace(order, decision=None).order_id == order.order_id
+    assert replace(order, decision=None).request_id == order.request_id

@@ -16,7 +16,7 @@ import pytest
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
 from pipelines.inbox.watch import recall
 from pipelines.ingest.accounting import Account
-from pipelines.ingest.requests import Order
+from pipelines.ingest.requests import IngestRequest
 from pipelines.orchestration import vendor_inbox
 from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
@@ -200,7 +200,7 @@ def test_an_emptied_state_folder_does_not_stop_the_sensor(vendor: Daemon, at_onc
 def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_conclusion(
     vendor: Daemon, at_once: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ingest(settings: Settings, order: Order) -> IngestReport:
+    def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
         # Free for the ingest that the run launches, which is in the same process.
         with home_lock(settings.state_dir, "ingest", timedelta(0)):
             files = [{"path": d.name, "status": "refused", "reason": "no table"} for d in order.deliveries]

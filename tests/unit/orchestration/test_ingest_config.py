@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.ingest.requests import Order
-from pipelines.orchestration.ingest_config import DeliveryConfig, order_of
+from pipelines.ingest.requests import IngestRequest
+from pipelines.orchestration.ingest_config import DeliveryConfig, request_of
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.settings import Settings
 
@@ -27,9 +27,9 @@ def inbound(home: Settings) -> Path:
     return folder
 
 
-def order(home: Settings, sessions: tuple[date, ...] = (date(2024, 1, 2),), **config: object) -> Order:
+def order(home: Settings, sessions: tuple[date, ...] = (date(2024, 1, 2),), **config: object) -> IngestRequest:
     chosen = DeliveryConfig(**config)  # type: ignore[arg-type]
-    return order_of(chosen, "XNYS", MarketlakeResource.from_settings(home), sessions, home.delivery_folders)
+    return request_of(chosen, "XNYS", MarketlakeResource.from_settings(home), sessions, home.delivery_folders)
 
 
 def test_a_relative_path_is_taken_from_the_folder_and_read_as_the_config_says(home: Settings, inbound: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_link_that_leads_outside_is_refused(home: Settings, inbound: Path) -> 
         ({"paths": ["good.csv"], "source": "csv", "received_at": "soon"}, "received_at: 'soon' is no moment"),
         ({"paths": ["good.csv"], "source": "csv", "received_at": "2999-01-01T00:00:00Z"}, "lies in the future"),
         ({"paths": ["good.csv"], "source": "csv", "received_at": "2024-01-01T00:00:00"}, "has no offset"),
-        ({"paths": ["good.csv"], "source": "csv", "order_id": "x"}, "not both"),
+        ({"paths": ["good.csv"], "source": "csv", "request_id": "x"}, "not both"),
         ({"source": "csv"}, "paths: name the files"),
         ({"symbol": "AAPL"}, "paths: name the files"),
         ({"received_at": "2024-01-31T18:30:00+05:30"}, "paths: name the files"),
@@ -88,7 +88,7 @@ def test_a_run_without_a_session_says_to_choose_one(home: Settings, inbound: Pat
 
 
 def test_an_empty_config_stages_the_sessions_on_record(home: Settings) -> None:
-    assert order(home) == Order("XNYS", (), (date(2024, 1, 2),))
+    assert order(home) == IngestRequest("XNYS", (), (date(2024, 1, 2),))
 
 
 def test_the_launchpad_shows_every_field_of_a_delivery_with_its_default() -> None:

@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 import polars as pl
 import pytest
 
-from pipelines.ingest.publish import judge_staged, run_gate
-from pipelines.quality.market_context import surroundings
+from pipelines.ingest.publish import run_gate, validate_staged
+from pipelines.quality.market_context import market_context
 from pipelines.sources.registry import load_sources
 
 DAY = date(2024, 1, 8)
@@ -31,7 +31,7 @@ def usual(road, bars_csv):
 def verdict_of(road, bars_csv, names: list[str], whole_market: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(type(load_sources()["csv"]), "whole_market", "csv" in whole_market)
     staged = road.stage(road.deliver("day.csv", bars_csv(market(DAY, names))))
-    return judge_staged(road.lake, "XNYS", "bars_daily", with_no_decision(staged.tables["bars_daily"]))
+    return validate_staged(road.lake, "XNYS", "bars_daily", with_no_decision(staged.tables["bars_daily"]))
 
 
 def with_no_decision(rows: pl.DataFrame) -> pl.DataFrame:
@@ -63,7 +63,7 @@ def test_stored_bars_of_the_session_count_too(usual, bars_csv, monkeypatch: pyte
 
 def test_the_first_market_ever_has_nothing_to_be_held_against(road, bars_csv) -> None:
     staged = road.stage(road.deliver("first.csv", bars_csv(market(DAY, NAMES))))
-    around = surroundings(road.lake, "XNYS", "bars_daily", staged.tables["bars_daily"], ["csv"])
+    around = market_context(road.lake, "XNYS", "bars_daily", staged.tables["bars_daily"], ["csv"])
     assert around is not None
     assert around.rows() == [(DAY, None, None, None)]
 
@@ -92,15 +92,15 @@ def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]
 def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
     road, bars_csv, price: float, high: float | None, refused: list[str], warned: list[str]
 ) -> None:
-    from pipelines.ingest.batches import stage_order
+    from pipelines.ingest.batches import stage_request
 
     daily = road.deliver("daily.csv", bars_csv(market(DAY, NAMES[:1])))
     minute = road.deliver("minute.csv", bars_csv(minutes(price, high)))
     state = road.settings.state_dir
-    together = stage_order(road.lake, road.order(daily, minute), load_sources(), state)
+    together = stage_request(road.lake, road.order(daily, minute), load_sources(), state)
     found = [run_gate(road.lake, "XNYS", "bars_1m", together, state)]
     road.ingest(daily)
-    alone = stage_order(
+    alone = stage_request(
         road.lake, road.order(road.deliver("later.csv", bars_csv(minutes(price, high))[:-1])), load_sources(), state
     )
     found.append(run_gate(road.lake, "XNYS", "bars_1m", alone, state))

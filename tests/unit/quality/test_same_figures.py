@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from pipelines.ingest.requests import replay_order
+from pipelines.ingest.requests import replay_request
 from pipelines.sources.csv import CsvSource
 from pipelines.sources.protocol import ParseOptions, RawFile, SourceError
 
@@ -47,7 +47,7 @@ def test_a_replay_of_deliveries_that_alternated_changes_nothing(road, bars_csv) 
     for hour, close in enumerate([11, 12, 11]):
         road.ingest(deliver(close, hour))
         assert road.rows("bars_daily")["close"].to_list() == [close]
-    order = replay_order(road.lake, "XNYS", [date(2024, 1, 3)])
+    order = replay_request(road.lake, "XNYS", [date(2024, 1, 3)])
     figures = road.ingest(*order.deliveries, sessions=order.sessions)["bars_daily"]
     assert figures == {"read": 2, "accepted": 0, "unchanged": 1, "restated": 0, "duplicates": 1, "quarantined": 0}
     assert road.rows("bars_daily")["close"].to_list() == [11]

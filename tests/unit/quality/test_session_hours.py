@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
-from pipelines.quality.session_hours import wrong_hours
+from pipelines.quality.session_hours import find_wrong_hours
 from pipelines.sources.protocol import ParseOptions, conform
 
 _ZONES = {"XNYS": "America/New_York", "XNSE": "Asia/Kolkata"}
@@ -25,7 +25,7 @@ def verdict(mic: str, clocks: Sequence[tuple[date, str, str]], *, stamped: str |
         count = int((end - start) / timedelta(minutes=1))
         moments += [(start + n * timedelta(minutes=1)).replace(tzinfo=zone).astimezone(UTC) for n in range(count)]
     frame = pl.DataFrame({"symbol": ["A"] * len(moments), "ts": moments}, schema_overrides={"ts": pl.Datetime("us", "UTC")})
-    return wrong_hours([conform("bars_1m", frame)], ParseOptions(mic, _ZONES[mic], timezone_stated=stated))
+    return find_wrong_hours([conform("bars_1m", frame)], ParseOptions(mic, _ZONES[mic], timezone_stated=stated))
 
 
 def in_utc(mic: str, first: str, last: str) -> list[tuple[date, str, str]]:

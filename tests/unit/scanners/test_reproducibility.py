@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.verification.reproducibility import not_repeated, scans_to_repeat, seen_ahead
+from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 
 Build = Any  # the fixture's record, in conftest.py
 
@@ -17,8 +17,8 @@ def test_every_recorded_scan_of_the_small_lake_is_repeated_with_and_without_its_
     asked = scans_to_repeat(build.rows("from marts.scanner_runs"))
 
     assert {name for _, names in asked for name in names} == set(compiled.scanners)
-    assert not_repeated(compiled, build.inputs, recorded, asked).is_empty()
-    assert seen_ahead(compiled, build.inputs, recorded, asked[-3:]).is_empty()
+    assert find_unreproduced(compiled, build.inputs, recorded, asked).is_empty()
+    assert find_look_ahead(compiled, build.inputs, recorded, asked[-3:]).is_empty()
 
 
 def test_a_record_that_a_scan_does_not_give_is_named(build: Build, compiled: CompiledScanners) -> None:
@@ -28,8 +28,8 @@ def test_a_record_that_a_scan_does_not_give_is_named(build: Build, compiled: Com
     rise = pl.col("symbol") == "RISE"
     dearer = recorded.with_columns(entry_price=pl.when(rise & (pl.col("ts") == moment)).then(105.0).otherwise("entry_price"))
 
-    assert set(not_repeated(compiled, build.inputs, dearer, asked)["instrument_id"]) == {"XNSE:RISE"}
-    assert set(seen_ahead(compiled, build.inputs, recorded.filter(~rise), asked)["instrument_id"]) == {"XNSE:RISE"}
+    assert set(find_unreproduced(compiled, build.inputs, dearer, asked)["instrument_id"]) == {"XNSE:RISE"}
+    assert set(find_look_ahead(compiled, build.inputs, recorded.filter(~rise), asked)["instrument_id"]) == {"XNSE:RISE"}
 
 
 def test_a_scanners_last_scan_and_its_first_and_last_signals_are_repeated(build: Build) -> None:

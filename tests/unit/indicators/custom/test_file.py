@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.indicators.custom.file import IndicatorFileError, read_indicators
-from pipelines.indicators.registry import REGISTRY, Registry, additions_fingerprint, load_chosen
+from pipelines.indicators.registry import REGISTRY, Registry, extensions_fingerprint, load_custom
 
 GOOD = "indicators:\n  - name: rsi\n    window: 7\n  - name: sma\n    window: 100\n"
 
@@ -20,24 +20,24 @@ def write(tmp_path):
 
 def test_columns_and_state_follow_the_file(write):
     registry = Registry(REGISTRY, REGISTRY.columns())
-    assert load_chosen(write(GOOD), registry) == ("rsi_7", "sma_100")
+    assert load_custom(write(GOOD), registry) == ("rsi_7", "sma_100")
     assert registry.columns() == (*REGISTRY.columns(), "rsi_7", "sma_100")
     assert [f.name for f in registry.state_fields()][-2:] == ["rsi_7__gain", "rsi_7__loss"]
-    assert load_chosen(write(GOOD), registry) == ()
+    assert load_custom(write(GOOD), registry) == ()
 
 
 def test_no_file_adds_nothing():
     registry = Registry(REGISTRY)
-    assert load_chosen(None, registry) == ()
-    assert additions_fingerprint(registry) == "built-in"
+    assert load_custom(None, registry) == ()
+    assert extensions_fingerprint(registry) == "built-in"
 
 
 def test_the_fingerprint_tells_files_apart_by_what_they_choose(write):
     found = []
     for text in (GOOD, GOOD.replace("7", "9"), "# a remark\n" + GOOD):
         registry = Registry(REGISTRY)
-        load_chosen(write(text), registry)
-        found.append(additions_fingerprint(registry))
+        load_custom(write(text), registry)
+        found.append(extensions_fingerprint(registry))
     assert found[0] != found[1]
     assert found[0] == found[2]
     assert "built-in" not in found
@@ -84,7 +84,7 @@ def test_a_wrong_file_is_refused_with_its_line(write, text, message):
 def test_a_column_that_exists_is_refused_with_its_line(write, text, message):
     path = write(text)
     with pytest.raises(IndicatorFileError) as caught:
-        load_chosen(path, Registry(REGISTRY))
+        load_custom(path, Registry(REGISTRY))
     assert f"{path}{message}" in str(caught.value)
 
 
