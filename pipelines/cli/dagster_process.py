@@ -1,7 +1,8 @@
-"""Dagster's own processes on this home: webserver and daemon.
+"""Dagster's own processes on this home: code server, webserver and daemon.
 
-Lives here: starting them with the right environment. It starts programs and imports nothing of Dagster.
-Does not live here: the instance's configuration (`orchestration/instance.py`).
+Lives here: starting them with the right environment, at the same time, and ending them together. It starts programs and imports
+nothing of Dagster.
+Does not live here: the instance's configuration (`orchestration/home_config.py`).
 """
 
 from __future__ import annotations
@@ -11,23 +12,30 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
-from pipelines.cli.console import fail
+from pipelines.cli.console import fail, warn
 from pipelines.package_data import shipped
 from pipelines.settings import Settings
 
 #: What ends the command: Ctrl-C, a service manager, a closed terminal.
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Longer than Dagster itself waits for webserver and daemon.
+#: For the shutdown of all; what is left after that is killed.
 _SHUTDOWN_SECONDS = 30.0
+#: A code server that ends sooner than this after its start would only end again.
+_RESTART_AFTER_SECONDS = 60.0
+_POLL_SECONDS = 0.5
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment of a Dagster process that works on this home."""
-    from pipelines.orchestration.instance import prepare_home
+    from pipelines.orchestration.home_config import prepare_home
 
     prepare_home(settings)
     return {
@@ -40,36 +48,110 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def command(program: str, *arguments: str) -> list[str]:
     """A program of this installation with the project's code location, which bears one name however it is started."""
-    return [str(Path(sys.executable).with_name(program)), *arguments, "-w", str(shipped("workspace.yaml"))]
+    return [_program(program), *arguments, "-w", str(shipped("workspace.yaml"))]
 
 
 def run_ui(settings: Settings, host: str, port: int) -> None:
     """Run webserver and daemon until interrupted. A port that cannot be listened on ends the command before anything is started."""
     _require_free(host, port)
-    arguments = command("dagster", "dev", "--host", host, "--port", str(port))
-    market_context = environment(settings)
-    _fail_dead_runs(settings)
+    process_environment = environment(settings)
+    is_new = not (settings.dagster_home / "history").exists()
+    if is_new:
+        # One process makes the history's tables: several at once would meet at it.
+        _fail_dead_runs(settings)
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
-    # A session of its own, so that a Ctrl-C reaches this process alone, which then ends all of Dagster's in order.
-    with subprocess.Popen(arguments, env=market_context, cwd=settings.home, start_new_session=True) as dagster:  # noqa: S603
-        code = _wait_until_told_to_end(dagster)
-    if code:
-        fail(f"Dagster's UI ended with code {code}; the lines above say why")
-
-
-def _wait_until_told_to_end(dagster: subprocess.Popen[bytes]) -> int:
-    """Exit code of Dagster when it ends by itself; 0 after SIGINT, SIGTERM or SIGHUP, with all of its processes ended."""
     for number in _ENDS:
         signal.signal(number, _raise_ended)
-    try:
-        return dagster.wait()
-    except _EndedError as told:
-        for number in _ENDS:
-            signal.signal(number, signal.SIG_IGN)
-        print(f"ended by {told}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
-        return 0
-    finally:
-        _end_group(dagster)
+    with TemporaryDirectory(prefix="marketlake-") as folder:
+        programs = _Programs(Path(folder), process_environment, settings.home)
+        try:
+            with programs.ended_together():
+                programs.start_code_server()
+                if not is_new:
+                    _fail_dead_runs(settings)
+                programs.start("dagster-webserver", "--host", host, "--port", str(port))
+                programs.start("dagster-daemon", "run")
+                programs.watch()
+        except _EndedError as told:
+            print(f"ended by {told}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
+
+
+@dataclass
+class _Started:
+    """A program, its process, and when that was started (seconds of the monotonic clock)."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    at: float
+
+
+class _Programs:
+    """Dagster's programs around one code server, which webserver and daemon share.
+
+    `dagster dev` runs the same programs one after the other: webserver and daemon load only when the code server answers. Each
+    program leads a session of its own, so that a Ctrl-C reaches this process alone, which then ends all of them in order.
+    """
+
+    def __init__(self, folder: Path, process_environment: dict[str, str], home: Path) -> None:
+        # A short path: that of a Unix socket may have 107 bytes.
+        self._socket = folder / "code"
+        self._workspace = folder / "workspace.yaml"
+        self._environment = process_environment
+        self._home = home
+        self._server: _Started | None = None
+        self._clients: list[_Started] = []
+
+    def start_code_server(self) -> None:
+        """Start the code server of the project's workspace file."""
+        from yaml import safe_dump, safe_load
+
+        (entry,) = safe_load(shipped("workspace.yaml").read_text(encoding="utf-8"))["load_from"]
+        module = entry["python_module"]
+        location = {"location_name": module["location_name"], "socket": str(self._socket), "host": "localhost"}
+        self._workspace.write_text(safe_dump({"load_from": [{"grpc_server": location}]}), encoding="utf-8")
+        target = ["--module-name", module["module_name"], "--attribute", module["attribute"]]
+        options = ["--location-name", module["location_name"], "--inject-env-vars-from-instance", "--log-level", "warning"]
+        arguments = [_program("dagster"), "code-server", "start", "--socket", str(self._socket), *target, *options]
+        self._server = self._run("code server", arguments)
+
+    def start(self, program: str, *arguments: str) -> None:
+        """Start a program, which loads at once and runs when the code server answers."""
+        waiting = [sys.executable, "-m", "pipelines.orchestration.dagster_program", str(self._socket)]
+        self._clients.append(self._run(program, [*waiting, program, *arguments, "-w", str(self._workspace)]))
+
+    def watch(self) -> None:
+        """Wait until a program ends by itself, which ends the command; a code server that was at work is started again."""
+        while True:
+            time.sleep(_POLL_SECONDS)
+            for client in self._clients:
+                if (code := client.process.poll()) is not None:
+                    fail(f"{client.name} ended with code {code}; the lines above say why")
+            server = self._server
+            if server is None or (code := server.process.poll()) is None:
+                continue
+            if time.monotonic() - server.at < _RESTART_AFTER_SECONDS:
+                fail(f"the code server ended with code {code}; the lines above say why")
+            warn(f"the code server ended with code {code}: it is started again")
+            _kill_session(server.process)
+            self._socket.unlink(missing_ok=True)
+            self.start_code_server()
+
+    @contextmanager
+    def ended_together(self) -> Iterator[None]:
+        """End all programs with the block: by their own shutdown first, whatever is left of their sessions after that at once."""
+        try:
+            yield
+        finally:
+            for number in _ENDS:
+                signal.signal(number, signal.SIG_IGN)
+            deadline = time.monotonic() + _SHUTDOWN_SECONDS
+            # The code server last: the others ask it until they end.
+            for group in (self._clients, [self._server] if self._server else []):
+                _end(group, deadline)
+
+    def _run(self, name: str, arguments: list[str]) -> _Started:
+        process = subprocess.Popen(arguments, env=self._environment, cwd=self._home, start_new_session=True)  # noqa: S603
+        return _Started(name, process, time.monotonic())
 
 
 class _EndedError(Exception):
@@ -80,16 +162,23 @@ def _raise_ended(number: int, _frame: FrameType | None) -> None:
     raise _EndedError(signal.Signals(number).name)
 
 
-def _end_group(dagster: subprocess.Popen[bytes]) -> None:
-    """End Dagster and what it started: by its own shutdown first, whatever is left of its session after that at once."""
-    if dagster.poll() is None:
-        dagster.send_signal(signal.SIGINT)
-        try:
-            dagster.wait(timeout=_SHUTDOWN_SECONDS)
-        except subprocess.TimeoutExpired:
-            dagster.kill()
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _end(group: list[_Started], deadline: float) -> None:
+    for started in group:
+        started.process.send_signal(signal.SIGINT)
+    for started in group:
+        with suppress(subprocess.TimeoutExpired):
+            started.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        _kill_session(started.process)
+
+
+def _kill_session(leader: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(dagster.pid, signal.SIGKILL)
+        os.killpg(leader.pid, signal.SIGKILL)
+    leader.wait()
 
 
 def _fail_dead_runs(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """The Dagster instance of a marketlake home.
 
-Lives here: `dagster.yaml`, opening the instance, and clearing up after runs whose process is gone.
-Does not live here: definitions (`definitions.py`).
+Lives here: opening the instance, and clearing up after runs whose process is gone.
+Does not live here: `dagster.yaml` (`home_config.py`), definitions (`definitions.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.orchestration.home_config import prepare_home
 from pipelines.orchestration.run_origin import name_origin
 from pipelines.settings import Settings
 
@@ -22,43 +23,6 @@ STARTED_TAG = ".dagster/marketlake_pid_started"
 
 #: A run names its process within seconds of its start; one that has not by then died before it could.
 _UNIDENTIFIED_SECONDS = 300.0
-
-_CONFIG = """\
-# Written by marketlake when the home is set up; edit as you like.
-telemetry:
-  enabled: false
-event_log_storage:
-  module: pipelines.orchestration.event_log
-  class: SessionEventLog
-  config:
-    base_dir: {home}/history
-run_coordinator:
-  module: dagster.core.run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    max_concurrent_runs: 4
-    tag_concurrency_limits:
-      - {{key: marketlake/writer, limit: 1}}
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 300
-  cancel_timeout_seconds: 120
-retention:
-  sensor:
-    purge_after_days: {{skipped: 7, failure: 30, success: -1}}
-"""
-
-
-def prepare_home(settings: Settings) -> Path:
-    """Make the home's DAGSTER_HOME, with its dagster.yaml, and point this process and its children to it."""
-    home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(_CONFIG.format(home=home), encoding="utf-8")
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ["MARKETLAKE_HOME"] = str(settings.home)
-    return home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

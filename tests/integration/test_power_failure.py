@@ -145,6 +145,8 @@ def test_sigterm_ends_webserver_daemon_and_code_server(site: Site) -> None:
     site.start()
     started = site.descendants()
     assert len(started) >= 3
+    commands = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in started]
+    assert sum("grpc" in words for words in commands) == 1, "webserver and daemon share one code server"
     assert site.process is not None
     site.process.terminate()
     assert site.process.wait(timeout=90) == 0

@@ -12,6 +12,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.events import StepFailureData
+from dagster._utils.error import SerializableErrorInfo
 
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
 from pipelines.inbox.watch import recall
@@ -46,6 +48,14 @@ class Daemon:
 
     def record(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         self.instance.add_run(dg.DagsterRun(job_name=str(self.sensor.job_name), tags=dict(request.tags), status=status))
+
+    def fail_steps(self) -> None:
+        for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            job, error = record.dagster_run.job_name, SerializableErrorInfo("no such column", [], "LiveScanError")
+            failed = dg.DagsterEvent(
+                event_type_value="STEP_FAILURE", job_name=job, step_key="scan", event_specific_data=StepFailureData(error, None)
+            )
+            self.instance.report_dagster_event(failed, record.dagster_run.run_id)
 
     def end_runs(self, status: str) -> None:
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
@@ -111,6 +121,38 @@ def test_a_copy_of_a_batch_in_the_same_look_is_one_run(live: Daemon, at_once: Se
     for name in ("a.csv", "copy.csv"):
         write(at_once.inbox_dir / MIC / name)
     assert batch_names(live.tick()[0]) == ["a.csv"]
+
+
+def test_a_batch_whose_run_died_is_scanned_again_until_a_run_ends(live: Daemon, at_once: Settings) -> None:
+    write(at_once.inbox_dir / MIC / "a.csv")
+    (first,), _ = live.tick()
+    assert live.tick()[0] == [], "a run at work is waited for"
+    live.end_runs("FAILURE")
+    (second,), _ = live.tick()
+    assert (second.run_key, second.run_config) == (f"{first.run_key}-2", first.run_config)
+    live.end_runs("SUCCESS")
+    assert live.tick()[0] == []
+
+
+@pytest.mark.parametrize("how", ["CANCELED", "STEP_FAILURE"])
+def test_a_scan_that_failed_or_was_canceled_is_not_repeated(live: Daemon, at_once: Settings, how: str) -> None:
+    write(at_once.inbox_dir / MIC / "a.csv")
+    assert batch_names(live.tick()[0]) == ["a.csv"]
+    if how == "STEP_FAILURE":
+        live.fail_steps()
+    live.end_runs("FAILURE" if how == "STEP_FAILURE" else how)
+    assert live.tick()[0] == []
+
+
+def test_a_batch_is_given_up_after_three_dead_runs_and_one_that_is_gone_at_once(live: Daemon, at_once: Settings) -> None:
+    gone = write(at_once.inbox_dir / MIC / "gone.csv", "y")
+    write(at_once.inbox_dir / MIC / "a.csv")
+    looks = [batch_names(live.tick()[0])]
+    gone.unlink()
+    for _ in range(3):
+        live.end_runs("FAILURE")
+        looks.append(batch_names(live.tick()[0]))
+    assert looks == [["a.csv", "gone.csv"], ["a.csv"], ["a.csv"], []]
 
 
 def test_a_long_backlog_is_worked_off_over_several_looks(live: Daemon, at_once: Settings) -> None:

@@ -1,0 +1,99 @@
+"""Dagster's programs under `marketlake ui`: started at the same time and ended together; stand-ins take the code server's place."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from pipelines import dagster_process
+from pipelines.cli.dagster_process import _Programs
+
+WAITING = [sys.executable, "-m", "pipelines.orchestration.dagster_program"]
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> _Programs:
+    return _Programs(tmp_path, dict(os.environ), tmp_path)
+
+
+def is_gone(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is not None
+
+
+def test_a_program_loads_at_once_and_runs_when_the_code_server_answers(tmp_path: Path) -> None:
+    path = tmp_path / "code"
+    with subprocess.Popen([*WAITING, str(path), "marketlake", "--version"], stdout=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert printed.startswith("marketlake ")
+
+
+def test_a_program_that_waits_ends_by_an_interrupt_without_a_word(tmp_path: Path) -> None:
+    with subprocess.Popen([*WAITING, str(tmp_path / "code"), "marketlake", "--version"], stderr=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == b""
+
+
+def test_all_are_started_before_the_code_server_answers_and_end_together(
+    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "never_answers", "sleep 600"))
+    with programs.ended_together():
+        programs.start_code_server()
+        programs.start("dagster-webserver")
+        programs.start("dagster-daemon", "run")
+        assert programs._server is not None
+        started = [programs._server.process, *(client.process for client in programs._clients)]
+        assert not any(map(is_gone, started))
+    assert all(map(is_gone, started))
+    (location,) = yaml.safe_load((tmp_path / "workspace.yaml").read_text())["load_from"]
+    assert location["grpc_server"]["location_name"] == "marketlake"
+
+
+def test_a_code_server_that_cannot_start_ends_the_command(
+    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "ends", "exit 3"))
+    with programs.ended_together(), pytest.raises(typer.Exit):
+        programs.start_code_server()
+        programs.watch()
+    assert "the code server ended with code 3" in capfd.readouterr().err
+
+
+def test_a_code_server_that_was_at_work_is_started_again(
+    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    count = f"echo x >> {tmp_path}/starts; "
+    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "ends", f"{count}exit 3"))
+    monkeypatch.setattr(dagster_process, "_RESTART_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(dagster_process, "_POLL_SECONDS", 0.05)
+
+    def twice() -> None:
+        monkeypatch.setattr(dagster_process, "_RESTART_AFTER_SECONDS", 60.0)
+
+    with programs.ended_together(), pytest.raises(typer.Exit):
+        programs.start_code_server()
+        threading.Timer(1.0, twice).start()
+        programs.watch()
+    assert len((tmp_path / "starts").read_text().split()) >= 2
+    assert "it is started again" in capfd.readouterr().err
