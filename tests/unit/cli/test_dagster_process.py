@@ -12,7 +12,7 @@ import pytest
 import typer
 import yaml
 
-from pipelines import dagster_process
+from pipelines.cli import dagster_process
 from pipelines.cli.dagster_process import _Programs
 
 WAITING = [sys.executable, "-m", "pipelines.orchestration.dagster_program"]
