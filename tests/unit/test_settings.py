@@ -118,3 +118,17 @@ def test_a_settings_file_that_is_no_text_is_one_line(bare: Path) -> None:
     (bare / ".env").write_bytes(b"MARKETLAKE_HOME=caf\xe9\n")
     with pytest.raises(UserFileError, match=r"\.env:1: .* is not UTF-8 text"):
         check_settings_file()
+
+
+def test_what_a_home_sets_of_costs_and_fills_reaches_backtest_and_track_record(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.backtest.exchange_costs import CostSettings
+    from pipelines.backtest.layout import FillRules
+    from pipelines.orchestration.resources import MarketlakeResource
+
+    costs = {"COST_BPS": 7, "DEPOSITORY_CHARGE": 20, "STATE_STAMP_BPS": 0.5, "BEFORE_COST_TABLE": "refuse", "VOLUME_SHARE": 0.2}
+    chosen = {f"BACKTEST_{name}": value for name, value in costs.items()} | {"LOCKED_MOVE": 0.03, "DELISTING_HAIRCUT": 0.5}
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"MARKETLAKE_{name}", str(value))
+    given = MarketlakeResource.from_settings(Settings())
+    assert given.costs == CostSettings(7.0, 20.0, 0.5, "refuse")
+    assert given.fill_rules == FillRules(0.2, 0.03, 0.5)

@@ -345,6 +345,34 @@ def test_a_capital_reduction_takes_units_as_it_raises_the_price():
     assert (trades[0]["quantity"], account["cash"], curve[2, 0]) == (37, 750.0, 750.0)
 
 
+#: What each does to 100: the record, the price after, and the units for each held.
+STEPS = {
+    "split": ((0, 2.0, 0.0, 1.0, NAN), 50.0, 2),
+    "capital reduction": ((0, 0.1, 0.0, 1.0, NAN), 1000.0, 0.1),
+    "demerger": ((0, 1.0, 0.0, 0.8, NAN), 80.0, 1),
+}
+
+
+@pytest.mark.parametrize("level", ["stop", "target"])
+@pytest.mark.parametrize("side", [BUY, SELL], ids=["long", "short"])
+@pytest.mark.parametrize("when", ["ordered", "held"])
+@pytest.mark.parametrize("kind", STEPS)
+def test_stop_and_target_of_orders_and_holdings_of_either_side_follow_the_price(kind, when, side, level):
+    """10 units at 100, their level 10 away: what becomes of them makes or loses a tenth of what is left in the share."""
+    event, after, units = STEPS[kind]
+    away = 10 if (side == BUY) == (level == "target") else -10
+    asked = (0, side, 100 + away, NAN, 0) if level == "stop" else (0, side, NAN, 100 + away, 0)
+    reached = (100 + away) * after / 100
+    bars = [flat(100), flat(after), flat(after), (after, max(after, reached), min(after, reached), after)]
+    if when == "held":
+        bars.insert(1, flat(100))
+    _, _, trades, curve = Market([bars], {0: [asked]}, {2 if when == "held" else 1: [event]}).play(all_in(allow_short=True))
+    assert (trades[0]["quantity"], reason(trades[0])) == (side * 10 * units, level)
+    assert trades[0]["exit_price"] == pytest.approx(reached)
+    assert trades[0]["pnl"] == pytest.approx(side * away * 10 * units * after / 100)
+    assert curve[:-1, 0] == pytest.approx(1000.0)
+
+
 UNKNOWN_RATIO = (0, 1.0, 0.0, 1.0, NAN, -1, NAN, 1)
 
 
@@ -387,6 +415,24 @@ def test_a_merger_gives_the_successors_units_and_cash(side, units, pnl):
     )
     trade = stopped.play(all_in(allow_short=True))[2][0]
     assert (reason(trade), trade["exit_price"]) == ("stop", pytest.approx(50 if side == BUY else 75))
+
+
+@pytest.mark.parametrize(("side", "target"), [(BUY, 75), (SELL, 50)])
+def test_the_target_of_a_merged_holding_follows_into_the_successor(side, target):
+    gone = flat(NAN)
+    bars = [[flat(100), flat(100), gone, gone], [flat(60), flat(60), flat(62), (62, 80, 40, 60)]]
+    trade = Market(bars, {0: [(0, side, NAN, 2 + 1.68 * target, 0)]}, {2: [merger(1.68, 2.0, 60.0)]}).play(
+        all_in(allow_short=True)
+    )[2][0]
+    assert (reason(trade), trade["exit_price"]) == ("target", pytest.approx(target))
+
+
+@pytest.mark.parametrize("event", [merger(1.68, 2.0, 60.0), (0, 1.0, 0.0, 1.0, 98.0)], ids=["merger", "delisting"])
+def test_an_order_for_an_instrument_that_ends_is_cancelled(event):
+    """Its last bar is of the ex-date: a file may still hold one."""
+    bars = [[flat(100), flat(100), flat(100)], [flat(60)] * 3]
+    account, fills, _, _ = Market(bars, {0: [buy()]}, {1: [event]}).play(all_in())
+    assert (fills.size, account["waiting"]) == (0, 0)
 
 
 def test_who_holds_the_successor_already_gets_the_value_of_a_merger():

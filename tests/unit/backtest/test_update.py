@@ -74,6 +74,15 @@ def test_an_order_for_a_session_without_a_file_expires() -> None:
     assert trades(inputs([660.0, None, 660.0, 660.0])).is_empty()
 
 
+def test_by_default_mumbai_pays_its_dated_charges_and_basis_points_come_on_top() -> None:
+    """Securities transaction tax and levies on both sides, stamp duty on the purchase, the depository once."""
+    result = run_nightly(MIC, inputs([660.0] * 4), "scanner", cash=1e6, costs=CostSettings())
+    assert result is not None
+    (trade,) = result.trades.iter_rows(named=True)
+    levies = (0.0000297 + 0.000001 + 0.000001) * 1.18
+    assert trade["fees"] == pytest.approx(trade["quantity"] * 660.0 * (0.002 + 0.00015 + 2 * levies + 0.001) + 15.34)
+
+
 @pytest.mark.parametrize(("share", "units"), [(0.1, 151), (1e-9, 1)])
 def test_the_settings_of_fills_reach_the_run(share, units) -> None:
     assert trades(inputs([660.0] * 4), FillRules(volume_share=share))["quantity"].to_list() == [units]

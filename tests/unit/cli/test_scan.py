@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 
 from pipelines.storage.location import Lake
@@ -124,3 +125,25 @@ def test_a_clock_time_is_today_and_a_day_is_its_close_by_the_exchanges_clock() -
     assert _moment("2024-03-01T10:00:00+00:00", venue, now) == datetime(2024, 3, 1, 10, 0, tzinfo=UTC)
     assert _moment("2024-03-04", venue, now) == now
     assert _moment(None, venue, now) == now
+
+
+def test_signals_stand_by_falling_score_and_top_keeps_the_first(marketlake: Command) -> None:
+    from pipelines.cli.scan_run import _told
+    from pipelines.scanners.engine.runner import ScanResult
+    from pipelines.scanners.project import declared_scanners
+    from pipelines.scanners.registry import CompiledScanners
+
+    at = datetime(2024, 3, 1, 10, 0, tzinfo=UTC)
+    rows = [("a", "X", at, "1", 0.2), ("b", "Z", at, "2", 0.9), ("b", "Y", at, "3", 0.9), ("a", "Z", at, "4", 0.5)]
+    columns = ["scanner_name", "symbol", "ts", "signal_id", "confidence_score"]
+    found = ScanResult(pl.DataFrame(rows, columns, orient="row"), pl.DataFrame(schema={"scanner_name": pl.String}))
+    whole, best = (_told(None, found, CompiledScanners(declared_scanners(), {}), most) for most in (None, 2))
+
+    assert [row["signal_id"] for row in whole["signals"]] == ["3", "2", "4", "1"]
+    assert ([row["signal_id"] for row in best["signals"]], best["signals_total"]) == (["3", "2"], 4)
+
+
+def test_relative_volume_says_what_its_price_confirmation_is_and_how_to_choose_it(marketlake: Command) -> None:
+    told = " ".join(marketlake("scanners", "describe", "relative_volume").out.split())
+    assert "above both the previous session's official close and today's open, SELL when below both" in told
+    assert "confirmation: close_and_open (close_and_open or close or open): What the last price must stand beyond." in told

@@ -45,3 +45,14 @@ def test_a_merged_table_keeps_the_rows_it_replaces(schema: TableSchema) -> None:
     companion = TABLES[f"{schema.name}_superseded"]
     assert companion == superseded(schema)
     assert companion.names[: len(schema.names)] == schema.names
+
+
+def test_figures_that_are_easily_misread_say_how_they_are_meant() -> None:
+    forecast = table("risk_var").column("session_date").description
+    assert "for" in forecast
+    assert "the sessions before only" in forecast
+    record = table("scanner_performance").description
+    assert "edge_q_value" in record
+    assert "survivors" in record
+    assert "chance" in table("scanner_performance").column("edge_q_value").description
+    assert "every scanner" in table("backtest_runs").column("trials").description

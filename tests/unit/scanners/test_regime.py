@@ -1,7 +1,7 @@
 """Regimes worked out apart from the SQL over the bundled daily bars, in one build and session by session; and confluence."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
@@ -84,6 +84,28 @@ def test_a_build_of_some_sessions_gives_the_rows_of_the_whole(
 
     assert part.height > 0
     assert part.equals(whole.filter(pl.col("session_date").is_between(first, last)))
+
+
+def test_a_regime_is_known_since_the_latest_of_the_year_that_it_compares_with(
+    lake: duckdb.DuckDBPyConnection, compiled: CompiledScanners, bundled: Bundled, whole: pl.DataFrame
+) -> None:
+    day, restated = date(2013, 6, 3), datetime(2020, 1, 1, tzinfo=UTC)
+    lake.execute(
+        "begin; update lake.indicators_daily set known_at = timestamptz '2020-01-01 00:00:00+00' "
+        f"where instrument_id = 'XNYS:SPY' and session_date = date '{day}'"
+    )
+    try:
+        now = regimes(lake, compiled, whole["session_date"].min(), whole["session_date"].max())  # type: ignore[arg-type]
+    finally:
+        lake.execute("rollback")
+
+    changed = now.filter(now["known_at"] != whole["known_at"])
+    spy = bundled.bars.filter(pl.col("symbol") == "SPY")
+    kinds = spy.filter(pl.col("session_date") >= day).select("session_date", "kind")
+    year = kinds.filter(pl.col("kind").eq("regular").cum_sum() <= 253)
+    assert set(changed["known_at"]) == {restated}
+    assert set(changed["instrument_id"]) == {"XNYS:SPY"}
+    assert changed["session_date"].to_list() == year["session_date"].to_list()
 
 
 def test_confluence_accounts_for_every_signal_once_on_its_side(build: Build) -> None:

@@ -61,6 +61,17 @@ def test_during_the_session_the_breakout_shows_in_the_minute_it_closes(build: Bu
     assert signals["known_at"].to_list() == [eleventh_closes]
 
 
+def test_a_signal_is_known_since_the_latest_of_its_inputs_was(build: Build, compiled: CompiledScanners) -> None:
+    """A bar of five sessions before was restated long after the close; the other share has nothing to do with it."""
+    close, restated = build.sessions[-1].closes_at, build.sessions[-1].closes_at + timedelta(days=9)
+    theirs = (pl.col("symbol") == "RISE") & (pl.col("session_date") == build.sessions[-6].session_date)
+    daily = build.inputs.bars_daily.with_columns(known_at=pl.when(theirs).then(restated).otherwise("known_at"))
+
+    signals = run_scanners(compiled, replace(build.inputs, bars_daily=daily), close, BREAKOUT)
+
+    assert dict(signals.select("symbol", "known_at").iter_rows()) == {"RISE": restated, "FALL": close + timedelta(hours=3)}
+
+
 @pytest.mark.parametrize("minute", [1, 6, 10, 11, 12, 29])
 def test_a_planted_future_changes_nothing(build: Build, compiled: CompiledScanners, minute: int) -> None:
     session = build.sessions[-1]

@@ -1,6 +1,7 @@
 """What was known at a moment: old values before a correction came, no value before a bar came, whatever is stored now."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -106,6 +107,37 @@ def test_nothing_that_became_known_later_shows_in_any_relation(catalogue: tuple[
             if {"close", "session_date"} <= {column for column, *_ in connection.sql(f"DESCRIBE {name}").fetchall()}:
                 shown = connection.sql(f"SELECT session_date, close FROM {name}").fetchall()
                 assert shown in ([], [(D1, 10.0)]), name
+
+
+def test_of_a_lake_that_came_later_no_relation_shows_a_row_but_the_calendar(tmp_path: Path) -> None:
+    """A row of every table, whatever tables there are: all of it was delivered, computed and replaced after the moment."""
+    lake, versions = Lake(str(tmp_path / "lake")), {}
+    for name, schema in SCHEMAS.items():
+        values = {column: _of_later(kind) for column, kind in empty_frame(schema).schema.items()}
+        given = {**values, "session_year": D2.year} if "session_year" in values else values
+        rows = pl.DataFrame([given], schema=dict(empty_frame(schema).schema))
+        versions[name] = LakeTable(lake.table_uri("XNYS", name), schema).append(rows, {})
+    release, _ = record_release(lake, "XNYS", versions, code_version="1", config={}, sessions=[])
+    path = write_catalogue(lake, release, SCHEMAS, releases(lake), tmp_path / "state")
+
+    shown = set()
+    with open_catalogue(path, lake) as connection:
+        there = relations(connection)
+        assert [name for name in there if not connection.sql(f"SELECT * FROM {name}").fetchall()] == ["price_factors"]
+        show_as_of(connection, CLOSED, ALL)
+        for name in there:
+            # A relation that cannot answer is refused.
+            with suppress(duckdb.CatalogException):
+                shown |= {name} if connection.sql(f"SELECT * FROM {name}").fetchall() else set()
+    assert shown == {"sessions"}
+
+
+def _of_later(kind: pl.DataType) -> object:
+    """A value of the type; every time lies after the moment."""
+    if isinstance(kind, pl.List):
+        return [_of_later(kind.inner)]  # type: ignore[arg-type]
+    times = {pl.Datetime: CORRECTED, pl.Date: D2, pl.String: "A", pl.Boolean: True}
+    return next((value for like, value in times.items() if isinstance(kind, like)), 1)
 
 
 def test_the_newest_bars_are_those_of_the_moment(catalogue: tuple[Lake, Path]) -> None:

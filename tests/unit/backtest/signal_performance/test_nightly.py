@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.exchange_costs import CostSettings
+from pipelines.backtest.layout import FillRules
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.signal_performance.update import update_track_record
 from pipelines.market.calendar import calendar
@@ -186,3 +187,34 @@ def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(ro
     assert (share_paid > fund_paid).all()
     assert (found, none) == (fund.height, 0)
     assert same.equals(fund)
+
+
+def test_the_settings_of_fills_reach_the_outcomes(road) -> None:
+    """L trades at one price a day long, 2 % down, which is locked or not; a month later it is delisted. G goes on."""
+    mic = "XNSE"
+    days = [s.session_date for s in calendar(mic).between(date(2025, 1, 1), date(2025, 3, 31))]
+    prices = [100.0] * 6 + [98.0] + [97.0] * 33
+    lows = [price - 1 if number != 6 else price for number, price in enumerate(prices)]
+    share = pl.DataFrame({"session_date": days[:40], "instrument_id": f"{mic}:L", "open": prices, "high": prices, "low": lows})
+    other = pl.DataFrame({"session_date": days, "instrument_id": f"{mic}:G"}).with_columns(open=100.0, high=100.0, low=99.0)
+    told = filled("bars_daily", pl.concat([share, other]).with_columns(close="open", series=pl.lit("EQ")))
+    bars = told.with_columns(exchange=pl.lit(mic))
+    chosen = signals(bars.filter(pl.col("instrument_id") == f"{mic}:L")).filter(pl.col("session_date").is_in([days[3], days[33]]))
+    chosen = chosen.with_columns(exchange=pl.lit(mic), signal_type=pl.lit("BUY"), target_price=None)
+    chosen = chosen.with_columns(stop_loss=pl.when(pl.col("session_date") == days[3]).then(98.5).otherwise(40.0))
+    gone = pl.DataFrame({"session_date": days[40:41], "instrument_id": f"{mic}:L", "ex_date": days[40:41], "action": "delisting"})
+
+    def exits(fills: FillRules) -> list[tuple[str, float]]:
+        versions = {}
+        frames = {"bars_daily": bars, "scanner_signals": chosen, "corporate_actions": filled("corporate_actions", gone)}
+        for name, frame in frames.items():
+            years = sorted(frame["session_year"].unique()) if "session_year" in frame.columns else None
+            replace_rows(road.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
+            versions[name] = LakeTable(road.lake.table_uri(mic, name), TABLES[name]).version()
+        update_track_record(road.lake, mic, versions, None, SCANNERS, costs=CostSettings(), fills=fills)
+        table = TABLES["signal_outcomes"]
+        found = LakeTable(road.lake.table_uri(mic, table.name), table).read().filter(pl.col("horizon") == "stop_target")
+        return found.sort("session_date").select("exit_reason", "exit_price").rows()
+
+    assert exits(FillRules(locked_move=0.015, delisting_haircut=0.3)) == [("stop", 97.0), ("cash_out", pytest.approx(0.7 * 97))]
+    assert exits(FillRules(locked_move=0.05, delisting_haircut=0.5)) == [("stop", 98.0), ("cash_out", pytest.approx(0.5 * 97))]
