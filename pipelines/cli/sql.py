@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
+from contextlib import redirect_stdout
 from datetime import datetime
+from io import StringIO
 from shutil import get_terminal_size
 from typing import IO
 
@@ -85,7 +87,11 @@ def run_query(
 def _write(result: duckdb.DuckDBPyRelation, output: str, stream: IO[str], *, vertical: bool) -> None:
     if output == "table" and not vertical:
         width = get_terminal_size().columns if stream.isatty() else _PIPE_WIDTH
-        result.show(max_width=width, max_rows=_SHOWN_ROWS, max_col_width=width)
+        drawn = StringIO()
+        # DuckDB prints to the standard output, and writes out some of the characters that a terminal obeys, not all of them.
+        with redirect_stdout(drawn):
+            result.show(max_width=width, max_rows=_SHOWN_ROWS, max_col_width=width)
+        stream.write(visible(drawn.getvalue()))
         return
     if output == "table":
         _write_vertically(result, stream)

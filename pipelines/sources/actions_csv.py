@@ -46,6 +46,7 @@ from pipelines.sources.text import (
     with_problems,
 )
 from pipelines.sources.timestamps import read_moments
+from pipelines.sources.vendor_symbols import exchange_symbol
 
 _SPELLINGS: Final[dict[str, tuple[str, ...]]] = {
     "symbol": ("symbol", "ticker", "tradingsymbol"),
@@ -147,10 +148,20 @@ def _with_all_columns(actions: pl.DataFrame) -> pl.DataFrame:
 
 def _with_symbol(raw: RawFile, actions: pl.DataFrame, options: ParseOptions) -> pl.DataFrame:
     if "symbol" not in actions.columns:
-        return actions.with_columns(symbol=pl.lit((options.symbol or stem(raw.name).removesuffix(".adjustments")).upper()))
+        named = (options.symbol or stem(raw.name).removesuffix(".adjustments")).upper()
+        return _of_exchange(actions.with_columns(symbol=pl.lit(named)), options.exchange)
     written = pl.col("symbol") != ""
     empty = pl.when(~written & line_read()).then(pl.lit("symbol: empty"))
-    return with_problems(actions, [empty]).with_columns(symbol=pl.when(written).then(pl.col("symbol").str.to_uppercase()))
+    actions = with_problems(actions, [empty]).with_columns(symbol=pl.when(written).then(pl.col("symbol").str.to_uppercase()))
+    return _of_exchange(actions, options.exchange)
+
+
+def _of_exchange(actions: pl.DataFrame, mic: str) -> pl.DataFrame:
+    """Symbols and successors without what a vendor adds for the exchange; one of another exchange is a problem of its row."""
+    for name in ("symbol", "successor"):
+        plain, other = exchange_symbol(pl.col(name).str.to_uppercase(), mic)
+        actions = with_problems(actions, [other]).with_columns(plain.alias(name))
+    return actions
 
 
 def _with_dates(raw: RawFile, actions: pl.DataFrame, date_order: str | None) -> pl.DataFrame:

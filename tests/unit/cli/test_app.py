@@ -240,6 +240,40 @@ def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: C
     assert "nothing is new: the lake holds all of it already" in again.out
 
 
+def test_what_stayed_out_and_what_the_gate_only_noticed_is_said_with_the_next_command(
+    marketlake: Command, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of two is in quarantine; the report is made up, so that no run is needed."""
+    import polars as pl
+
+    from pipelines.ingest.accounting import Account
+    from pipelines.orchestration.launch import IngestReport
+
+    counts = {"accepted": 390, "unchanged": 0, "restated": 0, "duplicates": 0}
+    of = {"table": "bars_1m", "session": "2024-01-03", "path": "good.csv", "rows": 390}
+    account = Account(
+        rules=[
+            {"table": "bars_1m", "rule": "out_of_line", "rows": 390, "sessions": 1, "batch_id": "0123456789ab", "row_number": 7}
+        ],
+        sessions=[{**of, "rules": ["out_of_line"]}],
+        warnings=[{"table": "bars_1m", "expectation": "range_is_usual", "rows": 2, "sample": "session=2024-01-02"}],
+    )
+    traded = {"read": 780, **counts, "quarantined": 390}
+    tables = {"bars_1m": traded, "bars_daily": dict.fromkeys(traded, 0)}
+    files = [{"path": "good.csv", "status": "accepted", "rows": 780, "reason": None}]
+    report = IngestReport(files, tables, {}, "run", pl.DataFrame(), account, 1.0)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, order: report)
+    ended = marketlake("ingest", str(good), "--source", "csv")
+
+    assert ended.code == 1
+    assert "out: good.csv: all 390 rows of 2024-01-03 in bars_1m: out_of_line" in ended.out
+    assert "noticed: bars_1m: range_is_usual: 2 cases, such as session=2024-01-02" in ended.out
+    assert re.search(r"^bars_1m +out_of_line +390 +1 +0123456789ab 7 *$", ended.out, re.MULTILINE)
+    assert "why a row stayed out:  marketlake quarantine show 0123456789ab 7 --exchange XNYS" in ended.out
+    assert "publish what is new:  marketlake nightly --exchange XNYS" in ended.out
+    assert "bars_daily" not in ended.out
+
+
 # --- sql and releases, before anything is released
 
 
@@ -364,6 +398,31 @@ def test_doctor_of_an_empty_home_says_what_is_missing_and_ends_with_one(marketla
     assert marketlake("doctor").out.count("!!") == 1
 
 
+@pytest.mark.parametrize(("severity", "code"), [("warning", 0), ("error", 1)])
+def test_doctor_ends_with_one_for_what_needs_action_and_not_for_a_warning(
+    marketlake: Command, monkeypatch: pytest.MonkeyPatch, severity: str, code: int
+) -> None:
+    from pipelines.doctor import Finding
+
+    finding = Finding("calendar XNYS", severity, "sessions are known until 2027-12-31 only, 34 days from now", "do this")  # type: ignore[arg-type]
+    monkeypatch.setattr("pipelines.doctor.examine", lambda *_, **__: [Finding("disk", "ok", "enough"), finding])
+    ended = marketlake("doctor")
+    assert ended.code == code
+    assert "34 days from now" in ended.out
+
+
+def test_a_nightly_run_says_what_is_new_before_its_totals(marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import date
+
+    from pipelines.reports.news import News
+
+    new = News("r2", "r1", is_new=True, sessions=(date(2024, 1, 2),), signals={"BUY": 3}, withdrawn=0, findings={"price_spike": 1})
+    monkeypatch.setattr("pipelines.cli._nightly", lambda *_, **__: {"signals": 4_711, "checks_failed": [], "new": new})
+    lines = marketlake("nightly", "--yes").out.splitlines()
+    assert lines[0] == "new in r2 since r1: 1 session (2024-01-02), 3 signals (3 BUY), 1 finding (1 price_spike)"
+    assert re.search(r"^signals +4,711", "\n".join(lines[1:]), re.MULTILINE)
+
+
 def test_a_port_that_is_taken_ends_the_ui_before_anything_is_started(marketlake: Command, home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -422,6 +481,14 @@ def test_the_program_itself_keeps_its_streams_clean(home, good: Path) -> None:
     wrong = program("ingest", str(good), "--source", "scv")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert re.fullmatch(r"error: unknown source 'scv'[^\n]+\n", wrong.stderr)
+
+
+def test_a_shell_completes_commands(home) -> None:
+    asked = {"_MARKETLAKE_COMPLETE": "complete_bash", "COMP_WORDS": "marketlake with", "COMP_CWORD": "1"}
+    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **asked}
+    ended = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, env=environment, check=True)
+    assert ended.stdout.split() == ["withdraw"]
 
 
 def test_files_cannot_arrive_in_the_future(marketlake: Command, tmp_path: Path) -> None:

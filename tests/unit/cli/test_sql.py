@@ -88,6 +88,16 @@ def test_vertical_prints_every_column_with_control_characters_escaped(marketlake
 
 
 @plain
+def test_a_table_shows_every_character_that_a_terminal_would_obey_as_its_escape(marketlake: Command) -> None:
+    """DuckDB writes out some of them; marks of direction and the one-byte commands of old terminals it prints."""
+    query = "select chr(27) || '[31m' as red, chr(8238) || 'ltr' as turned, chr(155) || '2J' as wiped"
+    out = marketlake("sql", query).out
+    assert all(c.isprintable() or c == "\n" for c in out)
+    assert "\\u202eltr" in out
+    assert "\\x9b2J" in out
+
+
+@plain
 @pytest.mark.parametrize("output", ["csv", "json"])
 def test_nested_values_and_intervals_are_written_as_text(marketlake: Command, output: str) -> None:
     query = (

@@ -149,6 +149,22 @@ def test_a_bar_of_ten_times_the_usual_range_is_named_and_a_wild_day_is_not(mart:
         assert [flag for _, flag, _ in flags(mart, wild)] == expected
 
 
+@pytest.mark.parametrize("odd", ["tenfold close", "tenfold range"])
+def test_a_tenfold_close_and_a_tenfold_range_cost_the_session_its_quality_score(mart: Mart, odd: str) -> None:
+    daily = bars([100.0 + n % 4 for n in range(60)], [1000 + n for n in range(60)])
+    daily = daily.with_columns(high=pl.col("close") * 1.01, low=pl.col("close") * 0.99)
+    changed = {"close": 1_000.0, "open": 1_000.0, "high": 1_010.0, "low": 990.0} if odd == "tenfold close" else {"high": 135.0}
+    day = pl.col("session_date") == AT
+    odd_bar = daily.with_columns(pl.when(day).then(value).otherwise(name).alias(name) for name, value in changed.items())
+    stated = pl.lit(SESSIONS[0].closes_at)
+    frames = {"bars_daily": odd_bar.with_columns(known_at=stated), "instruments": listed()}
+    scores = mart("data_quality_metrics", "XNYS", frames).sort("date").select("date", "outlier_count", "data_quality_score")
+    # The way back from a tenfold close is as odd as the way there.
+    lost = [AT, SESSIONS[JUMP + 1].session_date] if odd == "tenfold close" else [AT]
+    assert scores.filter(pl.col("data_quality_score") < 1).rows() == [(lost_day, 1, 0.0) for lost_day in lost]
+    assert scores.height >= 60
+
+
 def test_a_recorded_split_explains_its_jump(mart: Mart) -> None:
     assert flags(mart, bars(*jump(700, 100, 7000)), action("split", 7.0)) == []
 

@@ -1,10 +1,18 @@
 """Suspected actions in words, with commands that decide them."""
 
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import polars as pl
+import pytest
 
+from pipelines.ingest import gate
+from pipelines.ingest.accounting import Account
 from pipelines.ingest.suspected_actions import describe_suspects
+from pipelines.orchestration.launch import IngestReport
+from pipelines.reports.news import News
+from pipelines.storage.delta import Change, empty_frame
 
 RELIANCE = {
     "symbol": "M&M",
@@ -46,3 +54,49 @@ def test_many_are_cut_short_and_none_says_nothing() -> None:
     assert sum(line.startswith("suspected") for line in describe_suspects("XNSE", many, withheld=True)) == 10
     assert "and 4 more" in describe_suspects("XNSE", many, withheld=True)[10]
     assert describe_suspects("XNSE", many.clear(), withheld=True) == []
+
+
+@pytest.fixture
+def suspected(road, bars_csv, monkeypatch: pytest.MonkeyPatch):
+    """A home with bars of M&M and one suspected action as a nightly run would have left it."""
+    monkeypatch.setattr(gate, "_validate", lambda table, figures: ())
+    road.ingest(road.deliver("bars.csv", bars_csv([("M&M", "2017-12-21", 10, 11, 9, 10, 100)])))
+    table = road.table("price_flags")
+    row = {**RELIANCE, "instrument_id": "XNYS:M&M", "exchange": "XNYS", "session_year": 2017}
+    rows = pl.concat([empty_frame(table.schema), pl.DataFrame([row])], how="diagonal_relaxed")
+    table.update(lambda _: Change(rows.select(table.schema.names), [2017]), {"why": "planted"})
+    return road
+
+
+def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    (road.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
+    report = IngestReport([], {}, {}, "run", pl.DataFrame([RELIANCE]), Account(), 1.0)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, order: report)
+    return "ingest", "more.csv", "--source", "csv"
+
+
+def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
+    monkeypatch.setattr("pipelines.cli._nightly", lambda *_, **__: {"release": "r1", "checks_failed": [], "new": new})
+    return "nightly", "--yes"
+
+
+def _scan(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    monkeypatch.setattr("pipelines.cli.scan_run.run_scan", lambda *_, **__: {})
+    monkeypatch.setattr("pipelines.cli.scan_printing.print_scan", lambda *_: None)
+    return "scan", "--at", "2017-12-22"
+
+
+def _explain(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    return "explain", "bars_daily", "M&M", "2017-12-21"
+
+
+@pytest.mark.parametrize("command", [_ingest, _nightly, _scan, _explain], ids=lambda command: command.__name__[1:])
+def test_every_command_that_works_with_the_share_says_so_with_the_command_that_decides(
+    suspected, marketlake: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]
+) -> None:
+    code, out, err = marketlake(*command(suspected, monkeypatch))
+    assert (code, err) == (0, "") or err.endswith("…\n"), err
+    assert "suspected action: M&M on 2017-12-21: close at 0.4814 of that of 2017-12-20" in out
+    assert "M&M,2017-12-21,split,2" in out
+    assert "marketlake ingest action-MandM-2017-12-21.csv --source actions --exchange XNYS" in out

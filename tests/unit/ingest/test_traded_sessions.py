@@ -121,6 +121,18 @@ def test_what_the_lake_shows_is_told_by_how_long_a_file_is_waited_for(road, stat
     assert later.overdue == [TUE, WED, date(2024, 3, 28), date(2024, 3, 29)]
 
 
+def test_a_file_of_the_whole_market_confirms_its_day_and_one_of_a_share_does_not(road, state: State, deliver) -> None:
+    deliver(FRI)
+    head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"
+    line = f"INFY,EQ,10,11,9,10.5,10.5,10,100,,{THU:%d-%b-%Y},7,,\n"
+    road.ingest(road.deliver(f"cm{THU:%d%b%Y}bhav.csv", head + line, source="nse_bhavcopy", mic="XNSE"))
+
+    found = provisional_days(road.lake, "XNSE", FRI, DELAY)
+    assert (found.confirmed, found.with_bars) == ([THU], [FRI])
+    statuses = {s.session_date: s.status for s in traded_calendar(road.lake, "XNSE").between(THU, MON)}
+    assert statuses == {THU: "confirmed", FRI: "provisional", MON: "provisional"}
+
+
 def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, state: State, deliver) -> None:
     deliver(END, THU)
     deliver(MON, name="stray.csv")

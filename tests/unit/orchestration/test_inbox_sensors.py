@@ -19,7 +19,7 @@ from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refu
 from pipelines.inbox.watch import recall
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.requests import IngestRequest
-from pipelines.orchestration import vendor_inbox
+from pipelines.orchestration import sensors, vendor_inbox
 from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
@@ -115,6 +115,25 @@ def test_a_live_file_that_cannot_be_taken_is_said_once_and_stops_none_of_the_oth
     write(folder / "a.csv")
     assert batch_names(live.tick()[0]) == ["a.csv"]
     assert live.tick() == ([], f"no new batch in {folder}")
+
+
+def test_a_live_file_that_fails_while_it_is_read_is_said_and_stops_none_of_the_others(
+    live: Daemon, at_once: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a failing disk: it can be listed, and its bytes cannot be had."""
+    real = sensors.run_key
+
+    def read(exchange: str, path: Path) -> str:
+        if path.name == "bad.csv":
+            raise OSError(5, "Input/output error", str(path))
+        return real(exchange, path)
+
+    monkeypatch.setattr(sensors, "run_key", read)
+    write(at_once.inbox_dir / MIC / "bad.csv")
+    requests, said = live.tick()
+    assert (requests, said) == ([], "refused: XNYS/bad.csv: cannot be read (Input/output error)")
+    write(at_once.inbox_dir / MIC / "good.csv", "y")
+    assert batch_names(live.tick()[0]) == ["good.csv"]
 
 
 def test_a_copy_of_a_batch_in_the_same_look_is_one_run(live: Daemon, at_once: Settings) -> None:

@@ -86,6 +86,22 @@ def test_minutes_of_another_scale_without_a_daily_bar_are_held_against_the_last_
     assert three_sessions.rows("bars_1m")["symbol"].unique().to_list() == ["S01"]
 
 
+@pytest.mark.parametrize(("scaled", "rule"), [(6, "few_prices_jump"), (40, "market_keeps_its_scale")])
+def test_minutes_of_a_market_or_a_share_of_it_of_another_scale_without_daily_bars_are_refused(
+    three_sessions, bars_csv, scaled: int, rule: str
+) -> None:
+    opened = datetime.fromisoformat(f"{DAYS[3]} 09:30")
+    scales = [2 if n < scaled else 1 for n in range(len(NAMES))]
+    rows = [
+        (name, opened + timedelta(minutes=m), p, p, p, p, 10)
+        for n, name in enumerate(NAMES)
+        for m, p in enumerate([(50 + n) * scales[n]] * 3)
+    ]
+    accepted, rules = take(three_sessions, bars_csv, rows)
+    assert accepted == 0
+    assert f"session_refused:{rule}" in rules
+
+
 def test_minutes_alone_in_the_lake_are_held_against_the_minutes_before(road, bars_csv) -> None:
     road.ingest(road.deliver("first.csv", bars_csv(minutes("S00", DAYS[0], 50))))
     assert take(road, bars_csv, minutes("S00", DAYS[1], 5000)) == (0, {"out_of_line"})
@@ -100,9 +116,11 @@ def test_minutes_that_the_stored_day_contradicts_do_not_replace_right_ones(three
     assert three_sessions.rows("bars_1m")["close"].unique().to_list() == [50.2]
 
 
-def test_a_daily_bar_that_its_own_minutes_contradict_is_held(three_sessions, bars_csv) -> None:
-    daily = three_sessions.deliver("day.csv", bars_csv([bar("S00", DAYS[3], 501)]))
-    minute = three_sessions.deliver("minutes.csv", bars_csv(minutes("S00", DAYS[3], 50.1)))
+@pytest.mark.parametrize(("close", "traded"), [(501, 50.1), (90, 70), (30, 40)])
+def test_a_daily_bar_that_its_own_minutes_contradict_is_held(three_sessions, bars_csv, close: float, traded: float) -> None:
+    """The last two are no tenfold error: the minutes moved the same way, half as far."""
+    daily = three_sessions.deliver("day.csv", bars_csv([bar("S00", DAYS[3], close)]))
+    minute = three_sessions.deliver("minutes.csv", bars_csv(minutes("S00", DAYS[3], traded)))
     figures = three_sessions.ingest(daily, minute)
     assert (figures["bars_daily"]["quarantined"], figures["bars_1m"]["accepted"]) == (1, 60)
     assert three_sessions.quarantined() == [("bars_daily", "out_of_line")]

@@ -114,3 +114,18 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_reason(tmp_path: Path, c
 )
 def test_files_of_a_folder_are_claimed_by_their_names(name: str, claimed: bool) -> None:
     assert source("actions").claims(name) is claimed
+
+
+def test_what_a_vendor_adds_for_the_exchange_is_no_part_of_a_ticker_here_either(tmp_path: Path) -> None:
+    head = "symbol,ex_date,action,ratio,amount,successor\n"
+    lines = "RELIANCE.NS,2017-09-07,split,2,,\nNSE:HDFC-EQ,2023-07-13,merger,1.68,,HDFCBANK.NS\nOLD.NS,2024-01-02,rename,,,NEW.NS\n"
+    tables = parse(tmp_path, head + lines)
+    assert tables["corporate_actions"].select("symbol", "successor").rows() == [
+        ("RELIANCE", None),
+        ("HDFC", "HDFCBANK"),
+        ("OLD", "NEW"),
+    ]
+    assert tables["symbol_history"].select("renamed_from", "symbol").rows() == [("OLD", "NEW")]
+    file = parse(tmp_path, "Date,Dividends\nSPLIT, 20170907,2:1\n", name="reliance.ns.adjustments")
+    assert file["corporate_actions"]["symbol"].to_list() == ["RELIANCE"]
+    assert one_problem(tmp_path, "AAPL.US,2014-06-09,split,7,,") == "symbol: 'AAPL.US' is of XNYS, not of XNSE"

@@ -439,3 +439,12 @@ def test_a_column_is_placed_by_an_option_as_in_parquet(tmp_path: Path) -> None:
     assert table.frame["close"].item() == 2.5
     with pytest.raises(SourceError, match=r"option column.close='Gone': no such column; it has When, Open"):
         parse(tmp_path, "When,Open,High,Low,Close\n2024-01-02,1,3,1,2\n", **{"column.close": "Gone"})
+
+
+def test_another_exchange_s_udiff_is_refused_by_its_own_column(tmp_path: Path) -> None:
+    """BSE's bhavcopy has the columns of NSE's, whichever source reads it."""
+    text = "TradDt,Src,TckrSymb,OpnPric,HghPric,LwPric,ClsPric,TtlTradgVol\n2024-07-08,NSE,ACME,10,11,9,10.5,100\n"
+    india = {"exchange": "XNSE", "timezone": KOLKATA}
+    assert parse(tmp_path, text, **india).frame.height == 1
+    with pytest.raises(SourceError, match=r"row 3, column Src: published by BSE, which is XBOM, not XNSE"):
+        parse(tmp_path, text + "2024-07-08,BSE,ACME,10,11,9,10.5,100\n", **india)

