@@ -2,7 +2,8 @@
 
 Lives here: `calendar_days`, which merges exchange_calendars, the sourced overlay in `market/calendars/<MIC>.csv` and the home's own
 file, each over the one before, and continues them by provisional sessions.
-Does not live here: asking for sessions (`calendar.py`), the home's file (`calendar_file.py`).
+Does not live here: asking for sessions (`calendar.py`), the home's file (`calendar_file.py`), asking exchange_calendars and
+keeping its answer (`package_calendar.py`).
 
 exchange_calendars is asked between fixed bounds, never up to today: the same inputs give the same sessions on any day.
 """
@@ -15,10 +16,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
 from statistics import median
-from typing import Any
 
 from pipelines.market.calendar_file import Entry, HomeCalendar, HomeCalendarError, LocalWindows
 from pipelines.market.exchanges import Exchange
+from pipelines.market.package_calendar import PackageCalendar, Windows, package_calendar
 
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
@@ -26,8 +27,6 @@ _DAY = timedelta(days=1)
 _HALF_DAY_BELOW = 0.9
 #: Whole years of provisional sessions after the last one that has a known day.
 _PROVISIONAL_YEARS = 5
-
-Windows = tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass
@@ -51,9 +50,9 @@ def calendar_days(venue: Exchange, home: HomeCalendar | None) -> Days:
 
     Raises HomeCalendarError where the home's known end leaves no regular session, whose hours the later ones would have.
     """
-    source = _package(venue)
-    package_end = source.schedule.index[-1].date()
-    listed_until = _listed_until(venue, source)
+    source = package_calendar(venue)
+    package_end = source.sessions[-1][0]
+    listed_until = source.listed_until
     stated = home.known_until if home else None
     known_until = stated.last if stated and stated.last else listed_until
     last_day = date(max(listed_until, known_until).year + _PROVISIONAL_YEARS, 12, 31)
@@ -86,32 +85,8 @@ def utc(day: date, at: time, venue: Exchange) -> datetime:
     return datetime.combine(day, at, tzinfo=venue.zone).astimezone(UTC)
 
 
-def _package(venue: Exchange) -> Any:
-    import exchange_calendars
-
-    first, last = str(venue.calendar_start), str(venue.calendar_end)
-    source = exchange_calendars.get_calendar(venue.calendar, start=first, end=last)
-    listed = _listed_until(venue, source)
-    # A newer package lists more years of an exchange that names its holidays year by year.
-    return source if listed == venue.calendar_end else exchange_calendars.get_calendar(venue.calendar, start=first, end=str(listed))
-
-
-def _listed_until(venue: Exchange, source: Any) -> date:
-    bound = type(source).bound_max()
-    return max(venue.calendar_end, bound.date()) if venue.holidays_listed_yearly and bound is not None else venue.calendar_end
-
-
-def _regular_windows(venue: Exchange, source: Any) -> Iterable[tuple[date, Windows]]:
-    import pandas as pd
-
-    table = source.schedule
-    columns = (pd.DatetimeIndex(table[name]).to_pydatetime() for name in ("open", "close", "break_start", "break_end"))
-    for day, opens, closes, pause, resume in zip(table.index.date, *columns, strict=True):
-        start, end = opens.replace(tzinfo=UTC), closes.replace(tzinfo=UTC)
-        if pd.isna(pause):
-            spans: Windows = ((start, end),)
-        else:
-            spans = ((start, pause.replace(tzinfo=UTC)), (resume.replace(tzinfo=UTC), end))
+def _regular_windows(venue: Exchange, source: PackageCalendar) -> Iterable[tuple[date, Windows]]:
+    for day, spans in source.sessions:
         yield day, _nse_hours(day, spans, venue) if venue.mic == "XNSE" else spans
 
 
