@@ -92,9 +92,9 @@ def ingest(settings: Settings, order: Order) -> IngestReport:
         refused: dict[str, list[str]] = {}
         for _ in range(2):
             folder = stage_order(lake, order, load_sources(), settings.state_dir)
+            days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
             config = {"ops": {_op(order.exchange): {"config": {"order_id": order.order_id, "already_staged": True}}}}
-            # No partition: each table is recorded at the sessions of which it has rows, and at no other of the delivery's.
-            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, None, config)
+            result = run_job(instance, settings, ingest_job_name(order.exchange), order.exchange, days, config)
             attempts.append(outcome(folder))
             blocked = _refused_sessions(result, order.exchange)
             refused.update(blocked)
@@ -176,17 +176,14 @@ def run_job(
     settings: Settings,
     job: str,
     mic: str,
-    sessions: Sequence[date] | None,
+    sessions: Sequence[date],
     run_config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Execute a job of the home in this process, for the partitions of these sessions, the last that closed where there are none.
-
-    sessions: None for a run that bears no partition; its assets record the sessions that they touch.
-    """
+    """Execute a job of the home in this process, for the partitions of these sessions (none: the last session that closed)."""
     from pipelines.definitions import build_definitions
 
     definitions = build_definitions(settings)
-    tags = {**process_tags(), **origin_tags(), **({} if sessions is None else _partition_tags(mic, sessions))}
+    tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.
