@@ -30,6 +30,6 @@ def describe_sessions(
     """
     own = run_sessions(context) if recorded is None else recorded
     for day in own:
-        context.add_asset_metadata(sessions.get(day, WITHOUT_ROWS), asset_key=key, partition_key=day.isoformat())
+        context.add_asset_metadata(dict(sessions.get(day, WITHOUT_ROWS)), asset_key=key, partition_key=day.isoformat())
     others = partition_sessions(mic).difference(own)
     record_sessions(context, key, {day: figures for day, figures in sessions.items() if day in others})
