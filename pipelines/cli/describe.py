@@ -55,14 +55,16 @@ def published_relations() -> dict[str, TableSchema]:
         SIGNALS_OF_RELEASE,
         latest,
         with_factors,
+        with_marks,
     )
 
-    stored = {**TABLES, **INDICATOR_TABLES}
+    marked = {name: with_marks(INDICATOR_TABLES[name]) for name in ("indicators_daily", "indicators_1m")}
+    stored = {**TABLES, **INDICATOR_TABLES, **marked}
     computed = (
         SIGNALS_OF_RELEASE,
         PRICE_FACTORS,
         BARS_DAILY_ADJUSTED,
-        with_factors(INDICATOR_TABLES["indicators_daily"]),
+        with_factors(marked["indicators_daily"]),
         *(latest(stored[name]) for name in LATEST_ROWS),
     )
     return {**stored, **{schema.name: schema for schema in computed}}

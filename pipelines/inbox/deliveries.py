@@ -10,33 +10,37 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.inbox.files import InboxFile, find, is_inside, is_unfinished, look
+from pipelines.inbox.options import governing, is_options_file, read_options
 from pipelines.ingest.arrivals import delivered_name
 from pipelines.sources.protocol import Source, SourceError
 from pipelines.sources.reading import claims_file
+from pipelines.user_files import UserFileError
 
 
 @dataclass(frozen=True)
 class InboxDelivery:
     """Files of one source that were found complete together: names relative to the source's folder, each with its identity.
 
-    `found_at` (aware) is when, and counts as the moment of their arrival.
+    `found_at` (aware) is when, and counts as the moment of their arrival. `options`: how they are read, as `read_options` gives it.
     """
 
     exchange: str
     source: str
     files: tuple[tuple[str, str], ...]
     found_at: datetime
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def delivery_id(self) -> str:
-        """Hash of exchange, source and files: the same files found again are the same delivery."""
-        content = json.dumps([self.exchange, self.source, self.files])
+        """Hash of exchange, source, files and options: the same files found again are the same delivery."""
+        identity: list[Any] = [self.exchange, self.source, self.files]
+        content = json.dumps([*identity, self.options] if self.options else identity, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def describe(self) -> str:
@@ -52,11 +56,40 @@ def source_folder(root: Path, exchange: str, source: str) -> Path:
 
 
 def source_files(root: Path, exchange: str, source: Source) -> list[InboxFile]:
-    """Everything below a source's folder; what cannot be taken, files that the source does not read included, with its fault."""
+    """Everything below a source's folder; what cannot be taken, files that the source does not read included, with its fault.
+
+    Files that a faulty options file stands for are left out: they wait until it is put right.
+    """
     folder = source_folder(root, exchange, source.name).resolve()
     if not is_inside(root.resolve(), folder):
         return []
-    return [_claimed(source, folder, file) for file in look(folder, deep=True)]
+    found = [_claimed(source, folder, file) for file in look(folder, deep=True)]
+    options = {file.name: file for file in found if is_options_file(file.name)}
+    return [file for file in found if file.name in options or _can_be_read(file.name, options)]
+
+
+def by_options(
+    root: Path, exchange: str, source: str, names: Sequence[str], there: Collection[str]
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """Names of files that are read alike, with their options, in the order of their first. `there`: all names of the folder.
+
+    Files of options are none of a delivery. Raises UserFileError where an options file is not what it was when it was looked at.
+    """
+    folder = source_folder(root, exchange, source)
+    options_files = [name for name in there if is_options_file(name)]
+    groups: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for name in names:
+        if is_options_file(name):
+            continue
+        place = governing(name, options_files)
+        options = read_options(folder / place, source) if place else {}
+        groups.setdefault(json.dumps(options, sort_keys=True), (options, []))[1].append(name)
+    return list(groups.values())
+
+
+def _can_be_read(name: str, options: Mapping[str, InboxFile]) -> bool:
+    place = governing(name, options)
+    return place is None or options[place].fault is None
 
 
 def unplaced(
@@ -110,7 +143,8 @@ def load_delivery(state_dir: Path, exchange: str, delivery_id: str) -> InboxDeli
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     files = tuple((name, identity) for name, identity in content["files"])
-    return InboxDelivery(content["exchange"], content["source"], files, datetime.fromisoformat(content["found_at"]))
+    found_at = datetime.fromisoformat(content["found_at"])
+    return InboxDelivery(content["exchange"], content["source"], files, found_at, content.get("options", {}))
 
 
 def conclude(delivery: InboxDelivery, state_dir: Path, refused: Sequence[str]) -> None:
@@ -137,6 +171,12 @@ def refused_deliveries(root: Path, state_dir: Path, exchange: str) -> list[tuple
 
 def _claimed(source: Source, folder: Path, file: InboxFile) -> InboxFile:
     if file.fault is not None:
+        return file
+    if is_options_file(file.name):
+        try:
+            read_options(folder / file.name, source.name)
+        except UserFileError as error:
+            return replace(file, fault=f"{error} (files that it stands for wait until it is put right)")
         return file
     try:
         claimed = claims_file(source, delivered_name(folder / file.name, follow=False))

@@ -176,7 +176,11 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 
 def delivered_name(path: Path, *, follow: bool = True) -> str:
-    """A file's name in reports and for its source: with the folders that carry meaning; bytes that are no UTF-8 are written out."""
+    """A file's name in reports and for its source: with the folders that carry meaning; bytes that are no UTF-8 are written out.
+
+    The whole path, or "…/" and its last folders: what is cut never looks like a path of its own.
+    """
     whole = path.resolve() if follow else path.absolute()
-    name = "/".join(whole.parts[-_FOLDERS_KEPT - 1 :]).lstrip("/")
+    kept = whole.parts[1:][-_FOLDERS_KEPT - 1 :]
+    name = ("/" if len(kept) == len(whole.parts) - 1 else "…/") + "/".join(kept)
     return os.fsencode(name).decode("utf-8", "backslashreplace")

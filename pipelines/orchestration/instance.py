@@ -24,6 +24,17 @@ STARTED_TAG = ".dagster/marketlake_pid_started"
 #: A run names its process within seconds of its start; one that has not by then died before it could.
 _UNIDENTIFIED_SECONDS = 300.0
 
+#: Statuses of runs that are waiting or at work.
+UNFINISHED = frozenset(
+    {
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    }
+)
+
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance of a home; runs that died without a word are marked as failed first."""

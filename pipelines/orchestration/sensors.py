@@ -13,7 +13,7 @@ import dagster as dg
 from pipelines.inbox.files import InboxFile
 from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.live.inbox import batches, inbox_folder, run_key
-from pipelines.orchestration.instance import fail_dead_runs
+from pipelines.orchestration.instance import UNFINISHED, fail_dead_runs
 from pipelines.orchestration.jobs import live_scan_job_name
 from pipelines.settings import Settings
 
@@ -23,15 +23,6 @@ _BATCHES_PER_TICK = 20
 SCAN_TAG = "marketlake/scan"
 #: Runs that a batch gets when each of them dies before it ends.
 _ATTEMPTS = 3
-_UNFINISHED = frozenset(
-    {
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    }
-)
 
 
 def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
@@ -108,7 +99,7 @@ def _look_at_runs(
     repeated = []
     for scan, name in scans.items():
         runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(tags={SCAN_TAG: scan}))]
-        if not runs or _UNFINISHED.intersection(run.status for run in runs):
+        if not runs or UNFINISHED.intersection(run.status for run in runs):
             unfinished[scan] = name
         elif all(_died(instance, run) for run in runs) and len(runs) < _ATTEMPTS and name in there:
             repeated.append(_scan(mic, name, scan, f"{scan}-{len(runs) + 1}"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.orchestration.event_log import record_sessions
+from pipelines.orchestration.event_log import WITHOUT_ROWS, record_sessions
 from pipelines.orchestration.partitions import partition_sessions, run_sessions
 
 
@@ -25,12 +25,11 @@ def describe_sessions(
 ) -> None:
     """Give each session its metadata: with the materialisation that Dagster records of the run, or in one of its own.
 
-    `recorded`: sessions that the run's own materialisation stands for; by default all of the run's. Days that are no partitions
-    (an action's ex-date on a holiday) are left out.
+    `recorded`: sessions that the run's own materialisation stands for; by default all of the run's. One of them without metadata is
+    not materialised: nothing of it was there. Days that are no partitions (an action's ex-date on a holiday) are left out.
     """
     own = run_sessions(context) if recorded is None else recorded
     for day in own:
-        if day in sessions:
-            context.add_asset_metadata(sessions[day], asset_key=key, partition_key=day.isoformat())
+        context.add_asset_metadata(dict(sessions.get(day, WITHOUT_ROWS)), asset_key=key, partition_key=day.isoformat())
     others = partition_sessions(mic).difference(own)
     record_sessions(context, key, {day: figures for day, figures in sessions.items() if day in others})

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.inbox.deliveries import (
     InboxDelivery,
+    by_options,
     conclude,
     conclusion,
     confirm,
@@ -24,10 +25,12 @@ from pipelines.inbox.deliveries import (
     unplaced,
 )
 from pipelines.inbox.files import InboxFile
+from pipelines.inbox.options import reading_of
 from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.ingest.arrivals import collect
 from pipelines.ingest.requests import IngestRequest
 from pipelines.live.inbox import SUFFIXES
+from pipelines.orchestration.instance import UNFINISHED
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
 from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.metadata import preview
@@ -42,15 +45,6 @@ Ingest = Callable[[Settings, IngestRequest], IngestReport]
 DELIVERY_TAG = "marketlake/delivery_id"
 #: Runs that a delivery gets when each of them dies without a conclusion.
 _ATTEMPTS = 3
-_UNFINISHED = frozenset(
-    {
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    }
-)
 _LONGEST_TAG = 100
 #: Key of what lies beside the sources' folders; no source can be called that.
 _BESIDE = ""
@@ -149,7 +143,8 @@ def _ingest(settings: Settings, delivery: InboxDelivery, ingest: Ingest) -> tupl
     if not paths:
         return refused, metadata
     reader = source(delivery.source)
-    collected = collect(Lake(settings.lake_root), delivery.exchange, paths, reader, received_at=delivery.found_at)
+    reading = reading_of(delivery.options)
+    collected = collect(Lake(settings.lake_root), delivery.exchange, paths, reader, received_at=delivery.found_at, **reading)
     refused += [f"{entry.name}: {entry.reason}" for entry in collected.left_out if entry.refused]
     if not collected.order.deliveries:
         return refused, metadata
@@ -177,7 +172,7 @@ def _repeat_dead_runs(
             continue
         records = instance.get_run_records(dg.RunsFilter(tags={DELIVERY_TAG: delivery_id}))
         statuses = {record.dagster_run.status for record in records}
-        if statuses & _UNFINISHED:
+        if statuses & UNFINISHED:
             visit.open.add(delivery_id)
         elif dg.DagsterRunStatus.CANCELED in statuses or len(records) >= _ATTEMPTS:
             why = f"given up: {len(records)} runs failed or were canceled; see why, then ingest it yourself"
@@ -198,8 +193,10 @@ def _find_deliveries(mic: str, settings: Settings, remembered: Mapping[str, Any]
         files, watch = source_files(root, mic, reader), Watch.from_json(remembered.get(name))
         settled = watch.settled_together(files, now, settle)
         visit.refuse((file for file in settled if file.fault), f"{mic}/{name}/")
-        if sound := tuple((file.name, file.identity) for file in settled if not file.fault):
-            delivery = InboxDelivery(mic, name, sound, datetime.fromtimestamp(now, UTC))
+        sound = {file.name: file.identity for file in settled if not file.fault}
+        for options, alike in by_options(root, mic, name, list(sound), {file.name for file in files}):
+            identified = tuple((file, sound[file]) for file in alike)
+            delivery = InboxDelivery(mic, name, identified, datetime.fromtimestamp(now, UTC), options)
             save_delivery(delivery, settings.state_dir)
             visit.request(delivery, f"{delivery.delivery_id}-1")
         if files:

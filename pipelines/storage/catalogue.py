@@ -15,16 +15,19 @@ import duckdb
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.operations import RELEASES
-from pipelines.market.tables.views import LATEST_ROWS, SIGNALS_OF_RELEASE, latest
+from pipelines.market.tables.views import LATEST_ROWS, SIGNALS_OF_RELEASE, latest, with_marks
 from pipelines.storage.adjusted_views import create_adjusted_views
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
+from pipelines.storage.marks import mark_expression
 from pipelines.storage.relations import literal, quoted, select_files
 from pipelines.storage.releases import Release, releases_frame
 
 #: What the views in today's price basis read.
 _ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
+#: Tables whose values may span a suspected action.
+_MARKED = ("indicators_daily", "indicators_1m")
 
 
 def publish_catalogue(
@@ -64,14 +67,12 @@ def write_catalogue(
     temporary.unlink(missing_ok=True)
     with duckdb.connect(str(temporary)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for name, schema in sorted(schemas.items()):
-            connection.execute(f"CREATE VIEW {quoted(name)} AS {_union(lake, release, schema)}")
-            _comment(connection, SIGNALS_OF_RELEASE if name == SIGNALS_OF_RELEASE.name else schema)
-        for view in create_adjusted_views(connection, schemas["indicators_daily"]) if schemas.keys() >= _ADJUSTABLE else ():
+        shown = _create_views(connection, lake, release, schemas)
+        for view in create_adjusted_views(connection, shown["indicators_daily"]) if shown.keys() >= _ADJUSTABLE else ():
             _comment(connection, view)
         for name in LATEST_ROWS:
-            if name in schemas:
-                _copy_latest(connection, schemas[name])
+            if name in shown:
+                _copy_latest(connection, shown[name])
         connection.register("history", releases_frame([r for r in history if r.sequence <= release.sequence]).to_arrow())
         connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
         connection.unregister("history")
@@ -91,6 +92,24 @@ def delete_old_catalogues(state_dir: Path, link: Path, keep_days: int) -> int:
             path.unlink()
             removed += 1
     return removed
+
+
+def _create_views(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, release: Release, schemas: Mapping[str, TableSchema]
+) -> dict[str, TableSchema]:
+    """Create a view of each table and return what the views show: `schemas` with the columns that the catalogue adds."""
+    shown = dict(schemas)
+    if SIGNALS_OF_RELEASE.name in schemas:
+        shown[SIGNALS_OF_RELEASE.name] = SIGNALS_OF_RELEASE
+    # price_flags first: marks are read from it.
+    for name in sorted(schemas, key=lambda table: (table in _MARKED, table)):
+        body = _union(lake, release, schemas[name])
+        if name in _MARKED and "price_flags" in schemas:
+            shown[name] = with_marks(schemas[name])
+            body = f"SELECT *, {mark_expression(connection)} AS suspected_action FROM ({body})"
+        connection.execute(f"CREATE VIEW {quoted(name)} AS {body}")
+        _comment(connection, shown[name])
+    return shown
 
 
 def _union(lake: Lake, release: Release, schema: TableSchema) -> str:

@@ -60,6 +60,14 @@ SIGNALS_OF_RELEASE = replace(
     columns=(*SCANNER_SIGNALS.columns, Column("release_id", TEXT, "Release that the catalogue shows.", observational=True)),
 )
 
+_SUSPECTED_ACTION = Column(
+    "suspected_action",
+    DATE,
+    "Session of the last suspected split or demerger up to the row that nobody has decided (price_flags): the values may span it.",
+    unit="date",
+    nullable=True,
+)
+
 #: Tables whose newest rows the catalogue keeps in its own file, and how many of each instrument.
 LATEST_ROWS = {"indicators_daily": 1, "bars_daily": 50}
 
@@ -72,6 +80,11 @@ def latest(table: TableSchema) -> TableSchema:
         description=f"The last {LATEST_ROWS[table.name]} rows of {table.name} for each instrument.",
         partition_by=None,
     )
+
+
+def with_marks(indicators: TableSchema) -> TableSchema:
+    """An indicator table as the catalogue shows it: with the suspected action that its values may span."""
+    return replace(indicators, columns=(*indicators.columns, _SUSPECTED_ACTION))
 
 
 def with_factors(indicators: TableSchema) -> TableSchema:

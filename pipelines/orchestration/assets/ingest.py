@@ -69,8 +69,7 @@ def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:
             context.log.error("refused: %s", reason)
-        figures = {day: {"rows_read": 0, "rows_quarantined": 0} for day in run_sessions(context)}
-        describe_sessions(context, mic, table_key(mic, "raw_files"), {**figures, **by_session(*counts_by_session(folder))})
+        describe_sessions(context, mic, table_key(mic, "raw_files"), by_session(*counts_by_session(folder)))
         return dg.MaterializeResult(
             metadata={
                 "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
@@ -98,8 +97,7 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
         rows = read_batch(folder, table)
         staged_rows = _count(rows, SESSION_COLUMN[table])
         read = by_session(*counts_by_session(folder, table))
-        days = {*staged_rows, *read, *run_sessions(context)}
-        figures = {day: {"rows": staged_rows.get(day, 0), **read.get(day, {})} for day in sorted(days)}
+        figures = {day: {"rows": staged_rows.get(day, 0), **read.get(day, {})} for day in sorted({*staged_rows, *read})}
         describe_sessions(context, mic, staged_key(mic, table), figures)
         return dg.MaterializeResult(
             metadata={
@@ -166,14 +164,14 @@ def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
 
 
 def _published(done: TablePublication, staged: Mapping[date, int], own: Sequence[date]) -> dict[date, dict[str, int]]:
-    """Figures of each session that changed, and of the run's own."""
+    """Figures of each session that changed, and of the run's own with rows of the delivery."""
     return {
         day: {
             "rows_delivered": staged.get(day, 0),
             "rows_accepted": done.sessions.get(day, 0) - done.restatements.get(day, 0),
             "rows_restated": done.restatements.get(day, 0),
         }
-        for day in sorted({*done.sessions, *own})
+        for day in sorted({*done.sessions, *staged.keys() & set(own)})
     }
 
 

@@ -1,4 +1,4 @@
-"""Dagster's programs under `marketlake ui`: started at the same time and ended together; stand-ins take the code server's place."""
+"""Dagster's programs under `marketlake ui`: started at the same time and ended together. The code server is a stand-in."""
 
 import os
 import signal
@@ -74,9 +74,10 @@ def test_a_code_server_that_cannot_start_ends_the_command(
     programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "ends", "exit 3"))
-    with programs.ended_together(), pytest.raises(typer.Exit):
+    with programs.ended_together():
         programs.start_code_server()
-        programs.watch()
+        with pytest.raises(typer.Exit):
+            programs.watch()
     assert "the code server ended with code 3" in capfd.readouterr().err
 
 
@@ -91,9 +92,10 @@ def test_a_code_server_that_was_at_work_is_started_again(
     def twice() -> None:
         monkeypatch.setattr(dagster_process, "_RESTART_AFTER_SECONDS", 60.0)
 
-    with programs.ended_together(), pytest.raises(typer.Exit):
+    with programs.ended_together():
         programs.start_code_server()
         threading.Timer(1.0, twice).start()
-        programs.watch()
+        with pytest.raises(typer.Exit):
+            programs.watch()
     assert len((tmp_path / "starts").read_text().split()) >= 2
     assert "it is started again" in capfd.readouterr().err

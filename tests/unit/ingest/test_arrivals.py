@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.ingest.arrivals import Collected, NoFilesError, collect
+from pipelines.ingest.arrivals import Collected, NoFilesError, collect, delivered_name
 from pipelines.sources.registry import source
 from pipelines.storage.location import Lake
 
@@ -98,3 +98,9 @@ def test_files_that_the_source_does_not_claim_are_counted_in_one_line(folder: Pa
 def test_a_name_that_is_no_utf_8_is_written_out(folder: Path, tmp_path: Path) -> None:
     (Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv"))).write_text("date,open,high,low,close\n2024-01-02,1,2,1,3\n")
     assert "caf\\xe9.csv" in names(gather(tmp_path, folder))
+
+
+def test_a_name_is_the_whole_path_or_says_that_it_was_cut() -> None:
+    assert delivered_name(Path("/inbound/README.md")) == "/inbound/README.md"
+    assert delivered_name(Path("/a/b/c/d/e/f.csv")) == "/a/b/c/d/e/f.csv"
+    assert delivered_name(Path("/top/a/b/c/d/e/f.csv")) == "…/a/b/c/d/e/f.csv"

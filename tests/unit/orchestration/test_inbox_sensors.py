@@ -15,6 +15,7 @@ import pytest
 from dagster._core.events import StepFailureData
 from dagster._utils.error import SerializableErrorInfo
 
+from pipelines.doctor.inboxes import check_inbox
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
 from pipelines.inbox.watch import recall
 from pipelines.ingest.accounting import Account
@@ -193,6 +194,41 @@ def test_what_arrived_together_for_a_source_is_one_run_and_each_source_has_its_o
         ["equity/usa/daily/aapl.zip"],
     ]
     assert vendor.tick()[0] == []
+
+
+def test_a_folder_carries_the_options_of_its_files_and_the_nearest_file_of_options_stands(
+    vendor: Daemon, at_once: Settings
+) -> None:
+    root = at_once.inbox_dir / MIC / "csv"
+    for name in ("plain.csv", "ibm/a.csv", "ibm/deep/b.csv", "ibm/other/c.csv"):
+        write(root / name)
+    write(root / "ibm/options.yaml", "symbol: IBM\ntimezone: UTC\noption:\n  interval: 1m\n")
+    write(root / "ibm/other/options.yaml", "symbol: AIG\n")
+    found = {}
+    for request in vendor.tick()[0]:
+        delivery = load_delivery(at_once.state_dir, MIC, str(request.tags[DELIVERY_TAG]))
+        assert delivery is not None
+        found[tuple(name for name, _ in delivery.files)] = delivery.options
+    assert found == {
+        ("plain.csv",): {},
+        ("ibm/a.csv", "ibm/deep/b.csv"): {"symbol": "IBM", "timezone": "UTC", "option": {"interval": "1m"}},
+        ("ibm/other/c.csv",): {"symbol": "AIG"},
+    }
+
+
+def test_files_wait_for_a_faulty_file_of_options_which_is_said_once_with_its_line(vendor: Daemon, at_once: Settings) -> None:
+    folder = at_once.inbox_dir / MIC / "csv"
+    write(folder / "a.csv")
+    write(folder / "options.yaml", "symbol: IBM\noption:\n  intervall: 1m\n")
+    requests, said = vendor.tick()
+    assert requests == []
+    assert f"{folder}/options.yaml:3: the source csv has no option 'intervall'; did you mean interval?" in said
+    assert vendor.tick() == ([], f"no new delivery in {folder.parent}")
+    assert "options.yaml:3" in check_inbox(MIC, at_once).finding
+    write(folder / "options.yaml", "symbol: IBM\noption:\n  interval: 1m\n")
+    (request,), _ = vendor.tick()
+    assert delivered(at_once, request) == ["a.csv"]
+    assert check_inbox(MIC, at_once).ok
 
 
 def test_folders_of_no_source_or_exchange_and_names_that_no_source_reads_are_said_once(vendor: Daemon, at_once: Settings) -> None:
