@@ -67,14 +67,15 @@ def warm_indicators() -> None:
 def warm_models(settings: Settings) -> Path:
     """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest.
 
-    Each exchange's build has a database, and so a parsed project, of its own.
+    Each exchange's build has a database, and so a parsed project, of its own. It is named as the build names it, without its folder.
     """
     from pipelines.orchestration.assets.models import build_target
     from pipelines.scanners.project import manifest_path, run_dbt
     from pipelines.storage.build import build_path
 
     for mic in settings.exchanges:
-        run_dbt(["parse"], build_db=build_path(settings.state_dir, mic), target_dir=build_target(settings.state_dir, mic))
+        database = Path(build_path(settings.state_dir, mic).name)
+        run_dbt(["parse"], build_db=database, target_dir=build_target(settings.state_dir, mic))
     return manifest_path(settings.manifest_dir)
 
 

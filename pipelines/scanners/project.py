@@ -22,6 +22,7 @@ from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.resources import shipped
 from pipelines.scanners.additions import Additions, assemble, find_additions
+from pipelines.scanners.dbt_process import BUILD_DB
 from pipelines.scanners.finding_effects import FINDING_EFFECTS
 from pipelines.scanners.registry import Scanner, read_declaration
 from pipelines.scanners.universes import MEMBERS, RULES
@@ -135,7 +136,7 @@ def run_dbt(
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
     places = {
-        "MARKETLAKE_BUILD_DB": str(build_db),
+        BUILD_DB: str(build_db),
         "DBT_TARGET_PATH": str(target_dir),
         "DBT_LOG_PATH": str(target_dir / "logs"),
     }

@@ -25,7 +25,7 @@ from pipelines.orchestration.partitions import run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.quality.freshness import sessions_with_rows
-from pipelines.scanners.dbt_process import PARENT
+from pipelines.scanners.dbt_process import BUILD_DB, PARENT
 from pipelines.scanners.derive import DERIVED, Committed, commit_build, open_build
 from pipelines.scanners.project import dbt_project_dir, manifest_path
 from pipelines.storage.build import build_path
@@ -142,10 +142,12 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
                     yield dg.Output(None, name, metadata={"note": plan.describe()})
             yield from _checks_that_still_hold(context)
             return
-        os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
+        os.environ[BUILD_DB] = str(build_path(state, mic))
         os.environ[PARENT] = str(os.getpid())
         dbt = InstalledDbt(
-            project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt"))
+            project_dir=str(project.project_dir),
+            profiles_dir=str(project.profiles_dir),
+            dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt")),
         )
         outputs = []
         for event in _stream(dbt, context, mic, manifest_path(target), build_target(state, mic)):
