@@ -67,7 +67,7 @@ def warm_indicators() -> None:
 def warm_models(settings: Settings) -> Path:
     """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest.
 
-    Each exchange's build has a database, and so a parsed project, of its own.
+    Each exchange's build has a database, and so a parsed project, of its own. It is named as the build names it, without its folder.
     """
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt
@@ -75,9 +75,10 @@ def warm_models(settings: Settings) -> Path:
     from pipelines.scanners.project import dbt_project_dir, manifest_path
 
     for mic in settings.exchanges:
+        database = Path(build_path(settings.state_dir, mic).name)
         run_dbt(
             ["parse"],
-            build_db=build_path(settings.state_dir, mic),
+            build_db=database,
             target_dir=build_target(settings.state_dir, mic),
             project_dir=dbt_project_dir(),
         )

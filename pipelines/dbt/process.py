@@ -15,6 +15,8 @@ import time
 
 #: Names the process whose end ends dbt; set by who starts it, since a parent may be gone before its child can ask.
 PARENT = "MARKETLAKE_DBT_PARENT"
+#: Names the build database, in profiles.yml.
+BUILD_DB = "MARKETLAKE_BUILD_DB"
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -22,9 +24,18 @@ def main() -> None:
     """Run dbt with this command line. Exits with dbt's code, or with 1 as soon as the parent is gone."""
     parent = int(os.environ.get(PARENT, os.getppid()))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _name_database_from_its_folder()
     from dbt.cli.main import cli
 
     sys.exit(cli())
+
+
+def _name_database_from_its_folder() -> None:
+    """Go where the build database lies and call it by its name: for another path dbt would parse the project anew."""
+    folder, name = os.path.split(os.environ.get(BUILD_DB, ""))
+    if folder:
+        os.chdir(folder)
+        os.environ[BUILD_DB] = name
 
 
 def _end_with(parent: int) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines.dbt.process import BUILD_DB
+
 
 class DbtError(RuntimeError):
     """dbt failed; the message names the models and tests that did, with their errors."""
@@ -40,7 +42,7 @@ def run_dbt(
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
     places = {
-        "MARKETLAKE_BUILD_DB": str(build_db),
+        BUILD_DB: str(build_db),
         "DBT_TARGET_PATH": str(target_dir),
         "DBT_LOG_PATH": str(target_dir / "logs"),
     }

@@ -23,7 +23,7 @@ from pipelines.build.database import build_path
 from pipelines.build.derived_tables import DERIVED
 from pipelines.build.plan import INPUTS
 from pipelines.build.prepare import open_build
-from pipelines.dbt.process import PARENT
+from pipelines.dbt.process import BUILD_DB, PARENT
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.freshness import sessions_with_rows
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
@@ -152,10 +152,12 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
                     yield dg.Output(None, name, metadata={"note": plan.describe()})
             yield from _checks_that_still_hold(context)
             return
-        os.environ["MARKETLAKE_BUILD_DB"] = str(build_path(state, mic))
+        os.environ[BUILD_DB] = str(build_path(state, mic))
         os.environ[PARENT] = str(os.getpid())
         dbt = InstalledDbt(
-            project_dir=str(project.project_dir), dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt"))
+            project_dir=str(project.project_dir),
+            profiles_dir=str(project.profiles_dir),
+            dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt")),
         )
         outputs = []
         for event in _stream(dbt, context, mic, manifest_path(target), build_target(state, mic)):

@@ -50,7 +50,7 @@ def test_compiled_text_names_no_database_and_no_clock(nodes: dict[str, dict[str,
 
 def test_macros_and_tests_stand_one_to_a_file_named_after_them() -> None:
     for path in sorted([*(dbt_project_dir() / "macros").glob("*.sql"), *(dbt_project_dir() / "tests").rglob("*.sql")]):
-        names = re.findall(r"{%-?\s*(?:macro|test)\s+(\w+)", path.read_text(encoding="utf-8"))
+        names = re.findall(r"{%-?\s*(?:macro|test|materialization)\s+(\w+)", path.read_text(encoding="utf-8"))
         assert names == [path.stem], path.name
 
 
