@@ -50,7 +50,7 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
     """Take an order through row rules, gate and merge without writing anything. `paths`: the file of each delivery by its batch.
 
     A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
-    TrialFailedError where the gate refuses more once the sessions that it refused are taken out.
+    DryRunFailedError where the gate refuses more once the sessions that it refused are taken out.
     """
     held = refused_before(lake, order.exchange)
     refused: dict[str, list[str]] = {}

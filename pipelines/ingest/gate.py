@@ -168,7 +168,8 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     """The rows of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of the record.
 
     The latter: gate_suite (SHA-256 of its file), gate_expectations and gate_failed (names; what failed was a warning or overruled).
-    Raises NoPassError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or switched off.
+    Raises GateNotPassedError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or
+    switched off.
     """
     suite = suite_hash(table)
     path = _receipt_path(state_dir, content_hash(rows), suite)

@@ -128,8 +128,9 @@ def publish_staged(
 ) -> TablePublication:
     """Merge a staged table's passed rows into the lake in one commit.
 
-    Raises NoPassError when the gate did not see them, MissingInstrumentsError when the lake does not have their instruments yet:
-    a run that ends between the two commits leaves instruments without bars, which the next run completes, never the reverse.
+    Raises GateNotPassedError when the gate did not see them, MissingInstrumentsError when the lake does not have their
+    instruments yet: a run that ends between the two commits leaves instruments without bars, which the next run completes, never
+    the reverse.
     """
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir)

@@ -59,7 +59,7 @@ def request_of(
     _refuse_if(
         bool(config.exchange) and config.exchange != mic, f"exchange: this is the job of {mic}; run {config.exchange}_ingest"
     )
-    _refuse_if(bool(config.request_id and config.paths), "give paths or order_id, not both")
+    _refuse_if(bool(config.request_id and config.paths), "give paths or request_id, not both")
     if config.request_id:
         return load_request(config.request_id, marketlake.state_dir)
     if not config.paths:

@@ -262,7 +262,7 @@ def test_what_stayed_out_and_what_the_gate_only_noticed_is_said_with_the_next_co
     tables = {"bars_1m": traded, "bars_daily": dict.fromkeys(traded, 0)}
     files = [{"path": "good.csv", "status": "accepted", "rows": 780, "reason": None}]
     report = IngestReport(files, tables, {}, "run", pl.DataFrame(), account, 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, order: report)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request, definitions: report)
     ended = marketlake("ingest", str(good), "--source", "csv")
 
     assert ended.code == 1
@@ -417,7 +417,7 @@ def test_a_nightly_run_says_what_is_new_before_its_totals(marketlake: Command, m
     from pipelines.reports.news import News
 
     new = News("r2", "r1", is_new=True, sessions=(date(2024, 1, 2),), signals={"BUY": 3}, withdrawn=0, findings={"price_spike": 1})
-    monkeypatch.setattr("pipelines.cli._nightly", lambda *_, **__: {"signals": 4_711, "checks_failed": [], "new": new})
+    monkeypatch.setattr("pipelines.cli.app._nightly", lambda *_, **__: {"signals": 4_711, "checks_failed": [], "new": new})
     lines = marketlake("nightly", "--yes").out.splitlines()
     assert lines[0] == "new in r2 since r1: 1 session (2024-01-02), 3 signals (3 BUY), 1 finding (1 price_spike)"
     assert re.search(r"^signals +4,711", "\n".join(lines[1:]), re.MULTILINE)
@@ -485,7 +485,7 @@ def test_the_program_itself_keeps_its_streams_clean(home, good: Path) -> None:
 
 def test_a_shell_completes_commands(home) -> None:
     asked = {"_MARKETLAKE_COMPLETE": "complete_bash", "COMP_WORDS": "marketlake with", "COMP_CWORD": "1"}
-    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli import main; main()"
+    starter = "import sys; sys.argv[0] = 'marketlake'; from pipelines.cli.app import main; main()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **asked}
     ended = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, env=environment, check=True)
     assert ended.stdout.split() == ["withdraw"]

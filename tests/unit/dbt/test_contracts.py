@@ -7,7 +7,8 @@ import duckdb
 import pytest
 import yaml
 
-from pipelines.scanners.project import DbtError, dbt_project_dir, run_dbt
+from pipelines.dbt.run import DbtError, run_dbt
+from pipelines.scanners.project import dbt_project_dir
 
 DECLARED = {"name": "varchar", "seen_at": "timestamptz", "bars": "bigint", "tags": "varchar[]"}
 AS_DECLARED = "select 'A' as name, timestamptz '2024-01-02 09:30Z' as seen_at, 7::bigint as bars, ['x'] as tags"

@@ -71,13 +71,13 @@ def suspected(road, bars_csv, monkeypatch: pytest.MonkeyPatch):
 def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (road.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
     report = IngestReport([], {}, {}, "run", pl.DataFrame([RELIANCE]), Account(), 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, order: report)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request, definitions: report)
     return "ingest", "more.csv", "--source", "csv"
 
 
 def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
-    monkeypatch.setattr("pipelines.cli._nightly", lambda *_, **__: {"release": "r1", "checks_failed": [], "new": new})
+    monkeypatch.setattr("pipelines.cli.app._nightly", lambda *_, **__: {"release": "r1", "checks_failed": [], "new": new})
     return "nightly", "--yes"
 
 
