@@ -99,17 +99,6 @@ def test_the_catalogue_shows_both_and_neither_takes_the_others_rows(house: Simpl
         assert {str(r["last"])[:10] for r in rows} == {str(LAST)}
 
 
-def test_the_backtests_say_how_many_scanners_were_tried_and_mumbai_pays_its_dated_charges(
-    house: SimpleNamespace, built: SimpleNamespace
-) -> None:
-    scanners = json.loads(house.command("scanners", "--json").out)
-    runs = one(house, "select exchange, trials, config_snapshot->>'$.costs.schedule' as costs from backtest_runs order by 1")
-    assert [(r["exchange"], r["trials"], r["costs"]) for r in runs] == [
-        ("XNSE", len(scanners), "statutory"),
-        ("XNYS", len(scanners), "flat"),
-    ]
-
-
 def test_the_special_saturday_has_its_bars_in_mumbai_only(house: SimpleNamespace, built: SimpleNamespace) -> None:
     rows = one(house, "select distinct exchange from bars_daily where session_date = date '2024-03-02'")
     assert rows == [{"exchange": "XNSE"}]

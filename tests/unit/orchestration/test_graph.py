@@ -155,3 +155,17 @@ def test_a_released_table_is_made_before_the_release(graph) -> None:
 def test_the_workspace_file_loads_these_definitions() -> None:
     root = Path(__file__).parents[3]
     assert "pipelines.definitions" in (root / "workspace.yaml").read_text()
+
+
+def test_the_nightly_backtest_is_told_how_many_scanners_were_tried(home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.orchestration.assets import research
+    from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+    from pipelines.scanners.project import declared_scanners
+
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(research, "_pinned", lambda *_: {})
+    monkeypatch.setattr(research, "run_nightly", lambda *_, **given: asked.update(given))
+    given = MarketlakeResource.from_settings(home)
+    research.research_assets("XNSE")[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
+    assert asked["trials"] == len(declared_scanners()) >= 19
+    assert (asked["costs"], asked["fills"]) == (given.costs, given.fill_rules)

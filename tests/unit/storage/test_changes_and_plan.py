@@ -169,3 +169,28 @@ def test_a_restatement_there_and_back_within_two_versions_is_seen_as_a_change_of
     put(lake, "bars_daily", daily(("A", D2, 11.0), batch="b2", received_at=LATER))
     put(lake, "bars_daily", daily(("A", D2, 10.0), batch="b3", received_at=LATER + timedelta(days=1)))
     assert windows(plan_build(lake, "XNYS", history))[0] == [("XNYS:A", D2, D2)]
+
+
+def test_figures_under_a_ticker_that_was_given_up_go_when_the_instrument_is_built_again() -> None:
+    """OLD was missed from the day on which NEW appeared; both are one share since a rename that was learned late."""
+    from pipelines.build.replacement_windows import measured
+
+    figures = TABLES["data_quality_metrics"]
+    built = pl.DataFrame({"instrument_id": ["XNYS:OLD"], "from_session": [D2], "to_session": [D3], "changed_to": [D3]})
+    plan = BuildPlan("XNYS", {}, daily=built, minute=built.clear(), full=False)
+
+    def rows(*told: tuple[str, str, date]) -> pl.DataFrame:
+        given = [
+            {"table_name": "bars_daily", "exchange": "XNYS", "symbol": s, "instrument_id": f"XNYS:{i}", "date": d}
+            for s, i, d in told
+        ]
+        return pl.DataFrame(given).select(*figures.key, "instrument_id")
+
+    made = rows(("NEW", "OLD", D2), ("NEW", "OLD", D3))
+    stored = rows(
+        ("OLD", "OLD", D1), ("OLD", "OLD", D2), ("OLD", "OLD", D3), ("NEW", "NEW", D2), ("NEW", "NEW", D3), ("SPY", "SPY", D2)
+    )
+
+    replaced = measured(plan, figures, made)
+
+    assert replaced.outdated(stored).to_list() == [False, True, True, True, True, False]
