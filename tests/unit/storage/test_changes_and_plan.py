@@ -173,7 +173,7 @@ def test_a_restatement_there_and_back_within_two_versions_is_seen_as_a_change_of
 
 def test_figures_under_a_ticker_that_was_given_up_go_when_the_instrument_is_built_again() -> None:
     """OLD was missed from the day on which NEW appeared; both are one share since a rename that was learned late."""
-    from pipelines.build.replacement_windows import measured
+    from pipelines.build.replacement_windows import replace_quality_metrics
 
     figures = TABLES["data_quality_metrics"]
     built = pl.DataFrame({"instrument_id": ["XNYS:OLD"], "from_session": [D2], "to_session": [D3], "changed_to": [D3]})
@@ -191,6 +191,6 @@ def test_figures_under_a_ticker_that_was_given_up_go_when_the_instrument_is_buil
         ("OLD", "OLD", D1), ("OLD", "OLD", D2), ("OLD", "OLD", D3), ("NEW", "NEW", D2), ("NEW", "NEW", D3), ("SPY", "SPY", D2)
     )
 
-    replaced = measured(plan, figures, made)
+    replaced = replace_quality_metrics(plan, figures, made)
 
     assert replaced.outdated(stored).to_list() == [False, True, True, True, True, False]
