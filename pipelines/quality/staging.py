@@ -37,6 +37,7 @@ from pipelines.quality.resolution import resolved
 from pipelines.quality.rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.slips import other_instruments
 from pipelines.quality.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
+from pipelines.quality.traded_basis import actions_not_in_prices, bars_as_traded
 from pipelines.quality.traded_sessions import provisional_notes
 from pipelines.quality.withdrawals import withdrawals
 from pipelines.quality.withheld import BARS
@@ -102,6 +103,9 @@ def stage(
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
         prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
+    bases = {file.delivery.batch_id: file.price_basis for file in files}
+    prepared = {t: bars_as_traded(rows, bases, actions) if t in BARS else rows for t, rows in prepared.items()}
+    prepared["corporate_actions"] = actions_not_in_prices(lake, order.exchange, prepared["corporate_actions"])
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     read: list[pl.DataFrame] = []
