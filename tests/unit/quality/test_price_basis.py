@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
+
 
 def test_split_adjusted_closes_say_so_in_the_register_of_files(road) -> None:
     rows = "2024-01-02,10,11,9,10,9.5,5\n2024-01-03,10,11,9,10,9.5,5\n"
@@ -63,3 +66,16 @@ def test_prices_as_traded_take_every_action(road) -> None:
     road.ingest(road.deliver("AAPL.csv", plain), road.deliver("actions.csv", action("2024-01-04"), source="actions"))
     assert road.quarantined() == []
     assert road.rows("bars_daily").height == 3
+
+
+def test_nvidias_file_of_yahoo_and_its_split_of_2007_do_not_meet(road, shared: Path) -> None:
+    """3 for 2 on 2007-09-11; the file closes at 33.86 on the day before and 34.58 on the day itself: it contains the split."""
+    split = road.deliver("nvda.csv", "symbol,ex_date,action,ratio\nNVDA,2007-09-11,split,1.5\n", source="actions")
+    text = (shared / "data" / "backtrader" / "nvda-1999-2014.txt").read_text()
+    before = sum("1999-01-01" <= line[:10] < "2007-09-11" for line in text.splitlines()[1:])
+    road.ingest(split)
+    figures = road.ingest(road.deliver("NVDA.csv", text))["bars_daily"]
+    held = road.rows("quarantine").filter(rule="already_adjusted")
+    assert held.height == before == 2171
+    assert figures["read"] == before + figures["accepted"] + (figures["quarantined"] - before)
+    assert road.rows("bars_daily")["session_date"].min() == date(2007, 9, 11)
