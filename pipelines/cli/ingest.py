@@ -66,8 +66,7 @@ def ingest(
         report: Any = _try(settings, collected, f"trying {files} for {mic}", quiet=as_json)
     else:
         report = _run(settings, collected, f"ingesting {files} into {mic}", quiet=as_json)
-    bad = bool(report.refused) or any(f["status"] == "refused" for f in [*report.files, *unreadable])
-    exit_code = int(bad or report.account.is_bad(settings.max_quarantined_share))
+    exit_code = report.account.exit_code([*report.files, *unreadable], report.refused, settings.max_quarantined_share)
     if as_json:
         say_json(_document(report, unreadable, collected.left_out, exit_code, settings, dry_run=dry_run))
     else:

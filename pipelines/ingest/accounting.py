@@ -7,7 +7,7 @@ printing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -61,6 +61,10 @@ class Account:
     def is_bad(self, most: float) -> bool:
         """Whether a whole session, or more than the share `most` of a file, stayed out."""
         return bool(self.faults(most))
+
+    def exit_code(self, files: Iterable[Mapping[str, Any]], refused: Mapping[str, Any], most: float) -> int:
+        """1 when a file or a session was refused, or more stayed out than single bad rows; `files` as in the contract's JSON."""
+        return int(bool(refused) or any(file["status"] == "refused" for file in files) or self.is_bad(most))
 
 
 def count_read(table: str, rows: pl.DataFrame) -> pl.DataFrame:

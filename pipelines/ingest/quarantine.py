@@ -26,6 +26,7 @@ _NOT_EVIDENCE = {
     "ambiguous",
     "within_calendar",
     "in_line",
+    "in_traded_basis",
     "stale",
     "overrules",
     "decided_at",

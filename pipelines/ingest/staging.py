@@ -27,6 +27,7 @@ from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
 from pipelines.ingest.withdrawal_records import withdrawals
+from pipelines.ingest.withheld import BARS
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import BAR_TABLES, TABLES
@@ -38,6 +39,7 @@ from pipelines.quality.row_rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.rows_without_prices import coalesce_with_bars
 from pipelines.quality.session_hours import find_wrong_hours
 from pipelines.quality.stale_files import Repeats, repeated
+from pipelines.quality.traded_basis import actions_not_in_prices, bars_as_traded
 from pipelines.quality.wrong_symbol import find_other_instruments
 from pipelines.sources.limits import configured_limits
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
@@ -101,6 +103,9 @@ def stage(
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
         prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
+    bases = {file.delivery.batch_id: file.price_basis for file in files}
+    prepared = {t: bars_as_traded(rows, bases, actions) if t in BARS else rows for t, rows in prepared.items()}
+    prepared["corporate_actions"] = actions_not_in_prices(lake, order.exchange, prepared["corporate_actions"])
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     read: list[pl.DataFrame] = []

@@ -73,8 +73,7 @@ class IngestReport:
     @property
     def exit_code(self) -> int:
         """1 when a file or a session was refused, or more of a file stayed out than the settings take for single bad rows."""
-        refused = bool(self.refused) or any(f["status"] == "refused" for f in self.files)
-        return int(refused or self.account.is_bad(self.most_quarantined))
+        return self.account.exit_code(self.files, self.refused, self.most_quarantined)
 
 
 def ingest(settings: Settings, order: IngestRequest, definitions: DefinitionsOf) -> IngestReport:

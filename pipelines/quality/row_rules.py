@@ -120,6 +120,15 @@ _NEIGHBOURS = (
     ),
 )
 
+_BASIS = (
+    Rule(
+        "already_adjusted",
+        _col("in_traded_basis"),
+        "the file's prices contain an action that is on record and would be applied to them again (price_basis in raw_files): "
+        "deliver prices as traded, or say with price_basis=as_traded that they are",
+    ),
+)
+
 _TRADED_VALUE = (
     Rule(
         "average_price_outside_range",
@@ -168,12 +177,18 @@ _ACTIONS = (
     ),
     Rule("non_positive_amount", _col("amount") > 0, "the amount is zero or negative"),
     Rule("identity_ambiguous", ~_col("ambiguous"), "the symbol belongs to more than one instrument on that day"),
+    Rule(
+        "already_in_prices",
+        _col("in_traded_basis"),
+        "the stored bars before the ex-date came adjusted for it (price_basis in raw_files) and would be adjusted again: withdraw "
+        "their delivery and ingest prices as traded, then release this row",
+    ),
 )
 
 #: Rules by table, in the order in which a row's first fault names it.
 ROW_RULES: dict[str, tuple[Rule, ...]] = {
-    "bars_daily": (*_READABLE, *_SYMBOL, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS),
-    "bars_1m": (*_READABLE, *_SYMBOL, *_MINUTE, *_VALUES, *_NEIGHBOURS),
+    "bars_daily": (*_READABLE, *_SYMBOL, *_DAILY, *_VALUES, *_COUNTS, *_TRADED_VALUE, *_NEIGHBOURS, *_BASIS),
+    "bars_1m": (*_READABLE, *_SYMBOL, *_MINUTE, *_VALUES, *_NEIGHBOURS, *_BASIS),
     "corporate_actions": _ACTIONS,
 }
 

@@ -13,7 +13,7 @@ from pipelines.ingest.publish import run_gate
 from pipelines.ingest.requests import save_request
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import ingest_job_name
-from pipelines.orchestration.keys import staged_key, table_key
+from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.launch import ingest
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
@@ -47,9 +47,10 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
         runs = instance.get_runs()
         stopped = instance.all_logs(runs[1].run_id)
         history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=20)
-    return SimpleNamespace(
-        road=road, first=first, before=before, order=order, report=report, runs=runs, stopped=stopped, history=history
-    )
+        sessions = {t: instance.get_materialized_partitions(table_key("XNYS", t)) for t in INGESTED}
+        sessions |= {f"staged_{t}": instance.get_materialized_partitions(staged_key("XNYS", t)) for t in INGESTED}
+    facts = {"runs": runs, "stopped": stopped, "history": history, "sessions": sessions}
+    return SimpleNamespace(road=road, first=first, before=before, order=order, report=report, **facts)
 
 
 def test_the_refused_session_is_as_it_was_and_the_others_are_published(case: SimpleNamespace) -> None:
@@ -97,6 +98,14 @@ def test_the_first_run_fails_at_the_check_before_anything_of_the_table_is_writte
     assert r"range\_is\_possible | critical" in verdict.metadata["failed"].value
     assert str(BAD) in verdict.metadata["failed"].value
     assert (verdict.metadata["sessions"].value, verdict.metadata["sessions_refused"].value) == (3, 1)
+
+
+def test_a_table_is_materialised_for_the_sessions_of_which_the_runs_brought_rows_and_no_other(case: SimpleNamespace) -> None:
+    """Minutes of three sessions, nothing else; the instrument is new on the first of them."""
+    made = {name: sessions for name, sessions in case.sessions.items() if sessions}
+    assert made.pop("bars_1m") == made.pop("staged_bars_1m") == {str(BEFORE), str(BAD), str(NEXT)}
+    assert made.pop("instruments") == {str(BEFORE)}
+    assert set(made) <= {"staged_instruments", "instrument_aliases", "staged_instrument_aliases"}
 
 
 def test_the_checks_history_has_one_line_a_run(case: SimpleNamespace) -> None:

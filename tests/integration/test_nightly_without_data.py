@@ -11,7 +11,6 @@ from pipelines.definitions import build_definitions
 from pipelines.market.calendar import calendar
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import nightly_job_name
-from pipelines.orchestration.keys import INGESTED
 from pipelines.orchestration.launch import JobFailedError, nightly, run_job
 
 pytestmark = pytest.mark.slow
@@ -125,9 +124,7 @@ def two_nights(based_home: Any, tape: Any) -> Any:
     first = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
     home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2014, 6, 5, 21, tzinfo=UTC))
     second = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
-    with open_instance(home.settings) as instance:
-        ingested = {t: instance.get_materialized_partitions(dg.AssetKey(["XNYS", t])) for t in INGESTED}
-    return SimpleNamespace(released=released, first=first, second=second, ingested=ingested)
+    return SimpleNamespace(released=released, first=first, second=second)
 
 
 def test_a_run_with_nothing_new_stays_green_and_releases_nothing(two_nights: Any) -> None:
@@ -148,15 +145,6 @@ def test_tables_without_rows_of_the_session_are_not_materialised_for_it(two_nigh
     assert {(name, str(MISSING)) for name in (*of_minutes, "indicators_daily")} <= made
     assert summary["new_release"] is True
     assert summary["new"].sessions == (MISSING,)
-
-
-def test_an_ingest_materialises_a_table_for_the_sessions_of_which_it_brought_rows(two_nights: Any) -> None:
-    """The base brought daily bars of many sessions, actions of none; the last delivery daily bars and minutes of one."""
-    made = two_nights.ingested
-    assert {"2014-06-04", str(MISSING)} <= made["bars_daily"]
-    assert made["bars_1m"] == {str(MISSING)}
-    assert made["corporate_actions"] == made["bars_other_series"] == set()
-    assert str(MISSING) not in made["instruments"]
 
 
 def test_history_warns_and_a_feed_that_stopped_is_red(two_nights: Any) -> None:
