@@ -27,7 +27,6 @@ from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
 from pipelines.ingest.withdrawal_records import withdrawals
-from pipelines.ingest.withheld import BARS
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import BAR_TABLES, TABLES
@@ -104,7 +103,7 @@ def stage(
     for table in ("bars_other_series", "bars_1m_extended"):
         prepared[table] = prepared[table].with_columns(in_line=pl.lit(None, pl.Boolean))
     bases = {file.delivery.batch_id: file.price_basis for file in files}
-    prepared = {t: bars_as_traded(rows, bases, actions) if t in BARS else rows for t, rows in prepared.items()}
+    prepared = {t: bars_as_traded(rows, bases, actions) if t in BAR_TABLES else rows for t, rows in prepared.items()}
     prepared["corporate_actions"] = actions_not_in_prices(lake, order.exchange, prepared["corporate_actions"])
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
