@@ -16,7 +16,7 @@ from pipelines.orchestration.freshness import freshness_check
 from pipelines.orchestration.indicator_checks import indicator_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
-from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.scanner_checks import scanner_checks
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
@@ -25,10 +25,10 @@ from pipelines.settings import Settings
 
 
 @cache
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Definitions for the exchanges of these settings."""
+def build_definitions(settings: Settings, only: str | None = None) -> dg.Definitions:
+    """Definitions for the exchanges of these settings. only: leave the others out, as a run of one exchange can."""
     target = settings.manifest_dir
-    mics = settings.exchanges
+    mics = (only,) if only else settings.exchanges
     assets = [
         asset
         for mic in mics
@@ -40,7 +40,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         )
     ]
     return dg.Definitions(
-        assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
+        assets=assets if len(settings.exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
         asset_checks=[
             check
             for mic in mics
@@ -58,10 +58,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
         ],
-        resources={
-            "marketlake": MarketlakeResource.from_settings(settings),
-            "lock": WriterLock(home=str(settings.home), wait_seconds=settings.run_wait_seconds),
-        },
+        resources=run_resources(settings),
         executor=dg.in_process_executor,
     )
 

@@ -20,6 +20,7 @@ import polars as pl
 
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.ingest_definitions import ingest_definitions
 from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
@@ -180,9 +181,7 @@ def run_job(
     run_config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Execute a job of the home in this process, for the partitions of these sessions (none: the last session that closed)."""
-    from pipelines.definitions import build_definitions
-
-    definitions = build_definitions(settings)
+    definitions = _definitions(settings, job, mic)
     tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -194,6 +193,15 @@ def run_job(
     if any(_is_interruption(event) for event in result.all_events):
         raise KeyboardInterrupt
     return result
+
+
+def _definitions(settings: Settings, job: str, mic: str) -> dg.Definitions:
+    """Enough of the definitions to execute a job of an exchange."""
+    if job == ingest_job_name(mic):
+        return ingest_definitions(settings, mic)
+    from pipelines.definitions import build_definitions  # dbt, which no ingest needs
+
+    return build_definitions(settings, mic)
 
 
 @contextmanager
