@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 
 import dagster as dg
 
@@ -18,7 +18,7 @@ from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.keys import in_group_of_its_exchange
 from pipelines.orchestration.launch import ingest
-from pipelines.orchestration.resources import MarketlakeResource, WriterLock
+from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor
@@ -26,11 +26,10 @@ from pipelines.settings import Settings
 
 
 @cache
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """Definitions for the exchanges of these settings."""
+def build_definitions(settings: Settings, only: str | None = None) -> dg.Definitions:
+    """Definitions for the exchanges of these settings. only: leave the others out, as a run of one exchange can."""
     target = settings.manifest_dir
-    mics = settings.exchanges
-    partial(ingest, definitions=build_definitions)
+    mics = (only,) if only else settings.exchanges
     assets = [
         asset
         for mic in mics
@@ -42,7 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         )
     ]
     return dg.Definitions(
-        assets=assets if len(mics) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
+        assets=assets if len(settings.exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
         asset_checks=[
             check
             for mic in mics
@@ -54,20 +53,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
                 *scanner_checks(mic, target),
             )
         ],
-        jobs=[
-            job
-            for mic in mics
-            for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings, partial(ingest, definitions=build_definitions)))
-        ],
+        jobs=[job for mic in mics for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings, ingest))],
         schedules=[nightly_schedule(mic) for mic in mics],
         sensors=[
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
         ],
-        resources={
-            "marketlake": MarketlakeResource.from_settings(settings),
-            "lock": WriterLock(home=str(settings.home), wait_seconds=settings.run_wait_seconds),
-        },
+        resources=run_resources(settings),
         executor=dg.in_process_executor,
     )
 

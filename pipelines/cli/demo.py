@@ -46,7 +46,7 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
     order = demo_order(settings, bundled_folder())
     try:
         with progress("1/2 ingest: bundled files through row rules and gate", quiet=as_json):
-            report = ingest(settings, order, build_definitions)
+            report = ingest(settings, order)
         with progress("2/2 nightly: indicators, scanners, backtest, risk report, release", quiet=as_json):
             summary = nightly_summary(settings, MIC, nightly(settings, MIC, build_definitions))
     except (JobFailedError, LockHeldError) as error:

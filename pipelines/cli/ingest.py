@@ -162,14 +162,13 @@ def _collect(
 
 def _run(settings: Settings, collected: Collected, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
     """Run the ingest job; JobFailedError and LockHeldError become one line."""
-    from pipelines.definitions import build_definitions
     from pipelines.orchestration.launch import JobFailedError
     from pipelines.orchestration.launch import ingest as run_ingest
     from pipelines.storage.locks import LockHeldError
 
     try:
         with progress(task, quiet=quiet):
-            return run_ingest(settings, collected.order, build_definitions)
+            return run_ingest(settings, collected.order)
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))
 

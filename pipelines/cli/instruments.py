@@ -112,7 +112,6 @@ def _run(settings, order: IngestRequest, found: Split, name: str | None, *, quie
     """Run the ingest job; returns the rows that became the new instrument's, by table. Ends the command where it did not split."""
     import polars as pl
 
-    from pipelines.definitions import build_definitions
     from pipelines.market.tables import BAR_TABLES, TABLES
     from pipelines.orchestration.launch import JobFailedError
     from pipelines.orchestration.launch import ingest as run_ingest
@@ -122,7 +121,7 @@ def _run(settings, order: IngestRequest, found: Split, name: str | None, *, quie
 
     try:
         with progress(f"parting {found.symbol} on {found.day}", quiet=quiet):
-            report = run_ingest(settings, order, build_definitions)
+            report = run_ingest(settings, order)
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))
     refused = [file for file in report.files if file["status"] == "refused"]

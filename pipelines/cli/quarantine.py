@@ -204,7 +204,6 @@ def _row(settings: Settings, exchange: str | None, batch: str, row: int | None, 
 
 def _release(settings: Settings, order, *, quiet: bool):  # type: ignore[no-untyped-def]
     """Run the job; what stands against the release becomes one line."""
-    from pipelines.definitions import build_definitions
     from pipelines.ingest.overridden_rows import NotReleasedError
     from pipelines.orchestration.launch import JobFailedError
     from pipelines.orchestration.launch import release as run_release
@@ -212,6 +211,6 @@ def _release(settings: Settings, order, *, quiet: bool):  # type: ignore[no-unty
 
     try:
         with progress("releasing from quarantine", quiet=quiet):
-            return run_release(settings, order, build_definitions)
+            return run_release(settings, order)
     except (NotReleasedError, JobFailedError, LockHeldError) as error:
         fail(str(error))

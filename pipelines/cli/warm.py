@@ -67,8 +67,7 @@ def warm_indicators() -> None:
 def warm_models(settings: Settings) -> Path:
     """Compile the dbt project for this home, unless its manifest is newer than the project; return the manifest.
 
-    Each exchange's build has a database, and so a parsed project, of its own. It is named as the build names it, without its
-    folder.
+    Each exchange's build has a database, and so a parsed project, of its own; the build names it without its folder.
     """
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt

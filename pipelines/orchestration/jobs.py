@@ -35,26 +35,28 @@ def live_scan_job_name(mic: str) -> str:
     return f"{mic}_live_scan"
 
 
+def ingest_job(mic: str) -> dg.UnresolvedAssetJobDefinition:
+    """The job that takes deliveries of one exchange through the gate."""
+    return dg.define_asset_job(
+        ingest_job_name(mic),
+        # A delivery of history is no reason to fail an ingest.
+        _ingested(mic) - _freshness(mic),
+        description=f"Vendor files of {mic} through row rules and gate into the lake.",
+        partitions_def=session_partitions(mic),
+        tags={**WRITER, "marketlake/exchange": mic},
+        executor_def=dg.in_process_executor,
+    )
+
+
 def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of one exchange. All run in one process: a step of its own would cost three seconds."""
-    ingested = [table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key))]
-    ingest = dg.AssetSelection.assets(*ingested)
     everything = dg.AssetSelection.key_prefixes([mic])
-    freshness = dg.AssetSelection.checks(dg.AssetCheckKey(table_key(mic, "bars_daily"), "freshness"))
     live = dg.AssetSelection.assets(table_key(mic, "signals_live"))
     return [
-        dg.define_asset_job(
-            ingest_job_name(mic),
-            # A delivery of history is no reason to fail an ingest.
-            ingest - freshness,
-            description=f"Vendor files of {mic} through row rules and gate into the lake.",
-            partitions_def=session_partitions(mic),
-            tags={**WRITER, "marketlake/exchange": mic},
-            executor_def=dg.in_process_executor,
-        ),
+        ingest_job(mic),
         dg.define_asset_job(
             nightly_job_name(mic),
-            (everything - ingest - live) | freshness,
+            (everything - _ingested(mic) - live) | _freshness(mic),
             description=f"Everything derived from the lake of {mic}: indicators, signals, backtest, risk report, release.",
             partitions_def=session_partitions(mic),
             tags={**WRITER, "marketlake/exchange": mic},
@@ -68,3 +70,11 @@ def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
             executor_def=dg.in_process_executor,
         ),
     ]
+
+
+def _ingested(mic: str) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(table_key(mic, "raw_files"), *(k(mic, t) for t in INGESTED for k in (staged_key, table_key)))
+
+
+def _freshness(mic: str) -> dg.AssetSelection:
+    return dg.AssetSelection.checks(dg.AssetCheckKey(table_key(mic, "bars_daily"), "freshness"))

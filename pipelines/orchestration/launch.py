@@ -28,6 +28,7 @@ from pipelines.ingest.requests import IngestRequest, discard_request, resumed, s
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.ingest_definitions import ingest_definitions
 from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
@@ -47,8 +48,8 @@ from pipelines.storage.releases import find_release
 _OWN_ERROR = re.compile(r"^pipelines(\.\w+)+: ")
 #: Up to this many sessions a run is launched for a range of partitions; beyond, for the last one, and the assets record the others.
 _RANGE_LIMIT = 30
-#: The definitions of a home; they are assembled above this package, and only when a run needs them.
-DefinitionsOf = Callable[[Settings], dg.Definitions]
+#: The definitions of an exchange. They are assembled above this package: with all jobs they import dbt, which no ingest needs.
+DefinitionsOf = Callable[[Settings, str], dg.Definitions]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -76,7 +77,7 @@ class IngestReport:
         return self.account.exit_code(self.files, self.refused, self.most_quarantined)
 
 
-def ingest(settings: Settings, order: IngestRequest, definitions: DefinitionsOf) -> IngestReport:
+def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
     """Take an order through gate and lake.
 
     A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
@@ -95,7 +96,15 @@ def ingest(settings: Settings, order: IngestRequest, definitions: DefinitionsOf)
             folder = stage_request(lake, order, load_sources(), settings.state_dir)
             days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
-            result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
+            result = run_job(
+                instance,
+                settings,
+                ingest_definitions(settings, order.exchange),
+                ingest_job_name(order.exchange),
+                order.exchange,
+                days,
+                config,
+            )
             attempts.append(outcome(folder))
             blocked = _refused_sessions(result, order.exchange)
             refused.update(blocked)
@@ -132,7 +141,7 @@ class ReleaseReport:
     run_id: str
 
 
-def release(settings: Settings, order: IngestRequest, definitions: DefinitionsOf) -> ReleaseReport:
+def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
     """Let the rows of the order's decision in through the ingest job, all or none.
 
     Raises NotReleasedError when a rule, the merge or the gate stands against a row (the lake and the quarantine are then as they
@@ -148,7 +157,15 @@ def release(settings: Settings, order: IngestRequest, definitions: DefinitionsOf
             folder = stage_release(lake, order, load_sources(), state)
             days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
-            result = run_job(instance, settings, definitions, ingest_job_name(order.exchange), order.exchange, days, config)
+            result = run_job(
+                instance,
+                settings,
+                ingest_definitions(settings, order.exchange),
+                ingest_job_name(order.exchange),
+                order.exchange,
+                days,
+                config,
+            )
             if blocked := _refused_sessions(result, order.exchange):
                 told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
                 verdict = validate_staged(lake, order.exchange, table, read_batch(folder, table))
@@ -175,7 +192,7 @@ def release(settings: Settings, order: IngestRequest, definitions: DefinitionsOf
 def run_job(
     instance: dg.DagsterInstance,
     settings: Settings,
-    definitions: DefinitionsOf,
+    definitions: dg.Definitions,
     job: str,
     mic: str,
     sessions: Sequence[date],
@@ -285,7 +302,9 @@ def nightly(
     scope = {"full": full, "rebuild_sessions": False, "sessions": [day.isoformat() for day in days]}
     config = {"ops": {f"{mic}__models": {"config": scope}}}
     with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait), open_instance(settings) as instance:
-        result = run_job(instance, settings, definitions, nightly_job_name(mic), mic, days or _newest_session(lake, mic), config)
+        result = run_job(
+            instance, settings, definitions(settings, mic), nightly_job_name(mic), mic, days or _newest_session(lake, mic), config
+        )
         if not result.success:
             raise failure(result)
         return result

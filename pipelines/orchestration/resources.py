@@ -143,3 +143,11 @@ class WriterLock(dg.ConfigurableResource):
         purpose = f"run {context.run.run_id[:8]} of {context.run.job_name}" if context.run else "a step outside any run"
         with home_lock(Path(self.home) / ".state", purpose, timedelta(seconds=self.wait_seconds)):
             yield self
+
+
+def run_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """What the assets and checks of every job ask for, by name."""
+    return {
+        "marketlake": MarketlakeResource.from_settings(settings),
+        "lock": WriterLock(home=str(settings.home), wait_seconds=settings.run_wait_seconds),
+    }

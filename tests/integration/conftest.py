@@ -129,11 +129,10 @@ class SmallHome:
 
     def ingest(self, *paths: Path, received: datetime, reader: str = "csv", symbol: str | None = None) -> Any:
         """`marketlake ingest` in this process; returns its report."""
-        from pipelines.definitions import build_definitions
         from pipelines.orchestration.launch import ingest
 
         order = make_request(self.lake, self.mic, paths, source(reader), received_at=received, symbol=symbol)
-        return ingest(self.settings, order, build_definitions)
+        return ingest(self.settings, order)
 
     def nightly(self, *, full: bool = False) -> dict[str, Any]:
         """`marketlake nightly` in this process; returns its summary."""

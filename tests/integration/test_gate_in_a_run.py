@@ -37,11 +37,11 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
     """Two sessions in the lake, then a delivery that restates both, one with a minute at a hundredfold, and adds a third."""
     road = module_dagster_road
     request = road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)])))
-    first = ingest(road.settings, request, build_definitions)
+    first = ingest(road.settings, request)
     before = road.rows("bars_1m")
     rows = [*minutes(BEFORE, close=100.5), *minutes(BAD, odd=10_000.0), *minutes(NEXT)]
     order = road.order(road.deliver("second.csv", bars_csv(rows)))
-    report = ingest(road.settings, order, build_definitions)
+    report = ingest(road.settings, order)
     with open_instance(road.settings) as instance:
         # Newest first: the run that published the rest, the run that the gate stopped, the first delivery.
         runs = instance.get_runs()

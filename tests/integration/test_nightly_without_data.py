@@ -88,7 +88,9 @@ def test_a_run_for_a_session_that_was_not_delivered_changes_nothing(based_home: 
     home = based_home("absent")
     before, released = home.versions(), home.releases()
     with open_instance(home.settings) as instance:
-        result = run_job(instance, home.settings, build_definitions, nightly_job_name("XNYS"), "XNYS", [MISSING])
+        result = run_job(
+            instance, home.settings, build_definitions(home.settings, "XNYS"), nightly_job_name("XNYS"), "XNYS", [MISSING]
+        )
     assert not result.success
 
     events = recorded(home)

@@ -262,7 +262,7 @@ def test_what_stayed_out_and_what_the_gate_only_noticed_is_said_with_the_next_co
     tables = {"bars_1m": traded, "bars_daily": dict.fromkeys(traded, 0)}
     files = [{"path": "good.csv", "status": "accepted", "rows": 780, "reason": None}]
     report = IngestReport(files, tables, {}, "run", pl.DataFrame(), account, 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request, definitions: report)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request: report)
     ended = marketlake("ingest", str(good), "--source", "csv")
 
     assert ended.code == 1

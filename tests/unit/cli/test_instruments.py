@@ -48,7 +48,7 @@ def test_a_split_that_something_new_on_record_contradicts_is_no_success(road, ma
     """Between look and ingest a ticker history arrives that says whose the ticker is: the file is accepted, its row is not."""
     road.ingest(road.deliver("d.csv", bars))
 
-    def ingest_after_a_history(_settings, order, _definitions):  # type: ignore[no-untyped-def]
+    def ingest_after_a_history(_settings, order):  # type: ignore[no-untyped-def]
         road.ingest(road.deliver("map_files/twice.csv", "20200102,twice,N\n20501231,twice,N\n", source="lean"))
         road.ingest(*order.deliveries)
         return report(refused={})
@@ -63,7 +63,7 @@ def test_a_split_that_something_new_on_record_contradicts_is_no_success(road, ma
 def test_a_split_of_which_the_gate_refuses_something_is_no_success(road, marketlake: Command, bars: str, monkeypatch) -> None:
     road.ingest(road.deliver("d.csv", bars))
 
-    def ingest_in_part(_settings, order, _definitions):  # type: ignore[no-untyped-def]
+    def ingest_in_part(_settings, order):  # type: ignore[no-untyped-def]
         road.ingest(*order.deliveries)
         return report(refused={"instruments": ["refused: 2024-01-04: ids_are_unique"]})
 

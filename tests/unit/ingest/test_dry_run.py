@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.definitions import build_definitions
 from pipelines.ingest.arrivals import collect
 from pipelines.ingest.dry_run import DryRun, DryRunFailedError, run_dry
 from pipelines.orchestration.launch import JobFailedError, ingest
@@ -51,7 +50,7 @@ def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, 
 
     assert everything(road.settings.home) == before
     order = collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order
-    done = ingest(road.settings, order, build_definitions)
+    done = ingest(road.settings, order)
     assert tried.tables == done.tables
     assert tried.refused == done.refused
     assert tried.files == done.files
@@ -70,7 +69,7 @@ def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, 
     assert done.exit_code == 1
     # Again: what was refused stays out, and the trial knows it.
     again = trial(road, path)
-    assert again.tables == ingest(road.settings, order, build_definitions).tables
+    assert again.tables == ingest(road.settings, order).tables
     assert again.tables["bars_1m"]["unchanged"] == 120
 
 
@@ -92,7 +91,7 @@ def test_sessions_refused_after_others_were_taken_out_fail_the_trial_as_they_fai
 
     assert everything(road.settings.home) == before
     with pytest.raises(JobFailedError) as failed:
-        ingest(road.settings, collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order, build_definitions)
+        ingest(road.settings, collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order)
     assert str(tried.value).split("; an ingest")[0] == str(failed.value).split("; see the run")[0]
     assert "2024-01-04: market_keeps_its_scale" in str(tried.value)
 

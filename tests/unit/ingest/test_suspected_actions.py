@@ -71,7 +71,7 @@ def suspected(road, bars_csv, monkeypatch: pytest.MonkeyPatch):
 def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (road.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
     report = IngestReport([], {}, {}, "run", pl.DataFrame([RELIANCE]), Account(), 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request, definitions: report)
+    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request: report)
     return "ingest", "more.csv", "--source", "csv"
 
 
