@@ -204,10 +204,8 @@ def run_job(
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.
     with log.open("w", encoding="utf-8") as stream, redirect_stdout(stream), _stderr_of_helpers(stream):
-        result = (
-            definitions(settings)
-            .resolve_job_def(job)
-            .execute_in_process(instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False)
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance, run_config={**_QUIET, **(run_config or {})}, tags=tags, raise_on_error=False
         )
     if any(_is_interruption(event) for event in result.all_events):
         raise KeyboardInterrupt
