@@ -47,6 +47,16 @@ def test_rows_are_counted_by_table_rule_source_and_session(marketlake: Command) 
     ]
 
 
+def test_for_people_rows_are_totalled_by_delivery_and_rule(marketlake: Command, batch: str) -> None:
+    lines = [line.split() for line in marketlake("quarantine", "list")[1].splitlines()]
+    named = [line[line.index("bars_daily") :] for line in lines if "bars_daily" in line]
+    assert [line[:-2] for line in named] == [
+        ["bars_daily", "high_below_low", "2024-01-02", "to", "2024-01-03", "2", "2"],
+        ["bars_daily", "implausible_range", "2024-01-02", "1", "1"],
+    ]
+    assert all(batch.startswith(line[-2]) for line in named)
+
+
 @pytest.mark.parametrize(
     ("arguments", "rows"),
     [

@@ -126,6 +126,14 @@ def test_a_daily_bar_that_its_own_minutes_contradict_is_held(three_sessions, bar
     assert three_sessions.quarantined() == [("bars_daily", "out_of_line")]
 
 
+def test_a_high_that_the_day_s_minutes_contradict_is_held_on_the_newest_session(three_sessions, bars_csv) -> None:
+    wide = ("S00", DAYS[3], 50.1, 200, 49.8, 50.1, 1000)
+    minute = three_sessions.deliver("minutes.csv", bars_csv(minutes("S00", DAYS[3], 50.1)))
+    figures = three_sessions.ingest(three_sessions.deliver("day.csv", bars_csv([wide])), minute)
+    assert (figures["bars_daily"]["quarantined"], figures["bars_1m"]["accepted"]) == (1, 60)
+    assert three_sessions.quarantined() == [("bars_daily", "out_of_line")]
+
+
 def test_what_the_file_itself_prints_as_previous_close_is_held_against_it(road) -> None:
     """The first file of an empty lake, in which a share of the prices is in paise."""
     head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"

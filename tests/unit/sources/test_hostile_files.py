@@ -124,7 +124,8 @@ def test_a_binary_column_and_an_unknown_zone_are_refused_or_passed_over(tmp_path
     assert table.frame["parse_problem"].drop_nulls().to_list() == ["close: 'NaN' is not a number"]
     moment = pa.array([1_704_187_800_000_000] * 2, pa.timestamp("us", "Mars/Olympus"))
     content = _parquet(tmp_path, {"ts": moment, **prices, "close": closes})
-    assert "'Mars/Olympus'" in refusal(tmp_path, content, source="parquet", name="a.parquet")
+    message = refusal(tmp_path, content, source="parquet", name="a.parquet")
+    assert "column 'ts': its times are of the zone 'Mars/Olympus', which is not known" in message
 
 
 class _Faulty:
@@ -191,5 +192,7 @@ def test_a_raw_copy_that_is_gone_or_a_plug_in_that_was_removed_refuses_its_file_
         os.remove(path)
     staged = road.stage(gone, other, good)
     assert [file.status for file in staged.files] == ["refused", "refused", "accepted"]
+    assert "its raw copy in the lake cannot be read" in str(staged.files[0].reason)
+    assert "ingest the file again" in str(staged.files[0].reason)
     assert "sold_out is not installed" in str(staged.files[1].reason)
     assert staged.counts["bars_daily"].read == 1
