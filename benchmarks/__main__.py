@@ -49,10 +49,12 @@ def main() -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
         written[text.split("\n", 1)[0]] = text
-    if asked.write and asked.only:
-        PAGE.write_text(_replaced(PAGE.read_text(encoding="utf-8"), written), encoding="utf-8")
-    elif asked.write:
-        PAGE.write_text("\n".join([_head(asked.date, asked.remark), *written.values()]), encoding="utf-8")
+    if asked.write:
+        page = _replaced(PAGE.read_text(encoding="utf-8"), written)
+        if not asked.only:
+            # Tables that no question writes stay: they were measured by hand.
+            page = _head(asked.date, asked.remark) + page[page.index("\n## ") :]
+        PAGE.write_text(page, encoding="utf-8")
 
 
 def _replaced(page: str, written: dict[str, str]) -> str:

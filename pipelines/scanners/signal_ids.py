@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 
 import duckdb
 
@@ -17,15 +18,21 @@ def parameters_hash(values: Mapping[str, float | str]) -> str:
     """SHA-256 of `name=value;…` by name, as the mart writes it; of nothing the empty text."""
     if not values:
         return ""
-    # A number is spelled the way DuckDB does, not the way Python does.
-    with duckdb.connect() as connection:
-        texts = {
-            name: value
-            if isinstance(value, str)
-            else connection.execute("select cast(? as varchar)", [float(value)]).fetchall()[0][0]
-            for name, value in sorted(values.items())
-        }
+    texts = {name: value if isinstance(value, str) else _spelled(float(value).hex()) for name, value in sorted(values.items())}
     return hashlib.sha256(";".join(f"{name}={text}" for name, text in texts.items()).encode()).hexdigest()
+
+
+@cache
+def _spelled(number: str) -> str:
+    """A number, given as `float.hex`, the way DuckDB spells it, which is not Python's way."""
+    text: str = _speller().cursor().execute("select cast(? as varchar)", [float.fromhex(number)]).fetchall()[0][0]
+    return text
+
+
+@cache
+def _speller() -> duckdb.DuckDBPyConnection:
+    """One database for all numbers: to open one takes a hundred times as long as to ask it."""
+    return duckdb.connect()
 
 
 def signal_id(

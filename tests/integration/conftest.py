@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -257,12 +258,31 @@ def _environment_of_homes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def new_home(tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Path) -> Callable[..., SmallHome]:
+def dbt_parsed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of the project as parsed for the builds of an exchange, once for all homes, as an installation leaves it."""
+    from pipelines.build.database import build_path
+    from pipelines.scanners.project import run_dbt
+
+    @cache
+    def parsed(mic: str) -> Path:
+        target = tmp_path_factory.mktemp(f"parsed_{mic}")
+        run_dbt(["parse"], build_db=Path(build_path(target, mic).name), target_dir=target)
+        return target
+
+    return parsed
+
+
+@pytest.fixture(scope="session")
+def new_home(
+    tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Path, dbt_parsed: Callable[[str], Path]
+) -> Callable[..., SmallHome]:
     """Makes an empty home whose dbt project is parsed already."""
+    from pipelines.orchestration.assets.models import build_target
 
     def make(name: str, mic: str = MIC) -> SmallHome:
         home = SmallHome(tmp_path_factory.mktemp(name), mic)
         shutil.copytree(dbt_manifest, home.settings.manifest_dir)
+        shutil.copytree(dbt_parsed(mic), build_target(home.settings.state_dir, mic))
         return home
 
     return make

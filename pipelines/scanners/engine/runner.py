@@ -8,7 +8,7 @@ when to scan (`live/`), compiling (`build/compile.py`).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self
@@ -32,7 +32,7 @@ _RESULTS = {
 }
 
 #: As of so many moments a scan is short: planning its statements is dearer than their rows.
-_FEW = 3
+_FEW = 8
 
 #: Follow from the days before alone: whatever moment of a session is looked from, they are the same.
 _OF_DAYS = frozenset(f"intermediate.{name}" for name in ("int_bars_daily_scope", "int_basis_spans", "int_suspected_actions"))
@@ -90,6 +90,11 @@ class ScanEngine:
     def close(self) -> None:
         """Free the database."""
         self._connection.close()
+
+    def give(self, inputs: ScanInputs) -> None:
+        """Replace every input, as a new engine would have it. ValueError when a frame lacks a column that may not be missing."""
+        for entry in fields(inputs):
+            self.replace(entry.name, getattr(inputs, entry.name))
 
     def replace(self, table: str, rows: pl.DataFrame) -> None:
         """Replace an input. KeyError when it is no input, ValueError when the frame lacks a column that may not be missing."""

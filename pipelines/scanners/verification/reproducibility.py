@@ -50,11 +50,15 @@ def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl
     Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
     times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
     """
+    futures = [(at, names, name, cut) for at, names in asked for name, cut in (("truncated", truncated), ("spoiled", spoiled))]
     found = [pl.DataFrame(schema=DIFFERENCES)]
-    for at, names in asked:
-        for name, future in (("truncated", truncated), ("spoiled", spoiled)):
-            with ScanEngine(compiled, future(inputs, at)) as engine:
-                then = engine.run(at, names).signals
+    if not futures:
+        return found[0]
+    # One engine for all: what it keeps are texts and views, and each input is replaced.
+    with ScanEngine(compiled, inputs) as engine:
+        for at, names, name, cut in futures:
+            engine.give(cut(inputs, at))
+            then = engine.run(at, names).signals
             found.append(_told(different(*_judged(_of(recorded, [(at, names)]), then)), name))
     return pl.concat(found)
 

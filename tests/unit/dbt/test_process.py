@@ -44,6 +44,22 @@ def test_dbt_goes_on_while_its_run_lives(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=False).returncode == 7
 
 
+def test_the_build_database_is_named_from_its_folder_so_that_a_moved_home_stays_parsed(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, types; fake = types.ModuleType('dbt.cli.main'); "
+        "fake.cli = lambda: print(os.getcwd(), os.environ['MARKETLAKE_BUILD_DB']); sys.modules['dbt.cli.main'] = fake; "
+        "from pipelines.dbt.process import main; main()"
+    )
+    environment = {
+        **os.environ,
+        "MARKETLAKE_DBT_PARENT": str(os.getpid()),
+        "MARKETLAKE_BUILD_DB": str(tmp_path / "build" / "XNYS.duckdb"),
+    }
+    (tmp_path / "build").mkdir()
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(tmp_path / "build"), "XNYS.duckdb"]
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
