@@ -137,8 +137,8 @@ class Road:
             # As in the job: instruments before their bars, names after them.
             place = {"instruments": 0, "instrument_aliases": 2}
             tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
-            verdicts = [run_gate(self.lake, order.exchange, table, folder, state) for table in tables]
-            if not any(verdict.refused or verdict.withheld for verdict in verdicts):
+            validations = [run_gate(self.lake, order.exchange, table, folder, state) for table in tables]
+            if not any(validation.refused or validation.withheld for validation in validations):
                 break
         for table in tables:
             publish_staged(self.lake, order.exchange, table, folder, state, priorities)

@@ -64,7 +64,7 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
         warn(f"check failed: {line}")
     say()
     say('Look: marketlake sql "select * from scanner_signals order by ts desc limit 5"')
-    say("      marketlake ui        (Dagster: the whole road, every check, the report inline)")
+    say("      marketlake ui        (Dagster: every asset and check, the report inline)")
 
 
 def _rows_by_table(settings: Settings) -> dict[str, int]:

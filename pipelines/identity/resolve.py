@@ -1,6 +1,6 @@
 """Which instrument a symbol means on a day.
 
-Lives here: resolving (symbol, date) through aliases, and minting an identity at first sight.
+Lives here: resolving (symbol, date) through aliases, and assigning an identity at first sight.
 Does not live here: ticker histories (`ticker_histories.py`), tickers that they leave to others (`ticker_reuse.py`), ISINs
 (`isin.py`).
 """

@@ -1,7 +1,7 @@
 """Staged batches on disk: an order's tables between staging and the lake, and what happened to it.
 
 Lives here: writing and reading staged tables, the content hash that a gate's pass is keyed by, the order's outcome file.
-Does not live here: staging itself (`staging.py`), the verdict (`gate.py`), what the counts say (`accounting.py`).
+Does not live here: staging itself (`staging.py`), validation (`gate.py`), what the counts say (`accounting.py`).
 """
 
 from __future__ import annotations

@@ -113,19 +113,19 @@ def _gated(
     lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, list[str]]]:
     """Rows of each table that its gate refuses (with `rule`), the gates' warnings, and a line per table that refuses."""
-    verdicts: dict[str, ValidationResult] = {}
+    validations: dict[str, ValidationResult] = {}
     for table, rows in staged.items():
         daily = staged["bars_daily"] if table == "bars_1m" else None
-        verdicts[table] = validate_staged(lake, exchange, table, rows, daily)
-    concerned = {table: verdicts[table].refused for table in (*SIGHTED, *BAR_TABLES)}
+        validations[table] = validate_staged(lake, exchange, table, rows, daily)
+    concerned = {table: validations[table].refused for table in (*SIGHTED, *BAR_TABLES)}
     withheld = withheld_sessions(concerned, dict(staged))
     stopped, lines = {}, {}
-    for table, verdict in verdicts.items():
+    for table, validation in validations.items():
         rows = staged[table]
         hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
-        whole = ValidationResult(**{**vars(verdict), "withheld": tuple(withheld[position] for position in hit)})
+        whole = ValidationResult(**{**vars(validation), "withheld": tuple(withheld[position] for position in hit)})
         out = refused_rows(whole, rows)
         if out.height:
             stopped[table] = out
             lines[table] = [whole.describe()]
-    return stopped, [warning for verdict in verdicts.values() for warning in warnings_of(verdict)], lines
+    return stopped, [warning for validation in validations.values() for warning in warnings_of(validation)], lines

@@ -121,18 +121,18 @@ def overridden_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, s
     return set(named.with_columns(pl.col("overrules").str.strip_prefix(REFUSED)).collect().iter_rows())
 
 
-def refused_rows(verdict: ValidationResult, rows: pl.DataFrame) -> pl.DataFrame:
+def refused_rows(validation: ValidationResult, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of refused sessions with `rule` = session_refused:<expectation> and `reason`; those withheld with them too."""
-    column = SESSION_COLUMN[verdict.table]
-    names = {session: names[0] for session, names in verdict.refused.items()}
-    if not names and not verdict.withheld:
+    column = SESSION_COLUMN[validation.table]
+    names = {session: names[0] for session, names in validation.refused.items()}
+    if not names and not validation.withheld:
         return rows.clear().with_columns(rule=pl.lit(None, pl.String), reason=pl.lit(None, pl.String))
-    wording = {j.name: f"{j.expectation} failed for the session: {j.sample}" for j in verdict.judgements if not j.success}
+    wording = {j.name: f"{j.expectation} failed for the session: {j.sample}" for j in validation.judgements if not j.success}
     own = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
-    others = dict(enumerate(verdict.withheld))
+    others = dict(enumerate(validation.withheld))
     theirs = pl.col("withheld_by").replace_strict({n: w.name for n, w in others.items()}, default=None, return_dtype=pl.String)
     because = {n: f"{w.table} of the same delivery was refused for the session by {w.name}" for n, w in others.items()}
-    told = mark_withheld(verdict.table, rows, verdict.withheld).with_columns(expectation=pl.coalesce(own, theirs), __own=own)
+    told = mark_withheld(validation.table, rows, validation.withheld).with_columns(expectation=pl.coalesce(own, theirs), __own=own)
     return (
         told.filter(pl.col("expectation").is_not_null())
         .with_columns(
@@ -146,17 +146,17 @@ def refused_rows(verdict: ValidationResult, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def record_validation(verdict: ValidationResult, state_dir: Path) -> Path:
+def record_validation(validation: ValidationResult, state_dir: Path) -> Path:
     """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
-    path = _receipt_path(state_dir, verdict.batch_hash, verdict.suite_hash)
+    path = _receipt_path(state_dir, validation.batch_hash, validation.suite_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     content = {
-        "table": verdict.table,
-        "passed": [str(s) for s in verdict.passed],
-        "withheld": [{**vars(w), "session": str(w.session)} for w in verdict.withheld],
-        "expectations": sorted({j.name for j in verdict.judgements}),
-        "failed": sorted({j.name for j in verdict.judgements if not j.success}),
+        "table": validation.table,
+        "passed": [str(s) for s in validation.passed],
+        "withheld": [{**vars(w), "session": str(w.session)} for w in validation.withheld],
+        "expectations": sorted({j.name for j in validation.judgements}),
+        "failed": sorted({j.name for j in validation.judgements if not j.success}),
     }
     temporary.write_text(json.dumps(content), encoding="utf-8")
     os.replace(temporary, path)
@@ -168,7 +168,7 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     """The rows of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of the record.
 
     The latter: gate_suite (SHA-256 of its file), gate_expectations and gate_failed (names; what failed was a warning or overruled).
-    Raises GateNotPassedError when no verdict on exactly these rows and this suite is on record: a gate that was skipped or
+    Raises GateNotPassedError when no validation of exactly these rows by this suite is on record: a gate that was skipped or
     switched off.
     """
     suite = suite_hash(table)

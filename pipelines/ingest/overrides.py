@@ -101,11 +101,11 @@ def overridden_rules(lake: Lake, exchange: str, pending: Override | None = None)
     )
 
 
-def with_overrides(rows: pl.DataFrame, pardoned: pl.DataFrame, table: str) -> pl.DataFrame:
+def with_overrides(rows: pl.DataFrame, overridden: pl.DataFrame, table: str) -> pl.DataFrame:
     """Rows of a table with `overrules` and `decided_at`, both null where nobody decided anything."""
-    here = pardoned.filter(pl.col("table_name") == table).drop("table_name")
+    here = overridden.filter(pl.col("table_name") == table).drop("table_name")
     if here.is_empty():
-        types = pardoned.schema
+        types = overridden.schema
         return rows.with_columns(pl.lit(None, dtype=types[name]).alias(name) for name in ("overrules", "decided_at"))
     return rows.join(here, on=["batch_id", "row_number"], how="left", maintain_order="left")
 

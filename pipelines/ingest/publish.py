@@ -65,20 +65,22 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     """
     rows = read_batch(folder, table)
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
-    verdict = validate_staged(lake, exchange, table, rows, daily)
-    verdict = replace(verdict, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, verdict)))
-    held = refused_rows(verdict, rows)
-    kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(verdict.refused)))
+    validation = validate_staged(lake, exchange, table, rows, daily)
+    validation = replace(validation, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, validation)))
+    held = refused_rows(validation, rows)
+    kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(validation.refused)))
     if kept.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
-    note_refused(folder, table, held.height, kept, warnings_of(verdict))
-    record_validation(verdict, state_dir)
-    return verdict
+    note_refused(folder, table, held.height, kept, warnings_of(validation))
+    record_validation(validation, state_dir)
+    return validation
 
 
-def warnings_of(verdict: ValidationResult) -> list[dict[str, Any]]:
+def warnings_of(validation: ValidationResult) -> list[dict[str, Any]]:
     """What the gate noticed without refusing anything, as `account.Account` has it."""
-    return [{"table": verdict.table, "expectation": j.name, "rows": j.unexpected, "sample": j.sample} for j in verdict.warnings]
+    return [
+        {"table": validation.table, "expectation": j.name, "rows": j.unexpected, "sample": j.sample} for j in validation.warnings
+    ]
 
 
 def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult) -> list[Withheld]:
@@ -105,7 +107,7 @@ def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> 
 def validate_staged(
     lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None
 ) -> ValidationResult:
-    """The suite's verdict on staged rows; those that a person let in are judged with what is stored of instrument and session.
+    """The suite's result on staged rows; those that a person let in are validated with what is stored of instrument and session.
 
     `daily`: daily bars staged with them, which minutes are held against.
     """

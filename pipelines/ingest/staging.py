@@ -108,9 +108,9 @@ def stage(
     staged = Staged({}, empty_frame(TABLES["quarantine"]), files)
     bad: list[pl.DataFrame] = []
     read: list[pl.DataFrame] = []
-    pardoned = overridden_rules(lake, order.exchange, order.decision)
+    overridden = overridden_rules(lake, order.exchange, order.decision)
     for table, delivered in prepared.items():
-        rows = with_overrides(delivered, pardoned, table)
+        rows = with_overrides(delivered, overridden, table)
         good, faulty = judge(_JUDGED_AS.get(table, table), rows)
         schema = TABLES[table]
         values = [c for c in schema.names if c not in {*schema.key, *PROVENANCE_COLUMNS} and c in good.columns]

@@ -186,7 +186,7 @@ def _is_without_rows(event: EventLogEntry) -> bool:
 
 
 def _planned_once(event: EventLogEntry) -> EventLogEntry:
-    # Dagster plans a check for every partition of the run, though the check has none. The one verdict then finds no plan to
+    # Dagster plans a check for every partition of the run, though the check has none. The one result then finds no plan to
     # replace, and each plan stays in the check's history as a line "Skipped" or "Execution failed".
     planned = event.dagster_event.event_specific_data if event.dagster_event else None
     if event.dagster_event is None or not isinstance(planned, AssetCheckEvaluationPlanned):

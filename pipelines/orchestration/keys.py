@@ -10,7 +10,7 @@ from typing import Final
 
 import dagster as dg
 
-#: Stages of the road, in order; asset groups bear these names, after the exchange where several are configured.
+#: Stages of the pipeline, in order; asset groups bear these names, after the exchange where several are configured.
 SOURCES: Final = "sources"
 LAKE: Final = "lake"
 INDICATORS: Final = "indicators"

@@ -12,7 +12,7 @@ import polars as pl
 
 from pipelines.storage.merge import ROUNDED
 
-#: Verdicts on rivals that a person can overrule for the row that shall win.
+#: Rules on rivals that a person can override for the row that shall win.
 _RIVALRY = ("conflicting_duplicate", "source_priority", "source_conflict")
 
 
@@ -25,7 +25,7 @@ def resolve_duplicates(
     different values only those of the source with the highest priority may stay; when these differ too, none does. Where
     deliveries of one source arrived one after the other, as in a replay, the latest counts and earlier ones that say otherwise are
     dropped. Of the figures in `completed` a null says nothing: rows that agree in what both have are one, with the figures of all.
-    A row whose list `overrules` (where there is such a column) names one of these verdicts wins against the others; of several the
+    A row whose list `overrules` (where there is such a column) names one of these rules wins against the others; of several the
     one decided last.
     """
     key, values = list(key), list(values)

@@ -3,7 +3,7 @@
 Lives here: the likelihood-ratio tests of Kupiec and Christoffersen, on counts. Does not live here: the value at risk (`var`).
 
 Both compare −2 log(likelihood under the promise / likelihood as observed) with a chi-square distribution; a small p-value speaks
-against the model. p-values are asymptotic: with a handful of breaches they are a hint, not a verdict.
+against the model. p-values are asymptotic: with a handful of breaches they are a hint, not a proof.
 """
 
 from __future__ import annotations

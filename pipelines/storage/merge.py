@@ -48,7 +48,7 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
     `incoming` has the table's columns and `received_at` (UTC), and no key twice. A new key is accepted; an equal row is unchanged;
     a differing row of the same source, or of a source with a higher priority, replaces the stored one and becomes known at
     `received_at`; a differing row of a lower priority is refused as `source_priority`, of equal priority as `source_conflict`.
-    A row whose list `overrules` (where there is such a column) names the verdict replaces the stored one all the same.
+    A row whose list `overrules` (where there is such a column) names the rule replaces the stored one all the same.
     Of the figures that the table completes a null says nothing: it neither contradicts a stored figure nor replaces it. A row that
     agrees and has figures that the stored one lacks fills them in, which is a restatement, unless its priority is lower.
     A source without a priority (its plug-in cannot be loaded) neither replaces another's rows nor is replaced by another's.
@@ -67,7 +67,7 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
         decided = (pl.col("overrules").list.set_intersection(["source_priority", "source_conflict"]).list.len() > 0).fill_null(
             value=False
         )
-    verdict = (
+    outcome = (
         pl.when(pl.col("__stored_source").is_null())
         .then(pl.lit("accepted"))
         .when(~contradicts & ~fills)
@@ -83,17 +83,17 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
         .then(pl.lit("source_priority"))
         .otherwise(pl.lit("source_conflict"))
     )
-    judged = matched.with_columns(verdict.alias("__verdict"))
+    judged = matched.with_columns(outcome.alias("__outcome"))
 
-    accepted = judged.filter(pl.col("__verdict") == "accepted").select(schema.names)
+    accepted = judged.filter(pl.col("__outcome") == "accepted").select(schema.names)
     kept_figures = (pl.coalesce(name, f"__stored_{name}").alias(name) for name in schema.completed)
-    restated_in = judged.filter(pl.col("__verdict") == "restated").with_columns(kept_figures)
+    restated_in = judged.filter(pl.col("__outcome") == "restated").with_columns(kept_figures)
     restated = restated_in.with_columns(pl.max_horizontal("known_at", "received_at").alias("known_at")).select(schema.names)
     superseded = stored.join(
         restated.select(*key, pl.col("known_at").alias("superseded_at"), pl.col("batch_id").alias("superseded_by_batch")),
         on=key,
     )
-    refused = judged.filter(pl.col("__verdict").is_in(["source_priority", "source_conflict"]))
+    refused = judged.filter(pl.col("__outcome").is_in(["source_priority", "source_conflict"]))
     kept = stored.join(restated.select(key), on=key, how="anti")
     return Merge(
         rows=pl.concat([kept.select(schema.names), accepted, restated]),
@@ -102,10 +102,10 @@ def merge_by_key(stored: pl.DataFrame, incoming: pl.DataFrame, schema: TableSche
         superseded=superseded,
         refused=refused.select(
             *schema.names,
-            pl.col("__verdict").alias("rule"),
+            pl.col("__outcome").alias("rule"),
             pl.format("a row of source {} is already stored and differs", "__stored_source").alias("reason"),
         ),
-        unchanged=judged.filter(pl.col("__verdict") == "unchanged").height,
+        unchanged=judged.filter(pl.col("__outcome") == "unchanged").height,
     )
 
 

@@ -88,16 +88,16 @@ def test_the_first_run_fails_at_the_check_before_anything_of_the_table_is_writte
     made = {e.asset_key for e in events if e.is_step_materialization}
     assert staged_key("XNYS", "bars_1m") in made
     assert table_key("XNYS", "bars_1m") not in made
-    (verdict,) = [
+    (validation,) = [
         e.asset_check_evaluation_data
         for e in events
         if e.event_type_value == "ASSET_CHECK_EVALUATION" and not e.event_specific_data.passed
     ]
-    assert (verdict.asset_check_key, verdict.severity, verdict.blocking) == (CHECK, dg.AssetCheckSeverity.ERROR, True)
-    assert verdict.description == f"refused: {BAD}: range_is_possible"
-    assert r"range\_is\_possible | critical" in verdict.metadata["failed"].value
-    assert str(BAD) in verdict.metadata["failed"].value
-    assert (verdict.metadata["sessions"].value, verdict.metadata["sessions_refused"].value) == (3, 1)
+    assert (validation.asset_check_key, validation.severity, validation.blocking) == (CHECK, dg.AssetCheckSeverity.ERROR, True)
+    assert validation.description == f"refused: {BAD}: range_is_possible"
+    assert r"range\_is\_possible | critical" in validation.metadata["failed"].value
+    assert str(BAD) in validation.metadata["failed"].value
+    assert (validation.metadata["sessions"].value, validation.metadata["sessions_refused"].value) == (3, 1)
 
 
 def test_a_table_is_materialised_for_the_sessions_of_which_the_runs_brought_rows_and_no_other(case: SimpleNamespace) -> None:

@@ -181,6 +181,6 @@ def test_an_index_under_another_one_s_name_is_stopped_by_the_daily_bar(shared: P
     around = pl.DataFrame(
         {"session_date": days, "instrument_id": minutes["instrument_id"][0], "day_high": 8700.0, "day_low": 8550.0}
     )
-    verdict = validate_batch("XNSE", "bars_1m", minutes, around=around)
-    assert set(verdict.refused) == set(days)
-    assert all("high_is_of_the_same_scale_as_the_day" in names for names in verdict.refused.values())
+    validation = validate_batch("XNSE", "bars_1m", minutes, around=around)
+    assert set(validation.refused) == set(days)
+    assert all("high_is_of_the_same_scale_as_the_day" in names for names in validation.refused.values())

@@ -1,6 +1,6 @@
 """Stages `research` and `release`: backtest and risk report of a scanner, track record of all, the release that publishes it.
 
-Lives here: the last assets of an exchange's nightly road.
+Lives here: the last assets of an exchange's nightly run.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 

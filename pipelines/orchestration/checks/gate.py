@@ -30,32 +30,32 @@ def _gate(mic: str, table: str) -> dg.AssetChecksDefinition:
     )
     def gate(context: dg.AssetCheckExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.AssetCheckResult:
         folder = current_folder(marketlake.state_dir, mic)
-        verdict = run_gate(marketlake.lake, mic, table, folder, marketlake.state_dir)
-        if verdict.refused or verdict.withheld:
+        validation = run_gate(marketlake.lake, mic, table, folder, marketlake.state_dir)
+        if validation.refused or validation.withheld:
             # On the run's page this line stands among the events; the check's own event shows its reason behind a click.
             again = "its rows are in quarantine; the same run again publishes the other sessions"
-            context.log.error("the gate of %s %s (%s)", table, verdict.describe(), again)
-        return _result(verdict)
+            context.log.error("the gate of %s %s (%s)", table, validation.describe(), again)
+        return _result(validation)
 
     return gate
 
 
-def _result(verdict: ValidationResult) -> dg.AssetCheckResult:
-    failed = [j for j in verdict.judgements if not j.success]
+def _result(validation: ValidationResult) -> dg.AssetCheckResult:
+    failed = [j for j in validation.judgements if not j.success]
     why = pl.DataFrame(
         [{"expectation": j.name, "severity": j.severity, "unexpected": j.unexpected, "sample": j.sample} for j in failed],
         schema={"expectation": pl.String, "severity": pl.String, "unexpected": pl.Int64, "sample": pl.String},
     )
     return dg.AssetCheckResult(
-        passed=not failed and not verdict.withheld,
-        severity=dg.AssetCheckSeverity.ERROR if verdict.refused or verdict.withheld else dg.AssetCheckSeverity.WARN,
-        description=verdict.describe(),
+        passed=not failed and not validation.withheld,
+        severity=dg.AssetCheckSeverity.ERROR if validation.refused or validation.withheld else dg.AssetCheckSeverity.WARN,
+        description=validation.describe(),
         metadata={
-            "sessions": len(verdict.sessions),
-            "sessions_refused": len(verdict.refused),
-            "sessions_withheld": len({w.session for w in verdict.withheld}),
-            "expectations": len(verdict.judgements),
+            "sessions": len(validation.sessions),
+            "sessions_refused": len(validation.refused),
+            "sessions_withheld": len({w.session for w in validation.withheld}),
+            "expectations": len(validation.judgements),
             "failed": preview(why, rows=20),
-            "suite_hash": verdict.suite_hash[:16],
+            "suite_hash": validation.suite_hash[:16],
         },
     )

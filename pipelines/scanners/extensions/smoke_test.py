@@ -28,13 +28,13 @@ def usable(additions: Extensions, folder: Path) -> Extensions:
     """
     if not additions.plugins:
         return additions
-    verdict = folder / f"trial-{code_version().partition('+')[2]}-{additions.fingerprint()}.json"
-    if not verdict.is_file():
+    validation = folder / f"trial-{code_version().partition('+')[2]}-{additions.fingerprint()}.json"
+    if not validation.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = verdict.with_suffix(f".{os.getpid()}")
+        temporary = validation.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(_broken(additions)), encoding="utf-8")
-        os.replace(temporary, verdict)
-    broken: dict[str, str] = json.loads(verdict.read_text(encoding="utf-8"))
+        os.replace(temporary, validation)
+    broken: dict[str, str] = json.loads(validation.read_text(encoding="utf-8"))
     return additions.without(broken) if broken else additions
 
 

@@ -38,12 +38,12 @@ def staged(road, bars_csv) -> Path:
 
 
 def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the_other_passes(staged: Path) -> None:
-    verdict = validate_batch("XNYS", "bars_1m", read_batch(staged, "bars_1m"))
+    validation = validate_batch("XNYS", "bars_1m", read_batch(staged, "bars_1m"))
 
     assert read_batch(staged, "bars_1m").height == 780
-    assert verdict.refused == {BAD_DAY: ("range_is_possible",)}
-    assert verdict.passed == (GOOD_DAY,)
-    assert "range_is_usual" in [j.name for j in verdict.warnings]
+    assert validation.refused == {BAD_DAY: ("range_is_possible",)}
+    assert validation.passed == (GOOD_DAY,)
+    assert "range_is_usual" in [j.name for j in validation.warnings]
 
 
 def test_rows_of_a_refused_session_are_kept_under_the_expectation_and_the_rest_is_published(road, staged: Path) -> None:

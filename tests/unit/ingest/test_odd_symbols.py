@@ -81,9 +81,9 @@ def test_an_instrument_that_refused_bars_alone_show_is_held_back_in_the_run_that
     rows = [("HUGE", "2024-01-02", 1.1e7, 1.1e7, 1.1e7, 1.1e7, 1), ("FINE", "2024-01-03", 10, 11, 9, 10, 1)]
     folder = stage_request(road.lake, road.order(road.deliver("bars.csv", bars_csv(rows))), load_sources(), road.settings.state_dir)
     state = road.settings.state_dir
-    verdict = run_gate(road.lake, "XNYS", "instruments", folder, state)
+    validation = run_gate(road.lake, "XNYS", "instruments", folder, state)
 
-    assert [(w.session, w.table, w.name) for w in verdict.withheld] == [(date(2024, 1, 2), "bars_daily", "prices_are_bounded")]
+    assert [(w.session, w.table, w.name) for w in validation.withheld] == [(date(2024, 1, 2), "bars_daily", "prices_are_bounded")]
     publish_staged(road.lake, "XNYS", "instruments", folder, state, {"csv": 10})
     assert road.rows("instruments")["symbol"].to_list() == ["FINE"]
 

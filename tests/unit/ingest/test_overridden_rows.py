@@ -57,9 +57,9 @@ def release(road):
         folder = stage_release(road.lake, order, sources, state)
         done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
-            verdict = run_gate(road.lake, "XNYS", table, folder, state)
-            refused |= bool(verdict.refused)
-            if verdict.refused:
+            validation = run_gate(road.lake, "XNYS", table, folder, state)
+            refused |= bool(validation.refused)
+            if validation.refused:
                 continue
             published = publish_staged(road.lake, "XNYS", table, folder, state, priorities)
             done = published if table == order.decision.selection.table else done

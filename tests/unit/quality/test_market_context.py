@@ -45,14 +45,14 @@ def with_no_decision(rows: pl.DataFrame) -> pl.DataFrame:
 def test_a_whole_market_is_refused_below_half_and_warned_of_below_nine_tenths(
     usual, bars_csv, delivered: int, refused: list[str], warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verdict = verdict_of(usual, bars_csv, NAMES[:delivered], ["csv"], monkeypatch)
-    assert list(verdict.refused.get(DAY, ())) == refused
-    assert [j.name for j in verdict.warnings] == warned
+    validation = verdict_of(usual, bars_csv, NAMES[:delivered], ["csv"], monkeypatch)
+    assert list(validation.refused.get(DAY, ())) == refused
+    assert [j.name for j in validation.warnings] == warned
 
 
 def test_a_source_that_promises_no_market_may_deliver_one_instrument(usual, bars_csv, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = verdict_of(usual, bars_csv, NAMES[:1], [], monkeypatch)
-    assert (verdict.refused, verdict.warnings) == ({}, ())
+    validation = verdict_of(usual, bars_csv, NAMES[:1], [], monkeypatch)
+    assert (validation.refused, validation.warnings) == ({}, ())
 
 
 def test_stored_bars_of_the_session_count_too(usual, bars_csv, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,9 +104,9 @@ def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
         road.lake, road.order(road.deliver("later.csv", bars_csv(minutes(price, high))[:-1])), load_sources(), state
     )
     found.append(run_gate(road.lake, "XNYS", "bars_1m", alone, state))
-    for verdict in found:
-        assert list(verdict.refused.get(DAY, ())) == refused
-        assert [j.name for j in verdict.warnings] == warned
+    for validation in found:
+        assert list(validation.refused.get(DAY, ())) == refused
+        assert [j.name for j in validation.warnings] == warned
 
 
 def test_minutes_without_a_daily_bar_pass(road, bars_csv) -> None:

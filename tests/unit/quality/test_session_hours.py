@@ -16,7 +16,9 @@ _ZONES = {"XNYS": "America/New_York", "XNSE": "Asia/Kolkata"}
 _DAY = date(2024, 1, 3)
 
 
-def verdict(mic: str, clocks: Sequence[tuple[date, str, str]], *, stamped: str | None = None, stated: bool = False) -> str | None:
+def validation(
+    mic: str, clocks: Sequence[tuple[date, str, str]], *, stamped: str | None = None, stated: bool = False
+) -> str | None:
     """What is said of one-minute bars from one clock to another (exclusive) in zone `stamped`, read as the exchange's zone."""
     zone = ZoneInfo(_ZONES[mic])
     moments: list[datetime] = []
@@ -39,21 +41,21 @@ def in_utc(mic: str, first: str, last: str) -> list[tuple[date, str, str]]:
     [("XNYS", "09:30", "16:00"), ("XNSE", "09:15", "15:30"), ("XNYS", "10:00", "15:00"), ("XNSE", "09:20", "10:20")],
 )
 def test_utc_that_does_not_say_so_is_refused_with_the_remedy(mic: str, first: str, last: str) -> None:
-    assert verdict(mic, [(_DAY, first, last)]) is None
-    told = verdict(mic, in_utc(mic, first, last))
+    assert validation(mic, [(_DAY, first, last)]) is None
+    told = validation(mic, in_utc(mic, first, last))
     assert "--timezone UTC" in str(told)
 
 
 def test_a_person_who_states_the_zone_is_believed() -> None:
-    assert verdict("XNYS", in_utc("XNYS", "09:30", "16:00"), stated=True) is None
+    assert validation("XNYS", in_utc("XNYS", "09:30", "16:00"), stated=True) is None
 
 
 def test_extended_hours_half_days_and_single_hours_are_right() -> None:
-    assert verdict("XNYS", [(_DAY, "04:00", "20:00")]) is None
-    assert verdict("XNYS", [(date(2023, 11, 24), "09:30", "13:00")]) is None
-    assert verdict("XNSE", [(_DAY, "09:00", "16:00")]) is None
-    assert verdict("XNYS", [(_DAY, "15:00", "16:00")]) is None
-    assert verdict("XNYS", [(_DAY, "09:15", "12:00")]) is None
+    assert validation("XNYS", [(_DAY, "04:00", "20:00")]) is None
+    assert validation("XNYS", [(date(2023, 11, 24), "09:30", "13:00")]) is None
+    assert validation("XNSE", [(_DAY, "09:00", "16:00")]) is None
+    assert validation("XNYS", [(_DAY, "15:00", "16:00")]) is None
+    assert validation("XNYS", [(_DAY, "09:15", "12:00")]) is None
 
 
 @pytest.mark.parametrize(
@@ -61,9 +63,9 @@ def test_extended_hours_half_days_and_single_hours_are_right() -> None:
 )
 def test_another_exchange_s_minutes_are_refused_by_their_hours(sent_to: str, of: str, first: str, last: str) -> None:
     days = [date(2024, 1, 3), date(2024, 1, 4)]
-    told = verdict(sent_to, [(day, first, last) for day in days])
+    told = validation(sent_to, [(day, first, last) for day in days])
     assert f"the hours of {of} and not of {sent_to}" in str(told)
-    instants = verdict(sent_to, [(day, *in_zone(of, sent_to, day, first, last)) for day in days])
+    instants = validation(sent_to, [(day, *in_zone(of, sent_to, day, first, last)) for day in days])
     assert f"sessions of {of}, not of {sent_to}" in str(instants)
 
 
@@ -74,7 +76,7 @@ def in_zone(of: str, sent_to: str, day: date, first: str, last: str) -> tuple[st
 
 
 def test_a_few_minutes_tell_nothing(road, bars_csv) -> None:
-    assert verdict("XNYS", [(_DAY, "03:00", "03:10")]) is None
+    assert validation("XNYS", [(_DAY, "03:00", "03:10")]) is None
 
 
 def test_a_file_is_refused_in_one_line_and_the_others_go_on(road, bars_csv) -> None:
