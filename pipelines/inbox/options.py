@@ -1,7 +1,7 @@
 """How the files of an inbox folder are read: `options.yaml` in that folder or in one above it.
 
 Lives here: the file of options, validated with the line of every mistake, and which one stands for a file.
-Does not live here: what a source makes of its options (`sources/`), the same options of the command (`ingest_command.py`).
+Does not live here: what a source makes of its options (`sources/`), the same options of the command (`cli/ingest.py`).
 
 ```yaml
 timezone: America/New_York    # of times written without one

@@ -2,7 +2,7 @@
 
 Lives here: loading the program (`dagster-webserver`, `dagster-daemon`), which takes seconds, while the code server loads the
 definitions; the program runs from the moment the code server answers.
-Does not live here: which programs run, and when they end (`dagster_process.py`).
+Does not live here: which programs run, and when they end (`cli/dagster_process.py`).
 """
 
 from __future__ import annotations

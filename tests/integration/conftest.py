@@ -261,12 +261,13 @@ def _environment_of_homes(request: pytest.FixtureRequest) -> Iterator[None]:
 def dbt_parsed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Folder of the project as parsed for the builds of an exchange, once for all homes, as an installation leaves it."""
     from pipelines.build.database import build_path
-    from pipelines.scanners.project import run_dbt
+    from pipelines.dbt.run import run_dbt
+    from pipelines.package_data import shipped
 
     @cache
     def parsed(mic: str) -> Path:
         target = tmp_path_factory.mktemp(f"parsed_{mic}")
-        run_dbt(["parse"], build_db=Path(build_path(target, mic).name), target_dir=target)
+        run_dbt(["parse"], build_db=Path(build_path(target, mic).name), target_dir=target, project_dir=shipped("dbt_project"))
         return target
 
     return parsed
