@@ -142,6 +142,13 @@ def test_the_nightly_job_makes_everything_that_ingest_and_live_scan_do_not(graph
         assert table_key(mic, "release") in nightly
 
 
+def test_a_run_waits_for_another_writer_as_long_as_the_settings_say(definitions: dg.Definitions, settings: Settings) -> None:
+    """Not as long as a command does, which by default waits not at all."""
+    lock = (definitions.resources or {})["lock"]
+    assert (lock.wait_seconds, settings.wait_seconds) == (3600.0, 0.0)
+    assert lock.wait_seconds == settings.run_wait_seconds
+
+
 def test_a_released_table_is_made_before_the_release(graph) -> None:
     """The release waits for whatever it publishes, directly, through what it waits for, or as that comes from the same step."""
     for mic in MICS:
