@@ -9,8 +9,10 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from pipelines.definitions import build_definitions
 from pipelines.orchestration.assets.models import InstalledDbt, model_assets
+from pipelines.orchestration.freshness import freshness_check
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import EXTERNAL, INGESTED, staged_key, table_key
+from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.settings import Settings
 
 MICS = ("XNSE", "XNYS")
@@ -112,6 +114,17 @@ def test_every_gate_check_blocks_and_is_a_step_of_its_own(graph, definitions: dg
             assert [list(op.keys) for op in ops] == [[]]
             assert check in job.asset_layer.asset_graph.asset_check_keys
             assert staged_key(mic, table) in graph.get(table_key(mic, table)).parent_keys
+
+
+def test_the_freshness_check_of_an_exchange_without_bars_is_red(home: Settings) -> None:
+    job = dg.Definitions(
+        asset_checks=[freshness_check("XNYS")],
+        jobs=[dg.define_asset_job("look", selection=dg.AssetSelection.all_asset_checks())],
+        resources={"marketlake": MarketlakeResource.from_settings(home)},
+    ).resolve_job_def("look")
+    (found,) = job.execute_in_process().get_asset_check_evaluations()
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "XNYS has no bars; run `marketlake ingest" in str(found.description)
 
 
 def test_dbt_owns_no_check_on_staged_or_ingested_tables(settings: Settings) -> None:
