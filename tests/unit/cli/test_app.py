@@ -210,6 +210,14 @@ def test_a_wrong_option_of_ingest_is_found_before_anything_heavy_is_imported(
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_a_dry_run_of_the_command_leaves_the_home_as_it_was(marketlake: Command, home, good: Path) -> None:
+    before = sorted(home.home.rglob("*"))
+    tried = marketlake("ingest", str(good), "--source", "csv", "--dry-run")
+    assert tried.code == 0
+    assert "dry run: nothing was written" in tried.out
+    assert sorted(home.home.rglob("*")) == before
+
+
 @pytest.mark.slow
 def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: Command, dagster_road, good: Path) -> None:
     """Half of the second file is broken: what is right is in the lake, the code is 1, and each rule has its count."""

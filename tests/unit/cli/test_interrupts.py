@@ -1,7 +1,10 @@
-"""Ctrl-C that comes where Python drops exceptions."""
+"""Ctrl-C that comes where Python drops exceptions, and signals that end `marketlake ui`."""
 
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +37,43 @@ def test_other_errors_in_a_finalizer_are_printed_as_before() -> None:
     program = f"{_INSTALL}\nclass Thing:\n    def __del__(self): raise ValueError('of a finalizer')\nthing = Thing()\ndel thing"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "ValueError: of a finalizer" in ended.stderr
+
+
+_UI = """
+import sys
+from pipelines import dagster_process
+from pipelines.settings import Settings
+program = '''
+import subprocess, time
+time.sleep(0.5)  # until the command listens for signals
+print(subprocess.Popen(["sleep", "30"]).pid, flush=True)
+time.sleep(30)
+'''
+dagster_process.command = lambda *_: [sys.executable, "-c", program]
+dagster_process.run_ui(Settings(), "127.0.0.1", 0)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", _UI], stdout=subprocess.PIPE, text=True) as ui:
+        assert ui.stdout is not None
+        assert ui.stdout.readline().startswith("Dagster's UI: ")
+        child = int(ui.stdout.readline())
+        ui.send_signal(number)
+        assert ui.wait(timeout=60) == 0
+        assert ui.stdout.readline() == f"ended by {number.name}: webserver, daemon and code server are shut down\n"
+        assert _ends(child)
+
+
+def _ends(pid: int) -> bool:
+    """Whether the process is gone within five seconds; one that has ended and waits to be collected is."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False

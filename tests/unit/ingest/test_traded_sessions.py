@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.build.commit import open_build
 from pipelines.build.prepare import open_build
 from pipelines.ingest import gate as gate_module
-from pipelines.ingest.freshness import measure_freshness
+from pipelines.ingest.freshness import NoBarsError, measure_freshness, require_bars
 from pipelines.ingest.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
 from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
 from pipelines.market.calendar import calendar
@@ -201,3 +202,13 @@ def test_real_files_of_the_whole_market_confirm_their_days_and_a_copy_on_good_fr
     (road.settings.home / "calendars" / "XNSE.toml").unlink()
     known = calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
     assert [(s.session_date, s.number, s.windows) for s in sessions] == [(s.session_date, s.number, s.windows) for s in known]
+
+
+def test_nothing_is_built_without_bars_or_without_those_of_a_session_that_was_asked_for(road, state: State, deliver) -> None:
+    with pytest.raises(NoBarsError, match="XNSE has no bars, so nothing was built and nothing released: "):
+        require_bars(road.lake, "XNSE")
+    deliver(END)
+    require_bars(road.lake, "XNSE")
+    require_bars(road.lake, "XNSE", [END])
+    with pytest.raises(NoBarsError, match=rf"XNSE has no bars of {THU} \(its newest session is {END}\)"):
+        require_bars(road.lake, "XNSE", [END, THU])

@@ -9,8 +9,10 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from pipelines.definitions import build_definitions
 from pipelines.orchestration.assets.models import InstalledDbt, model_assets
+from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import EXTERNAL, INGESTED, staged_key, table_key
+from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.settings import Settings
 
 MICS = ("XNSE", "XNYS")
@@ -114,6 +116,17 @@ def test_every_gate_check_blocks_and_is_a_step_of_its_own(graph, definitions: dg
             assert staged_key(mic, table) in graph.get(table_key(mic, table)).parent_keys
 
 
+def test_the_freshness_check_of_an_exchange_without_bars_is_red(home: Settings) -> None:
+    job = dg.Definitions(
+        asset_checks=[freshness_check("XNYS")],
+        jobs=[dg.define_asset_job("look", selection=dg.AssetSelection.all_asset_checks())],
+        resources={"marketlake": MarketlakeResource.from_settings(home)},
+    ).resolve_job_def("look")
+    (found,) = job.execute_in_process().get_asset_check_evaluations()
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "XNYS has no bars; run `marketlake ingest" in str(found.description)
+
+
 def test_dbt_owns_no_check_on_staged_or_ingested_tables(settings: Settings) -> None:
     """A dbt test of a source that became a check on the lake asset would silently disarm the gate's block."""
     for mic in MICS:
@@ -140,6 +153,13 @@ def test_the_nightly_job_makes_everything_that_ingest_and_live_scan_do_not(graph
         rest = {k for k in graph.executable_asset_keys if k.path[0] == mic} - ingest - nightly
         assert rest == {table_key(mic, "signals_live")}
         assert table_key(mic, "release") in nightly
+
+
+def test_a_run_waits_for_another_writer_as_long_as_the_settings_say(definitions: dg.Definitions, settings: Settings) -> None:
+    """Not as long as a command does, which by default waits not at all."""
+    lock = (definitions.resources or {})["lock"]
+    assert (lock.wait_seconds, settings.wait_seconds) == (3600.0, 0.0)
+    assert lock.wait_seconds == settings.run_wait_seconds
 
 
 def test_a_released_table_is_made_before_the_release(graph) -> None:
