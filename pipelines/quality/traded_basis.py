@@ -2,7 +2,8 @@
 
 Lives here: `bars_as_traded`, which says of each bar whether its vendor applied an action already that the lake would apply again,
 and `actions_not_in_prices`, the same of each action and the bars that are stored.
-Does not live here: how a file tells its basis (`sources/price_basis.py`), applying actions (`storage/adjusted_views.py`, indicators).
+Does not live here: how a file tells its basis (`sources/price_basis.py`), applying actions
+(`storage/adjusted_views.py`, indicators).
 
 A vendor that adjusts does it up to the day on which the file was made; the file's arrival stands for that day. An action is in the
 prices of the sessions before its ex-date, if that was no later than the arrival. Splits, bonuses and capital reductions are in the

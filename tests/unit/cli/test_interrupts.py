@@ -41,22 +41,21 @@ def test_other_errors_in_a_finalizer_are_printed_as_before() -> None:
 
 _UI = """
 import sys
-from pipelines import dagster_process
+from pipelines.cli import dagster_process
 from pipelines.settings import Settings
-program = '''
-import subprocess, time
-time.sleep(0.5)  # until the command listens for signals
-print(subprocess.Popen(["sleep", "30"]).pid, flush=True)
-time.sleep(30)
-'''
-dagster_process.command = lambda *_: [sys.executable, "-c", program]
+dagster_process._program = lambda _name: sys.argv[1]
+dagster_process._Programs.start = lambda *_: None
 dagster_process.run_ui(Settings(), "127.0.0.1", 0)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", _UI], stdout=subprocess.PIPE, text=True) as ui:
+def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, tmp_path: Path, number: signal.Signals) -> None:
+    """A stand-in takes the code server's place; its child ignores an interrupt."""
+    server = tmp_path / "server"
+    server.write_text("#!/bin/sh\nsleep 30 &\necho $!\nwait\n")
+    server.chmod(0o755)
+    with subprocess.Popen([sys.executable, "-c", _UI, str(server)], stdout=subprocess.PIPE, text=True) as ui:
         assert ui.stdout is not None
         assert ui.stdout.readline().startswith("Dagster's UI: ")
         child = int(ui.stdout.readline())

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.build.commit import open_build
 from pipelines.build.prepare import open_build
 from pipelines.ingest import gate as gate_module
 from pipelines.ingest.freshness import NoBarsError, measure_freshness, require_bars
