@@ -2,5 +2,5 @@
 
 Here: what may be chosen (`families`) and reading the file that chooses (`file`). Loads without numba.
 
-Not here: the arithmetic (`pipelines.indicators.kernels.chosen_*`), the contract's own columns (`pipelines.indicators.builtin`).
+Not here: the arithmetic (`pipelines.indicators.kernels.custom_*`), the contract's own columns (`pipelines.indicators.builtin`).
 """

@@ -13,7 +13,7 @@ from pipelines.indicators.model import Indicator, StateField, StateUnit
 
 Values = Mapping[str, float]
 
-_KERNELS = "pipelines.indicators.kernels.chosen_"
+_KERNELS = "pipelines.indicators.kernels.custom_"
 _BUILTIN = {indicator.name: indicator for indicator in INDICATORS}
 _OUTPUTS = {output.name: output for indicator in INDICATORS for output in indicator.outputs}
 
