@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after `marketlake demo` and two deliveries, each with a session that changes its scale by a hundred.
 
@@ -71,7 +71,7 @@ def ui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ui(ui_home: Path) -> Iterator[str]:
     """Address of the running page; webserver and daemon end with the last test here."""
     with socket.socket() as probe:
@@ -96,7 +96,7 @@ def ui(ui_home: Path) -> Iterator[str]:
         log.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(ui_home: Path) -> Iterator["object"]:
     from playwright.sync_api import expect, sync_playwright
 
