@@ -16,7 +16,7 @@ from pipelines.orchestration.checks.gate import gate_checks
 from pipelines.orchestration.checks.indicators import indicator_checks
 from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.jobs import exchange_jobs
-from pipelines.orchestration.keys import in_group_of_its_exchange
+from pipelines.orchestration.keys import by_exchange
 from pipelines.orchestration.launch import ingest
 from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule
@@ -41,7 +41,7 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         )
     ]
     return dg.Definitions(
-        assets=assets if len(settings.exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
+        assets=by_exchange(assets, settings.exchanges),
         asset_checks=[
             check
             for mic in mics

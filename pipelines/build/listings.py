@@ -2,7 +2,7 @@
 
 Lives here: `changed_names`, the difference between two versions of `instruments` and `instrument_aliases`, and the sessions whose
 universe it changes.
-Does not live here: how listings get their ends and their tickers (`quality/`), the models that read them (`int_listings.sql`,
+Does not live here: how listings get their ends and their tickers (`identity/`), the models that read them (`int_listings.sql`,
 `int_tickers.sql`).
 """
 

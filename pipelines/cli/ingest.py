@@ -1,7 +1,7 @@
 """The command `marketlake ingest`: vendor files go through the gate into the lake, and it is said what became of them.
 
 Lives here: its arguments, what is checked before anything heavy is imported, and how it prints.
-Does not live here: what an ingest does (`quality/`, `orchestration/launch.py`), finding files (`ingest/arrivals.py`).
+Does not live here: what an ingest does (`ingest/`, `orchestration/launch.py`), finding files (`ingest/arrivals.py`).
 """
 
 from __future__ import annotations
@@ -111,14 +111,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _check_zone(timezone: str | None) -> None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+    from pipelines.sources.names import zone_fault
 
-    if timezone is None:
-        return
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        fail(f"time zone {timezone!r} is not known; use an IANA name such as Asia/Kolkata or America/New_York", USAGE)
+    if timezone is not None and (fault := zone_fault(timezone)):
+        fail(f"time zone {fault}", USAGE)
 
 
 def _arrival(text: str | None) -> datetime:

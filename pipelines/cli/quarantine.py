@@ -1,7 +1,7 @@
 """The commands about rows that were not let in: `marketlake quarantine list|show|release`.
 
 Lives here: their arguments and how they print.
-Does not live here: decisions and releases (`quality/`), running the job (`orchestration/launch.py`).
+Does not live here: overrides (`ingest/overrides.py`), running the job (`orchestration/launch.py`).
 """
 
 from __future__ import annotations

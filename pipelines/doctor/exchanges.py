@@ -1,7 +1,7 @@
 """Checks of one exchange: its instruments, how far its sessions reach, its quarantine, its suspected actions.
 
 Lives here: judging by one exchange's tables whether somebody has to act.
-Does not live here: measuring (`quality/`), its calendar (`calendars.py`), the release as a whole (`releases.py`).
+Does not live here: measuring (`ingest/freshness.py`), its calendar (`calendars.py`), the release as a whole (`releases.py`).
 """
 
 from __future__ import annotations

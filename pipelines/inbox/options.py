@@ -18,10 +18,9 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.ingest.arrivals import Reading
-from pipelines.sources.names import SourceOptionError, check_source
+from pipelines.sources.names import SourceOptionError, check_source, zone_fault
 from pipelines.user_files import UserFileError, construct, read_nodes, shown
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def read_options(path: Path, source: str) -> dict[str, Any]:
 
 
 def reading_of(options: Mapping[str, Any]) -> Reading:
-    """What `read_options` gave, as `deliveries.collect` takes it."""
+    """What `read_options` gave, as `arrivals.collect` takes it."""
     session = options.get("session")
     return Reading(
         timezone=options.get("timezone"),
@@ -109,10 +108,7 @@ def _text(place: str, key: str, value: object) -> str:
 
 def _problem(key: str, value: object) -> str | None:
     if key == "timezone":
-        try:
-            ZoneInfo(str(value))
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            return f"{shown(value)} is not known; use an IANA name such as Asia/Kolkata or America/New_York"
+        return zone_fault(str(value))
     if key == "session":
         try:
             date.fromisoformat(str(value))

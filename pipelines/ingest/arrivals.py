@@ -1,7 +1,7 @@
 """From paths on a command line to an order of deliveries.
 
 Lives here: finding the files a source claims, reading options, storing raw files.
-Does not live here: what becomes of the order (`quality/`), printing (`cli/app.py`).
+Does not live here: what becomes of the request (`staging.py`), printing (`cli/app.py`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Lives here: `package_calendar`, and the file in the user's cache folder that the
 Does not live here: what wins over the package, what comes after its end (`calendar_days.py`).
 
 The file's name is a hash of everything that the answer follows from, so that a newer package, other bounds or a changed time zone
-never meet an old file. A file that cannot be read or written is done without.
+never meet an old file; its first line is a hash of the rest, so that a damaged one is worked out again. A file that cannot be
+read or written is done without.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipelines.market.exchanges import Exchange
 Windows = tuple[tuple[datetime, datetime], ...]
 
 #: To be raised when the file's content means something else.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def package_calendar(venue: Exchange) -> PackageCalendar:
     """The sessions of an exchange as exchange_calendars has them, from the cache where it was asked before."""
     path = _cache_dir() / f"{venue.mic}-{_made_of(venue)}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or half a file of a full disk
+        content = json.loads(_checked(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # none yet, or a damaged one
         built = _built(venue)
         _keep(path, _content(built))
         return built
@@ -88,7 +89,7 @@ def _sessions(source: Any) -> Iterator[tuple[date, Windows]]:
 def _made_of(venue: Exchange) -> str:
     bounds = (venue.calendar, venue.calendar_start, venue.calendar_end, venue.holidays_listed_yearly, venue.timezone)
     versions = [version(package) for package in ("exchange_calendars", "pandas")]
-    return hashlib.sha256("|".join(map(str, (_FORMAT, *bounds, *versions, _zone_rules(venue.timezone)))).encode()).hexdigest()[:16]
+    return _sha256("|".join(map(str, (_FORMAT, *bounds, *versions, _zone_rules(venue.timezone)))))[:16]
 
 
 def _zone_rules(zone: str) -> str:
@@ -120,12 +121,24 @@ def _windows(seconds: Iterable[int]) -> Windows:
     return tuple(zip(times[::2], times[1::2], strict=True))
 
 
+def _checked(text: str) -> str:
+    """The text below the hash. ValueError where the hash is of another one."""
+    stated, _, content = text.partition("\n")
+    if stated != _sha256(content):
+        raise ValueError("the file is not what was written")
+    return content
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _keep(path: Path, content: dict[str, Any]) -> None:
     """Write the file whole or not at all: another process may read it meanwhile."""
-    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary, text = path.with_suffix(f".{os.getpid()}"), json.dumps(content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.write_text(f"{_sha256(text)}\n{text}", encoding="utf-8")
         os.replace(temporary, path)
     except OSError:  # a read-only or full disk: the next process works it out again
         return

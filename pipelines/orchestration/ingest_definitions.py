@@ -13,7 +13,7 @@ from pipelines.orchestration.assets.ingest import ingest_assets
 from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.checks.gate import gate_checks
 from pipelines.orchestration.jobs import ingest_job
-from pipelines.orchestration.keys import in_group_of_its_exchange
+from pipelines.orchestration.keys import by_exchange
 from pipelines.orchestration.resources import run_resources
 from pipelines.settings import Settings
 
@@ -23,7 +23,7 @@ def ingest_definitions(settings: Settings, mic: str) -> dg.Definitions:
     """The assets, checks and job of an exchange's ingest, as the code location has them."""
     assets = ingest_assets(mic, settings.delivery_folders)
     return dg.Definitions(
-        assets=assets if len(settings.exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets),
+        assets=by_exchange(assets, settings.exchanges),
         asset_checks=[*gate_checks(mic), freshness_check(mic)],
         jobs=[ingest_job(mic)],
         resources=run_resources(settings),

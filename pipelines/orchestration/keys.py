@@ -6,6 +6,7 @@ Does not live here: the assets (`assets/`).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import dagster as dg
@@ -42,6 +43,13 @@ def table_key(mic: str, table: str) -> dg.AssetKey:
 def staged_key(mic: str, table: str) -> dg.AssetKey:
     """Key of a staged table."""
     return table_key(mic, f"staged_{table}")
+
+
+def by_exchange(
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], exchanges: Collection[str]
+) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets, in groups by exchange where a home has several."""
+    return assets if len(exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets)
 
 
 def in_group_of_its_exchange(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -1,7 +1,7 @@
 """What a source is called and which options it takes, known without importing a reader.
 
 Lives here: the names of the built-in sources, the entry-point group of others, the options of the built-in ones with their choices,
-and `check_source`, which finds a wrong name before any library that reads files is imported.
+`check_source` and `zone_fault`, which find a wrong name before any library that reads files is imported.
 Does not live here: finding and making sources (`registry.py`), what an option does (the source's own module).
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 GROUP: Final = "marketlake.sources"
 
@@ -104,3 +105,12 @@ def unknown_source(name: str, known: list[str]) -> UnknownSourceError:
     close = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
     return UnknownSourceError(f"unknown source {name!r}{hint} Known sources: {', '.join(names)}")
+
+
+def zone_fault(name: str) -> str | None:
+    """What is wrong with the name of a time zone; None for one that there is."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return f"{name!r} is not known; use an IANA name such as Asia/Kolkata or America/New_York"
+    return None

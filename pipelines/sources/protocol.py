@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
 from pipelines.sources.limits import Limits
+from pipelines.sources.names import zone_fault
 
 _ROW: Final[dict[str, pl.DataType]] = {"row_number": pl.Int64(), "symbol": pl.String()}
 _PRICES: Final[dict[str, pl.DataType]] = {
@@ -112,14 +112,8 @@ class ParseOptions:
     timezone_stated: bool = False
 
     def __post_init__(self) -> None:
-        if self.timezone is None:
-            return
-        try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise SourceError(
-                f"time zone {self.timezone!r} is not known; use an IANA name such as Asia/Kolkata or America/New_York"
-            ) from error
+        if self.timezone is not None and (fault := zone_fault(self.timezone)):
+            raise SourceError(f"time zone {fault}")
 
     def canonical_json(self) -> str:
         """The options as JSON text that is equal for equal options: for hashing a delivery's identity."""

@@ -1,7 +1,7 @@
 """Symbols as vendors write them, led back to those of the exchange.
 
 Lives here: the suffixes and prefixes by which vendors name the exchange within a symbol.
-Does not live here: what a symbol may look like (`quality/`), renames (`identity/aliases.py`).
+Does not live here: what a symbol may look like (`market/symbols.py`), renames (`identity/aliases.py`).
 
 Yahoo writes RELIANCE.NS and RELIANCE.BO, Stooq AAPL.US, brokers of India NSE:SBIN-EQ. Single letters after a dot are a class of
 shares in New York (BRK.B) and no exchange.

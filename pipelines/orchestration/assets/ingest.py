@@ -1,7 +1,7 @@
 """Stages `sources` and `lake`: raw files → staged tables → gated lake tables.
 
 Lives here: the assets of both stages for one exchange.
-Does not live here: parsing, rules and merging (`quality/`, `storage/`); the gate's check (`orchestration/checks/gate.py`).
+Does not live here: staging, rules and merging (`ingest/`, `quality/`, `storage/`), the check (`orchestration/checks/gate.py`).
 """
 
 from collections.abc import Mapping, Sequence

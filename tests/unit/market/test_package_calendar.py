@@ -69,6 +69,18 @@ def test_half_a_file_is_worked_out_again(cache) -> None:
     assert file.read_text() == whole
 
 
+def test_a_file_with_one_changed_digit_is_worked_out_again(cache) -> None:
+    built = package_calendar(SHORT)
+    (file,) = cache.iterdir()
+    whole = file.read_text()
+    opens = str(int(built.sessions[0][1][0][0].timestamp()))
+    file.write_text(whole.replace(opens, str(int(opens) + 3600)))
+    assert file.read_text() != whole
+
+    assert package_calendar(SHORT) == built
+    assert file.read_text() == whole
+
+
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path, monkeypatch) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
