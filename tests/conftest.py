@@ -7,6 +7,7 @@ Does not live here: data of one part's tests (their own conftest or the test its
 import csv
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared with other people's data is not here")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """Every test leaves the handlers of signals as it found them: what a process ignores, its children ignore too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
