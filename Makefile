@@ -16,9 +16,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # dependencies: pip would ask for a hash of `gql[requests]` beside that of gql.
 UV := uv==0.13.9
 INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@"; else $(PIP) "$$@"; fi
-# xdist: a worker a core, two to four; a file's tests on the same one, so that fixtures of a module are made once.
+# xdist: a worker a core, two to four; a file's tests on the same one, so that fixtures of a module are made once; in the order of
+# collection, which puts the slow ones first (tests/conftest.py).
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What is compiled ahead.
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")

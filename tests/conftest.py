@@ -42,6 +42,13 @@ hypothesis_settings.load_profile("untimed")
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of other people's data and figures beside the checkout; the test is skipped where it is absent."""
