@@ -1,11 +1,14 @@
 """What tests of the whole project share: a home of their own, the folder of other people's data, and a road into the lake.
 
-Lives here: `home`, `road`, `shared`, `mart`, and the dbt manifest that every home copies instead of parsing the project again.
+Lives here: `home`, `road`, `shared`, `mart`, `made_once`, and the dbt manifest, which every home copies instead of parsing the
+project again.
 Does not live here: data of one part's tests (their own conftest or the test itself).
 """
 
 import csv
+import fcntl
 import json
+import os
 import shutil
 import signal
 import sys
@@ -40,6 +43,7 @@ hypothesis_settings.load_profile("untimed")
 
 #: When deliveries arrive that do not say otherwise: long after every bar in these tests.
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.hookimpl(trylast=True)
@@ -188,13 +192,31 @@ def bars_csv() -> Callable[[Iterable[Sequence[object]]], str]:
 
 
 @pytest.fixture(scope="session")
-def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """`made_once(name, make)`: a folder that `make` filled once for all of pytest's workers; those that need it meanwhile wait."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        found, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(found, ignore_errors=True)
+                found.mkdir()
+                make(found)
+                done.touch()
+        return found
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dbt_manifest(made_once: MadeOnce) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
     from pipelines.scanners.project import compile_project
 
-    target = tmp_path_factory.mktemp("manifest")
-    compile_project(target)
-    return target
+    return made_once("manifest", compile_project)
 
 
 @pytest.fixture

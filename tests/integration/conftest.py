@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -258,17 +257,17 @@ def _environment_of_homes(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def dbt_parsed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def dbt_parsed(made_once: Callable[..., Path]) -> Callable[[str], Path]:
     """Folder of the project as parsed for the builds of an exchange, once for all homes, as an installation leaves it."""
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt
     from pipelines.package_data import shipped
 
-    @cache
     def parsed(mic: str) -> Path:
-        target = tmp_path_factory.mktemp(f"parsed_{mic}")
-        run_dbt(["parse"], build_db=Path(build_path(target, mic).name), target_dir=target, project_dir=shipped("dbt_project"))
-        return target
+        def parse(target: Path) -> None:
+            run_dbt(["parse"], build_db=Path(build_path(target, mic).name), target_dir=target, project_dir=shipped("dbt_project"))
+
+        return made_once(f"parsed_{mic}", parse)
 
     return parsed
 
@@ -278,28 +277,41 @@ def new_home(
     tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Path, dbt_parsed: Callable[[str], Path]
 ) -> Callable[..., SmallHome]:
     """Makes an empty home whose dbt project is parsed already."""
-    from pipelines.orchestration.assets.models import build_target
 
     def make(name: str, mic: str = MIC) -> SmallHome:
-        home = SmallHome(tmp_path_factory.mktemp(name), mic)
-        shutil.copytree(dbt_manifest, home.settings.manifest_dir)
-        shutil.copytree(dbt_parsed(mic), build_target(home.settings.state_dir, mic))
-        return home
+        return _prepare(SmallHome(tmp_path_factory.mktemp(name), mic), dbt_manifest, dbt_parsed)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def based_home(new_home: Callable[..., SmallHome], tape: Tape) -> Callable[..., SmallHome]:
+def based_home(
+    new_home: Callable[..., SmallHome],
+    made_once: Callable[..., Path],
+    dbt_manifest: Path,
+    dbt_parsed: Callable[[str], Path],
+    tape: Tape,
+) -> Callable[..., SmallHome]:
     """Makes a home that has taken in and released the base; it was built once and is copied."""
-    template = new_home("template")
-    template.ingest(*tape.base(template.folder / "inbound"), received=arrival(0))
-    template.nightly()
+
+    def build(folder: Path) -> None:
+        home = _prepare(SmallHome(folder), dbt_manifest, dbt_parsed)
+        home.ingest(*tape.base(folder / "inbound"), received=arrival(0))
+        home.nightly()
 
     def make(name: str) -> SmallHome:
-        return copy_home(template, new_home(name))
+        return copy_home(SmallHome(made_once("based_home", build)), new_home(name))
 
     return make
+
+
+def _prepare(home: SmallHome, dbt_manifest: Path, dbt_parsed: Callable[[str], Path]) -> SmallHome:
+    """Lay the parsed project into a home, as its first run would."""
+    from pipelines.orchestration.assets.models import build_target
+
+    shutil.copytree(dbt_manifest, home.settings.manifest_dir)
+    shutil.copytree(dbt_parsed(home.mic), build_target(home.settings.state_dir, home.mic))
+    return home
 
 
 def copy_home(of: SmallHome, into: SmallHome) -> SmallHome:

@@ -1,6 +1,6 @@
 """Dagster's own web page on a demo home, in a real browser.
 
-Lives here: a home with the demo and two deliveries with a refused session each, its webserver and daemon, and a page to look at it.
+Lives here: a home with the demo and two deliveries with a refused session each, `marketlake ui` on it, and a page to look at it.
 """
 
 import os
@@ -18,8 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.dagster_process import command
-
+PROGRAM = str(Path(sys.executable).with_name("marketlake"))
 CHROMIUM = shutil.which("chromium")
 BROWSER_ARGUMENTS = [
     "--headless",
@@ -79,7 +78,7 @@ def ui(ui_home: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     log = (ui_home / "ui.log").open("w")
     process = subprocess.Popen(
-        command("dagster", "dev", "--host", "127.0.0.1", "--port", str(port)),
+        [PROGRAM, "ui", "--port", str(port)],
         env=_environment(ui_home),
         cwd=ui_home,
         stdout=log,
@@ -120,8 +119,7 @@ def page(browser, ui):  # type: ignore[no-untyped-def]
 
 
 def marketlake(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = str(Path(sys.executable).with_name("marketlake"))
-    return subprocess.run([program, *arguments], env=_environment(home), cwd=home, capture_output=True, text=True, check=False)
+    return subprocess.run([PROGRAM, *arguments], env=_environment(home), cwd=home, capture_output=True, text=True, check=False)
 
 
 def _environment(home: Path) -> dict[str, str]:
