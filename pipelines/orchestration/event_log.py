@@ -1,4 +1,4 @@
-"""Dagster's event log at the pace of thousands of sessions: recorded in one transaction, counted without a quadratic step.
+"""Dagster's event log at the pace of thousands of sessions: recorded in one transaction.
 
 Lives here: `SessionEventLog`, a SQLite event log, and `record_sessions`; leaving out sessions of which there is nothing.
 Does not live here: which sessions were touched (the assets know).
@@ -10,7 +10,7 @@ would take a minute an asset. In one transaction they take about a second.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from types import MappingProxyType
@@ -20,15 +20,17 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
-from dagster._core.loader import LoadingContext
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.partition_status_cache import AssetStatusCacheValue
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
+
+from pipelines.orchestration.compat import quicken_partitions
+
+quicken_partitions()
 
 #: SQLite files whose prepared statements are kept: the index and the latest runs.
 _ENGINES = 16
@@ -39,43 +41,13 @@ _NO_ROWS = "marketlake/no_rows"
 WITHOUT_ROWS: Mapping[str, Any] = MappingProxyType({_NO_ROWS: True})
 
 
-class CountedWindows(dg.TimeWindowPartitionsDefinition):
-    """Partitions as the webserver knows them, whose keys are looked up in a set.
-
-    The webserver sees plain time windows with every closed day as an exclusion, and hashes that whole text (milliseconds) twice
-    for each key that it validates: a minute of a processor for each asset with a long history, in which every page waits.
-    """
-
-    def __hash__(self) -> int:
-        """Hash of what tells one exchange's partitions from another's."""
-        return hash((self.timezone, self.start_timestamp, len(self.exclusions or ())))
-
-    def filter_valid_partition_keys(self, partition_keys: set[str]) -> Set[str]:
-        """Those of the keys that are partitions."""
-        return partition_keys.intersection(self.get_partition_keys())
-
-    @classmethod
-    def of(cls, partitions: dg.PartitionsDefinition | None) -> dg.PartitionsDefinition | None:
-        """The same partitions as `CountedWindows`; other kinds as they are."""
-        if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
-            return partitions
-        return cls(
-            start=partitions.start,
-            end=partitions.end,
-            fmt=partitions.fmt,
-            cron_schedule=partitions.cron_schedule,
-            timezone=partitions.timezone,
-            end_offset=partitions.end_offset,
-            exclusions=partitions.exclusions,
-        )
-
-
 class SessionEventLog(SqliteEventLogStorage):
     """SQLite event log whose batches of asset events go to the cross-run index in one transaction, one line a check and run."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """As the inherited class; `base_dir` holds the files."""
         self._engines: dict[str, Engine] = {}
+        self._there: set[tuple[str, str]] = set()
         super().__init__(base_dir, inst_data)
 
     def dispose(self) -> None:
@@ -92,6 +64,7 @@ class SessionEventLog(SqliteEventLogStorage):
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+        self._there.clear()
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionEventLog:
@@ -120,14 +93,18 @@ class SessionEventLog(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
-    def get_asset_status_cache_values(
-        self, partitions_defs_by_key: Iterable[tuple[dg.AssetKey, dg.PartitionsDefinition | None]], context: LoadingContext
-    ) -> Sequence[AssetStatusCacheValue | None]:
-        """Which sessions of each asset are there, failed or under way: what the asset pages and the graph show."""
-        asked = list(partitions_defs_by_key)
-        quick = {id(partitions): CountedWindows.of(partitions) for _, partitions in asked}
-        counted = [(key, quick[id(partitions)]) for key, partitions in asked]
-        return super().get_asset_status_cache_values(counted, context)
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """As the inherited method, which asks the database each time, several times for each asset of a page."""
+        return self._has(("column", column_name), super().has_asset_key_col, column_name)
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Likewise: what is there stays there."""
+        return self._has(("index", name), super().has_secondary_index, name)
+
+    def _has(self, what: tuple[str, str], ask: Callable[[str], bool], name: str) -> bool:
+        if what not in self._there and ask(name):
+            self._there.add(what)
+        return what in self._there
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event. A check is planned once for a run, as it is judged: for the batch, not for each session of the run.

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from pipelines.orchestration.event_log import SessionEventLog, record_sessions
 
@@ -72,3 +73,20 @@ def test_after_a_wipe_events_are_written_to_new_files(storage: SessionEventLog, 
     with storage.run_connection("12345678-1234-1234-1234-123456789012") as connection:
         connection.exec_driver_sql("select 1")
     assert (tmp_path / "12345678-1234-1234-1234-123456789012.db").is_file()
+
+
+def test_what_the_database_has_is_asked_until_it_is_there(storage: SessionEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, there = [], set()
+
+    def ask(_: SqliteEventLogStorage, name: str) -> bool:
+        asked.append(name)
+        return name in there
+
+    for method in ("has_asset_key_col", "has_secondary_index"):
+        monkeypatch.setattr(SqliteEventLogStorage, method, ask)
+    assert not storage.has_asset_key_col("made_later")
+    there.add("made_later")
+    assert all(storage.has_asset_key_col("made_later") for _ in range(3))
+    assert asked == ["made_later", "made_later"]
+    assert storage.has_secondary_index("made_later")
+    assert len(asked) == 3, "an index of the name of a column is another question"
