@@ -48,4 +48,4 @@ def quicken_partitions() -> None:
     kind = dg.TimeWindowPartitionsDefinition
     kind.__hash__ = _hash  # type: ignore[method-assign]
     kind.get_partition_keys = _get_partition_keys  # type: ignore[method-assign]
-    kind.filter_valid_partition_keys = _filter_valid_partition_keys  # type: ignore[method-assign]
+    kind.filter_valid_partition_keys = _filter_valid_partition_keys  # type: ignore[assignment,method-assign]
