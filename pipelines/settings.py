@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     inbox: Path | None = Field(default=None, description="Drop folder of live bar files; default <home>/inbox.")
     deliveries: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(),
-        description="Folders whose files a run in the UI may be told to ingest (relative to home); default <home>/deliveries.",
+        description="Folders whose files a run in the UI may be asked to ingest (relative to home); default <home>/deliveries.",
     )
     inbox_settle_seconds: float = Field(
         default=10.0, ge=0, allow_inf_nan=False, description="How long a live bar file must be unchanged before it is scanned."

@@ -171,22 +171,22 @@ def _block(what: str, on: date, source: str, windows: list[str], kind: str | Non
     if kind == "half_day" and not windows:
         fail("--windows: say the hours of the half day, for example --windows 09:15-12:30", USAGE)
     try:
-        told = parse_windows(windows) if windows else ()
+        hours = parse_windows(windows) if windows else ()
     except ValueError as error:
         fail(f"--windows: {error}", USAGE)
     lines = [f"[[{what}]]", f"{ {'hours': 'from', 'known': 'until'}.get(what, 'date') } = {on}"]
     lines += [f"until = {until}"] if until else []
     lines += [f'kind = "{kind}"'] if what == "session" else []
-    lines += [f"windows = {json.dumps([f'{start:%H:%M}-{end:%H:%M}' for start, end in told])}"] if told else []
+    lines += [f"windows = {json.dumps([f'{start:%H:%M}-{end:%H:%M}' for start, end in hours])}"] if hours else []
     # A JSON string without control characters is a TOML string as well.
     return "\n".join([*lines, f"source = {json.dumps(source.strip(), ensure_ascii=False)}"])
 
 
-def _say_bounds(told: dict[str, Any]) -> None:
-    span = f"known from {told['known_from']} to {told['known_until']}"
-    say(f"{told['exchange']} ({told['time_zone']}): {span} ({told['known_until_by']})")
-    say(f"later weekdays, to {told['provisional_until']}, are provisional sessions")
-    say(f"this home's own file: {told['file'] or 'none; `marketlake calendar add` begins one'}")
+def _say_bounds(bounds: dict[str, Any]) -> None:
+    span = f"known from {bounds['known_from']} to {bounds['known_until']}"
+    say(f"{bounds['exchange']} ({bounds['time_zone']}): {span} ({bounds['known_until_by']})")
+    say(f"later weekdays, to {bounds['provisional_until']}, are provisional sessions")
+    say(f"this home's own file: {bounds['file'] or 'none; `marketlake calendar add` begins one'}")
 
 
 def _say_report(report: dict[str, Any]) -> None:

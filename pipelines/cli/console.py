@@ -27,7 +27,7 @@ def fail(message: str, code: int = REFUSED) -> NoReturn:
 
 
 def say_error(message: str) -> None:
-    """One line on standard error, as every error of a command is told."""
+    """One line on standard error, as every error of a command is printed."""
     print(f"error: {visible_line(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 

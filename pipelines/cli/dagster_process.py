@@ -72,8 +72,8 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
                 programs.start("dagster-webserver", "--host", host, "--port", str(port))
                 programs.start("dagster-daemon", "run")
                 programs.watch()
-        except _EndedError as told:
-            print(f"ended by {told}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
+        except _EndedError as reason:
+            print(f"ended by {reason}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
 
 
 @dataclass
@@ -155,7 +155,7 @@ class _Programs:
 
 
 class _EndedError(Exception):
-    """A signal told this command to end."""
+    """A signal ends this command."""
 
 
 def _raise_ended(number: int, _frame: FrameType | None) -> None:

@@ -43,7 +43,7 @@ def explain(
     if when is not None and instrument is not None:
         _explain_bar(settings, key, instrument, when, exchange, as_json=as_json)
     elif instrument is not None or key in TABLES:
-        fail(f"a bar is told by table, instrument and moment, for example: marketlake explain {key} AAPL 2014-06-09", USAGE)
+        fail(f"a bar is named by table, instrument and moment, for example: marketlake explain {key} AAPL 2014-06-09", USAGE)
     else:
         _explain_signal(settings, key, exchange, as_json=as_json)
 
@@ -89,7 +89,7 @@ def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_js
     lake = Lake(settings.lake_root)
     exchanges = exchanges_to_search(settings, exchange)
     try:
-        # Before anything is compiled: a mistyped id is told at once.
+        # Before anything is compiled: a mistyped id is reported at once.
         signal = find_signal(lake, exchanges, key)
     except UnknownSignalError as error:
         fail(str(error), REFUSED)

@@ -212,8 +212,8 @@ def _say_files(files: Sequence[Mapping[str, Any]], left_out: Sequence[LeftOut]) 
     for file in files:
         if reason := file.get("reason"):
             # A source names the file with the row, most other reasons name none.
-            told = reason if reason.startswith(file["path"]) else f"{file['path']}: {reason}"
-            say(f"{'refused' if file['status'] == 'refused' else 'warning'}: {told}")
+            message = reason if reason.startswith(file["path"]) else f"{file['path']}: {reason}"
+            say(f"{'refused' if file['status'] == 'refused' else 'warning'}: {message}")
 
 
 def _say_account(account: Account, settings: Settings) -> None:

@@ -90,13 +90,13 @@ def settings_lines(path: Path) -> list[tuple[int, str]]:
 
 def setting_problems(error: ValidationError, path: Path = Path(".env")) -> str:
     """What is wrong with the settings, each with the line of the file it comes from, or as a variable of the environment."""
-    told = []
+    problems = []
     for problem in error.errors():
         name = f"MARKETLAKE_{'.'.join(map(str, problem['loc'])).upper()}"
         lines = [n for n, line in settings_lines(path) if line.removeprefix("export ").partition("=")[0].strip() == name]
         place = f"{path}:{lines[-1]}: " if lines and name not in os.environ else ""
-        told.append(f"{place}{name}: {problem['msg']}")
-    return "; ".join(told)
+        problems.append(f"{place}{name}: {problem['msg']}")
+    return "; ".join(problems)
 
 
 def require_home(settings: Settings, *, make: bool) -> None:
@@ -108,11 +108,11 @@ def require_home(settings: Settings, *, make: bool) -> None:
     is_home = settings.state_dir.is_dir() or "://" in settings.lake_root
     if make or is_home or (lake.is_dir() and any(entry.is_dir() for entry in lake.iterdir())):
         return
-    told = f"{settings.home} is no marketlake home: it has neither lake nor state"
+    message = f"{settings.home} is no marketlake home: it has neither lake nor state"
     if not sys.stdin.isatty():
         hint = "go to your home or set MARKETLAKE_HOME; `marketlake ingest` and `marketlake demo` make one, --yes does so here"
-        fail(f"{told}; {hint}", USAGE)
-    if not typer.confirm(f"{told}. Make it one?", default=False, err=True):
+        fail(f"{message}; {hint}", USAGE)
+    if not typer.confirm(f"{message}. Make it one?", default=False, err=True):
         fail("nothing was made or run", USAGE)
 
 

@@ -92,7 +92,7 @@ def run_scan(
     needed = missing_bars(asked.exchange, asked.moment, sight.opened, sight.closed, sight.inputs)
     content |= {"mode": mode_of(sight), "note": _note(asked, sight, needed), "needed": needed}
     names = looks if top is None else ["shortlist", None]
-    content["scans"] = [_told(name, result, compiled, best) for name, result in zip(names, found, strict=True)]
+    content["scans"] = [_scan_content(name, result, compiled, best) for name, result in zip(names, found, strict=True)]
     if keep:
         content["recorded"] = record(lake, asked.exchange, sight, found[-1])
     return content
@@ -126,7 +126,7 @@ def _note(asked: Asked, sight: ScanContext, needed: list[str]) -> str:
     return "; ".join(notes)
 
 
-def _told(universe: str | None, found: ScanResult, compiled: CompiledScanners, best: int | None) -> dict[str, Any]:
+def _scan_content(universe: str | None, found: ScanResult, compiled: CompiledScanners, best: int | None) -> dict[str, Any]:
     signals = found.signals.sort(
         "confidence_score", "scanner_name", "symbol", "ts", "signal_id", descending=[True, False, False, False, False]
     )

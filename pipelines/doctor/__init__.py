@@ -73,8 +73,8 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
 
 
 def _unreadable(check: str, error: BaseException) -> Finding:
-    told = f"a table of the lake cannot be read: {' '.join(str(error).split())}"
-    return Finding(check, "error", told, "restore the lake's files from a backup; they were deleted, moved or cut")
+    message = f"a table of the lake cannot be read: {' '.join(str(error).split())}"
+    return Finding(check, "error", message, "restore the lake's files from a backup; they were deleted, moved or cut")
 
 
 def repair(settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None) -> list[str]:

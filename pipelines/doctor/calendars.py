@@ -41,16 +41,16 @@ def _known(mic: str, now: datetime, days: ExchangeCalendar, provisional: Provisi
     end, check = days.known_until, f"calendar {mic}"
     left = end - now.date()
     ends_soon = left < _WARNING
-    told = [f"sessions are known until {end}"]
+    messages = [f"sessions are known until {end}"]
     if left.days < 0:
-        told.append("later weekdays are provisional sessions")
+        messages.append("later weekdays are provisional sessions")
     elif ends_soon:
-        told = [f"{told[0]} only, {left.days} days from now"]
+        messages = [f"{messages[0]} only, {left.days} days from now"]
     for name, listed in vars(provisional).items():
         if listed and name != "confirmed":
             more = f" and {len(listed) - _SHOWN_DAYS} more" if len(listed) > _SHOWN_DAYS else ""
-            told.append(f"{name.replace('_', ' ')}: {', '.join(map(str, listed[-_SHOWN_DAYS:]))}{more}")
+            messages.append(f"{name.replace('_', ' ')}: {', '.join(map(str, listed[-_SHOWN_DAYS:]))}{more}")
     if not ends_soon:
-        return Finding(check, "ok", "; ".join(told))
+        return Finding(check, "ok", "; ".join(messages))
     advice = "state the exchange's list with `marketlake calendar add`, or install a newer exchange_calendars"
-    return Finding(check, "warning", "; ".join(told), advice)
+    return Finding(check, "warning", "; ".join(messages), advice)

@@ -33,9 +33,9 @@ def check_instruments(mic: str, lake: Lake) -> Finding:
     if orphans.is_empty():
         return Finding(check, "ok", "every bar has its instrument")
     names = orphans["instrument_id"].unique(maintain_order=True).to_list()
-    told = f"{orphans['rows'].sum()} bars of {len(names)} instruments that the table instruments does not have: {listed(names)}"
+    message = f"{orphans['rows'].sum()} bars of {len(names)} instruments that the table instruments does not have: {listed(names)}"
     advice = "run `marketlake doctor --repair`, then `marketlake nightly`"
-    return Finding(check, "error", f"{told}; every nightly run fails", advice)
+    return Finding(check, "error", f"{message}; every nightly run fails", advice)
 
 
 def check_freshness(mic: str, lake: Lake, last: Release | None, now: datetime, limit: int) -> Finding:
@@ -50,22 +50,22 @@ def check_freshness(mic: str, lake: Lake, last: Release | None, now: datetime, l
         return Finding(check, "warning", "no bars of this exchange", advice)
     released = measure_freshness(lake, mic, now, limit, versions=last.versions(mic) if last else {})
     if released.newest is None:
-        told = f"delivered up to {delivered}, nothing of it is released"
-        return Finding(check, "error", told, f"run `marketlake nightly --exchange {mic}`")
-    told = f"released up to {released.newest}"
+        message = f"delivered up to {delivered}, nothing of it is released"
+        return Finding(check, "error", message, f"run `marketlake nightly --exchange {mic}`")
+    message = f"released up to {released.newest}"
     if released.behind:
-        told += f", {released.behind} {'session' if released.behind == 1 else 'sessions'} behind {released.expected}"
+        message += f", {released.behind} {'session' if released.behind == 1 else 'sessions'} behind {released.expected}"
     if released.provisional:
-        told += f" ({released.provisional} of them provisional)"
+        message += f" ({released.provisional} of them provisional)"
     if released.newest < delivered:
-        told, advice = f"{told}; delivered up to {delivered}", f"run `marketlake nightly --exchange {mic}`"
+        message, advice = f"{message}; delivered up to {delivered}", f"run `marketlake nightly --exchange {mic}`"
     else:
         advice = released.advice()
     if released.state == "stale":
-        return Finding(check, "error", told, advice)
+        return Finding(check, "error", message, advice)
     if released.state == "old":
-        return Finding(check, "warning", f"{told}; history: no delivery ever came as its sessions closed", advice)
-    return Finding(check, "warning" if released.newest < delivered else "ok", told, advice)
+        return Finding(check, "warning", f"{message}; history: no delivery ever came as its sessions closed", advice)
+    return Finding(check, "warning" if released.newest < delivered else "ok", message, advice)
 
 
 def check_quarantine(mic: str, lake: Lake, now: datetime) -> Finding:
@@ -77,15 +77,15 @@ def check_quarantine(mic: str, lake: Lake, now: datetime) -> Finding:
     since = pl.lit(now - _RECENT)
     new = held.filter(pl.col("quarantined_at") > since)
     rows = new.select("batch_id", "row_number", "table_name").n_unique()
-    told = f"{held.select('batch_id', 'row_number', 'table_name').n_unique():,} rows, {rows:,} of them of the last 7 days"
+    message = f"{held.select('batch_id', 'row_number', 'table_name').n_unique():,} rows, {rows:,} of them of the last 7 days"
     read = LakeTable(lake.table_uri(mic, files.name), files).read(columns=["rows_read", "received_at"])
     arrived = int(read.filter(pl.col("received_at") > since)["rows_read"].sum())
     rules = new.group_by("rule").len().sort("len", "rule", descending=[True, False])["rule"].to_list()
     refused = [rule for rule in rules if rule.startswith(REFUSED)]
     if not rows or (rows <= _QUARANTINED_SHARE * arrived and not refused):
-        return Finding(check, "ok", told)
+        return Finding(check, "ok", message)
     share = f" ({rows / arrived:.1%} of what arrived)" if arrived else ""
-    return Finding(check, "warning", f"{told}{share}, by {listed(rules)}", f"run `marketlake quarantine list --exchange {mic}`")
+    return Finding(check, "warning", f"{message}{share}, by {listed(rules)}", f"run `marketlake quarantine list --exchange {mic}`")
 
 
 def check_suspects(mic: str, lake: Lake, *, withheld: bool) -> Finding:
@@ -96,5 +96,5 @@ def check_suspects(mic: str, lake: Lake, *, withheld: bool) -> Finding:
         return Finding(check, "ok", "no split or demerger waits for a decision")
     names = [f"{symbol} {day}" for symbol, day in suspects.select("symbol", "session_date").iter_rows()]
     count = "1 suspected action" if suspects.height == 1 else f"{suspects.height} suspected actions"
-    told = f"{count} that nobody recorded: {listed(names)}"
-    return Finding(check, "warning", told, describe_suspects(mic, suspects.head(1), withheld=withheld)[1])
+    message = f"{count} that nobody recorded: {listed(names)}"
+    return Finding(check, "warning", message, describe_suspects(mic, suspects.head(1), withheld=withheld)[1])

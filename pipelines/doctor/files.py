@@ -32,7 +32,7 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
     except (IndicatorFileError, UserFileError) as error:
         yield Finding("indicators", "error", str(error), _BROKEN)
         return
-    yield Finding("indicators", "ok", _told(settings.indicators, len(chosen), "chosen"))
+    yield Finding("indicators", "ok", _count_message(settings.indicators, len(chosen), "chosen"))
     yield from _check_scanners(settings, lake)
 
 
@@ -46,7 +46,7 @@ def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
     added = None
     try:
         added = additions()
-        yield Finding("scanners", "ok", _told(settings.scanners, len(added.origins), "added"))
+        yield Finding("scanners", "ok", _count_message(settings.scanners, len(added.origins), "added"))
     except (RuleFileError, UserFileError) as error:
         yield Finding("scanners", "error", str(error), _BROKEN)
     except UniverseError as error:
@@ -55,7 +55,9 @@ def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
         universes = read_universes(settings.universes, settings.liquid_value)
         for mic in settings.exchanges if added else ():
             check_names(lake, settings.exchanges, mic, universes, added.universes() if added else ())
-        yield Finding("universes", "ok", _told(settings.universes, universes.members["universe_name"].n_unique(), "listed"))
+        yield Finding(
+            "universes", "ok", _count_message(settings.universes, universes.members["universe_name"].n_unique(), "listed")
+        )
     except (UniverseError, UserFileError) as error:
         yield Finding("universes", "error", str(error), _BROKEN)
     if added is not None:
@@ -72,5 +74,5 @@ def _plugins(broken_scanners: Iterable[str]) -> Finding:
     return Finding("plug-ins", "ok", "none is faulty")
 
 
-def _told(path: Path | None, count: int, verb: str) -> str:
+def _count_message(path: Path | None, count: int, verb: str) -> str:
     return f"{path}: {count} {verb}" if path else f"no file is set, {count} {verb}"

@@ -33,8 +33,8 @@ def check_disk(settings: Settings) -> Finding:
     """Room for the next build."""
     home = settings.home if settings.home.exists() else settings.home.parent
     free = shutil.disk_usage(home).free
-    told = f"{free / 1024**3:.1f} GiB free in {home}"
-    return Finding("disk", "ok", told) if free >= _LEAST_FREE_BYTES else Finding("disk", "error", told, "free at least 2 GiB")
+    message = f"{free / 1024**3:.1f} GiB free in {home}"
+    return Finding("disk", "ok", message) if free >= _LEAST_FREE_BYTES else Finding("disk", "error", message, "free at least 2 GiB")
 
 
 def check_clock(now: datetime) -> Finding:

@@ -65,5 +65,5 @@ def check_code(last: Release | None) -> Finding:
     """Whether the latest release was built by the code that is installed."""
     if last is None or last.code_version == code_version():
         return Finding("code", "ok", code_version())
-    told = f"the release was built by {last.code_version}, this is {code_version()}"
-    return Finding("code", "warning", told, "the next `marketlake nightly` rebuilds everything with this code")
+    message = f"the release was built by {last.code_version}, this is {code_version()}"
+    return Finding("code", "warning", message, "the next `marketlake nightly` rebuilds everything with this code")

@@ -30,8 +30,8 @@ def check_runs(settings: Settings, lake: Lake, mics: Collection[str]) -> Iterato
     for job in failed:
         times = "run" if job.count == 1 else f"{job.count} runs"
         since = f"since the last good one, {job.last_success:%Y-%m-%d %H:%M} UTC" if job.last_success else "and none succeeded"
-        told = f"{job.name}: {times} failed {since}; last {job.run_id[:8]} of {job.failed_at:%Y-%m-%d %H:%M} UTC: {job.reason}"
+        message = f"{job.name}: {times} failed {since}; last {job.run_id[:8]} of {job.failed_at:%Y-%m-%d %H:%M} UTC: {job.reason}"
         severity: Severity = "error" if newest_session(lake, job.exchange) else "warning"
-        yield Finding("runs", severity, told, "put right what it says and run it again; `marketlake ui` shows the run")
+        yield Finding("runs", severity, message, "put right what it says and run it again; `marketlake ui` shows the run")
     if not failed:
         yield Finding("runs", "ok", "the last run of every job succeeded")

@@ -26,7 +26,7 @@ from pipelines.storage.reassign import MOVE
 
 _ROW = ("batch_id", "row_number", "source")
 _KEY = ["instrument_id", "kind", "value", "valid_from"]
-#: What an instrument's last session is told by: a delisting, or a merger that says into what.
+#: What an instrument's last session is known from: a delisting, or a merger that says into what.
 _END = {
     "instrument_id": pl.String(),
     "ex_date": pl.Date(),
@@ -44,9 +44,9 @@ class RequestNames:
     """What an order's rows are called, and what follows.
 
     aliases: ticker periods to resolve by (columns of `ALIAS`). links: instruments of (symbol, ISIN). history: alias rows that are
-    new or changed; known: those on record. moves: stored rows that become another instrument's (`MOVE`). refused: told aliases that
-    stored bars contradict, with `reason`. ends: instruments that end before `ex_date`; disputed: actions of those that trade on.
-    foreign: days on which a ticker is another company's than the one named after it (`ticker_reuse.FOREIGN`). companies:
+    new or changed; known: those on record. moves: stored rows that become another instrument's (`MOVE`). refused: stated aliases
+    that stored bars contradict, with `reason`. ends: instruments that end before `ex_date`; disputed: actions of those that trade
+    on. foreign: days on which a ticker is another company's than the one named after it (`ticker_reuse.FOREIGN`). companies:
     instruments by the permanent name that a source gives them (columns instrument_id, permanent).
     """
 
@@ -79,31 +79,33 @@ def resolve_names(
     """
     known = _stored(lake, exchange, "instrument_aliases")
     instruments = _stored(lake, exchange, "instruments")
-    told = _told(exchange, parsed["symbol_history"], known)
+    stated = _stated(exchange, parsed["symbol_history"], known)
     received = _received(parsed)
     assigned = _assigned(known, instruments, received["batch_id"].to_list())
-    replaced = replaced_names(told, _rows(known), assigned, histories_begin)
-    foreign = foreign_days(exchange, _over(_rows(known), _over(told, replaced)), histories_begin)
-    taken = transfer_ticker(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(told, replaced)))
+    replaced = replaced_names(stated, _rows(known), assigned, histories_begin)
+    foreign = foreign_days(exchange, _over(_rows(known), _over(stated, replaced)), histories_begin)
+    taken = transfer_ticker(lake, exchange, parsed["symbol_history"], _over(_rows(known), _over(stated, replaced)))
     parted = pl.DataFrame(schema=MOVE)
     none = InstrumentMerges(
-        pl.DataFrame(schema=MOVE), pl.DataFrame(schema=ALIAS_ROW), told.clear().with_columns(received_at=_NEVER, reason=pl.lit(""))
+        pl.DataFrame(schema=MOVE),
+        pl.DataFrame(schema=ALIAS_ROW),
+        stated.clear().with_columns(received_at=_NEVER, reason=pl.lit("")),
     )
     first = second = none
     if follow:
-        claims = told.filter((pl.col("kind") == "symbol") & ~_never()).with_columns(told=pl.lit(value=True))
-        others = split_reused_tickers(lake, exchange, told.join(received, on="batch_id"), _over(_rows(known), told), foreign)
-        parted, told = pl.concat([others.moves, taken.moves]), _over(told, others.aliases)
-        first = _late(lake, exchange, claims, known, told, instruments, received, parted)
-        told = told.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
-    told = _over(_over(_over(told, replaced), first.aliases), taken.aliases)
-    links = link(exchange, parsed["bars_daily"], upsert_aliases(known, told), actions)
+        claims = stated.filter((pl.col("kind") == "symbol") & ~_never()).with_columns(stated=pl.lit(value=True))
+        others = split_reused_tickers(lake, exchange, stated.join(received, on="batch_id"), _over(_rows(known), stated), foreign)
+        parted, stated = pl.concat([others.moves, taken.moves]), _over(stated, others.aliases)
+        first = _late(lake, exchange, claims, known, stated, instruments, received, parted)
+        stated = stated.join(first.refused, on=["batch_id", *_KEY], how="anti", maintain_order="left")
+    stated = _over(_over(_over(stated, replaced), first.aliases), taken.aliases)
+    links = link(exchange, parsed["bars_daily"], upsert_aliases(known, stated), actions)
     if follow:
-        second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, told, instruments, received)
+        second = _late(lake, exchange, _claims_by_isin(exchange, links, parsed["bars_daily"]), known, stated, instruments, received)
     if second.aliases.height:
-        told = _over(told, second.aliases)
-        links = link(exchange, parsed["bars_daily"], upsert_aliases(known, told), actions)
-    history = _over(told, links.aliases)
+        stated = _over(stated, second.aliases)
+        links = link(exchange, parsed["bars_daily"], upsert_aliases(known, stated), actions)
+    history = _over(stated, links.aliases)
     ends, disputed = _ends(lake, exchange, parsed["corporate_actions"], upsert_aliases(known, history))
     history = _over(history, _closed(_over(_rows(known), history), ends))
     aliases = upsert_aliases(known, history).filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
@@ -124,12 +126,12 @@ def _stored(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
     return LakeTable(lake.table_uri(exchange, table), TABLES[table]).read()
 
 
-def _told(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _stated(exchange: str, history: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Aliases that the order's files state: ticker histories, and on top of them renames."""
-    told = aliases_from_history(exchange, history, known)
-    symbols = upsert_aliases(known, told).filter(pl.col("kind") == "symbol")
-    renamed = aliases_from_renames(exchange, history, symbols).select(told.columns)
-    return _over(told, renamed).select(list(ALIAS_ROW))
+    stated = aliases_from_history(exchange, history, known)
+    symbols = upsert_aliases(known, stated).filter(pl.col("kind") == "symbol")
+    renamed = aliases_from_renames(exchange, history, symbols).select(stated.columns)
+    return _over(stated, renamed).select(list(ALIAS_ROW))
 
 
 def _over(names: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
@@ -150,15 +152,15 @@ def _late(
     exchange: str,
     claims: pl.DataFrame,
     known: pl.DataFrame,
-    told: pl.DataFrame,
+    stated: pl.DataFrame,
     instruments: pl.DataFrame,
     received: pl.DataFrame,
     parted: pl.DataFrame | None = None,
 ) -> InstrumentMerges:
-    """Late links that these claims lead to, among names on record and told; rows that `parted` moves away count no more."""
-    stored = _rows(known).with_columns(told=~_assigned(known, instruments, received["batch_id"].to_list()))
+    """Late links that these claims lead to, among names on record and stated; rows that `parted` moves away count no more."""
+    stored = _rows(known).with_columns(stated=~_assigned(known, instruments, received["batch_id"].to_list()))
     names = pl.concat(
-        [stored.join(told, on=_KEY, how="anti", maintain_order="left"), _rows(told).with_columns(told=pl.lit(value=True))]
+        [stored.join(stated, on=_KEY, how="anti", maintain_order="left"), _rows(stated).with_columns(stated=pl.lit(value=True))]
     )
     given = claims.join(received, on="batch_id", how="left", maintain_order="left")
     gone = pl.DataFrame(schema=MOVE) if parted is None else parted
@@ -166,7 +168,7 @@ def _late(
 
 
 def _assigned(known: pl.DataFrame, instruments: pl.DataFrame, batches: list[str]) -> pl.Series:
-    """Whether a name on record is the ticker under which its instrument was first seen, and nobody told so.
+    """Whether a name on record is the ticker under which its instrument was first seen, and no source states so.
 
     It came with the instrument's row. A rename that ended it since wrote the next name in the same breath. A row that one of
     `batches` closed already belongs to this very order, which was interrupted before it moved the bars.
@@ -207,7 +209,7 @@ def _claims_by_isin(exchange: str, links: Links, rows: pl.DataFrame) -> pl.DataF
         pl.col("session_date").alias("valid_from"),
         pl.lit(None, pl.Date).alias("valid_to"),
         *_ROW,
-        pl.lit(value=False).alias("told"),
+        pl.lit(value=False).alias("stated"),
     )
 
 
@@ -215,18 +217,18 @@ def _ends(lake: Lake, exchange: str, actions: pl.DataFrame, aliases: pl.DataFram
     """Instruments that end, on record and by the order's actions; and rows of the latter that stored bars contradict."""
     kinds = (pl.col("action") == "delisting") | ((pl.col("action") == "merger") & pl.col("successor_id").is_not_null())
     stored = _stored(lake, exchange, "corporate_actions").filter(kinds).select(list(_END))
-    told = actions.filter(pl.col("parse_problem").is_null()).drop_nulls(["symbol", "ex_date", "action"])
-    told = told.with_columns(pl.col("symbol").str.strip_chars().str.to_uppercase(), successor_id="successor").filter(kinds)
-    if told.is_empty():
-        return stored, told.select(_ROW[:2])
+    stated = actions.filter(pl.col("parse_problem").is_null()).drop_nulls(["symbol", "ex_date", "action"])
+    stated = stated.with_columns(pl.col("symbol").str.strip_chars().str.to_uppercase(), successor_id="successor").filter(kinds)
+    if stated.is_empty():
+        return stored, stated.select(_ROW[:2])
     symbols = aliases.filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
-    told = resolve(exchange, told.with_columns(__day=pl.col("ex_date") - timedelta(days=1)), symbols, "__day")
-    told = told.filter(~pl.col("ambiguous")).select(list(_END))
+    stated = resolve(exchange, stated.with_columns(__day=pl.col("ex_date") - timedelta(days=1)), symbols, "__day")
+    stated = stated.filter(~pl.col("ambiguous")).select(list(_END))
     bars = LakeTable(lake.table_uri(exchange, "bars_daily"), TABLES["bars_daily"])
-    ending = pl.col("instrument_id").is_in(told["instrument_id"].implode())
+    ending = pl.col("instrument_id").is_in(stated["instrument_id"].implode())
     last = bars.read(columns=["instrument_id", "session_date"], where=ending).group_by("instrument_id").agg(pl.max("session_date"))
-    disputed = told.join(last, on="instrument_id").filter(pl.col("session_date") >= pl.col("ex_date")).select(_ROW[:2])
-    kept = told.join(disputed, on=_ROW[:2], how="anti", maintain_order="left")
+    disputed = stated.join(last, on="instrument_id").filter(pl.col("session_date") >= pl.col("ex_date")).select(_ROW[:2])
+    kept = stated.join(disputed, on=_ROW[:2], how="anti", maintain_order="left")
     key = ["instrument_id", "ex_date"]
     return pl.concat([stored.join(kept, on=key, how="anti"), kept]), disputed
 

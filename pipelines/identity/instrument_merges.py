@@ -4,10 +4,10 @@ Lives here: `find_instrument_merges`, which finds identities assigned for a tick
 move.
 Does not live here: links known in time (`resolve.py`, `isin.py`), moving the stored rows (`storage/reassign.py`).
 
-A ticker nobody had told of got an identity of its own at first sight. When a rename, a ticker history or an ISIN says later that
-the ticker was another instrument's then, the rows of these days are that instrument's, as they would have been had the link come
-first. It is followed only where nothing contradicts: both never have a bar in one session, their ISINs are not of two issuers, and
-an ISIN joins only a history without one that begins after the other's last session under its former ticker.
+A ticker that no source had named got an identity of its own at first sight. When a rename, a ticker history or an ISIN says later
+that the ticker was another instrument's then, the rows of these days are that instrument's, as they would have been had the link
+come first. It is followed only where nothing contradicts: both never have a bar in one session, their ISINs are not of two
+issuers, and an ISIN joins only a history without one that begins after the other's last session under its former ticker.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def find_instrument_merges(
 ) -> InstrumentMerges:
     """What the claims mean for rows that are stored already.
 
-    `claims`: aliases of kind symbol with provenance and `told`; true: the source states the period; false: an ISIN ties the ticker
-    to the instrument from some day on. `aliases`: all on record and told, with batch_id. `batches`: of the order, so that an
-    interrupted one is completed by the same order. `parted`: moves of rows that turn out to be another holder's of the ticker
-    (`ticker_reuse.py`): they stand against no claim.
+    `claims`: aliases of kind symbol with provenance and `stated`; true: the source states the period; false: an ISIN ties the
+    ticker to the instrument from some day on. `aliases`: all on record and stated, with batch_id. `batches`: of the order, so
+    that an interrupted one is completed by the same order. `parted`: moves of rows that turn out to be another holder's of the
+    ticker (`ticker_reuse.py`): they stand against no claim.
     """
     moves: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
@@ -89,7 +89,7 @@ def _judge(names: _Names, claim: dict[str, Any], rival: str, seen: pl.DataFrame)
     holder, first, last = claim["instrument_id"], claim["valid_from"], claim["valid_to"]
     theirs = seen.filter(pl.col("instrument_id") == rival)
     ours = seen.filter(pl.col("instrument_id") == holder)
-    if not claim["told"]:
+    if not claim["stated"]:
         before: list[date] = ours.filter(pl.col("symbol") != claim["value"])["session_date"].to_list()
         # Without rows: they have moved already, and what was left to do was cut short.
         first = min(theirs["session_date"].to_list(), default=names.first(rival, claim["value"]))
@@ -104,8 +104,8 @@ def _judge(names: _Names, claim: dict[str, Any], rival: str, seen: pl.DataFrame)
         return None, f"{holder} and {rival} have ISINs of two issuers"
     resumes = None if last is None else theirs.filter(pl.col("session_date") > last)["session_date"].min()
     span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"], "ticker": None}
-    told = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
-    return {"from_id": rival, "to_id": holder, **span, **told}, None
+    stated = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
+    return {"from_id": rival, "to_id": holder, **span, **stated}, None
 
 
 def _sessions(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame:
@@ -140,7 +140,7 @@ class _Names:
     """Names of instruments as joins change them."""
 
     def __init__(self, aliases: pl.DataFrame) -> None:
-        self.rows = [dict(row) for row in aliases.select(*ALIAS_ROW, "told").iter_rows(named=True)]
+        self.rows = [dict(row) for row in aliases.select(*ALIAS_ROW, "stated").iter_rows(named=True)]
         self.changed: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def isins(self, instrument: str) -> list[str]:
@@ -162,7 +162,7 @@ class _Names:
             and r["value"] == claim["value"]
             and r["instrument_id"] != claim["instrument_id"]
             and (r["instrument_id"] == plain or r["instrument_id"].startswith(f"{plain}:"))
-            and not r["told"]
+            and not r["stated"]
             and (_meet(r, claim) or r["batch_id"] in batches)
         }
         return sorted(found)
@@ -186,8 +186,8 @@ class _Names:
                     self._change(row, {"valid_to": first - _DAY}, claim)
 
     def _is_stated(self, name: dict[str, Any]) -> bool:
-        """Whether the name is of a company whose whole history is told: no claim takes it away."""
-        if name["kind"] != "symbol" or not name["told"]:
+        """Whether the name is of a company whose whole history is stated: no claim takes it away."""
+        if name["kind"] != "symbol" or not name["stated"]:
             return bool(name["kind"] == PERMANENT)
         return any(r["kind"] == PERMANENT and r["instrument_id"] == name["instrument_id"] for r in self.rows)
 
@@ -204,7 +204,7 @@ class _Names:
         return any(r["valid_from"] > day for r in same)
 
     def _add(self, row: dict[str, Any], claim: dict[str, Any]) -> None:
-        added = {**row, "told": True}
+        added = {**row, "stated": True}
         self.rows.append(added)
         self._change(added, {}, claim)
 

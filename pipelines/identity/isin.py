@@ -29,7 +29,7 @@ _OPEN = date.max
 #: Letters of the country, nine of the country's own number, a check digit (ISO 6166).
 _ISIN = r"^[A-Z]{2}[A-Z0-9]{9}[0-9]$"
 
-#: A name of an instrument with its period, as a delivery told it.
+#: A name of an instrument with its period, as a delivery states it.
 ALIAS_ROW = {
     "instrument_id": pl.String,
     "kind": pl.String,

@@ -51,7 +51,7 @@ class _History:
 
 @dataclass
 class _Names:
-    """Names of instruments, on record and told so far, by instrument and by what they say; one of an equal key takes the place."""
+    """Names of instruments, on record and stated so far, by instrument and by what they say; an equal key replaces."""
 
     of: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     saying: dict[tuple[str, str], dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
@@ -81,13 +81,13 @@ def aliases_from_history(exchange: str, history: pl.DataFrame, known: pl.DataFra
     instrument is the one on record with the same first ticker and day, else `{MIC}:{permanent}`; where that is another company, on
     record with days before or after all of these, `{MIC}:{first ticker}:{first day}`.
     """
-    told = history.drop_nulls("permanent")
-    if told.is_empty():
+    stated = history.drop_nulls("permanent")
+    if stated.is_empty():
         return pl.DataFrame(schema=ALIAS_ROW)
     names = _Names()
     names.add(known.select(list(ALIAS_ROW)).iter_rows(named=True))
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for one in _histories(told):
+    for one in _histories(stated):
         instrument = _instrument(exchange, one, names)
         rows = [one.alias(instrument, "symbol", span["symbol"], span) for span in one.spans]
         whole = {**one.spans[0], "valid_to": None}
@@ -107,13 +107,13 @@ def permanent_name(source: str, name: str) -> str:
     return f"{source}:{name}"
 
 
-def replaced_names(told: pl.DataFrame, known: pl.DataFrame, assigned: pl.Series, sources: Collection[str]) -> pl.DataFrame:
-    """Tickers on record of instruments whose whole history is told now, and which it does not have: given up.
+def replaced_names(stated: pl.DataFrame, known: pl.DataFrame, assigned: pl.Series, sources: Collection[str]) -> pl.DataFrame:
+    """Tickers on record of instruments whose whole history is stated now, and which it does not have: given up.
 
-    `told`: aliases of the order. `assigned`: of each known alias whether bars alone gave it. `sources`: those that tell whole
-    histories: an earlier version of one gives way too, a rename that another source told does not.
+    `stated`: aliases of the order. `assigned`: of each known alias whether bars alone gave it. `sources`: those that state whole
+    histories: an earlier version of one gives way too, a rename that another source states does not.
     """
-    companies = told.filter((pl.col("kind") == PERMANENT) & pl.col("valid_to").is_null())
+    companies = stated.filter((pl.col("kind") == PERMANENT) & pl.col("valid_to").is_null())
     companies = companies.unique("instrument_id", keep="last", maintain_order=True)
     companies = companies.select("instrument_id", *(pl.col(c).alias(f"__{c}") for c in _ROW))
     earlier = known.filter(pl.col("kind") == PERMANENT)["instrument_id"].unique()
@@ -122,16 +122,16 @@ def replaced_names(told: pl.DataFrame, known: pl.DataFrame, assigned: pl.Series,
     old = known.with_columns(assigned.alias("__assigned")).filter(
         (pl.col("kind") == "symbol") & ~empty & (pl.col("__assigned") | again)
     )
-    void = old.join(companies, on="instrument_id", how="inner", maintain_order="left").join(told, on=_KEY, how="anti")
+    void = old.join(companies, on="instrument_id", how="inner", maintain_order="left").join(stated, on=_KEY, how="anti")
     return void.with_columns(valid_to=pl.col("valid_from") - _DAY, **{c: pl.col(f"__{c}") for c in _ROW}).select(list(ALIAS_ROW))
 
 
 _ROW = ("batch_id", "row_number", "source")
 
 
-def _histories(told: pl.DataFrame) -> list[_History]:
+def _histories(stated: pl.DataFrame) -> list[_History]:
     """The histories in order of their arrival."""
-    named = told.with_columns(pl.col("permanent", "symbol").str.to_uppercase())
+    named = stated.with_columns(pl.col("permanent", "symbol").str.to_uppercase())
     ordered = named.sort("received_at", "batch_id", "valid_from", "row_number")
     span = ["symbol", "valid_from", "valid_to", "row_number"]
     return [

@@ -5,8 +5,8 @@ rows that turn out to be the other's.
 Does not live here: the histories (`ticker_histories.py`), tickers that were given up
 (`identity.reused`), moving the rows (`storage/reassign.py`).
 
-A ticker without a stated holder means the instrument `{MIC}:{TICKER}`. Where that is a company whose whole history is told, and the
-history gives it another ticker on the day, or it was not listed yet, the bar is another company's: it goes to an instrument of
+A ticker without a stated holder means the instrument `{MIC}:{TICKER}`. Where that is a company whose whole history is stated, and
+the history gives it another ticker on the day, or it was not listed yet, the bar is another company's: it goes to an instrument of
 its own, `{MIC}:{TICKER}:{first session}`, one for each stretch of days between stated holders.
 """
 
@@ -86,15 +86,17 @@ def other_holders(exchange: str, shown: pl.DataFrame, aliases: pl.DataFrame, for
     return named.select("symbol", "session_date", "instrument_id", "first", "last").sort("symbol", "session_date")
 
 
-def split_reused_tickers(lake: Lake, exchange: str, told: pl.DataFrame, names: pl.DataFrame, foreign: pl.DataFrame) -> SplitTickers:
-    """Stored rows of companies whose history is told now, under tickers that were not theirs on the day.
+def split_reused_tickers(
+    lake: Lake, exchange: str, stated: pl.DataFrame, names: pl.DataFrame, foreign: pl.DataFrame
+) -> SplitTickers:
+    """Stored rows of companies whose history is stated now, under tickers that were not theirs on the day.
 
-    `told`: aliases of the order with received_at. `names`: all on record and told; so that an interrupted order finds the holders
-    that it made, those of `instruments` are asked too.
+    `stated`: aliases of the order with received_at. `names`: all on record and stated; so that an interrupted order finds the
+    holders that it made, those of `instruments` are asked too.
     """
     moves: list[dict[str, Any]] = []
     aliases: list[dict[str, Any]] = []
-    by = told.filter(pl.col("kind") == PERMANENT).unique("instrument_id", keep="last", maintain_order=True)
+    by = stated.filter(pl.col("kind") == PERMANENT).unique("instrument_id", keep="last", maintain_order=True)
     concerned = foreign.join(by, on="instrument_id", how="inner", maintain_order="left")
     if concerned.height:
         seen = _seen(lake, exchange, concerned["instrument_id"].unique().to_list())
@@ -121,11 +123,11 @@ def describe_holders(shown: pl.DataFrame, others: pl.DataFrame, aliases: pl.Data
     """Batch → what a user should know of its bars on days on which no ticker history names a holder.
 
     `shown`: batch_id, symbol and session_date of the order's rows. `others`: as `other_holders` gives them. `aliases`: columns of
-    `ALIAS`, kind symbol. `companies`: instrument_id of those whose whole history is told.
+    `ALIAS`, kind symbol. `companies`: instrument_id of those whose whole history is stated.
     """
     foreign = shown.join(others.select("symbol", "session_date", "instrument_id"), on=["symbol", "session_date"])
-    told = aliases.join(companies, on="instrument_id", how="semi")["value"].unique()
-    rest = shown.filter(pl.col("symbol").is_in(told.implode())).join(foreign, on=["symbol", "session_date"], how="anti")
+    held_tickers = aliases.join(companies, on="instrument_id", how="semi")["value"].unique()
+    rest = shown.filter(pl.col("symbol").is_in(held_tickers.implode())).join(foreign, on=["symbol", "session_date"], how="anti")
     spans = aliases.select(symbol="value", __from="valid_from", __to=pl.col("valid_to").fill_null(date.max))
     covered = rest.join(spans, on="symbol").filter(pl.col("session_date").is_between("__from", "__to"))
     free = rest.join(covered, on=["symbol", "session_date"], how="anti").with_columns(instrument_id=pl.lit(None, pl.String))

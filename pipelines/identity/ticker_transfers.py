@@ -57,7 +57,7 @@ class TickerTransfer:
 
 def transfer_ticker(lake: Lake, exchange: str, history: pl.DataFrame, names: pl.DataFrame) -> TickerTransfer:
     """What rows of `symbol_history` with `new_instrument` mean. `history`: with provenance and received_at. `names`: columns of
-    `ALIAS_ROW`, on record and told.
+    `ALIAS_ROW`, on record and stated.
     """
     stated = history.drop_nulls(["new_instrument", "symbol", "valid_from"])
     record = {_key(row): row for row in names.iter_rows(named=True)} if stated.height else {}

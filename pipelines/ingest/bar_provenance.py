@@ -123,8 +123,8 @@ def _withdrawn(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame,
     rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=_partition(table, session))
     here = rows.join(instruments, on="instrument_id", how="semi").filter(pl.col(_FOLLOWED[table][0]) == pl.lit(moment))
     last = here.filter(pl.col("superseded_by_batch").str.starts_with(WITHDRAWAL)).sort("superseded_at").tail(1)
-    told = replaced_by(lake, exchange)
-    return "".join(f" any more: {told[by]}" for by in last["superseded_by_batch"])
+    replacements = replaced_by(lake, exchange)
+    return "".join(f" any more: {replacements[by]}" for by in last["superseded_by_batch"])
 
 
 def _near(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame, moment: date | datetime, session: date) -> list[str]:
@@ -156,9 +156,9 @@ def _raw_file(lake: Lake, exchange: str, batch_id: str, row_number: int) -> dict
     file = files.row(0, named=True)
     with local_copy(lake, exchange, file["content_hash"]) as path:
         line = raw_row(RawFile(path, file["name"], file["content_hash"]), row_number) if path.is_file() else None
-    told = {name: file[name] for name in ("name", "content_hash", "batch_id", "source", "received_at")}
+    described = {name: file[name] for name in ("name", "content_hash", "batch_id", "source", "received_at")}
     options = {name: value for name, value in json.loads(file["options"]).items() if value}
-    return {**told, "options": options, "row_number": row_number, "line": line}
+    return {**described, "options": options, "row_number": row_number, "line": line}
 
 
 def _commit(lake: Lake, exchange: str, table: str, row: dict[str, Any], session: date) -> dict[str, Any]:
@@ -166,11 +166,11 @@ def _commit(lake: Lake, exchange: str, table: str, row: dict[str, Any], session:
     handle = LakeTable(lake.table_uri(exchange, table), TABLES[table])
     history = sorted(handle.scan_versions(), key=lambda entry: int(str(entry["version"])))
     of_batch = [entry for entry in history if row["batch_id"] in str(entry.get("batches", "")).split(",")]
-    told = [*TABLES[table].key, "batch_id", "row_number"]
-    same = pl.all_horizontal(pl.col(name) == pl.lit(row[name]) for name in told)
+    key_columns = [*TABLES[table].key, "batch_id", "row_number"]
+    same = pl.all_horizontal(pl.col(name) == pl.lit(row[name]) for name in key_columns)
     for entry in of_batch[:-1]:
         version = int(str(entry["version"]))
-        if handle.read(version, _partition(table, session), told).filter(same).height:
+        if handle.read(version, _partition(table, session), key_columns).filter(same).height:
             return entry
     return of_batch[-1] if of_batch else {}
 
@@ -203,10 +203,10 @@ def _superseded(lake: Lake, exchange: str, table: str, key: list[Any], session: 
     rows = LakeTable(lake.table_uri(exchange, schema.name), schema).read(partitions=_partition(table, session))
     same = pl.all_horizontal(pl.col(name) == pl.lit(value) for name, value in zip(TABLES[table].key, key, strict=True))
     names = replaced_by(lake, exchange)
-    told = ["open", "high", "low", "close", "volume", "source", "known_at", "superseded_at", "superseded_by_batch"]
+    shown = ["open", "high", "low", "close", "volume", "source", "known_at", "superseded_at", "superseded_by_batch"]
     return [
         {
-            **{name: row[name] for name in told},
+            **{name: row[name] for name in shown},
             "raw_file": f"{names.get(row['batch_id'], row['batch_id'])}, row {row['row_number']}",
             "superseded_by": names.get(row["superseded_by_batch"]),
         }
@@ -224,10 +224,10 @@ def _same_key(
 
 
 def _starts(evidence: str) -> datetime | None:
-    told = json.loads(evidence).get("ts")
-    if told is None:
+    stated = json.loads(evidence).get("ts")
+    if stated is None:
         return None
-    moment = datetime.fromisoformat(told)
+    moment = datetime.fromisoformat(stated)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

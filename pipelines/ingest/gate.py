@@ -116,8 +116,10 @@ def overridden_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, s
     """(session, instrument_id, expectation) of every expectation that a person overruled for rows of the batch."""
     if "overrules" not in rows.columns:
         return set()
-    told = rows.lazy().filter(pl.col("overrules").is_not_null()).select(SESSION_COLUMN[table], "instrument_id", "overrules")
-    named = told.explode("overrules").filter(pl.col("overrules").str.starts_with(REFUSED)).unique()
+    overruled_rows = (
+        rows.lazy().filter(pl.col("overrules").is_not_null()).select(SESSION_COLUMN[table], "instrument_id", "overrules")
+    )
+    named = overruled_rows.explode("overrules").filter(pl.col("overrules").str.starts_with(REFUSED)).unique()
     return set(named.with_columns(pl.col("overrules").str.strip_prefix(REFUSED)).collect().iter_rows())
 
 
@@ -132,9 +134,11 @@ def refused_rows(validation: ValidationResult, rows: pl.DataFrame) -> pl.DataFra
     others = dict(enumerate(validation.withheld))
     theirs = pl.col("withheld_by").replace_strict({n: w.name for n, w in others.items()}, default=None, return_dtype=pl.String)
     because = {n: f"{w.table} of the same delivery was refused for the session by {w.name}" for n, w in others.items()}
-    told = mark_withheld(validation.table, rows, validation.withheld).with_columns(expectation=pl.coalesce(own, theirs), __own=own)
+    marked = mark_withheld(validation.table, rows, validation.withheld).with_columns(
+        expectation=pl.coalesce(own, theirs), __own=own
+    )
     return (
-        told.filter(pl.col("expectation").is_not_null())
+        marked.filter(pl.col("expectation").is_not_null())
         .with_columns(
             rule=pl.format(REFUSED + "{}", "expectation"),
             reason=pl.coalesce(

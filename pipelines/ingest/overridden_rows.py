@@ -141,8 +141,10 @@ def _refuse_stopped(
     partitions = rows.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
     stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
     lost = merge_by_key(stored, rows, schema, priorities).refused
-    told = [frame.select(*row, "rule", "reason") for frame in (staged.quarantine.filter(pl.col("table_name") == table), lost)]
-    stopped = pl.concat(told).join(chosen, on=row, how="semi", maintain_order="left")
+    quarantined_rows = [
+        frame.select(*row, "rule", "reason") for frame in (staged.quarantine.filter(pl.col("table_name") == table), lost)
+    ]
+    stopped = pl.concat(quarantined_rows).join(chosen, on=row, how="semi", maintain_order="left")
     gone = chosen.join(pl.concat([rows.select(row), stopped.select(row)]), on=row, how="anti", maintain_order="left")
     if stopped.height + gone.height == 0:
         return

@@ -53,8 +53,10 @@ class Selection:
         if self.batch_id is not None:
             wanted.append(pl.col("batch_id").str.starts_with(self.batch_id))
         if self.symbol is not None:
-            told = [pl.col("row").str.json_path_match(f"$.{name}").str.to_uppercase() for name in ("symbol", "instrument_id")]
-            wanted.append(pl.any_horizontal(value == self.symbol.upper() for value in told))
+            identifiers = [
+                pl.col("row").str.json_path_match(f"$.{name}").str.to_uppercase() for name in ("symbol", "instrument_id")
+            ]
+            wanted.append(pl.any_horizontal(value == self.symbol.upper() for value in identifiers))
         exact = {"table_name": self.table, "source": self.source, "session_date": self.session, "row_number": self.row_number}
         wanted += [pl.col(column) == value for column, value in exact.items() if value is not None]
         return rows.filter(*wanted) if wanted else rows

@@ -31,7 +31,7 @@ _DECIDED = ["source_priority", "source_conflict"]
 def stage_reference(
     lake: Lake, order: IngestRequest, staged: Staged, names: RequestNames, held: pl.DataFrame, others: pl.DataFrame
 ) -> pl.DataFrame:
-    """Add `instruments` and `instrument_aliases` to what is staged; returns told names to set aside, as rows of the quarantine.
+    """Add `instruments` and `instrument_aliases` to what is staged; returns stated names to set aside, as rows of the quarantine.
 
     Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
     `others`: holders of tickers on days that are not the stated company's, as `ticker_reuse.other_holders` gives them.
@@ -129,10 +129,10 @@ def _joined(stored: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     changed: dict[tuple[str, date], dict[str, Any]] = {}
 
     def put(row: dict[str, Any], move: dict[str, Any]) -> None:
-        told = {name: move[name] for name in ("batch_id", "row_number", "source", "received_at")}
+        provenance = {name: move[name] for name in ("batch_id", "row_number", "source", "received_at")}
         rows[row["instrument_id"], row["valid_from"]] = changed[row["instrument_id"], row["valid_from"]] = {
             **row,
-            **told,
+            **provenance,
             "overrules": _DECIDED,
         }
 
@@ -185,8 +185,8 @@ def _over(stored: pl.DataFrame, fresh: pl.DataFrame, changed: pl.DataFrame) -> p
 
 def _ended(instruments: pl.DataFrame, ends: pl.DataFrame, received: dict[str, Any]) -> pl.DataFrame:
     """Staged rows, and those that an end closes: the last session is that before the ex-date."""
-    told = _first_end(ends).rename({name: f"__{name}" for name in ("batch_id", "row_number", "source")})
-    rows = instruments.join(told, on="instrument_id", how="left", maintain_order="left")
+    first_ends = _first_end(ends).rename({name: f"__{name}" for name in ("batch_id", "row_number", "source")})
+    rows = instruments.join(first_ends, on="instrument_id", how="left", maintain_order="left")
     hit = pl.col("is_active") & pl.col("valid_to").is_null() & (pl.col("valid_from") < pl.col("ex_date")).fill_null(value=False)
     at = pl.col("__batch_id").replace_strict(received, default=None, return_dtype=pl.Datetime("us", "UTC"))
     rows = rows.with_columns(__hit=hit).with_columns(

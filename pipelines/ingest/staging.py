@@ -97,7 +97,7 @@ def stage(
         prepared[table] = coalesce_with_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
     slips = find_other_instruments(lake, order.exchange, daily, minutes)
-    files = [_with_notes(f, *(told.get(f.delivery.batch_id) for told in (notes, slips))) for f in files]
+    files = [_with_notes(f, *(by_batch.get(f.delivery.batch_id) for by_batch in (notes, slips))) for f in files]
     prepared["bars_daily"] = with_adjacent_bars(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
@@ -151,7 +151,7 @@ def _naming_rows(parsed: Mapping[str, pl.DataFrame], held: pl.DataFrame) -> tupl
 
 
 def _refused_names(names: RequestNames, misnamed: pl.DataFrame) -> pl.DataFrame:
-    """Told names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
+    """Stated names to set aside, with `rule` and `reason`: what stored bars contradict, and what names nothing."""
     ambiguous = names.refused.with_columns(rule=pl.lit("identity_ambiguous"))
     malformed = misnamed.with_columns(rule=pl.lit("malformed_symbol"), reason=pl.lit(MALFORMED_SYMBOL))
     return pl.concat([ambiguous, malformed], how="diagonal_relaxed")
@@ -223,7 +223,7 @@ def _parse(
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
-        else _with_notes(f, *(told.get(f.delivery.batch_id) for told in notes))
+        else _with_notes(f, *(by_batch.get(f.delivery.batch_id) for by_batch in notes))
         for f in files
     ]
     return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats

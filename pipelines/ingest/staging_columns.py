@@ -148,7 +148,7 @@ def reference_rows(
         is_active=pl.lit(value=True),
     )
     midnight = pl.col("valid_from").cast(pl.Datetime("us")).dt.replace_time_zone(venue.timezone).dt.convert_time_zone("UTC")
-    told = history.with_columns(
+    from_history = history.with_columns(
         exchange=pl.lit(exchange),
         known_at=midnight,
         received_at=pl.col("batch_id").replace_strict(dict(received), default=None, return_dtype=_UTC),
@@ -169,7 +169,7 @@ def reference_rows(
         "batch_id",
         "row_number",
     ]
-    aliases = pl.concat([frame.select(*columns, "received_at") for frame in (told, assigned)], how="vertical_relaxed")
+    aliases = pl.concat([frame.select(*columns, "received_at") for frame in (from_history, assigned)], how="vertical_relaxed")
     key = ["instrument_id", "kind", "value", "valid_from"]
     return instruments, aliases.unique(key, keep="first", maintain_order=True)
 

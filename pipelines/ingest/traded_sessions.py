@@ -116,5 +116,5 @@ def provisional_notes(days: ExchangeCalendar, parsed: Mapping[str, pl.DataFrame]
 
 
 def _note(listed: list[date], days: ExchangeCalendar) -> str:
-    told = f"{listed[0]} is a provisional session" if len(listed) == 1 else f"{listed[0]} to {listed[-1]} are provisional sessions"
-    return f"{told}: the calendar of {days.exchange.mic} is known until {days.known_until}; `marketlake calendar add` states more"
+    which = f"{listed[0]} is a provisional session" if len(listed) == 1 else f"{listed[0]} to {listed[-1]} are provisional sessions"
+    return f"{which}: the calendar of {days.exchange.mic} is known until {days.known_until}; `marketlake calendar add` states more"

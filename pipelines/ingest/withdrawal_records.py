@@ -49,10 +49,10 @@ def withdrawals(lake: Lake, exchange: str) -> dict[str, Withdrawal]:
 def replaced_by(lake: Lake, exchange: str) -> dict[str, str]:
     """What replaced a row, for people, by `superseded_by_batch`: a file, or a withdrawal with its reason."""
     names = dict(registered(lake, exchange).select("batch_id", "name").iter_rows())
-    told = {
+    withdrawn = {
         f"{WITHDRAWAL}{batch}": f"{names[batch]} was {found.describe()}" for batch, found in withdrawals(lake, exchange).items()
     }
-    return {**names, **told}
+    return {**names, **withdrawn}
 
 
 def record_withdrawal(lake: Lake, exchange: str, withdrawal: Withdrawal) -> None:

@@ -107,7 +107,7 @@ def _give_back(lake: Lake, exchange: str, withdrawal: Withdrawal, tickers: pl.Da
     spans = found.group_by("__held", "instrument_id", "symbol", maintain_order=True).agg(
         first=pl.col("session_date").min(), last=pl.col("session_date").max()
     )
-    told: dict[str, Any] = {
+    provenance: dict[str, Any] = {
         "resumes": None,
         "ticker": None,
         "batch_id": f"{WITHDRAWAL}{withdrawal.batch_id}",
@@ -117,7 +117,7 @@ def _give_back(lake: Lake, exchange: str, withdrawal: Withdrawal, tickers: pl.Da
     }
     moves = pl.DataFrame(
         [
-            {"from_id": held, "to_id": holder, "first_session": first, "last_session": last, "symbol": symbol, **told}
+            {"from_id": held, "to_id": holder, "first_session": first, "last_session": last, "symbol": symbol, **provenance}
             for held, holder, symbol, first, last in spans.sort("__held", "symbol", "first").iter_rows()
         ],
         schema=MOVE,

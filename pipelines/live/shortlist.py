@@ -35,9 +35,9 @@ def shortlist(lake: Lake, exchange: str, release: Release, close: Session, top: 
 
     newest = release.sessions.get(exchange)
     if not newest or not {"scanner_runs", "confluence"} <= set(versions) or _not_scanned(read("scanner_runs", [day.year]), close):
-        told = f"ends with {newest[1]}" if newest else "holds nothing of it"
+        newest_state = f"ends with {newest[1]}" if newest else "holds nothing of it"
         raise LiveScanError(
-            f"the signals of {day} are not released ({release.release_id} {told}): run `marketlake nightly` "
+            f"the signals of {day} are not released ({release.release_id} {newest_state}): run `marketlake nightly` "
             f"first, once the daily bars of {day} are ingested"
         )
     ranked = (

@@ -113,7 +113,7 @@ def parse_home_calendar(path: Path, text: str) -> HomeCalendar:
     entries = _entries(path, text, content, problems)
     _check_together(path, entries, problems)
     if problems:
-        raise HomeCalendarError(sorted(problems, key=lambda told: int(told[len(str(path)) + 1 :].partition(":")[0])))
+        raise HomeCalendarError(sorted(problems, key=lambda problem: int(problem[len(str(path)) + 1 :].partition(":")[0])))
     return HomeCalendar(path, tuple(entries), hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -135,7 +135,7 @@ def _entries(path: Path, text: str, content: dict[str, Any], problems: list[str]
         elif not isinstance(listed, list) or len(at) != len(listed):
             problems.append(f"{path}:{at[0] if at else _line_of(lines, name)}: write each {name} below a line [[{name}]]")
         else:
-            entries = (_entry(path, lines, line, name, told, problems) for line, told in zip(at, listed, strict=True))
+            entries = (_entry(path, lines, line, name, values, problems) for line, values in zip(at, listed, strict=True))
             found += [entry for entry in entries if entry is not None]
     return sorted(found, key=lambda entry: entry.line)
 
@@ -151,21 +151,21 @@ def _line_of(lines: list[str], key: str, start: int = 1) -> int:
     return start
 
 
-def _entry(path: Path, lines: list[str], line: int, name: str, told: Any, problems: list[str]) -> Entry | None:
+def _entry(path: Path, lines: list[str], line: int, name: str, values: Any, problems: list[str]) -> Entry | None:
     """The entry below a header, or None with what is wrong added to `problems`."""
     keys, optional = _KEYS[name]
-    wrong = [(key, _unknown(name, key)) for key in told if key not in keys]
-    wrong += [(key, message) for key in keys if key in told and (message := _fault(key, told[key]))]
-    if name == "session" and told.get("kind") == "half_day" and "windows" not in told:
+    wrong = [(key, _unknown(name, key)) for key in values if key not in keys]
+    wrong += [(key, message) for key in keys if key in values and (message := _fault(key, values[key]))]
+    if name == "session" and values.get("kind") == "half_day" and "windows" not in values:
         wrong.append(("kind", 'a half day has hours of its own; state them, for example windows = ["09:15-12:30"]'))
-    found = [f"{path}:{line}: [[{name}]] lacks {key}" for key in keys if key not in told and key not in optional]
+    found = [f"{path}:{line}: [[{name}]] lacks {key}" for key in keys if key not in values and key not in optional]
     found += [f"{path}:{_line_of(lines, key, line)}: {shown(key)[1:-1]}: {message}" for key, message in wrong]
     problems += found
     if found:
         return None
-    first = told.get("date") or told.get("from") or told["until"]
-    windows = parse_windows(told["windows"]) if "windows" in told else ()
-    return Entry(name, first, told.get("until"), told["source"], line, told.get("kind", ""), windows)  # type: ignore[arg-type]
+    first = values.get("date") or values.get("from") or values["until"]
+    windows = parse_windows(values["windows"]) if "windows" in values else ()
+    return Entry(name, first, values.get("until"), values["source"], line, values.get("kind", ""), windows)  # type: ignore[arg-type]
 
 
 def _unknown(name: str, key: str) -> str:
@@ -198,15 +198,15 @@ def source_fault(value: Any) -> str | None:
     return None if value.isprintable() else f"{shown(value)} holds a control character; remove it"
 
 
-def parse_windows(told: Any) -> LocalWindows:
+def parse_windows(windows: Any) -> LocalWindows:
     """Stretches of trading from texts such as "09:15-15:30", in order.
 
     Raises ValueError for another form, an end not after its start, and stretches that overlap.
     """
-    if not isinstance(told, list) or not told or not all(isinstance(part, str) for part in told):
+    if not isinstance(windows, list) or not windows or not all(isinstance(part, str) for part in windows):
         raise ValueError('write a list of stretches of trading, for example ["09:15-15:30"]')
     found: list[tuple[time, time]] = []
-    for part in told:
+    for part in windows:
         match = _WINDOW.fullmatch(part.strip())
         try:
             start, end = (time.fromisoformat(at) for at in match.groups()) if match else (None, None)

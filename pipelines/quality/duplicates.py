@@ -32,7 +32,7 @@ def resolve_duplicates(
     counted = rows.with_columns(pl.len().over(key).alias("__copies"))
     single = counted.filter(pl.col("__copies") == 1).drop("__copies")
     if single.height == rows.height:
-        return rows, 0, _verdict(rows.clear(), "", "")
+        return rows, 0, _rejected(rows.clear(), "", "")
     several = counted.filter(pl.col("__copies") > 1).drop("__copies")
     winners, losers = _by_decision(several, key)
     copies = losers.join(winners.select(*key, *values), on=[*key, *values], how="semi", nulls_equal=True).height
@@ -53,13 +53,13 @@ def resolve_duplicates(
     helper = ["__rank", "__values"]
     refused = pl.concat(
         [
-            _verdict(
+            _rejected(
                 conflicting.drop(helper),
                 "conflicting_duplicate",
                 "the delivery holds this key more than once, with different values",
             ),
-            _verdict(outranked.drop(helper), "source_priority", "a source of higher priority in the same delivery says otherwise"),
-            _verdict(losers, "conflicting_duplicate", "a person decided for another row of this key"),
+            _rejected(outranked.drop(helper), "source_priority", "a source of higher priority in the same delivery says otherwise"),
+            _rejected(losers, "conflicting_duplicate", "a person decided for another row of this key"),
         ]
     )
     return pl.concat([single, agreed.drop(helper), winners]), dropped, refused
@@ -94,5 +94,5 @@ def _by_decision(several: pl.DataFrame, key: list[str]) -> tuple[pl.DataFrame, p
     return winners, rivals.join(winners, on=["batch_id", "row_number"], how="anti", maintain_order="left")
 
 
-def _verdict(rows: pl.DataFrame, rule: str, reason: str) -> pl.DataFrame:
+def _rejected(rows: pl.DataFrame, rule: str, reason: str) -> pl.DataFrame:
     return rows.with_columns(rule=pl.lit(rule, pl.String), reason=pl.lit(reason, pl.String))

@@ -67,10 +67,10 @@ def _profile_bars(table: str, rows: pl.DataFrame, days: ExchangeCalendar) -> pl.
 def _with_market_context(table: str, figures: pl.DataFrame, around: pl.DataFrame | None) -> pl.DataFrame:
     if table not in MARKET_CONTEXT:
         return figures
-    told = pl.DataFrame(schema=MARKET_CONTEXT[table]) if around is None else around
-    key = [name for name in ("session_date", "instrument_id") if name in told.columns]
+    context = pl.DataFrame(schema=MARKET_CONTEXT[table]) if around is None else around
+    key = [name for name in ("session_date", "instrument_id") if name in context.columns]
     names = [{"session_date": "session"}.get(name, name) for name in key]
-    joined = figures.join(told, left_on=names, right_on=key, how="left", maintain_order="left")
+    joined = figures.join(context, left_on=names, right_on=key, how="left", maintain_order="left")
     if table == "bars_daily":
         return joined
     return joined.with_columns(

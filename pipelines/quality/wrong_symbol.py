@@ -40,7 +40,7 @@ def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minut
     if suspects.is_empty():
         return {}
     fitting = _fitting(lake, exchange, closes.join(suspects, on=_OF_FILE, how="semi"))
-    told: dict[str, list[str]] = {}
+    hints: dict[str, list[str]] = {}
     for row in suspects.iter_rows(named=True):
         line = f"{row['differs']:,} of {row['sessions']:,} closes contradict what the lake holds of {row['symbol']}"
         other = fitting.get((row["batch_id"], row["instrument_id"]))
@@ -51,8 +51,8 @@ def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minut
                 f"{other[1]:,} agree with those of {other[0]}: is the symbol a slip? Ingest the file with --symbol {other[0]}, and "
                 f'take this delivery back: marketlake withdraw {row["batch_id"][:8]} --exchange {exchange} --reason "wrong symbol"'
             )
-        told.setdefault(row["batch_id"], []).append(f"{line}; {hint}")
-    return {batch: "; ".join(lines) for batch, lines in told.items()}
+        hints.setdefault(row["batch_id"], []).append(f"{line}; {hint}")
+    return {batch: "; ".join(lines) for batch, lines in hints.items()}
 
 
 def _closes(daily: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:

@@ -195,6 +195,6 @@ def _var_rows(var: pl.DataFrame, equity: float) -> list[dict[str, Any]]:
         row["loss"] = row["var"] * equity
         row["expected"] = (1 - row["confidence"]) * row["judged"]
         row["method"] = row["method"].replace("_", "–").title()
-        verdicts = [p for p in (row["kupiec_p"], row["christoffersen_p"]) if p is not None]
-        row["verdict"] = "not yet judged" if not verdicts else ("rejected" if min(verdicts) < 0.05 else "not rejected")
+        p_values = [p for p in (row["kupiec_p"], row["christoffersen_p"]) if p is not None]
+        row["test_result"] = "not yet judged" if not p_values else ("rejected" if min(p_values) < 0.05 else "not rejected")
     return rows

@@ -1,4 +1,4 @@
-"""How far back a scanner looks, told from its text.
+"""How far back a scanner looks, read from its text.
 
 Lives here: `reach_of`, for people who want to see what a signal stands on, and `look_back`, for those who ask what was missing.
 Does not live here: the scanners' texts (`dbt_project/models/scanners`), what lies in reach (`signal_provenance.py`).

@@ -124,26 +124,26 @@ def _spelled(value: Any) -> str:
 
 
 def _standing(found: FoundSignal) -> str:
-    row, told = found.row, []
+    row, statements = found.row, []
     if "scanner_signals" in found.places:
-        told.append(f"superseded by {row['superseded_by']}" if row["superseded_by"] else "current")
+        statements.append(f"superseded by {row['superseded_by']}" if row["superseded_by"] else "current")
     if "signals_live" in found.places:
-        told.append("issued live" if row.get("mode") is None else f"issued {row['mode']}")
+        statements.append("issued live" if row.get("mode") is None else f"issued {row['mode']}")
     if "scanner_signals_superseded" in found.places and "scanner_signals" not in found.places:
         gone = f" ({row['superseded_at']:%Y-%m-%d %H:%M} UTC)" if row.get("superseded_at") else ""
-        told.append(f"superseded: a later build withdrew it{gone}")
+        statements.append(f"superseded: a later build withdrew it{gone}")
     elif "scanner_signals_superseded" in found.places:
-        told.append("an earlier form of it was superseded")
+        statements.append("an earlier form of it was superseded")
     elif found.places == ("signals_live",):
-        told.append("no nightly build has it")
-    return "; ".join(told)
+        statements.append("no nightly build has it")
+    return "; ".join(statements)
 
 
 def _version_note(scanner: Scanner | None, row: Mapping[str, Any]) -> str:
     made = row["scanner_version"]
     if scanner is None or scanner.version == made:
         return str(made)
-    return f"{made}; the rule told here is that of version {scanner.version}"
+    return f"{made}; the rule shown here is that of version {scanner.version}"
 
 
 def _parameters(scanner: Scanner | None, row: Mapping[str, Any]) -> dict[str, Any] | str:
@@ -151,8 +151,8 @@ def _parameters(scanner: Scanner | None, row: Mapping[str, Any]) -> dict[str, An
     if scanner is None:
         return "not on record"
     values = scanner.values()
-    told = (row["scanner_name"], row["scanner_version"], parameters_hash(values), row["instrument_id"])
-    if signal_id(*told, row["session_date"], row["ts"], row["signal_type"]) == row["signal_id"]:
+    identity = (row["scanner_name"], row["scanner_version"], parameters_hash(values), row["instrument_id"])
+    if signal_id(*identity, row["session_date"], row["ts"], row["signal_type"]) == row["signal_id"]:
         return dict(values)
     return "other values than the defaults of today, given to the scan that issued it"
 
@@ -192,8 +192,8 @@ def _raw_files(lake: Lake, exchange: str, frames: Iterable[pl.DataFrame]) -> lis
     counted = used.group_by("batch_id").agg(
         rows=pl.len(), first_row=pl.col("row_number").min(), last_row=pl.col("row_number").max()
     )
-    told = registered(lake, exchange).select("batch_id", "name", "content_hash", "source", "received_at")
-    return counted.join(told, on="batch_id", how="left").sort("name", "batch_id").to_dicts()
+    deliveries = registered(lake, exchange).select("batch_id", "name", "content_hash", "source", "received_at")
+    return counted.join(deliveries, on="batch_id", how="left").sort("name", "batch_id").to_dicts()
 
 
 def _checks(lake: Lake, exchange: str, row: Mapping[str, Any], bars: pl.DataFrame, minutes: pl.DataFrame) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def with_written_moments(
 ) -> pl.DataFrame:
     """Text columns of dates and times read: adds `written`, `wall`, `has_time` and `offset` (see `read_moments`), and problems.
 
-    Raises SourceError when no row has a readable date, or day and month cannot be told apart.
+    Raises SourceError when no row has a readable date, or day and month cannot be distinguished.
     """
     if layout.has("moment") and layout.has("clock"):
         written = bars.select(_date_and_clock(bars).alias("written"))

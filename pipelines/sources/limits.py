@@ -71,7 +71,7 @@ def configured_limits() -> Limits:
 
 
 def unpack(path: Path, limits: Limits) -> bytes:
-    """The bytes of a plain, gzip or zstd file, or of the one member of a zip; told apart by content.
+    """The bytes of a plain, gzip or zstd file, or of the one member of a zip; distinguished by content.
 
     Raises LimitError before more than `limits` allow is in memory, UnpackError for a damaged or encrypted file or a zip of
     several members.

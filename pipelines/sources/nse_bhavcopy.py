@@ -147,11 +147,11 @@ def _in_rupees(raw: RawFile, rows: pl.DataFrame, layout: FileLayout) -> pl.DataF
     """Turnover in rupees. The column TURNOVER_LACS holds rupees in most files before June 2021 and lakhs since: the rows tell."""
     if layout.turnover_in != "rupees or lakhs":
         return rows
-    told = rows.filter((pl.col("turnover") > 0) & (pl.col("volume") > 0) & (pl.col("close") > 0))
-    if told.is_empty():
+    with_trades = rows.filter((pl.col("turnover") > 0) & (pl.col("volume") > 0) & (pl.col("close") > 0))
+    if with_trades.is_empty():
         return rows
     # Of shares that trade a few units, lakhs with two decimals tell little: the middle row decides.
-    ratio = float(told.select((pl.col("turnover") / (pl.col("volume") * pl.col("close"))).median()).item())
+    ratio = float(with_trades.select((pl.col("turnover") / (pl.col("volume") * pl.col("close"))).median()).item())
     if 0.5 <= ratio <= 2:
         return rows
     if 0.5 <= ratio * _RUPEES_PER_LAKH <= 2:

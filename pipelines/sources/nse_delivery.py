@@ -86,7 +86,7 @@ def _control(raw: RawFile, frame: pl.DataFrame, expected: date | None) -> tuple[
             days.append(datetime.strptime(text, "%d%m%Y").date())  # noqa: DTZ007  # a date, without a time or zone
         except ValueError as error:
             raise SourceError(f"{raw.name}: {text[:20]!r} is no date DDMMYYYY; fetch it again or correct the name") from error
-    for told in [*days[1:], *([expected] if expected else [])]:
-        if told != days[0]:
-            raise SourceError(f"{raw.name}: its rows are of {days[0]}, not of {told}; fetch the right one, or correct the name")
+    for stated in [*days[1:], *([expected] if expected else [])]:
+        if stated != days[0]:
+            raise SourceError(f"{raw.name}: its rows are of {days[0]}, not of {stated}; fetch the right one, or correct the name")
     return days[0], int(parts[4])

@@ -154,9 +154,9 @@ def _dated(raw: RawFile, rows: pl.DataFrame, expected: date | None) -> pl.DataFr
     found = rows["session_date"].drop_nulls().unique().to_list()
     if len(found) != 1:
         raise SourceError(f"{raw.name}: holds rows of {len(found)} sessions; a file is of one, fetch it again")
-    for told in (expected, _date_in_name(raw)):
-        if told is not None and told != found[0]:
-            raise SourceError(f"{raw.name}: its rows are of {found[0]}, not of {told}; fetch the right one, or correct the name")
+    for stated in (expected, _date_in_name(raw)):
+        if stated is not None and stated != found[0]:
+            raise SourceError(f"{raw.name}: its rows are of {found[0]}, not of {stated}; fetch the right one, or correct the name")
     return rows
 
 
@@ -208,7 +208,7 @@ def _in_units(rows: pl.DataFrame) -> pl.DataFrame:
     )
     rows = rows.join(known, on=["symbol", "expires"], how="left", maintain_order="left")
     unknown = pl.when((pl.col("lots") > 0) & pl.col("lot").is_null()).then(
-        pl.lit("volume: the size of the lot is not told by open interest and turnover")
+        pl.lit("volume: the size of the lot does not follow from open interest and turnover")
     )
     volume = pl.when(pl.col("lots") == 0).then(0.0).otherwise(pl.col("lots") * pl.col("lot"))
     return with_problems(rows, [unknown]).with_columns(volume=volume)

@@ -100,16 +100,16 @@ def _dated(raw: RawFile, rows: pl.DataFrame, expected: date | None) -> pl.DataFr
     rows = with_problems(rows, [pl.when(unread).then(pl.format("date: '{}' is not a date", pl.col("moment")))])
     found = rows["session_date"].drop_nulls().unique().sort().to_list()
     named = _NAME.match(PurePosixPath(raw.name).name)
-    told = expected
+    stated = expected
     if named is not None:
         try:
-            told = datetime.strptime(named[1], "%d%m%Y").date()  # noqa: DTZ007  # a date, without a time or zone
+            stated = datetime.strptime(named[1], "%d%m%Y").date()  # noqa: DTZ007  # a date, without a time or zone
         except ValueError as error:
             raise SourceError(f"{raw.name}: {named[1]!r} in its name is no date; correct the name") from error
-    if len(found) != 1 or (told is not None and found != [told]) or (expected is not None and found != [expected]):
+    if len(found) != 1 or (stated is not None and found != [stated]) or (expected is not None and found != [expected]):
         days = ", ".join(map(str, found[:3])) or "no readable date"
         raise SourceError(
-            f"{raw.name}: its rows are of {days}, not of the one session {told or ''}; fetch it again or correct the name"
+            f"{raw.name}: its rows are of {days}, not of the one session {stated or ''}; fetch it again or correct the name"
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""The three layouts of NSE's end-of-day files, told apart by their header, and the session that a file's name promises.
+"""The three layouts of NSE's end-of-day files, distinguished by their header, and the session that a file's name promises.
 
 Lives here: which of the exchange's columns is which field.
 Does not live here: the meaning of the values (`nse_bhavcopy.py`).

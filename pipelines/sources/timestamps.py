@@ -51,7 +51,7 @@ def read_moments(raw: RawFile, text: pl.Series, *, date_order: str | None = None
 
     Returns one row per text: `wall` (naive Datetime[us], as written; midnight without a time), `has_time`, and `offset` (Int64
     seconds east of UTC; null when not written, 0 for an epoch). An unreadable text has a null `wall`. Raises SourceError when day
-    and month cannot be told apart.
+    and month cannot be distinguished.
     """
     written = pl.DataFrame({"text": text.str.strip_chars()})
     # A file of many instruments writes each of its moments many times.

@@ -89,7 +89,7 @@ def local_copy(lake: Lake, exchange: str, content_hash: str) -> Iterator[Path]:
     """A readable local path of a raw file's bytes for the duration of the block."""
     filesystem, path = lake.filesystem(raw_uri(lake, exchange, content_hash))
     if isinstance(filesystem, pafs.LocalFileSystem):
-        # Opened here, so that a copy that is gone is told from a file that its source cannot read.
+        # Opened here, so that a copy that is gone is distinguished from a file that its source cannot read.
         with Path(path).open("rb"):
             yield Path(path)
         return

@@ -84,8 +84,10 @@ def move_rows(
 def _hit(rows: pl.DataFrame, moves: pl.DataFrame, day: str, staying: Collection[str]) -> pl.DataFrame:
     """The rows that move, with `__to`, `__batch` and `__received_at`."""
     names = {"from_id": "instrument_id", "to_id": "__to", "batch_id": "__batch", "received_at": "__received_at"}
-    told = moves.select(*names, "first_session", "last_session", "ticker").rename({**names, "ticker": "__ticker"})
-    joined = rows.filter(~pl.col("source").is_in(list(staying))).join(told, on="instrument_id", how="inner", maintain_order="left")
+    targets = moves.select(*names, "first_session", "last_session", "ticker").rename({**names, "ticker": "__ticker"})
+    joined = rows.filter(~pl.col("source").is_in(list(staying))).join(
+        targets, on="instrument_id", how="inner", maintain_order="left"
+    )
     last = pl.col("last_session")
     within = (pl.col(day) >= pl.col("first_session")) & (last.is_null() | (pl.col(day) <= last))
     if "symbol" in rows.columns:

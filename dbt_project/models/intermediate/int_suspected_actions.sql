@@ -36,7 +36,7 @@ ticks as (
 
 ),
 
--- Ratios that splits and bonuses have: four for three and more. What is less cannot be told from a bad day.
+-- Ratios that splits and bonuses have: four for three and more. What is less cannot be distinguished from a bad day.
 simple_ratios as (
 
     select unnest([4.0 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100]::double []) as ratio

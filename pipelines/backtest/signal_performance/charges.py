@@ -55,7 +55,7 @@ def charges(exchange: str, dates: np.ndarray, settings: CostSettings, classes: n
     """Statutory charges in force at each date, where the exchange has dated tables, and basis points for broker and slippage.
 
     dates: datetime64[D] by session number, the first being none. classes: int64[N], by number of the instrument, of
-    `charge_table.CLASSES`. Before a table's first date its first rates count and are told. Charges of a fixed amount (the
+    `charge_table.CLASSES`. Before a table's first date its first rates count, and the row says so. Charges of a fixed amount (the
     depository's) are left out: a signal has no size.
     """
     rates = np.full((len(CLASSES), len(HOLDINGS), 2, dates.size), settings.bps / 10_000.0)

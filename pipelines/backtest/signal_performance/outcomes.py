@@ -115,8 +115,8 @@ def _entered_in_session(
     if entries.size:
         groups, group, first = _groups(entered, entered.known, market.session[bar])
         base = base_in_session(market, charges, minutes, groups, entered.known[first])
-    told = _Told(rows[at].drop("entry_price"), enters, minutes.ts[minute], np.full(at.size, "not_entered"))
-    return _frame(market, charges, told, entries, minutes, base, group)
+    candidates = _Candidates(rows[at].drop("entry_price"), enters, minutes.ts[minute], np.full(at.size, "not_entered"))
+    return _frame(market, charges, candidates, entries, minutes, base, group)
 
 
 def _entered_at_open(
@@ -143,7 +143,7 @@ def _entered_at_open(
     return _frame(
         market,
         charges,
-        _Told(rows[at].drop("entry_price"), enters, market.opened[session[enters]], why),
+        _Candidates(rows[at].drop("entry_price"), enters, market.opened[session[enters]], why),
         entries,
         None,
         base,
@@ -167,7 +167,7 @@ def _mean(group: np.ndarray, groups: int, values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Candidates:
     """Rows of signals; which of them entered, when those did, and what is said of every signal that did not."""
 
     rows: pl.DataFrame
@@ -179,29 +179,31 @@ class _Told:
 def _frame(
     market: Market,
     charges: Charges,
-    told: _Told,
+    candidates: _Candidates,
     entries: Entries,
     minutes: Minutes | None,
     base: dict[str, Base],
     group: np.ndarray,
 ) -> pl.DataFrame:
     horizons = (*HORIZONS, STOP_TARGET)
-    others = told.rows.filter(~told.enters).with_columns(
-        status=pl.Series(told.otherwise[~told.enters]), is_over=pl.lit(value=False)
+    others = candidates.rows.filter(~candidates.enters).with_columns(
+        status=pl.Series(candidates.otherwise[~candidates.enters]), is_over=pl.lit(value=False)
     )
     frames = [_typed(others, horizon) for horizon in horizons]
-    entered = told.rows.filter(told.enters)
+    entered = candidates.rows.filter(candidates.enters)
     for horizon in horizons if entries.size else ():
         if horizon == STOP_TARGET:
             done = to_stop_or_target(market, charges, entries, minutes)
         else:
             done = held_to(horizon, market, charges, entries)
         ours = Base(*(values[group] for values in (base[horizon].size, base[horizon].rate, base[horizon].mean)))
-        frames.append(_typed(entered.with_columns(**_columns(market, horizon, told, entries, done, ours)), horizon))
+        frames.append(_typed(entered.with_columns(**_columns(market, horizon, candidates, entries, done, ours)), horizon))
     return pl.concat(frames)
 
 
-def _columns(market: Market, horizon: str, told: _Told, entries: Entries, done: Outcomes, base: Base) -> dict[str, pl.Series]:
+def _columns(
+    market: Market, horizon: str, candidates: _Candidates, entries: Entries, done: Outcomes, base: Base
+) -> dict[str, pl.Series]:
     """Columns of the signals that entered; what is not known (yet) is NULL."""
     same_session = done.session == market.session[entries.bar]
     # A SELL that may be held overnight is an exit even where its stop ended it on the first day.
@@ -212,7 +214,7 @@ def _columns(market: Market, horizon: str, told: _Told, entries: Entries, done: 
         "status": pl.Series(np.array(_STATUSES)[done.status]),
         "is_over": pl.Series(done.is_over),
         "position": pl.Series(np.where(entries.side > 0, "long", np.where(short, "intraday_short", "exit"))),
-        "entry_ts": _moments(told.entry_ts),
+        "entry_ts": _moments(candidates.entry_ts),
         "entry_price": pl.Series(entries.price),
         "exit_ts": _known(_moments(done.ts), ended),
         "exit_price": _known(done.price, ended),

@@ -85,8 +85,8 @@ def _of_scanner(known: ExchangeCalendar, name: str, scanner: ScannerId, outcomes
         for side, of_side in ((BOTH_SIDES, everything), ("BUY", ~sold), ("SELL", sold)):
             for scope, in_scope in ((ALL, everything), (NON_OVERLAPPING, taken)):
                 ours = of_side & in_scope
-                told = {"exchange": exchange, "scanner_name": name, "horizon": horizon, "side": side, "scope": scope}
-                rows.append({**told, **_identity(scanner), **_figures(columns, ours & columns.counted, days)})
+                identity = {"exchange": exchange, "scanner_name": name, "horizon": horizon, "side": side, "scope": scope}
+                rows.append({**identity, **_identity(scanner), **_figures(columns, ours & columns.counted, days)})
                 rows[-1] |= {what: int((ours & one).sum()) for what, one in columns.not_counted.items()}
                 alike.append((rows[-1], _by_day(columns, ours & columns.counted, days.len())))
     content = f"{exchange}|{name}|{scanner.version}|{scanner.parameters_hash}|{scanner.universe}"

@@ -104,7 +104,7 @@ def update_track_record(
 
 
 def _rules(exchange: str, costs: CostSettings, fills: FillRules) -> str:
-    told = {
+    inputs = {
         "exchange": exchange,
         "costs": asdict(costs),
         "tables": tables_fingerprint(exchange),
@@ -113,7 +113,7 @@ def _rules(exchange: str, costs: CostSettings, fills: FillRules) -> str:
         "locked_move": fills.locked_move,
         "delisting_haircut": fills.delisting_haircut,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _classes(lake: Lake, exchange: str, versions: Mapping[str, int]) -> dict[str, str]:

@@ -103,7 +103,7 @@ MARKET_REGIME = TableSchema(
         INSTRUMENT_ID,
         SESSION_DATE,
         SYMBOL,
-        Column("regime", TEXT, "volatile, trend or range; NULL while it cannot be told.", nullable=True),
+        Column("regime", TEXT, "volatile, trend or range; NULL while it is not known.", nullable=True),
         Column("direction", WHOLE, "Side of the directional lines: 1 up, -1 down, 0 neither.", nullable=True),
         Column("adx_14", REAL, "Strength of the trend, ADX 14.", unit="points", nullable=True),
         Column("adx_14_before", REAL, "The same five sessions before.", unit="points", nullable=True),

@@ -1,7 +1,7 @@
 """Schemas of the track record: what became of each signal, and what that makes of each scanner.
 
 Lives here: the columns of `signal_outcomes` and `scanner_performance`.
-Does not live here: the rules by which an outcome is found and counted (`backtest/signal_performance/`, told in
+Does not live here: the rules by which an outcome is found and counted (`backtest/signal_performance/`, described in
 docs/scanners/track-record.md).
 """
 

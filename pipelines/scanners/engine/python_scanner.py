@@ -183,8 +183,8 @@ def _checked(scanner: PythonScanner, rows: pl.DataFrame | None) -> pl.DataFrame:
         raise PythonScannerError(f"scanner {scanner.name}: more than one decision about an instrument at one moment")
     if typed.select(pl.any_horizontal(pl.col("side", "entry_price").is_null())).to_series().any():
         raise PythonScannerError(f"scanner {scanner.name}: side and entry_price may not be missing")
-    told = pl.struct(scanner.details).struct.json_encode() if scanner.details else pl.lit("{}")
-    return typed.with_columns(details=told).select(*wanted, "details")
+    as_json = pl.struct(scanner.details).struct.json_encode() if scanner.details else pl.lit("{}")
+    return typed.with_columns(details=as_json).select(*wanted, "details")
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

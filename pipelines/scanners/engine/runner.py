@@ -45,7 +45,7 @@ _Values = tuple[tuple[str, str, float | None, str | None], ...]
 class ScanResult:
     """Signals (columns of `scanner_signals`) and one row per scanner of what was covered (`scanner_runs`).
 
-    left_out: where the engine was told to explain, the instruments that were not judged or whose signal was refused, each with the
+    left_out: where the engine was asked to explain, the instruments that were not judged or whose signal was refused, each with the
     reason (columns of `LEFT_OUT`).
     """
 

@@ -1,4 +1,4 @@
-"""What the SQL of an added scanner reads and calls, told by parsing it: relations of schema `scan`, and the same at every run.
+"""What the SQL of an added scanner reads and calls, found by parsing it: relations of schema `scan`, and the same at every run.
 
 Lives here: `sql_faults`, for SQL as dbt has rendered it, and `template_faults`, for the text before.
 Does not live here: whose SQL it is and what becomes of it (`plugins.py`, `smoke_test.py`).

@@ -41,7 +41,7 @@ def find_unreproduced(compiled: CompiledScanners, inputs: ScanInputs, recorded: 
         return pl.DataFrame(schema=DIFFERENCES)
     with ScanEngine(compiled, inputs) as engine:
         again = engine.run_at(asked).signals
-    return _told(different(*_judged(_of(recorded, asked), again)), "whole")
+    return _described(different(*_judged(_of(recorded, asked), again)), "whole")
 
 
 def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl
         for at, names, name, cut in futures:
             engine.give(cut(inputs, at))
             then = engine.run(at, names).signals
-            found.append(_told(different(*_judged(_of(recorded, [(at, names)]), then)), name))
+            found.append(_described(different(*_judged(_of(recorded, [(at, names)]), then)), name))
     return pl.concat(found)
 
 
@@ -79,5 +79,5 @@ def _judged(recorded: pl.DataFrame, again: pl.DataFrame) -> tuple[pl.DataFrame, 
     return tuple(rows.join(restated, on="signal_id", how="anti", maintain_order="left") for rows in (recorded, again))  # type: ignore[return-value]
 
 
-def _told(rows: pl.DataFrame, inputs: str) -> pl.DataFrame:
+def _described(rows: pl.DataFrame, inputs: str) -> pl.DataFrame:
     return rows.select(pl.lit(inputs).alias("inputs"), *list(DIFFERENCES)[1:])
