@@ -29,7 +29,8 @@ from pipelines.backtest.signal_performance.performance import scanner_ids, scann
 from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
 from pipelines.indicators.tables import INDICATORS_DAILY
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import calendar
+from pipelines.market.session import Session
 from pipelines.market.tables.reference import CORPORATE_ACTIONS
 from pipelines.scanners.engine.inputs import ScanInputs
 from pipelines.scanners.engine.runner import ScanEngine

@@ -12,9 +12,10 @@ from typing import Any
 
 from pipelines.ingest.restated_sessions import Contradiction, contradictions, released_sessions
 from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
-from pipelines.market.calendar import ExchangeCalendar, Session, calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.market.home_calendar import home_calendar, home_calendar_path
+from pipelines.market.session import Session
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import latest_release

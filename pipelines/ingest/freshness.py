@@ -15,7 +15,8 @@ from typing import Literal
 import polars as pl
 
 from pipelines.ingest.traded_sessions import traded_calendar
-from pipelines.market.calendar import PROVISIONAL, calendar
+from pipelines.market.calendar import calendar
+from pipelines.market.session import PROVISIONAL
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake

@@ -18,7 +18,8 @@ from pipelines.indicators.volume_profiles import CALENDAR_DAYS
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.live.required_bars import how_to_add, missing_bars
 from pipelines.live.scan_store import LiveScanError, released, store_scan
-from pipelines.market.calendar import ExchangeCalendar, Session
+from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.session import Session
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import read_inputs
 from pipelines.scanners.engine.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import Session
 from pipelines.market.exchanges import exchange as venue_of
+from pipelines.market.session import Session
 from pipelines.scanners.engine.inputs import ScanInputs
 
 _MINUTE = timedelta(minutes=1)

@@ -10,7 +10,8 @@ import polars as pl
 
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.live.scan_store import LiveScanError
-from pipelines.market.calendar import ExchangeCalendar, Session
+from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.session import Session
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake

@@ -18,44 +18,16 @@ from operator import attrgetter
 
 import polars as pl
 
-from pipelines.market.calendar_days import calendar_days, minutes, utc
+from pipelines.market.calendar_days import calendar_days, utc
 from pipelines.market.calendar_file import HomeCalendar
 from pipelines.market.closing_auction import auction_minutes
 from pipelines.market.exchanges import Exchange, exchange
 from pipelines.market.home_calendar import home_calendar
-
-#: What a session rests on: a calendar; beyond what that knows, a whole-market file of the day; or only that it is a weekday.
-KNOWN, CONFIRMED, PROVISIONAL = "known", "confirmed", "provisional"
+from pipelines.market.session import CONFIRMED, KNOWN, PROVISIONAL, Session
 
 
 class CalendarError(ValueError):
     """A date lies outside the calendar's bounds, or is no session."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """One trading session. Times are UTC; `windows` are its stretches of regular trading, ends exclusive."""
-
-    session_date: date
-    number: int
-    windows: tuple[tuple[datetime, datetime], ...]
-    kind: str
-    status: str = KNOWN
-
-    @property
-    def opens_at(self) -> datetime:
-        """Open of the first window."""
-        return self.windows[0][0]
-
-    @property
-    def closes_at(self) -> datetime:
-        """Close of the last window."""
-        return self.windows[-1][1]
-
-    @property
-    def bars_expected(self) -> int:
-        """One-minute bars of regular trading."""
-        return minutes(self.windows)
 
 
 _session_date = attrgetter("session_date")

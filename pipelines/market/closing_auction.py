@@ -13,12 +13,10 @@ import csv
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import polars as pl
 
-if TYPE_CHECKING:
-    from pipelines.market.calendar import Session
+from pipelines.market.session import Session
 
 #: Columns of `closing_auctions`. Days are sessions, both included; `starts` and `ends` local time, the end exclusive.
 CLOSING_AUCTIONS = {

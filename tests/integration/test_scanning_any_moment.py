@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pipelines.cli.app import main
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import calendar
+from pipelines.market.session import Session
 from pipelines.scanners.extensions.plugins import load_plugins
 
 pytestmark = pytest.mark.slow

@@ -1,8 +1,10 @@
 """A newcomer finds by file names alone what docs/architecture.md promises to be where."""
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -46,3 +48,14 @@ def test_the_page_answers_where_something_is(question: str, file: str, word: str
     (row,) = re.findall(rf"^\| {re.escape(question)} \| (.*) \|$", PAGE, re.MULTILINE)
     assert f"`{file}`" in row
     assert word in (PACKAGE / file).read_text(encoding="utf-8")
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports for types count: a reader goes in circles there too."""
+    graph = grimp.build_graph("pipelines", exclude_type_checking_imports=False)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert sum(map(len, imports.values())) > 1_000
+    TopologicalSorter(imports).prepare()
+    imports["pipelines.market.exchanges"].add("pipelines.market.calendar")
+    with pytest.raises(CycleError):
+        TopologicalSorter(imports).prepare()

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipelines.market.calendar import CalendarError, Session, calendar
+from pipelines.market.calendar import CalendarError, calendar
 from pipelines.market.exchanges import UnknownExchangeError, exchange
+from pipelines.market.session import Session
 
 
 def local(session: Session, mic: str) -> list[tuple[str, str]]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.market.calendar import CONFIRMED, KNOWN, PROVISIONAL, calendar
+from pipelines.market.calendar import calendar
 from pipelines.market.calendar_days import calendar_days
 from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.market.exchanges import exchange
 from pipelines.market.home_calendar import append_entry, home_calendar_path
+from pipelines.market.session import CONFIRMED, KNOWN, PROVISIONAL
 from pipelines.settings import Settings
 
 

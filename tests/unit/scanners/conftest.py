@@ -20,7 +20,8 @@ from pipelines.bundled import bundled_folder
 from pipelines.dbt.run import run_dbt
 from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import calendar
+from pipelines.market.session import Session
 from pipelines.scanners.engine.runner import ScanInputs
 from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners

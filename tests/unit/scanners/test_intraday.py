@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.market.calendar import Session, calendar
+from pipelines.market.calendar import calendar
+from pipelines.market.session import Session
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners
 
