@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import build, ingest, kernels, parquet, scanners
+from benchmarks import build, ingest, kernels, parquet, scanners, ui
 from benchmarks.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--full", action="store_true", help="build all 67,500,000 one-minute rows, not a twentieth (needs 15 GB of disk)"
     )
-    known = ("kernels", "parquet", "ingest", "build", "scanners")
+    known = ("kernels", "parquet", "ingest", "build", "scanners", "ui")
     parser.add_argument("--only", choices=known, action="append", help="one question (may be repeated)")
     parser.add_argument("--small", action="store_true", help="a small part of the questions ingest and scanners, to try them")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md; with --only just these tables of it")
@@ -40,6 +40,7 @@ def main() -> None:
         "ingest": partial(ingest.run, small=asked.small),
         "build": partial(build.run, full=asked.full),
         "scanners": partial(scanners.run, small=asked.small),
+        "ui": ui.run,
     }
     written: dict[str, str] = {}
     for name, question in questions.items():

@@ -169,7 +169,7 @@ class SmallHome:
     def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """`marketlake …` to its end: exit code (negative: the signal that killed it) and what it printed."""
         process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=180)
+        output, _ = process.communicate(timeout=600)
         return process.returncode, output
 
     def rows(self, table: str) -> pl.DataFrame:
@@ -335,7 +335,7 @@ def kill(process: "subprocess.Popen[Any]") -> None:
     process.wait(timeout=30)
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = 120.0, ends: Mapping[str, Any] | None = None) -> Any:
+def wait_until(true: Callable[[], Any], what: str, seconds: float = 600.0, ends: Mapping[str, Any] | None = None) -> Any:
     """Ask until the answer is true and return it; AssertionError with `what` after the deadline."""
     deadline = time.monotonic() + seconds
     while not (found := true()):

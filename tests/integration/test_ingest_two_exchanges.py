@@ -204,7 +204,7 @@ def test_the_program_leaves_both_streams_clean(
         env=environment,
         cwd=house.settings.home,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert ended.returncode == code, ended.stderr
     assert re.fullmatch(err, ended.stderr), ended.stderr

@@ -93,7 +93,7 @@ class Feed:
 
     def wait_for(self, *expected: tuple[str, str]) -> None:
         self.market.wait_until(
-            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=300
+            lambda: sorted(self.runs()) == sorted(expected), f"{expected}; found {self.runs()}; {self.tail()}", seconds=900
         )
 
     def ticks(self) -> int:
@@ -104,7 +104,7 @@ class Feed:
 
     def wait_for_ticks(self, more: int) -> None:
         before = self.ticks()
-        self.market.wait_until(lambda: self.ticks() >= before + more, f"{more} more ticks of the sensor", seconds=120)
+        self.market.wait_until(lambda: self.ticks() >= before + more, f"{more} more ticks of the sensor", seconds=600)
 
     def failure(self, batch: str) -> str:
         """Why the run of a batch failed, as the UI shows it."""

@@ -91,7 +91,7 @@ def ui(ui_home: Path) -> Iterator[str]:
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
         log.close()
 
 
@@ -100,7 +100,7 @@ def browser(ui_home: Path) -> Iterator["object"]:
     from playwright.sync_api import expect, sync_playwright
 
     # A context's own timeout is none for what is expected of it: five seconds, which a busy machine needs for a page.
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=120_000)
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=BROWSER_ARGUMENTS)
         yield chromium
@@ -109,9 +109,9 @@ def browser(ui_home: Path) -> Iterator["object"]:
 
 @pytest.fixture
 def page(browser, ui):  # type: ignore[no-untyped-def]
-    """A fresh page whose addresses are relative to the UI; texts are waited for up to a minute."""
+    """A fresh page whose addresses are relative to the UI; texts are waited for up to two minutes."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=ui)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     # A dialog about the community covers a fresh profile otherwise.
     context.add_init_script("localStorage.setItem('communityNux', '1')")
     yield context.new_page()
@@ -138,7 +138,7 @@ def _minutes(day: str, wrong_from: int) -> str:
 
 
 def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         try:
             urllib.request.urlopen(f"{address}/server_info", timeout=5)
