@@ -64,6 +64,7 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
     )
 
 
+@dg.definitions
 def defs() -> dg.Definitions:
-    """What `workspace.yaml` loads: the definitions of the home that the environment names."""
+    """What `workspace.yaml` and `dg` load: the definitions of the home that the environment names."""
     return build_definitions(Settings())

@@ -1,5 +1,7 @@
 """The graph of assets: nothing hangs in the air, everything says what it is, and no check disarms the gate."""
 
+import importlib.util
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -175,6 +177,16 @@ def test_a_released_table_is_made_before_the_release(graph) -> None:
 def test_the_workspace_file_loads_these_definitions() -> None:
     root = Path(__file__).parents[3]
     assert "pipelines.definitions" in (root / "workspace.yaml").read_text()
+
+
+def test_the_command_dg_is_pointed_at_the_one_object_that_it_takes_for_definitions() -> None:
+    """`dg` names a module and no attribute: Dagster looks for what `dg.definitions` marks, and refuses a module with two."""
+    section = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dg"]
+    assert section["directory_type"] == "project"
+    target = importlib.import_module(section["project"]["code_location_target_module"])
+    assert importlib.util.find_spec(section["project"]["root_module"]) is not None
+    marked = type(dg.definitions(lambda: dg.Definitions()))  # noqa: PLW0108 - it looks at the function's parameters
+    assert [name for name, value in vars(target).items() if isinstance(value, marked | dg.Definitions)] == ["defs"]
 
 
 def test_the_nightly_backtest_is_told_how_many_scanners_were_tried(home, monkeypatch: pytest.MonkeyPatch) -> None:
