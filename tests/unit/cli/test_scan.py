@@ -128,7 +128,7 @@ def test_a_clock_time_is_today_and_a_day_is_its_close_by_the_exchanges_clock() -
 
 
 def test_signals_stand_by_falling_score_and_top_keeps_the_first(marketlake: Command) -> None:
-    from pipelines.cli.scan_run import _told
+    from pipelines.cli.scan_run import _scan_content
     from pipelines.scanners.engine.runner import ScanResult
     from pipelines.scanners.project import declared_scanners
     from pipelines.scanners.registry import CompiledScanners
@@ -137,7 +137,7 @@ def test_signals_stand_by_falling_score_and_top_keeps_the_first(marketlake: Comm
     rows = [("a", "X", at, "1", 0.2), ("b", "Z", at, "2", 0.9), ("b", "Y", at, "3", 0.9), ("a", "Z", at, "4", 0.5)]
     columns = ["scanner_name", "symbol", "ts", "signal_id", "confidence_score"]
     found = ScanResult(pl.DataFrame(rows, columns, orient="row"), pl.DataFrame(schema={"scanner_name": pl.String}))
-    whole, best = (_told(None, found, CompiledScanners(declared_scanners(), {}), most) for most in (None, 2))
+    whole, best = (_scan_content(None, found, CompiledScanners(declared_scanners(), {}), most) for most in (None, 2))
 
     assert [row["signal_id"] for row in whole["signals"]] == ["3", "2", "4", "1"]
     assert ([row["signal_id"] for row in best["signals"]], best["signals_total"]) == (["3", "2"], 4)
