@@ -208,7 +208,7 @@ def _in_units(rows: pl.DataFrame) -> pl.DataFrame:
     )
     rows = rows.join(known, on=["symbol", "expires"], how="left", maintain_order="left")
     unknown = pl.when((pl.col("lots") > 0) & pl.col("lot").is_null()).then(
-        pl.lit("volume: the size of the lot does not follow from open interest and turnover")
+        pl.lit("volume: the size of the lot is not told by open interest and turnover")
     )
     volume = pl.when(pl.col("lots") == 0).then(0.0).otherwise(pl.col("lots") * pl.col("lot"))
     return with_problems(rows, [unknown]).with_columns(volume=volume)

@@ -160,7 +160,7 @@ def test_what_does_not_follow_from_the_defaults_is_told(market, shipped: Compile
     store(market, "scanner_signals", signal)
     found = explain_signal(market.lake, find_signal(market.lake, [MIC], str(signal["signal_id"])), shipped)
     assert found["parameters"].startswith("other values than the defaults")
-    assert found["rule_version"] == "1; the rule told here is that of version 3"
+    assert found["rule_version"] == "1; the rule shown here is that of version 3"
 
 
 def test_live_and_withdrawn_signals_are_found_and_say_so(market, shipped: CompiledScanners, default: str) -> None:
@@ -212,8 +212,8 @@ def test_the_command_prints_it_for_people_and_for_machines(market, marketlake: C
     [
         (["explain", "feedface"], 1, "no signal of XNYS begins with 'feedface'"),
         (["explain", ""], 1, "no signal of XNYS begins with ''"),
-        (["explain", "bars_daily"], 2, "a bar is told by table, instrument and moment"),
-        (["explain", "bars_daily", "AAPL"], 2, "a bar is told by table, instrument and moment"),
+        (["explain", "bars_daily"], 2, "a bar is named by table, instrument and moment"),
+        (["explain", "bars_daily", "AAPL"], 2, "a bar is named by table, instrument and moment"),
     ],
 )
 def test_wrong_input_is_one_clear_line(marketlake: Command, arguments: list[str], code: int, message: str) -> None:
