@@ -112,12 +112,14 @@ class _Programs:
         target = ["--module-name", module["module_name"], "--attribute", module["attribute"]]
         options = ["--location-name", module["location_name"], "--inject-env-vars-from-instance", "--log-level", "warning"]
         arguments = [_program("dagster"), "code-server", "start", "--socket", str(self._socket), *target, *options]
-        self._server = self._run("code server", arguments)
+        with _held_back():
+            self._server = self._run("code server", arguments)
 
     def start(self, program: str, *arguments: str) -> None:
         """Start a program, which loads at once and runs when the code server answers."""
         waiting = [sys.executable, "-m", "pipelines.orchestration.dagster_program", str(self._socket)]
-        self._clients.append(self._run(program, [*waiting, program, *arguments, "-w", str(self._workspace)]))
+        with _held_back():
+            self._clients.append(self._run(program, [*waiting, program, *arguments, "-w", str(self._workspace)]))
 
     def watch(self) -> None:
         """Wait until a program ends by itself, which ends the command; a code server that was at work is started again."""
@@ -156,6 +158,20 @@ class _Programs:
 
 class _EndedError(Exception):
     """A signal ends this command."""
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Let a signal that ends the command wait for the end of the block: a program must be on record before it can be ended."""
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came[:1]:
+        signal.raise_signal(number)
 
 
 def _raise_ended(number: int, _frame: FrameType | None) -> None:

@@ -32,7 +32,7 @@ def test_ctrl_c_in_mid_run_ends_with_one_line_and_the_same_command_goes_on(tmp_p
     assert running.stderr.readline().startswith("ingesting ")
     time.sleep(1)
     os.killpg(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=600)
+    out, err = running.communicate(timeout=120)
     assert (running.returncode, out, err) == (130, "", "error: interrupted\n")
 
     again = subprocess.run(command, env=home, capture_output=True, text=True, check=False)

@@ -149,7 +149,7 @@ def test_sigterm_ends_webserver_daemon_and_code_server(site: Site) -> None:
     assert sum("grpc" in words for words in commands) == 1, "webserver and daemon share one code server"
     assert site.process is not None
     site.process.terminate()
-    assert site.process.wait(timeout=180) == 0
+    assert site.process.wait(timeout=90) == 0
     assert alive(started) == []
 
 

@@ -82,7 +82,7 @@ def test_every_answer_during_five_nightly_runs_is_that_of_one_release(
             )
     finally:
         stop.touch()
-        ended = [reader.wait(timeout=600) for reader in readers]
+        ended = [reader.wait(timeout=60) for reader in readers]
 
     assert ended == [0, 0, 0]
     published = {release.release_id: _published(home, release.release_id, market) for release in home.releases()}

@@ -91,7 +91,7 @@ def ui(ui_home: Path) -> Iterator[str]:
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=120)
+        process.wait(timeout=60)
         log.close()
 
 

@@ -99,3 +99,23 @@ def test_a_code_server_that_was_at_work_is_started_again(
             programs.watch()
     assert len((tmp_path / "starts").read_text().split()) >= 2
     assert "it is started again" in capfd.readouterr().err
+
+
+def test_a_signal_while_a_program_is_started_leaves_none_behind(
+    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes when the process is there and nobody has noted it yet."""
+    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "never_answers", "sleep 600"))
+    started = []
+    run = _Programs._run
+
+    def interrupted(self: _Programs, name: str, arguments: list[str]) -> object:
+        started.append(run(self, name, arguments))
+        signal.raise_signal(signal.SIGTERM)
+        return started[-1]
+
+    monkeypatch.setattr(_Programs, "_run", interrupted)
+    signal.signal(signal.SIGTERM, dagster_process._raise_ended)
+    with pytest.raises(dagster_process._EndedError, match="SIGTERM"), programs.ended_together():
+        programs.start_code_server()
+    assert [is_gone(one.process) for one in started] == [True]

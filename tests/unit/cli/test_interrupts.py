@@ -66,8 +66,8 @@ def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, tmp_pa
 
 
 def _ends(pid: int) -> bool:
-    """Whether the process is gone within a minute; one that has ended and waits to be collected is."""
-    for _ in range(1200):
+    """Whether the process is gone within five seconds; one that has ended and waits to be collected is."""
+    for _ in range(100):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except (FileNotFoundError, ProcessLookupError):
