@@ -217,18 +217,18 @@ def _ends(lake: Lake, exchange: str, actions: pl.DataFrame, aliases: pl.DataFram
     """Instruments that end, on record and by the order's actions; and rows of the latter that stored bars contradict."""
     kinds = (pl.col("action") == "delisting") | ((pl.col("action") == "merger") & pl.col("successor_id").is_not_null())
     stored = _stored(lake, exchange, "corporate_actions").filter(kinds).select(list(_END))
-    stated = actions.filter(pl.col("parse_problem").is_null()).drop_nulls(["symbol", "ex_date", "action"])
-    stated = stated.with_columns(pl.col("symbol").str.strip_chars().str.to_uppercase(), successor_id="successor").filter(kinds)
-    if stated.is_empty():
-        return stored, stated.select(_ROW[:2])
+    endings = actions.filter(pl.col("parse_problem").is_null()).drop_nulls(["symbol", "ex_date", "action"])
+    endings = endings.with_columns(pl.col("symbol").str.strip_chars().str.to_uppercase(), successor_id="successor").filter(kinds)
+    if endings.is_empty():
+        return stored, endings.select(_ROW[:2])
     symbols = aliases.filter(pl.col("kind") == "symbol").select(*ALIAS).unique()
-    stated = resolve(exchange, stated.with_columns(__day=pl.col("ex_date") - timedelta(days=1)), symbols, "__day")
-    stated = stated.filter(~pl.col("ambiguous")).select(list(_END))
+    endings = resolve(exchange, endings.with_columns(__day=pl.col("ex_date") - timedelta(days=1)), symbols, "__day")
+    endings = endings.filter(~pl.col("ambiguous")).select(list(_END))
     bars = LakeTable(lake.table_uri(exchange, "bars_daily"), TABLES["bars_daily"])
-    ending = pl.col("instrument_id").is_in(stated["instrument_id"].implode())
+    ending = pl.col("instrument_id").is_in(endings["instrument_id"].implode())
     last = bars.read(columns=["instrument_id", "session_date"], where=ending).group_by("instrument_id").agg(pl.max("session_date"))
-    disputed = stated.join(last, on="instrument_id").filter(pl.col("session_date") >= pl.col("ex_date")).select(_ROW[:2])
-    kept = stated.join(disputed, on=_ROW[:2], how="anti", maintain_order="left")
+    disputed = endings.join(last, on="instrument_id").filter(pl.col("session_date") >= pl.col("ex_date")).select(_ROW[:2])
+    kept = endings.join(disputed, on=_ROW[:2], how="anti", maintain_order="left")
     key = ["instrument_id", "ex_date"]
     return pl.concat([stored.join(kept, on=key, how="anti"), kept]), disputed
 

@@ -104,8 +104,8 @@ def _judge(names: _Names, claim: dict[str, Any], rival: str, seen: pl.DataFrame)
         return None, f"{holder} and {rival} have ISINs of two issuers"
     resumes = None if last is None else theirs.filter(pl.col("session_date") > last)["session_date"].min()
     span = {"first_session": first, "last_session": last, "resumes": resumes, "symbol": claim["value"], "ticker": None}
-    stated = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
-    return {"from_id": rival, "to_id": holder, **span, **stated}, None
+    provenance = {name: claim[name] for name in ("batch_id", "row_number", "source", "received_at")}
+    return {"from_id": rival, "to_id": holder, **span, **provenance}, None
 
 
 def _sessions(lake: Lake, exchange: str, instruments: list[str]) -> pl.DataFrame:

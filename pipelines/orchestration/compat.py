@@ -16,7 +16,8 @@ import dagster as dg
 from dagster._core.instance import DynamicPartitionsStore
 
 _original_keys = dg.TimeWindowPartitionsDefinition.get_partition_keys
-_keys_until: dict[dg.TimeWindowPartitionsDefinition, dict[str | None, Sequence[str]]] = {}
+#: The last key there was, and all keys up to it.
+_known_keys: dict[dg.TimeWindowPartitionsDefinition, tuple[str | None, Sequence[str]]] = {}
 
 
 def _hash(self: dg.TimeWindowPartitionsDefinition) -> int:
@@ -31,11 +32,12 @@ def _get_partition_keys(
 ) -> Sequence[str]:
     # Dagster walks from the first partition to the last, which takes it half a second. They change once a day.
     with dg.partition_loading_context(current_time, dynamic_partitions_store):
-        known, last = _keys_until.setdefault(self, {}), self.get_last_partition_key()
-        if last not in known:
-            known.clear()
-            known[last] = _original_keys(self)
-        return list(known[last])
+        last = self.get_last_partition_key()
+        known = _known_keys.get(self)
+        # One value for both, replaced as a whole: threads of the webserver ask at the same time, across midnight too.
+        if known is None or known[0] != last:
+            known = _known_keys[self] = (last, _original_keys(self))
+        return list(known[1])
 
 
 def _filter_valid_partition_keys(self: dg.TimeWindowPartitionsDefinition, partition_keys: set[str]) -> Set[str]:
