@@ -170,8 +170,8 @@ def _held_back() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in came[:1]:
-        signal.raise_signal(number)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def _raise_ended(number: int, _frame: FrameType | None) -> None:
