@@ -136,6 +136,13 @@ def test_dbt_owns_no_check_on_staged_or_ingested_tables(settings: Settings) -> N
         assert owned & gated == set()
 
 
+def test_no_check_of_dbt_blocks(settings: Settings) -> None:
+    """A failed test fails dbt, and its step before the commit. Of a blocking check Dagster wants a result, also of one not run."""
+    checks = list(model_assets("XNYS", settings.manifest_dir).check_specs)
+    assert checks
+    assert [spec.name for spec in checks if spec.blocking] == []
+
+
 def test_what_a_run_spares_dagster_dbt_is_still_a_part_of_it() -> None:
     """Under another name the work would be done again, unseen; an adapter that is None must stay what Dagster expects of one."""
     spared = {"_cli_version", "_initialize_dbt_core_adapter"}
