@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
-from pipelines.orchestration.compat import quicken_partitions
+from pipelines.orchestration.compat.partitions import quicken_partitions
 
 quicken_partitions()
 

@@ -6,16 +6,13 @@ Does not live here: the models (`dbt_project/`), what is committed and how (`bui
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
-from packaging.version import Version
 from pydantic import Field
 
 from pipelines.build.commit import Committed, commit_build
@@ -26,6 +23,7 @@ from pipelines.build.prepare import open_build
 from pipelines.dbt.process import BUILD_DB, PARENT
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.freshness import sessions_with_rows
+from pipelines.orchestration.compat.dbt_resource import InstalledDbt
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import run_sessions, session_partitions
@@ -39,21 +37,6 @@ from pipelines.storage.location import Lake
 OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
-
-
-class InstalledDbt(DbtCliResource):
-    """dbt as installed beside this Python, spared what dagster-dbt does in this process for each run.
-
-    Asking the program for its version costs four seconds, and parsing every macro for an adapter two to four. The adapter would
-    fetch row counts and columns after a model; the models' commits tell both.
-    """
-
-    @cached_property
-    def _cli_version(self) -> Version:
-        return Version(version("dbt-core"))
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
-        return None
 
 
 class BuildScope(dg.Config):
