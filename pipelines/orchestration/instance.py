@@ -12,8 +12,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.orchestration.compat.run_origin import name_origin
 from pipelines.orchestration.home_config import prepare_home
-from pipelines.orchestration.run_origin import name_origin
 from pipelines.settings import Settings
 
 #: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work. The UI hides

@@ -28,12 +28,12 @@ from pipelines.ingest.requests import IngestRequest, discard_request, resumed, s
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
+from pipelines.orchestration.compat.run_origin import origin_tags
 from pipelines.orchestration.ingest_definitions import ingest_definitions
 from pipelines.orchestration.instance import open_instance, process_tags
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
-from pipelines.orchestration.run_origin import origin_tags
 from pipelines.reports.news import news_of
 from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners

@@ -6,13 +6,14 @@ Does not live here: calendars (`market/calendar.py`).
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from functools import cache, lru_cache
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
-from pipelines.orchestration.compat import quicken_partitions
+from pipelines.orchestration.compat.partitions import quicken_partitions
 
 quicken_partitions()
 
@@ -20,7 +21,8 @@ quicken_partitions()
 def session_partitions(mic: str) -> dg.DailyPartitionsDefinition:
     """Daily partitions in the exchange's time zone, without the days on which it is closed; provisional sessions are partitions.
 
-    `end_offset=1` makes today's session a partition before midnight, when the nightly run wants it.
+    `end_offset=1` makes today's session a partition before midnight, when the nightly run wants it. On a closed day Dagster counts
+    the next session in its place: docs/decisions/0041.
     """
     return _partitions(calendar(mic))
 
@@ -40,14 +42,20 @@ def _partitions(days: ExchangeCalendar) -> dg.DailyPartitionsDefinition:
     )
 
 
-def partition_sessions(mic: str) -> frozenset[date]:
-    """Sessions that are partitions: those up to today. Asking Dagster for one key at a time costs milliseconds each."""
-    return _partition_sessions(session_partitions(mic))
+def partition_sessions(mic: str, now: datetime | None = None) -> frozenset[date]:
+    """Sessions that are partitions: those up to today there. Asking Dagster for one key at a time costs milliseconds each.
+
+    The next session, which Dagster counts in on a closed day, is none of them: nothing can be recorded of it yet.
+    """
+    days = calendar(mic)
+    moment = now or datetime.now(UTC)
+    return _sessions_until(session_partitions(mic), moment.astimezone(days.exchange.zone).date())
 
 
-@cache
-def _partition_sessions(partitions: dg.DailyPartitionsDefinition) -> frozenset[date]:
-    return frozenset(date.fromisoformat(key) for key in partitions.get_partition_keys())
+@lru_cache(maxsize=16)
+def _sessions_until(partitions: dg.DailyPartitionsDefinition, today: date) -> frozenset[date]:
+    noon = datetime.combine(today, time(12), tzinfo=ZoneInfo(partitions.timezone))
+    return frozenset(day for key in partitions.get_partition_keys(noon) if (day := date.fromisoformat(key)) <= today)
 
 
 def run_sessions(context: dg.AssetExecutionContext) -> list[date]:

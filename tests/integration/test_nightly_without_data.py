@@ -149,6 +149,18 @@ def test_tables_without_rows_of_the_session_are_not_materialised_for_it(two_nigh
     assert summary["new"].sessions == (MISSING,)
 
 
+def test_a_check_that_did_not_run_has_no_result_and_runs_when_there_is_something_to_check(two_nights: Any) -> None:
+    """In a night with nothing new dbt is not called and nothing is built, so that freshness is all there is to judge."""
+    quiet, busy = (
+        {(check.asset_key.path[-1], check.check_name) for check in night.events["checks"]}
+        for night in (two_nights.first, two_nights.second)
+    )
+    assert quiet == {("bars_daily", "freshness")}
+    of_dbt = {name for asset, name in busy if asset == "indicators_daily"} - {"look_ahead"}
+    assert of_dbt
+    assert {("price_flags", "prices_look_right"), ("minute_reconciliation", "minutes_agree_with_daily")} <= busy
+
+
 def test_history_warns_and_a_feed_that_stopped_is_red(two_nights: Any) -> None:
     """Bars that arrived years late are history. A session that came the evening it closed makes the exchange one in use."""
     history = freshness_of(two_nights.first.events)

@@ -6,16 +6,13 @@ Does not live here: the models (`dbt_project/`), what is committed and how (`bui
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
-from packaging.version import Version
 from pydantic import Field
 
 from pipelines.build.commit import Committed, commit_build
@@ -26,6 +23,7 @@ from pipelines.build.prepare import open_build
 from pipelines.dbt.process import BUILD_DB, PARENT
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.freshness import sessions_with_rows
+from pipelines.orchestration.compat.dbt_resource import InstalledDbt
 from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
 from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import run_sessions, session_partitions
@@ -39,21 +37,6 @@ from pipelines.storage.location import Lake
 OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
 #: Unit tests of models belong to the test suite; a nightly run would only repeat them.
 _BUILD = ["build", "--exclude-resource-type", "unit_test"]
-
-
-class InstalledDbt(DbtCliResource):
-    """dbt as installed beside this Python, spared what dagster-dbt does in this process for each run.
-
-    Asking the program for its version costs four seconds, and parsing every macro for an adapter two to four. The adapter would
-    fetch row counts and columns after a model; the models' commits tell both.
-    """
-
-    @cached_property
-    def _cli_version(self) -> Version:
-        return Version(version("dbt-core"))
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
-        return None
 
 
 class BuildScope(dg.Config):
@@ -99,6 +82,25 @@ class ExchangeTranslator(DagsterDbtTranslator):
         if dbt_resource_props["resource_type"] == "model" and dbt_resource_props["name"] in DERIVED:
             metadata["dagster/column_schema"] = schema_metadata(DERIVED[dbt_resource_props["name"]].schema)
         return metadata
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """dbt's own, none of them blocking: a test that fails fails dbt, and with it the step, before anything is committed.
+
+        Of a blocking check without a result Dagster would skip all that reads its asset, and a night with nothing new has none.
+        """
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None or not spec.blocking:
+            return spec
+        return dg.AssetCheckSpec(
+            spec.name,
+            asset=spec.asset_key,
+            description=spec.description,
+            additional_deps=spec.additional_deps,
+            blocking=False,
+            metadata=spec.metadata,
+        )
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """The model's description alone; the SQL is a file beside it, and the catalog shows one line."""
@@ -150,7 +152,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
             for name in _model_outputs(context):
                 if _has_rows(context, marketlake.lake, mic, name):
                     yield dg.Output(None, name, metadata={"note": plan.describe()})
-            yield from _checks_that_still_hold(context)
+            # The checks of dbt are left without a result: none of them ran.
             return
         os.environ[BUILD_DB] = str(build_path(state, mic))
         os.environ[PARENT] = str(os.getpid())
@@ -199,14 +201,6 @@ def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
     position = {key: i for i, key in enumerate(context.job_def.asset_layer.asset_graph.toposorted_asset_keys)}
     models = [name for name in context.op_execution_context.selected_output_names if name in keys]
     return sorted(models, key=lambda name: position[keys[name]])
-
-
-def _checks_that_still_hold(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Blocking checks of tables that nothing changed: they held for the last release, or there would be none of these tables."""
-    note = "nothing was built: the tables are those of the last release, which this check let through"
-    for spec in context.assets_def.check_specs:
-        if spec.blocking and spec.key in context.selected_asset_check_keys:
-            yield dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=note)
 
 
 def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_name: str) -> bool:

@@ -4,6 +4,8 @@ Lives here: asset checks of severity WARN on the tables of findings of an exchan
 Does not live here: what is noticed and how (`dbt_project/models/marts/`); the blocking gate (`gate.py`).
 """
 
+from collections.abc import Iterator
+
 import dagster as dg
 import polars as pl
 
@@ -22,47 +24,57 @@ def finding_checks(mic: str) -> list[dg.AssetChecksDefinition]:
 
 
 def _prices(mic: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    spec = dg.AssetCheckSpec(
+        "prices_look_right",
         asset=table_key(mic, "price_flags"),
-        name="prices_look_right",
-        blocking=False,
         description="No price of the sessions just built looks like an unrecorded split, lacks the jump of a recorded one, or "
         "stands still. A warning mends nothing: record the action, or let the price be.",
     )
-    def prices_look_right(marketlake: MarketlakeResource) -> dg.AssetCheckResult:
-        return _result(flagged_prices(_built(marketlake, mic, "price_flags")))
+
+    # `can_subset`: where nothing was built nothing is looked at, and the check has no result, neither passed nor failed.
+    @dg.multi_asset_check(name=f"{mic}__price_checks", specs=[spec], can_subset=True)
+    def prices_look_right(marketlake: MarketlakeResource) -> Iterator[dg.AssetCheckResult]:
+        flags = _built(marketlake, mic, "price_flags")
+        if flags is not None:
+            yield _result(spec, flagged_prices(flags))
 
     return prices_look_right
 
 
 def _minutes(mic: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    spec = dg.AssetCheckSpec(
+        "minutes_agree_with_daily",
         asset=table_key(mic, "minute_reconciliation"),
-        name="minutes_agree_with_daily",
-        blocking=False,
         description="One-minute bars of the sessions just built add up to their daily bars: official close within 5 basis points, "
         "high and low within two ticks, volume 0.99 to 1.00.",
     )
-    def minutes_agree_with_daily(marketlake: MarketlakeResource) -> dg.AssetCheckResult:
-        return _result(reconciled_minutes(_built(marketlake, mic, "minute_reconciliation")))
+
+    # As above; nor is there a result of sessions that have no minutes.
+    @dg.multi_asset_check(name=f"{mic}__minute_checks", specs=[spec], can_subset=True)
+    def minutes_agree_with_daily(marketlake: MarketlakeResource) -> Iterator[dg.AssetCheckResult]:
+        days = _built(marketlake, mic, "minute_reconciliation")
+        if days is not None and days.height:
+            yield _result(spec, reconciled_minutes(days))
 
     return minutes_agree_with_daily
 
 
-def _built(marketlake: MarketlakeResource, mic: str, table: str) -> pl.DataFrame:
-    """The table's rows of the sessions that the last build covered."""
-    rows = LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table]).read()
+def _built(marketlake: MarketlakeResource, mic: str, table: str) -> pl.DataFrame | None:
+    """The table's rows of the sessions that the last build covered; None where it covered none."""
     sessions = current_plan(marketlake.state_dir, mic)["sessions"]
     if not sessions:
-        return rows.clear()
+        return None
+    rows = LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table]).read()
     day = pl.col("session_date")
     return rows.filter(day.is_between(pl.lit(sessions[0]).str.to_date(), pl.lit(sessions[1]).str.to_date()))
 
 
-def _result(finding: Finding) -> dg.AssetCheckResult:
+def _result(spec: dg.AssetCheckSpec, finding: Finding) -> dg.AssetCheckResult:
     figures = {name: value for name, value in finding.figures.items() if value is not None}
     return dg.AssetCheckResult(
         passed=finding.holds,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
         severity=dg.AssetCheckSeverity.WARN,
         description=finding.summary,
         metadata={**figures, "worth_a_look": preview(finding.rows, rows=20)},

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from pipelines.cli.dagster_process import command
+from pipelines.orchestration.compat.run_origin import LOCATION, REPOSITORY_TAG, name_origin, origin_tags
 from pipelines.orchestration.instance import identify_run, open_instance
-from pipelines.orchestration.run_origin import LOCATION, REPOSITORY_TAG, name_origin, origin_tags
 from pipelines.settings import Settings
 
 ROOT = Path(__file__).parents[3]

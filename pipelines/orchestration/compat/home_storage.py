@@ -1,7 +1,8 @@
 """Dagster's history where the settings have it: for `dagster dev -w workspace.yaml` in a checkout, without DAGSTER_HOME.
 
 Lives here: the classes that `dagster.yaml` beside `workspace.yaml` names. Each keeps in the home what a home's own `dagster.yaml`
-(`instance.py`) keeps there, so that both ways of starting Dagster show the same runs.
+(`orchestration/home_config.py`) keeps there, so that both ways of starting Dagster show the same runs. Dagster reads such classes
+from a configuration; those to inherit from, which know where files go, are private.
 Does not live here: the event log itself (`event_log.py`).
 """
 
@@ -16,7 +17,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-from pipelines.orchestration.event_log import SessionEventLog
+from pipelines.orchestration.compat.event_log import SessionEventLog
 from pipelines.settings import Settings
 
 

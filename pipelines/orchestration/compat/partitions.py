@@ -1,7 +1,7 @@
-"""Where Dagster's own code is replaced for its cost; each with its reason, and a test that the results stay Dagster's.
+"""Hash and keys of partitions by time, replaced for their cost; tests hold the results to Dagster's.
 
-Lives here: the hash and the keys of partitions by time.
-Does not live here: which partitions there are (`partitions.py`), the event log (`event_log.py`).
+Lives here: `quicken_partitions`.
+Does not live here: which partitions there are (`orchestration/partitions.py`), the event log (`event_log.py`).
 
 A subclass would not do: the webserver makes plain `TimeWindowPartitionsDefinition`s of what the code server tells it, each with
 every closed day of the exchange's history, some 3,000. The event log, which every process of a home loads, has them replaced.
