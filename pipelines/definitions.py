@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import dagster as dg
 
 from pipelines.orchestration.assets.ingest import ingest_assets
 from pipelines.orchestration.assets.live import live_assets
+from pipelines.orchestration.assets.model_specs import build_inputs
 from pipelines.orchestration.assets.models import model_assets
 from pipelines.orchestration.assets.research import research_assets
+from pipelines.orchestration.catalog import describe_assets
 from pipelines.orchestration.checks.findings import finding_checks
 from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.checks.gate import gate_checks
 from pipelines.orchestration.checks.indicators import indicator_checks
 from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.jobs import exchange_jobs
-from pipelines.orchestration.keys import by_exchange
 from pipelines.orchestration.launch import ingest
 from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule
@@ -35,13 +37,13 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         for mic in mics
         for asset in (
             *ingest_assets(mic, settings.delivery_folders),
-            model_assets(mic, target),
+            *_models(mic, target),
             *research_assets(mic),
             *live_assets(mic),
         )
     ]
     return dg.Definitions(
-        assets=by_exchange(assets, settings.exchanges),
+        assets=describe_assets(assets, settings),
         asset_checks=[
             check
             for mic in mics
@@ -62,6 +64,11 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         resources=run_resources(settings),
         executor=dg.in_process_executor,
     )
+
+
+def _models(mic: str, target: Path) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    models = model_assets(mic, target)
+    return [models, *build_inputs(mic, target, models)]
 
 
 @dg.definitions

@@ -10,10 +10,10 @@ from functools import cache
 import dagster as dg
 
 from pipelines.orchestration.assets.ingest import ingest_assets
+from pipelines.orchestration.catalog import describe_assets
 from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.checks.gate import gate_checks
 from pipelines.orchestration.jobs import ingest_job
-from pipelines.orchestration.keys import by_exchange
 from pipelines.orchestration.resources import run_resources
 from pipelines.settings import Settings
 
@@ -23,7 +23,7 @@ def ingest_definitions(settings: Settings, mic: str) -> dg.Definitions:
     """The assets, checks and job of an exchange's ingest, as the code location has them."""
     assets = ingest_assets(mic, settings.delivery_folders)
     return dg.Definitions(
-        assets=by_exchange(assets, settings.exchanges),
+        assets=describe_assets(assets, settings),
         asset_checks=[*gate_checks(mic), freshness_check(mic)],
         jobs=[ingest_job(mic)],
         resources=run_resources(settings),

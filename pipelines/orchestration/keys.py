@@ -6,7 +6,6 @@ Does not live here: the assets (`assets/`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from typing import Final
 
 import dagster as dg
@@ -14,8 +13,11 @@ import dagster as dg
 #: Stages of the pipeline, in order; asset groups bear these names, after the exchange where several are configured.
 SOURCES: Final = "sources"
 LAKE: Final = "lake"
+BUILD_INPUTS: Final = "build_inputs"
 INDICATORS: Final = "indicators"
+SCAN_INPUTS: Final = "scan_inputs"
 SCANNERS: Final = "scanners"
+MARTS: Final = "marts"
 RESEARCH: Final = "research"
 LIVE: Final = "live"
 RELEASE: Final = "release"
@@ -43,13 +45,6 @@ def table_key(mic: str, table: str) -> dg.AssetKey:
 def staged_key(mic: str, table: str) -> dg.AssetKey:
     """Key of a staged table."""
     return table_key(mic, f"staged_{table}")
-
-
-def by_exchange(
-    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], exchanges: Collection[str]
-) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """The assets, in groups by exchange where a home has several."""
-    return assets if len(exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, assets)
 
 
 def in_group_of_its_exchange(spec: dg.AssetSpec) -> dg.AssetSpec:

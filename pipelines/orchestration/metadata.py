@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.market.schema import TableSchema
 from pipelines.printable import markdown_text
+from pipelines.storage.delta import LakeTable
 
 _PREVIEW_ROWS = 8
 _PREVIEW_COLUMNS = 14
@@ -41,6 +42,11 @@ def schema_metadata(schema: TableSchema) -> dg.TableSchema:
             for c in schema.columns
         ]
     )
+
+
+def row_count(table: LakeTable) -> dict[str, int]:
+    """Rows of the whole table as it stands, under the name that the catalog knows."""
+    return {"dagster/row_count": table.row_count()}
 
 
 def picture(png: bytes, title: str) -> dg.MetadataValue:

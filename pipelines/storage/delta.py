@@ -74,6 +74,11 @@ class LakeTable:
         files = pl.DataFrame(handle.get_add_actions(flatten=True))
         return files.get_column(f"partition.{self.schema.partition_by}").unique().sort().to_list() if files.height else []
 
+    def row_count(self) -> int:
+        """Rows of the latest version, by the statistics in the table's log: no data file is opened. 0 while there is no table."""
+        handle = self._open()
+        return 0 if handle is None else handle.count()
+
     def read(
         self,
         version: int | None = None,

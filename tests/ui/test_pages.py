@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 SESSION = "2021-04-05"
 #: A run is queued, takes a process of its own, and may build: minutes on a busy machine.
 RUN = 600_000
-STAGES = ("sources", "lake", "indicators", "scanners", "research", "release", "live")
+STAGES = ("sources", "lake", "build_inputs", "indicators", "scan_inputs", "scanners", "marts", "research", "release", "live")
 LONG = 120_000
 RUN_LINK = "a[href*='/runs/']"
 

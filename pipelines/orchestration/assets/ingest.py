@@ -20,11 +20,12 @@ from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.orchestration.ingest_config import DeliveryConfig, request_of
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
-from pipelines.orchestration.metadata import preview, schema_metadata
+from pipelines.orchestration.metadata import preview, row_count, schema_metadata
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.sources.registry import load_sources
+from pipelines.storage.delta import LakeTable
 
 #: Refused sessions that one run notes on a table, and letters of a text in metadata.
 _MOST_OBSERVED, _LONGEST = 50, 2_000
@@ -102,6 +103,7 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
+                "dagster/row_count": rows.height,
                 "preview": preview(rows.drop("received_at")),
             }
         )
@@ -133,6 +135,7 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "delta_version": -1 if done.version is None else done.version,
+                **row_count(LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table])),
                 "whole_run": f"{done.accepted:,} rows accepted, {done.restated:,} restated, {done.unchanged:,} unchanged, "
                 f"{done.moved:,} moved, {done.refused:,} refused; {len(done.sessions):,} sessions changed",
             }

@@ -13,9 +13,10 @@ from pipelines.live.scan import scan_batch
 from pipelines.live.scan_store import LiveScanError
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import LIVE, table_key
-from pipelines.orchestration.metadata import preview, schema_metadata
+from pipelines.orchestration.metadata import preview, row_count, schema_metadata
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.scanners.project import manifest_path
+from pipelines.storage.delta import LakeTable
 
 
 class LiveBatch(dg.Config):
@@ -61,6 +62,7 @@ def _signals_live(mic: str) -> dg.AssetsDefinition:
                 "bars": scan.bars,
                 "rows_quarantined": scan.quarantined,
                 "signals": scan.signals.height,
+                **row_count(LakeTable(marketlake.lake.table_uri(mic, "signals_live"), TABLES["signals_live"])),
                 "release_id": scan.release_id,
                 "coverage": preview(scan.runs),
                 "newest": preview(scan.signals),

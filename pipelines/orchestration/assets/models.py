@@ -1,7 +1,8 @@
-"""Stages `indicators` and `scanners`: the dbt models, run once per exchange and run, and their windows committed to the lake.
+"""Stages `indicators` to `marts`: the dbt models, run once per exchange and run, and their windows committed to the lake.
 
-Lives here: the dbt assets of an exchange and how dbt's nodes are called in Dagster.
-Does not live here: the models (`dbt_project/`), what is committed and how (`build/commit.py`).
+Lives here: the dbt assets of an exchange and running them.
+Does not live here: how dbt's nodes are called and described (`model_specs.py`), the models (`dbt_project/`), what is committed
+(`build/commit.py`).
 """
 
 import os
@@ -12,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from pydantic import Field
 
 from pipelines.build.commit import Committed, commit_build
 from pipelines.build.database import build_path
 from pipelines.build.derived_tables import DERIVED
-from pipelines.build.plan import INPUTS
 from pipelines.build.prepare import open_build
 from pipelines.dbt.process import BUILD_DB, PARENT
 from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.freshness import sessions_with_rows
+from pipelines.orchestration.assets.model_specs import ExchangeTranslator, group_intermediate
 from pipelines.orchestration.compat.dbt_resource import InstalledDbt
-from pipelines.orchestration.keys import INDICATORS, SCANNERS, table_key
-from pipelines.orchestration.metadata import schema_metadata
-from pipelines.orchestration.partitions import run_sessions, session_partitions
+from pipelines.orchestration.keys import table_key
+from pipelines.orchestration.metadata import row_count
+from pipelines.orchestration.partitions import run_sessions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.scanners.project import dbt_project_dir, manifest_path
@@ -54,66 +55,6 @@ class BuildScope(dg.Config):
     def asked(self) -> list[date]:
         """`sessions` as dates."""
         return [date.fromisoformat(day) for day in self.sessions]
-
-
-class ExchangeTranslator(DagsterDbtTranslator):
-    """Names dbt's nodes for one exchange: lake tables and published models bear the exchange's MIC, helpers a folder besides."""
-
-    def __init__(self, mic: str) -> None:
-        # Source tests must not become checks on lake assets: the dbt step would own the key and disarm the blocking gate.
-        super().__init__(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
-        self.mic = mic
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """`{MIC}/{table}` for lake tables and published models, `{MIC}/{folder}/{model}` for the models between.
-
-        What a build prepares beside the lake tables (its windows, rows carried over from the last build) is `{MIC}/build/{name}`.
-        """
-        name = dbt_resource_props["name"]
-        if dbt_resource_props["resource_type"] == "source":
-            return table_key(self.mic, name) if name in INPUTS else dg.AssetKey([self.mic, "build", name])
-        if name in DERIVED:
-            return table_key(self.mic, name)
-        return dg.AssetKey([self.mic, dbt_resource_props["fqn"][1], name])
-
-    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
-        """dbt's own; the columns of lake tables from their schema, which knows plugged-in and chosen indicators too."""
-        metadata = dict(super().get_metadata(dbt_resource_props))
-        if dbt_resource_props["resource_type"] == "model" and dbt_resource_props["name"] in DERIVED:
-            metadata["dagster/column_schema"] = schema_metadata(DERIVED[dbt_resource_props["name"]].schema)
-        return metadata
-
-    def get_asset_check_spec(
-        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetCheckSpec | None:
-        """dbt's own, none of them blocking: a test that fails fails dbt, and with it the step, before anything is committed.
-
-        Of a blocking check without a result Dagster would skip all that reads its asset, and a night with nothing new has none.
-        """
-        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        if spec is None or not spec.blocking:
-            return spec
-        return dg.AssetCheckSpec(
-            spec.name,
-            asset=spec.asset_key,
-            description=spec.description,
-            additional_deps=spec.additional_deps,
-            blocking=False,
-            metadata=spec.metadata,
-        )
-
-    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """The model's description alone; the SQL is a file beside it, and the catalog shows one line."""
-        return str(dbt_resource_props.get("description") or "")
-
-    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
-        """Sessions for the tables that the lake keeps. What helps to make them lives for one run and has no sessions to fill."""
-        return session_partitions(self.mic) if dbt_resource_props["name"] in DERIVED else None
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """Indicator models and what leads to them; scanners, marts and what leads to them."""
-        folder = dbt_resource_props["fqn"][1]
-        return INDICATORS if folder in {"staging", "indicators"} else SCANNERS
 
 
 def build_target(state_dir: Path, mic: str) -> Path:
@@ -171,7 +112,7 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
         for event in outputs:
             yield from _with_commit(context, marketlake.lake, mic, event, committed)
 
-    return models
+    return group_intermediate(models)
 
 
 def _stream(dbt: DbtCliResource, context: dg.AssetExecutionContext, mic: str, manifest: Path, target: Path) -> Iterator[Any]:
@@ -238,6 +179,7 @@ def _with_commit(
     figures: dict[str, Any] = {
         "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
+        **row_count(LakeTable(lake.table_uri(mic, done.table), DERIVED[done.table].schema)),
     }
     if is_whole:
         yield event.with_metadata({**event.metadata, **figures})

@@ -17,10 +17,11 @@ from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
-from pipelines.orchestration.metadata import link, picture, preview, schema_metadata
+from pipelines.orchestration.metadata import link, picture, preview, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.project import declared_scanners
+from pipelines.storage.delta import LakeTable
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
@@ -59,6 +60,10 @@ def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
     require_bars(marketlake.lake, mic)
     heads = versions_of(marketlake.lake, mic, release_tables())
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
+
+
+def _rows(marketlake: MarketlakeResource, mic: str, table: str) -> dict[str, int]:
+    return row_count(LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table]))
 
 
 def _backtest(mic: str) -> dg.AssetsDefinition:
@@ -105,6 +110,7 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
                 "run_id": result.run_id,
                 **{name: result.run[name] for name in (*figures, *paid) if result.run[name] is not None},
                 "delta_version": -1 if versions["backtest_runs"] is None else versions["backtest_runs"],
+                **_rows(marketlake, mic, "backtest_runs"),
                 "last_trades": preview(result.trades.drop("run_id", "signal_id")),
             }
         )
@@ -140,6 +146,7 @@ def _risk(mic: str) -> dg.AssetsDefinition:
                     equity_picture(report.equity, initial_cash(report.run), f"{mic} {SCANNER}"), "equity and drawdown"
                 ),
                 "var_rows": report.var.height,
+                **_rows(marketlake, mic, "risk_var"),
                 "newest": preview(report.var),
             }
         )
@@ -180,6 +187,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
                 "outcomes_found": record.outcomes,
                 "since": str(record.since or "the first signal"),
                 "rows": record.performance.height,
+                **_rows(marketlake, mic, "scanner_performance"),
                 "delta_version": -1 if (version := record.versions["scanner_performance"]) is None else version,
                 "track_record": preview(shown.select(_SHOWN), shown.height),
             }

@@ -2,6 +2,7 @@
 
 import importlib.util
 import tomllib
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.settings import Settings
 
 MICS = ("XNSE", "XNYS")
-STAGES = {"sources", "lake", "indicators", "scanners", "research", "live", "release"}
+#: Groups that steps of a run fill, and what a build prepares for them.
+STAGES = {"sources", "lake", "indicators", "scan_inputs", "scanners", "marts", "research", "live", "release"}
+GROUPS = {*STAGES, "build_inputs"}
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +81,62 @@ def test_every_asset_has_a_group_and_says_what_it_is(graph) -> None:
 
 
 def test_a_group_holds_one_exchange_and_is_the_bare_stage_where_there_is_but_one(graph, settings: Settings) -> None:
-    for key in graph.get_all_asset_keys() - {k for k in graph.get_all_asset_keys() if k.path[1] == "build"}:
-        assert (graph.get(key).group_name or "").startswith(f"{key.path[0]}_")
+    for key in graph.get_all_asset_keys():
+        assert graph.get(key).group_name.removeprefix(f"{key.path[0]}_") in GROUPS
     alone = build_definitions(settings.model_copy(update={"exchanges": ("XNYS",)})).resolve_asset_graph()
     assert {alone.get(key).group_name for key in alone.executable_asset_keys} == STAGES
+
+
+def test_no_stage_of_a_build_reads_a_later_one_and_none_is_a_tangle(graph) -> None:
+    order = ["XNYS_build_inputs", "XNYS_lake", "XNYS_indicators", "XNYS_scan_inputs", "XNYS_scanners", "XNYS_marts"]
+    made = [graph.get(key) for key in graph.get_all_asset_keys() if graph.get(key).group_name in order[2:]]
+    assert {
+        node.key for node in made if any(stage(graph, k, order) > stage(graph, node.key, order) for k in node.parent_keys)
+    } == set()
+    assert max(Counter(node.group_name for node in made).values()) <= 32
+
+
+def stage(graph, key: dg.AssetKey, order: list[str]) -> int:
+    return order.index(graph.get(key).group_name)
+
+
+def test_the_catalog_says_of_every_asset_whose_it_is_what_it_is_and_of_which_exchange(graph) -> None:
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    bare = {n.key.to_user_string() for n in nodes if not (n.owners and n.kinds and (n.description or "").strip())}
+    assert bare == set()
+    assert {n.group_name for n in nodes} == {f"{mic}_{group}" for mic in MICS for group in GROUPS}
+    for node in nodes:
+        mic = node.key.path[0]
+        assert (node.tags["marketlake/exchange"], f"{mic}_{node.tags['marketlake/stage']}") == (mic, node.group_name)
+
+
+def test_no_two_assets_are_stored_under_one_name(graph, settings: Settings) -> None:
+    """Dagster shows assets of one table name as linked, and leads a dependency on the one to the other."""
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    names = Counter(str(n.metadata["dagster/table_name"]).lower() for n in nodes if "dagster/table_name" in n.metadata)
+    assert {name for name, count in names.items() if count > 1} == set()
+    assert names.total() > len(nodes) * 0.8
+    for table in ("bars_daily", "scanner_signals", "risk_var"):
+        asset = graph.get(table_key("XNYS", {"risk_var": "risk_report"}.get(table, table))).metadata
+        uri = f"{settings.lake_root}/XNYS/{table}"
+        assert (asset["dagster/table_name"], asset["dagster/storage_kind"]) == (f"XNYS.{table}", "delta")
+        assert str(getattr(asset["dagster/uri"], "value", asset["dagster/uri"])) == uri
+
+
+def test_a_model_shows_its_text_and_its_file_and_keeps_its_description_to_a_line(graph) -> None:
+    model = graph.get(dg.AssetKey(["XNYS", "scanners", "breakout_20d"]))
+    assert "```sql" in str(model.metadata["model"].value)
+    assert "select" not in str(model.description)
+    (reference,) = model.metadata["dagster/code_references"].code_references
+    assert Path(reference.file_path).name == "breakout_20d.sql"
+    assert Path(reference.file_path).is_file()
+
+
+def test_every_check_says_in_words_what_it_asks(graph) -> None:
+    checks = {spec.key: spec for assets in graph.assets_defs for spec in assets.check_specs}
+    assert {f"{key.asset_key.to_user_string()}:{key.name}" for key, spec in checks.items() if not spec.description} == set()
+    of_type = dg.AssetCheckKey(table_key("XNYS", "scanner_signals"), "accepted_values_scanner_signals_signal_type__BUY__SELL")
+    assert checks[of_type].description == "signal_type is one of BUY, SELL."
 
 
 def test_what_the_lake_keeps_has_sessions_and_what_lives_for_one_run_has_none(graph) -> None:

@@ -162,6 +162,14 @@ def test_only_partitions_whose_files_differ_are_read(
     assert asked == [[2024], [2024]]
 
 
+def test_the_rows_of_a_table_are_counted_as_it_stands(lake: Lake, daily: Frame, history: dict[str, int]) -> None:
+    """By the log alone: not the rows of files that a restatement replaced, and none where there is no table."""
+    put(lake, "bars_daily", daily(("A", D3, 11.0), batch="b2"))
+    table = LakeTable(lake.table_uri("XNYS", "bars_daily"), TABLES["bars_daily"])
+    assert table.row_count() == table.read().height > 0
+    assert LakeTable(lake.table_uri("XNYS", "bars_other_series"), TABLES["bars_other_series"]).row_count() == 0
+
+
 def test_a_restatement_there_and_back_within_two_versions_is_seen_as_a_change_of_batch(
     lake: Lake, daily: Frame, history: dict[str, int]
 ) -> None:
