@@ -39,6 +39,7 @@ def prepare_build(
     records: Mapping[str, int],
     reach: Mapping[str, Sequence[PartitionValue]],
     frames: Mapping[str, pl.DataFrame],
+    replaced: Mapping[str, int] | None = None,
 ) -> None:
     """Start the build database anew.
 
@@ -47,7 +48,7 @@ def prepare_build(
     partitions that `reach` names for it, where it does), a table per frame (the calendar and what else is no lake table), and
     the windows `window_daily`, `window_1m` and `window_listings` (columns of `plan.WINDOW`) with their `window_bounds`. A derived
     table of `RECORDS` and its replaced rows are there at the versions of `records`, whatever the build: what has been issued is no
-    matter of what is computed now.
+    matter of what is computed now. Replaced rows of inputs are there at the versions of `replaced`, by default as they are now.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -64,7 +65,8 @@ def prepare_build(
             connection.execute(_view(lake, plan.exchange, name, schema, version, reach.get(name)))
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
-            connection.execute(_view(lake, plan.exchange, name, schema, head))
+            version = head if replaced is None else replaced.get(name)
+            connection.execute(_view(lake, plan.exchange, name, schema, version))
         windows = {"window_daily": plan.daily, "window_1m": plan.minute, "window_listings": plan.listings}
         for name, frame in {**frames, **windows, "window_bounds": plan.bounds}.items():
             connection.register("incoming", frame.to_arrow())

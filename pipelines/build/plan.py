@@ -84,15 +84,20 @@ def plan_build(
     sessions: Collection[date] = (),
     named: Collection[str] = (),
     days: ExchangeCalendar | None = None,
+    pinned: Mapping[str, int] | None = None,
 ) -> BuildPlan:
     """Everything between the inputs of the last build (`built`: versions by table; None: never built) and the lake's head.
 
     A changed bar outdates its instrument from its session on, since indicators carry state; a changed action from its ex-date; a
     changed listing or ticker from the day on which it differs. `sessions` are rebuilt besides, so that a build always leaves the
     derived tables complete. `named`: symbols that universes list. `days`: the sessions to count, by default those of the calendar.
+    `pinned`: versions of the inputs to build from in place of the lake's head; a table that it leaves out is absent.
     """
     tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
-    inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
+    if pinned is None:
+        inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
+    else:
+        inputs = {name: pinned[name] for name in tables if name in pinned}
     base: Mapping[str, int] = {} if full or built is None else built
 
     def outdated(name: str, date_column: str) -> pl.DataFrame:

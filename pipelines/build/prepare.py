@@ -1,14 +1,15 @@
 """Preparing a build: what the last release leaves to compute, and the database in which dbt computes it.
 
-Lives here: `BuildConfiguration`, `open_build` and `current_plan`.
-Does not live here: the plan itself (`plan.py`), the database's tables (`database.py`), committing what dbt made (`commit.py`).
+Lives here: `BuildConfiguration`, `open_build`, `fill_database` and `current_plan`.
+Does not live here: the plan itself (`plan.py`), the database's tables (`database.py`), a database for work on the models
+(`release_build.py`), committing what dbt made (`commit.py`).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -80,25 +81,41 @@ def open_build(
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=named, days=days)
     if not plan.is_empty:
         configuration.check_universes(lake, exchange)
+    records = last.versions(exchange) if last else {}
+    fill_database(lake, plan, build_path(state_dir, exchange), configuration, derived_versions=versions or {}, records=records)
+    _remember(plan, state_dir)
+    return plan
+
+
+def fill_database(
+    lake: Lake,
+    plan: BuildPlan,
+    path: Path,
+    configuration: BuildConfiguration,
+    *,
+    derived_versions: Mapping[str, int],
+    records: Mapping[str, int],
+    replaced: Mapping[str, int] | None = None,
+) -> None:
+    """Start the database of a plan anew, with everything that the models read in schema `lake` (`database.prepare_build`)."""
     prepare_build(
         lake,
         plan,
-        build_path(state_dir, exchange),
+        path,
         inputs={name: TABLES[name] for name in INPUTS},
         derived={name: derived.schema for name, derived in DERIVED.items()},
-        derived_versions=versions or {},
-        records=last.versions(exchange) if last else {},
+        derived_versions=derived_versions,
+        records=records,
         reach=_reach(plan),
         frames={
-            "sessions": days.frame(),
-            "closing_auctions": closing_auctions(exchange),
+            "sessions": plan.calendar.frame(),
+            "closing_auctions": closing_auctions(plan.exchange),
             "universe_members": configuration.universe_members,
             "universe_rules": configuration.universe_rules,
             "finding_effects": configuration.finding_effects,
         },
+        replaced=replaced,
     )
-    _remember(plan, state_dir)
-    return plan
 
 
 def _sessions_changed(last: Release, exchange: str, counted: pl.DataFrame, days: ExchangeCalendar) -> bool:

@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `scan.py`,
-`explain.py`, `withdraw.py`).
+`explain.py`, `withdraw.py`, `dbt.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import typer
 
 from pipelines.cli.calendar import calendar_app
 from pipelines.cli.console import INTERRUPTED, USAGE, counted, fail, progress, say, say_error, say_json, table, warn
+from pipelines.cli.dbt import dbt
 from pipelines.cli.describe import describe
 from pipelines.cli.explain import explain
 from pipelines.cli.ingest import ingest, say_suspects
@@ -106,6 +107,7 @@ app.command("withdraw")(withdraw)
 app.add_typer(instruments, name="instruments")
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
+app.command("dbt")(dbt)
 
 indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")

@@ -1,6 +1,6 @@
 """Running dbt in this process.
 
-Lives here: `run_dbt` and `DbtError`.
+Lives here: `run_dbt` and `DbtError`, and `run_dbt_command` for people at a terminal.
 Does not live here: dbt as a child of a Dagster run (`process.py`), which project is run (`scanners/project.py`).
 """
 
@@ -41,12 +41,7 @@ def run_dbt(
     command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
-    places = {
-        BUILD_DB: str(build_db),
-        "DBT_TARGET_PATH": str(target_dir),
-        "DBT_LOG_PATH": str(target_dir / "logs"),
-    }
-    with _environment(places):
+    with _environment(_places(build_db, target_dir)):
         try:
             outcome = dbtRunner().invoke(command)
         finally:
@@ -60,6 +55,30 @@ def run_dbt(
         failed = [f"{r['unique_id']}: {r['message']}" for r in results if r["status"] in {"error", "fail", "runtime error"}]
         raise DbtError(f"dbt {arguments[0]} failed. " + ("\n".join(failed) or str(outcome.exception)))
     return results
+
+
+def run_dbt_command(arguments: Sequence[str], *, build_db: Path, target_dir: Path, project_dir: Path) -> int:
+    """Run dbt as its own command line does, with what it prints; return its exit code.
+
+    Project, profiles and folders are given by the environment, so that arguments of the same name go before them.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import cli
+
+    places = {**_places(build_db, target_dir), "DBT_PROJECT_DIR": str(project_dir), "DBT_PROFILES_DIR": str(project_dir)}
+    with _environment(places):
+        try:
+            cli.main(args=[*arguments], prog_name="dbt")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            DuckDBConnectionManager.close_all_connections()
+    return 0
+
+
+def _places(build_db: Path, target_dir: Path) -> dict[str, str]:
+    """Where dbt reads and writes, as variables."""
+    return {BUILD_DB: str(build_db), "DBT_TARGET_PATH": str(target_dir), "DBT_LOG_PATH": str(target_dir / "logs")}
 
 
 @contextmanager

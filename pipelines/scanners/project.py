@@ -18,6 +18,8 @@ from pipelines.settings import Settings
 
 #: Beside a manifest: what it was made of.
 MADE_OF = "made_of"
+#: Folders that dbt leaves in a project that it is run in.
+_MADE_BY_DBT = {"target", "logs"}
 
 
 def dbt_project_dir() -> Path:
@@ -78,7 +80,7 @@ def manifest_path(target: Path) -> Path:
 def _manifest(target: Path, fingerprint: str) -> Path:
     manifest, made_of = target / "manifest.json", target / MADE_OF
     same = made_of.is_file() and made_of.read_text(encoding="utf-8") == fingerprint
-    newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and "target" not in p.parts)
+    newest = max(p.stat().st_mtime for p in dbt_project_dir().rglob("*") if p.is_file() and not _MADE_BY_DBT & {*p.parts})
     if not same or not manifest.exists() or manifest.stat().st_mtime < newest:
         compile_project(target)
     return manifest

@@ -10,7 +10,7 @@ import typer.main
 from pipelines.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lake/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lake/*.md"), *ROOT.glob("dbt_project/*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^ *```\w*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`(marketlake [a-z][^`\n]*)`(?!`)")
@@ -24,7 +24,8 @@ def commands(text: str) -> list[list[str]]:
 
 
 def problem(words: list[str]) -> str | None:
-    """What is wrong with a command's name or options."""
+    """What is wrong with a command's name or options. What follows two dashes is another program's."""
+    words = words[: words.index("--")] if "--" in words else words
     group = typer.main.get_command(app)
     command = group.commands.get(words[0])  # type: ignore[union-attr]
     while command is not None and len(words) > 1 and words[1] in getattr(command, "commands", {}):

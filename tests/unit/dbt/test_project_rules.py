@@ -2,12 +2,15 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipelines.build.derived_tables import DERIVED
+from pipelines.package_data import shipped
 from pipelines.scanners.project import compile_project, dbt_project_dir
 
 MODELS = dbt_project_dir() / "models"
@@ -59,3 +62,20 @@ def test_the_project_makes_no_call_home_and_needs_no_packages() -> None:
 
     assert project["flags"]["send_anonymous_usage_stats"] is False
     assert not (dbt_project_dir() / "packages.yml").exists()
+
+
+def test_the_project_asks_for_the_dbt_that_the_installation_asks_for() -> None:
+    project = yaml.safe_load((shipped("dbt_project") / "dbt_project.yml").read_text(encoding="utf-8"))
+    pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    (dependency,) = (entry for entry in pyproject["project"]["dependencies"] if entry.startswith("dbt-core"))
+
+    assert [bound.removesuffix(".0") for bound in project["require-dbt-version"]] == dependency.removeprefix("dbt-core").split(",")
+
+
+def test_exposures_name_every_table_that_is_published_and_every_scanner_that_runs_live() -> None:
+    models = shipped("dbt_project") / "models"
+    exposures = yaml.safe_load((models / "exposures.yml").read_text(encoding="utf-8"))["exposures"]
+    read = {exposure["name"]: re.findall(r"ref\('(\w+)'\)", " ".join(exposure["depends_on"])) for exposure in exposures}
+
+    assert sorted(read["catalogue"]) == sorted(DERIVED)
+    assert sorted(read["live_scan"]) == sorted(path.stem for path in (models / "scanners").rglob("*.sql"))
