@@ -107,8 +107,8 @@ class ExchangeTranslator(DagsterDbtTranslator):
     ) -> dg.AssetCheckSpec | None:
         """dbt's test as a check, described in words, since its name is cut from the arguments; none of them blocking.
 
-        A test that fails fails dbt, and with it the step, before anything is committed. Of a blocking check without a result Dagster
-        would skip all that reads its asset, and a night with nothing new has none.
+        A test that fails fails dbt, and with it the step, before anything is committed. Of a blocking check without a result
+        Dagster would skip all that reads its asset, and a night with nothing new has none.
         """
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
         if spec is None:

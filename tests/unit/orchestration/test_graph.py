@@ -3,7 +3,6 @@
 import importlib.util
 import tomllib
 from collections import Counter
-from dataclasses import fields
 from pathlib import Path
 
 import dagster as dg
