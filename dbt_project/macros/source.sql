@@ -1,6 +1,6 @@
 {#-
   See ref.sql: no database name in compiled texts. In target dev, which opens a database that may never have been prepared, a command
-  that reads rows is told so; a nightly run (target build) prepares its own.
+  that reads rows gets this message; a nightly run (target build) prepares its own.
 -#}
 {% macro source() %}
   {%- set relation = builtins.source(*varargs, **kwargs) -%}

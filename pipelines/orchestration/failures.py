@@ -63,8 +63,8 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
         error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
         while error and error.cause:
             error = error.cause
-        told = " ".join((error.message if error else event.message or "").split())
-        if told:
+        text = " ".join((error.message if error else event.message or "").split())
+        if text:
             step = f"step {event.step_key}: " if event.step_key else ""
-            return f"{step}{told}"[:_REASON_LETTERS]
+            return f"{step}{text}"[:_REASON_LETTERS]
     return "no reason recorded"

@@ -63,8 +63,8 @@ def request_of(
     if config.request_id:
         return load_request(config.request_id, marketlake.state_dir)
     if not config.paths:
-        told = (config.source, config.options, config.symbol, config.timezone, config.session, config.received_at)
-        _refuse_if(any(told), "paths: name the files or folders that these options are about")
+        named = (config.source, config.options, config.symbol, config.timezone, config.session, config.received_at)
+        _refuse_if(any(named), "paths: name the files or folders that these options are about")
         return replay_request(marketlake.lake, mic, sessions)
     _refuse_if(not config.source, "source: name the source that reads the paths; `marketlake sources` lists them")
     paths = [_confined(text, folders) for text in config.paths]

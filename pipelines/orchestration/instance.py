@@ -16,8 +16,8 @@ from pipelines.orchestration.compat.run_origin import name_origin
 from pipelines.orchestration.home_config import prepare_home
 from pipelines.settings import Settings
 
-#: Tags that say which process executes a run, so that a run whose process was killed can be told from one at work. The UI hides
-#: tags with this prefix: they are for the machine.
+#: Tags that say which process executes a run, so that a run whose process was killed can be distinguished from one at work. The
+#: UI hides tags with this prefix: they are for the machine.
 PID_TAG = ".dagster/marketlake_pid"
 STARTED_TAG = ".dagster/marketlake_pid_started"
 

@@ -167,12 +167,12 @@ def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
                 config,
             )
             if blocked := _refused_sessions(result, order.exchange):
-                told = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
+                reasons = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
                 validation = validate_staged(lake, order.exchange, table, read_batch(folder, table))
                 names = sorted({name for broken in validation.refused.values() for name in broken})
                 overrule = " ".join(f"--overrule {REFUSED}{name}" for name in names)
                 hint = f"; to overrule that too, add {overrule}" if names else ""
-                raise NotReleasedError(f"nothing is released: {told} (run {result.run_id[:8]} in `marketlake ui`){hint}")
+                raise NotReleasedError(f"nothing is released: {reasons} (run {result.run_id[:8]} in `marketlake ui`){hint}")
         except NotReleasedError:
             discard_request(order, state)
             raise

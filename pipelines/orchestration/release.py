@@ -71,6 +71,6 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
 def _calendar_config(lake: Lake, mic: str) -> dict[str, dict[str, str]]:
     """Hashes of this home's calendar files by exchange, for others those of the last release; nothing where there are none."""
     last, own = latest_release(lake), home_calendar(mic)
-    others = {name: told for name, told in (last.config.get("calendars", {}) if last else {}).items() if name != mic}
+    others = {name: recorded for name, recorded in (last.config.get("calendars", {}) if last else {}).items() if name != mic}
     known = {**others, mic: own.fingerprint} if own else others
     return {"calendars": dict(sorted(known.items()))} if known else {}

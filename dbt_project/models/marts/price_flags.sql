@@ -57,7 +57,7 @@ frozen as (
 
 ),
 
--- The close before stood far off those on both of its sides, which agree with each other. Told on the session that shows it.
+-- The close before stood far off those on both of its sides, which agree with each other. Flagged on the session that shows it.
 spiked as (
 
     select * from steps

@@ -71,7 +71,7 @@ def vwap(frame: Floats, span: Span, state: Floats, marks: Ints, snapshots: Float
 def mfi(frame: Floats, span: Span, state: Floats, marks: Ints, snapshots: Floats, out: Floats) -> None:
     """Compute mfi_14 (0 … 100): share of the money flow on bars whose typical price rose; 0 below a flow of 1, as TA-Lib.
 
-    Flows of windows that hold a bar without volume are NaN. Equal typical prices are told by a tolerance, because sums of
+    Flows of windows that hold a bar without volume are NaN. Equal typical prices are found within a tolerance, because sums of
     the same ticks in another order differ in their last bit and would change the side.
     """
     first, stop, count, _ = span

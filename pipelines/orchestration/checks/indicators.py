@@ -51,17 +51,17 @@ def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
         rows, different = indicators_ahead(marketlake.lake, mic, versions, load_scanners(manifest_path(target)), past)
         if not rows:
             return
-        told = f"{rows} rows of {len(past)} sessions were computed again"
+        message = f"{rows} rows of {len(past)} sessions were computed again"
         columns = different["column"].unique().sort().to_list()
         if columns:
             names = sorted({i.name for i in REGISTRY for output in i.outputs if output.name in columns}) or ["(carried state)"]
             days = ", ".join(str(day) for day in different["session_date"].unique().sort())
-            told = f"{', '.join(names)}: other values without later bars in {', '.join(columns)} of {days}"
+            message = f"{', '.join(names)}: other values without later bars in {', '.join(columns)} of {days}"
         yield dg.AssetCheckResult(
             passed=not columns,
             asset_key=spec.asset_key,
             check_name=spec.name,
-            description=told,
+            description=message,
             metadata={"rows": rows, **({"differ": preview(different, rows=20)} if columns else {})},
         )
 

@@ -84,14 +84,14 @@ def _agreement(mic: str, name: str, check: str, tried: pl.DataFrame, different: 
     if times.is_empty():
         return
     at = rows.select(pl.col("ts").dt.strftime("%Y-%m-%d %H:%M UTC").unique().sort()).to_series().to_list()
-    told = f"{times.height} evaluation times were scanned again"
+    message = f"{times.height} evaluation times were scanned again"
     if at:
-        told = f"{name}: {rows.height} signals differ from the record when scanned again as of {', '.join(at)}"
+        message = f"{name}: {rows.height} signals differ from the record when scanned again as of {', '.join(at)}"
     yield dg.AssetCheckResult(
         passed=rows.is_empty(),
         asset_key=dg.AssetKey([mic, "scanners", name]),
         check_name=check,
-        description=told,
+        description=message,
         metadata={"scanned_again": times.height, **({"differ": preview(rows, rows=20)} if at else {})},
     )
 
