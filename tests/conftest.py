@@ -31,6 +31,7 @@ from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
+from pipelines.sources.limits import Limits, configured_limits
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
@@ -113,6 +114,10 @@ class Road:
     def lake(self) -> Lake:
         return Lake(self.settings.lake_root)
 
+    @property
+    def limits(self) -> Limits:
+        return configured_limits(self.settings)
+
     def table(self, name: str, mic: str = "XNYS") -> LakeTable:
         return LakeTable(self.lake.table_uri(mic, name), {**TABLES, **INDICATOR_TABLES}[name])
 
@@ -144,7 +149,7 @@ class Road:
 
     def stage(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Staged:
         """What staging makes of these deliveries; nothing is written."""
-        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources())
+        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources(), limits=self.limits)
 
     def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
         """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
@@ -154,7 +159,7 @@ class Road:
         order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
         priorities = {name: source.priority for name, source in sources.items()}
         for _ in range(2):
-            folder = stage_request(self.lake, order, sources, state)
+            folder = stage_request(self.lake, order, sources, state, self.limits)
             # As in the job: instruments before their bars, names after them.
             place = {"instruments": 0, "instrument_aliases": 2}
             tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))

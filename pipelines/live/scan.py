@@ -24,6 +24,7 @@ from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import read_inputs
 from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import Scanner, load_scanners
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -45,7 +46,9 @@ class LiveScan:
     release_id: str
 
 
-def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key: str, mode: str = "live") -> LiveScan:
+def scan_batch(
+    lake: Lake, exchange: str, path: Path, manifest: Path, *, limits: Limits, run_key: str, mode: str = "live"
+) -> LiveScan:
     """Journal a file of closed one-minute bars and scan as of the end of its newest bar.
 
     The file is read like any csv of the exchange and goes through the row rules; bad rows go to quarantine. History comes from the
@@ -53,7 +56,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     Raises LiveScanError without a release of the exchange or for an unreadable file.
     """
     release = released(lake, exchange)
-    bars, batch_id, quarantined = _journal(lake, exchange, path)
+    bars, batch_id, quarantined = _journal(lake, exchange, path, limits)
     if bars.is_empty():
         nothing = empty_frame(TABLES["signals_live"])
         return LiveScan(batch_id, None, 0, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
@@ -96,7 +99,7 @@ def due_scans(
     return [(moment, sorted(set(names))) for moment, names in sorted(due.items())]
 
 
-def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, int]:
+def _journal(lake: Lake, exchange: str, path: Path, limits: Limits) -> tuple[pl.DataFrame, str, int]:
     """Store the file, stage its rows, append the good ones to `bars_1m_live`. Returns them, the batch's id, how many were bad."""
     if not path.is_file():
         raise LiveScanError(f"{path} does not exist: the batch was moved or deleted before it was scanned")
@@ -105,7 +108,7 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
     # When it came to lie here: a copy keeps the time of change of its original, which may be older than its bars or yet to come.
     received = datetime.fromtimestamp(path.stat().st_ctime, UTC)
     delivery = store_raw(lake, exchange, path, name=f"live/{path.name}", source="csv", options=options, received_at=received)
-    staged = stage(lake, IngestRequest(exchange, (delivery,)), load_sources())
+    staged = stage(lake, IngestRequest(exchange, (delivery,)), load_sources(), limits=limits)
     refused = [f for f in staged.files if f.status == "refused"]
     if refused:
         raise LiveScanError(f"{path.name}: {refused[0].reason}")

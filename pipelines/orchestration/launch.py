@@ -39,6 +39,7 @@ from pipelines.scanners.project import manifest_path
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.suspected_actions import newly_suspected
 from pipelines.settings import Settings
+from pipelines.sources.limits import configured_limits
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -93,7 +94,7 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
         attempts: list[dict[str, Any]] = []
         refused: dict[str, list[str]] = {}
         for _ in range(2):
-            folder = stage_request(lake, order, load_sources(), settings.state_dir)
+            folder = stage_request(lake, order, load_sources(), settings.state_dir, configured_limits(settings))
             days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(
@@ -154,7 +155,7 @@ def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
         order = resumed(order, state)
         save_request(order, state)
         try:
-            folder = stage_release(lake, order, load_sources(), state)
+            folder = stage_release(lake, order, load_sources(), state, configured_limits(settings))
             days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(

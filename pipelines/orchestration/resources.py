@@ -20,6 +20,7 @@ from pipelines.build.prepare import BuildConfiguration
 from pipelines.orchestration.instance import identify_run
 from pipelines.scanners.build_configuration import configure_build
 from pipelines.settings import Settings
+from pipelines.sources.limits import Limits, configured_limits
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 
@@ -41,6 +42,11 @@ class MarketlakeResource(dg.ConfigurableResource):
     locked_move: float = Field(default=0.015, gt=0, lt=1, description="Move from which a session at one price counts as locked.")
     delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
+    max_unpacked_mb: int = Field(default=512, ge=1, description="Most that one vendor file may hold unpacked, MiB.")
+    max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
+    max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
+    max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
+    max_rows_in_file: int = Field(default=10_000_000, ge=1, description="Most rows of one file, held in memory together.")
     checked_past_sessions: int = Field(default=3, ge=0, description="Past sessions that the checks of a full build scan again.")
     stale_after_sessions: int = Field(default=2, ge=1, description="Sessions behind the calendar from which an exchange is stale.")
 
@@ -66,6 +72,11 @@ class MarketlakeResource(dg.ConfigurableResource):
             locked_move=settings.locked_move,
             delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
+            max_unpacked_mb=settings.max_unpacked_mb,
+            max_packing_ratio=settings.max_packing_ratio,
+            max_archive_members=settings.max_archive_members,
+            max_line_bytes=settings.max_line_bytes,
+            max_rows_in_file=settings.max_rows_in_file,
             checked_past_sessions=settings.checked_past_sessions,
             stale_after_sessions=settings.stale_after_sessions,
         )
@@ -74,6 +85,11 @@ class MarketlakeResource(dg.ConfigurableResource):
     def lake(self) -> Lake:
         """The lake."""
         return Lake(self.lake_uri)
+
+    @property
+    def limits(self) -> Limits:
+        """How much one vendor file may take."""
+        return configured_limits(self)
 
     @property
     def build_configuration(self) -> BuildConfiguration:

@@ -23,6 +23,7 @@ from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import live_scan_job_name
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import load_scanners
+from pipelines.sources.limits import Limits
 from pipelines.storage.fingerprint import fingerprint
 
 pytestmark = pytest.mark.slow
@@ -164,7 +165,7 @@ def test_the_daemon_writes_what_a_scan_in_process_writes(scanned: Feed, new_home
     for name in ("morning.csv", "afternoon.csv"):
         path = scanned.inbox / name
         manifest = other.settings.manifest_dir / "manifest.json"
-        scan_batch(other.lake, "XNYS", path, manifest, run_key=run_key("XNYS", path))
+        scan_batch(other.lake, "XNYS", path, manifest, limits=Limits(), run_key=run_key("XNYS", path))
 
     for table in ("bars_1m_live", "signals_live"):
         ours, theirs = (fingerprint(h.rows(table), TABLES[table]) for h in (other, scanned.home))

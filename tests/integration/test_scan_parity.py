@@ -62,7 +62,7 @@ def market(request: pytest.FixtureRequest, module_road, tmp_path_factory: pytest
             ),
         ]
     order = IngestRequest(orders[0].exchange, tuple(d for o in orders for d in o.deliveries))
-    frames = stage(module_road.lake, order, load_sources()).tables
+    frames = stage(module_road.lake, order, load_sources(), limits=module_road.limits).tables
     last = frames["bars_1m"]["session_date"].max()
     assert isinstance(last, date)
     frames["bars_daily"] = frames["bars_daily"].filter(pl.col("session_date") <= last)

@@ -63,9 +63,9 @@ def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
         if config.already_staged:
             folder = staged_folder(order, state)
         elif order.decision is not None:
-            folder = stage_release(marketlake.lake, order, load_sources(), state)
+            folder = stage_release(marketlake.lake, order, load_sources(), state, marketlake.limits)
         else:
-            folder = stage_request(marketlake.lake, order, load_sources(), state)
+            folder = stage_request(marketlake.lake, order, load_sources(), state, marketlake.limits)
         files = outcome(folder)["files"]
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:

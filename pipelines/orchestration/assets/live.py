@@ -54,7 +54,8 @@ def _signals_live(mic: str) -> dg.AssetsDefinition:
         if path.parent != folder:
             raise LiveScanError(f"{config.file!r} is not a file name in {folder}")
         key = run_key(mic, path)
-        scan = scan_batch(marketlake.lake, mic, path, manifest_path(marketlake.manifest_dir), run_key=key)
+        manifest = manifest_path(marketlake.manifest_dir)
+        scan = scan_batch(marketlake.lake, mic, path, manifest, limits=marketlake.limits, run_key=key)
         return dg.MaterializeResult(
             metadata={
                 "file": path.name,
