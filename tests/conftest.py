@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import installed
 from pipelines.ingest.batches import outcome, stage_request
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import IngestRequest
@@ -37,6 +37,7 @@ from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, store_raw
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 # A test says what holds, not how fast this machine is.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -112,7 +113,7 @@ class Road:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.settings.lake_root)
+        return Lake.from_settings(self.settings)
 
     @property
     def limits(self) -> Limits:
@@ -219,9 +220,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def dbt_manifest(made_once: MadeOnce) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
-    from pipelines.scanners.project import compile_project
+    from tests.support.home_project import shipped_project
 
-    return made_once("manifest", compile_project)
+    return made_once("manifest", lambda folder: shipped_project(folder / ".state").compile(folder))
 
 
 @pytest.fixture
@@ -239,7 +240,7 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
     def rows(name: str, exchange: str, frames: Mapping[str, pl.DataFrame], window: pl.DataFrame | None = None) -> pl.DataFrame:
         connection = duckdb.connect()
         opened.append(connection)
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         given = {"sessions": calendar(exchange).frame(), "closing_auctions": closing_auctions(exchange), **frames}
         for table, frame in given.items():
             connection.register("incoming", frame.to_arrow())

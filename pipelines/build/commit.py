@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.build import replacement_windows
 from pipelines.build.database import build_path, newest_known, read_built
-from pipelines.build.derived_tables import DERIVED, partition_values
+from pipelines.build.derived_tables import DERIVED, derived_schemas, partition_values
 from pipelines.build.plan import BuildPlan
 from pipelines.build.replacement_windows import Replaced
 from pipelines.market.schema import TableSchema
@@ -40,9 +40,9 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
     path = build_path(state_dir, plan.exchange)
     crash_point("build.finished")
     touched = replacement_windows.touched_sessions(plan)
-    committed = {}
+    committed, schemas = {}, derived_schemas(lake.indicators)
     for name, derived in DERIVED.items():
-        schema = derived.schema
+        schema = schemas[name]
         rows = read_built(path, derived.relation)
         replaced = derived.replaced(plan, schema, rows)
         if name == "scanner_signals":

@@ -149,7 +149,7 @@ def _collect(
     reading = Reading(timezone=timezone, symbol=symbol, session=session, extra=extra)
     try:
         reader = find_source(source)
-        return collect(Lake(settings.lake_root), mic, paths, reader, received_at=received_at, store=store, **reading)
+        return collect(Lake.from_settings(settings), mic, paths, reader, received_at=received_at, store=store, **reading)
     except (UnknownSourceError, SourcePluginError, NoFilesError, SourceError, FileNotFoundError) as error:
         fail(str(error), USAGE)
     except OSError as error:
@@ -178,7 +178,7 @@ def _try(settings: Settings, collected: Collected, task: str, *, quiet: bool):  
 
     try:
         with progress(task, quiet=quiet):
-            lake, limits = Lake(settings.lake_root), configured_limits(settings)
+            lake, limits = Lake.from_settings(settings), configured_limits(settings)
             return run_dry(lake, collected.order, load_sources(), collected.paths, limits)
     except DryRunFailedError as error:
         fail(str(error))

@@ -197,13 +197,13 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {"files": staged["files"], "tables": tables}
 
 
-def account(folder: Path, exchange: str) -> Account:
-    """What rules, gate and merge held back of a staged order so far."""
+def account(folder: Path, exchange: str, calendars: Path | None) -> Account:
+    """What rules, gate and merge held back of a staged order so far. `calendars`: the home's folder of calendars."""
     staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
     read, held = counts_by_session(folder)
     gates = [folder / f"{table}.refused.json" for table in staged["tables"]]
     warnings = [warning for path in gates if path.is_file() for warning in json.loads(path.read_text(encoding="utf-8"))["warnings"]]
-    return account_of(exchange, read, held, staged["names"], warnings)
+    return account_of(exchange, read, held, staged["names"], warnings, calendars)
 
 
 def counts_by_session(folder: Path, table: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -92,7 +92,7 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
         {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
         for f in staged.files
     ]
-    return DryRun(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings))
+    return DryRun(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings, lake.calendars))
 
 
 def _where_they_are(paths: Mapping[str, Path]) -> RawCopies:

@@ -27,7 +27,7 @@ from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
 from pipelines.ingest.withdrawal_records import withdrawals
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.duplicates import resolve_duplicates
@@ -79,7 +79,7 @@ def stage(
     set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
     `raw_copies`: where the files are; by default in the lake. `limits`: how much one file may take.
     """
-    days = calendar(order.exchange)
+    days = lake.calendar(order.exchange)
     raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
     parsed, files, repeats = _parse(lake, order, sources, days, raw_copies, limits)
     held = pl.DataFrame(schema=_HELD) if held is None else held
@@ -199,7 +199,7 @@ def _parse(
             continue
         try:
             with raw_copies(delivery) as path:
-                raw = RawFile(path, delivery.name, delivery.content_hash, limits)
+                raw = RawFile(path, delivery.name, delivery.content_hash, limits, lake.calendars)
                 options = options_from_json(delivery.options)
                 tables = read_file(sources, delivery.source, raw, options)
         except OSError as error:
@@ -209,7 +209,7 @@ def _parse(
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
             continue
-        if fault := find_wrong_hours(tables, options):
+        if fault := find_wrong_hours(tables, options, lake.calendars):
             files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:

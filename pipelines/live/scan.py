@@ -18,12 +18,13 @@ from pipelines.ingest.quarantine import store_quarantine
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
 from pipelines.live.scan_store import LiveScanError, released, store_scan
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import read_inputs
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.registry import Scanner, load_scanners
+from pipelines.scanners.project import HomeProject
+from pipelines.scanners.registry import Scanner
 from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
@@ -47,7 +48,7 @@ class LiveScan:
 
 
 def scan_batch(
-    lake: Lake, exchange: str, path: Path, manifest: Path, *, limits: Limits, run_key: str, mode: str = "live"
+    lake: Lake, exchange: str, path: Path, project: HomeProject, *, limits: Limits, run_key: str, mode: str = "live"
 ) -> LiveScan:
     """Journal a file of closed one-minute bars and scan as of the end of its newest bar.
 
@@ -62,13 +63,13 @@ def scan_batch(
         return LiveScan(batch_id, None, 0, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
     as_of = bars.select(pl.col("ts").max()).item() + timedelta(minutes=1)
     session = bars.select(pl.col("session_date").max()).item()
-    compiled = load_scanners(manifest)
-    asked = due_scans(compiled.scanners.values(), exchange, session, bars.get_column("ts").unique().sort().to_list())
+    compiled = project.compiled()
+    asked = due_scans(compiled.scanners.values(), lake.calendar(exchange), session, bars.get_column("ts").unique().sort().to_list())
     if not asked:
         nothing = empty_frame(TABLES["signals_live"])
         return LiveScan(batch_id, as_of, bars.height, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
     journalled = LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session])
-    inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, journalled)
+    inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, project.choices(), journalled)
     with ScanEngine(compiled, inputs) as engine:
         found = engine.run_at(asked, mode=mode)
     signals = store_scan(lake, exchange, found, mode=mode, run_key=run_key)
@@ -76,7 +77,7 @@ def scan_batch(
 
 
 def due_scans(
-    scanners: Iterable[Scanner], exchange: str, session: date, minutes: Sequence[datetime]
+    scanners: Iterable[Scanner], days: ExchangeCalendar, session: date, minutes: Sequence[datetime]
 ) -> list[tuple[datetime, list[str]]]:
     """Which scanners a batch of minutes calls for, by moment.
 
@@ -84,8 +85,8 @@ def due_scans(
     `HH:MM` when the batch reaches it; closes are the nightly run's, since the day's official bar is not there yet.
     minutes: starts of the batch's bars in the session, UTC, ascending.
     """
-    venue = venue_of(exchange)
-    ends = [ts + timedelta(minutes=1) for ts in minutes if calendar(exchange).session(session).opens_at <= ts]
+    venue, opens_at = days.exchange, days.session(session).opens_at
+    ends = [ts + timedelta(minutes=1) for ts in minutes if opens_at <= ts]
     due: dict[datetime, list[str]] = {}
     for scanner in scanners:
         for declared in {*scanner.moments, *scanner.live_moments} - {"close"}:
