@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.build import replacement_windows
-from pipelines.build.database import build_path, newest_known, read_built
+from pipelines.build.database import BuiltTable, build_path, newest_known
 from pipelines.build.derived_tables import DERIVED, partition_values
 from pipelines.build.plan import BuildPlan
 from pipelines.build.replacement_windows import Replaced
@@ -22,7 +22,7 @@ from pipelines.market.tables import TABLES
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
-from pipelines.storage.upsert import append_new, replace_rows
+from pipelines.storage.upsert import append_new, replace_in_parts
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,19 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
     committed = {}
     for name, derived in DERIVED.items():
         schema = derived.schema
-        rows = read_built(path, derived.relation)
-        replaced = derived.replaced(plan, schema, rows)
+        built = BuiltTable(path, derived.relation, schema)
+        replaced = derived.replaced(plan, schema, built.keys())
         if name == "scanner_signals":
-            _keep_replaced_signals(lake, plan, schema, rows, replaced, path)
-        partitions = partition_values(schema, replaced.sessions)
+            _keep_replaced_signals(lake, plan, schema, built.rows(), replaced, path)
+        parts = built.parts(partition_values(schema, replaced.sessions))
         metadata = {"build": plan.fingerprint()[:16]}
-        version = replace_rows(lake, plan.exchange, schema, rows, replaced.outdated, partitions, metadata)
+        version = replace_in_parts(lake, plan.exchange, schema, built.rows, replaced.outdated, parts, metadata)
         crash_point("derived.committed")
         # A session on which no scanner fired was scanned all the same.
         scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}
-        committed[name] = Committed(name, version, rows.height, scanned | _by_session(rows))
+        by_session = built.rows_by_session()
+        committed[name] = Committed(name, version, sum(by_session.values()), scanned | by_session)
     return committed
-
-
-def _by_session(rows: pl.DataFrame) -> dict[date, int]:
-    column = "session_date" if "session_date" in rows.columns else "date"
-    return dict(rows.group_by(column).len().sort(column).iter_rows())
 
 
 def _keep_replaced_signals(
