@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,22 +32,15 @@ class Usage:
 
 def measure(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
     """Run a command to its end. Raises CalledProcessError, with what it printed, where it fails."""
-    begun = time.perf_counter()
-    with subprocess.Popen(
-        [*command], env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        before = os.times()
-        peak = 0
-        os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
-        printed: list[str] = []
+    before, begun, peak = os.times(), time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+        process = subprocess.Popen([*command], env={**os.environ, **environment}, stdout=printed, stderr=subprocess.STDOUT)
         while process.poll() is None:
             peak = max(peak, sum(_proportional(pid) for pid in _tree(process.pid)))
-            printed.append(process.stdout.read() or "")  # type: ignore[union-attr]
             time.sleep(_SECONDS_BETWEEN_SAMPLES)
-        printed.append(process.stdout.read() or "")  # type: ignore[union-attr]
-        after = os.times()
-    wall = time.perf_counter() - begun
-    output = "".join(printed)
+        wall, after = time.perf_counter() - begun, os.times()
+        printed.seek(0)
+        output = printed.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command), output)
     cpu = after.children_user - before.children_user + after.children_system - before.children_system

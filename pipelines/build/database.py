@@ -123,10 +123,10 @@ class BuiltTable:
         if others := sorted(rows.keys() - set(partitions)):
             raise ValueError(f"{self.relation} has rows of {others[0]}, which the build does not replace; this is a defect")
         groups: list[list[PartitionValue]] = []
-        held = _ROWS_PER_PART
+        held = 0
         for value in sorted(partitions):
             held += rows.get(value, 0)
-            if held > _ROWS_PER_PART:
+            if not groups or held > _ROWS_PER_PART:
                 groups.append([])
                 held = rows.get(value, 0)
             groups[-1].append(value)
