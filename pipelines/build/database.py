@@ -6,7 +6,8 @@ Does not live here: the models (`dbt_project/`) and committing their windows (`c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -89,7 +90,7 @@ def replaced_tables(names: Iterable[str]) -> dict[str, TableSchema]:
 class BuiltTable:
     """What dbt built of one table: a relation `schema.name` of the build database, read part by part."""
 
-    path: Path
+    connection: duckdb.DuckDBPyConnection
     relation: str
     schema: TableSchema
 
@@ -137,19 +138,23 @@ class BuiltTable:
         return ".".join(quoted(part) for part in self.relation.split("."))
 
     def _query(self, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
-        with duckdb.connect(str(self.path), read_only=True) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            return connection.sql(sql, params=[*parameters]).pl()
+        return self.connection.sql(sql, params=[*parameters]).pl()
 
 
-def newest_known(path: Path) -> pl.Series:
+@contextmanager
+def open_built(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a build database, for reading."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+def newest_known(connection: duckdb.DuckDBPyConnection) -> pl.Series:
     """The latest known_at of the indicators that a build made, daily and one-minute: no bar or action it took in came later."""
     parts = " union all ".join(
         f"select max(known_at) as known_at from indicators.{name}" for name in ("indicators_daily", "indicators_1m")
     )
-    with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.sql(parts).pl().get_column("known_at").drop_nulls()
+    return connection.sql(parts).pl().get_column("known_at").drop_nulls()
 
 
 def _view(
