@@ -27,7 +27,7 @@ from pipelines.storage.relations import quoted, select_files
 RECORDS = ("scanner_signals",)
 
 #: Rows of a derived table that are compared and written at once: half a gigabyte of the widest.
-_ROWS_PER_PART = 750_000
+ROWS_PER_PART = 750_000
 
 
 def build_path(state_dir: Path, exchange: str) -> Path:
@@ -127,7 +127,7 @@ class BuiltTable:
         held = 0
         for value in sorted(partitions):
             held += rows.get(value, 0)
-            if not groups or held > _ROWS_PER_PART:
+            if not groups or held > ROWS_PER_PART:
                 groups.append([])
                 held = rows.get(value, 0)
             groups[-1].append(value)

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, Field, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipelines.market.schema import TableSchema
@@ -141,6 +141,9 @@ class LakeTable:
         """Add rows as one commit. The caller knows that their keys are new. Raises LakeConflictError after 20 lost races."""
         for _ in range(_COMMIT_ATTEMPTS):
             base = self._open() or self._create()
+            if new := self._new_fields(base.schema()):
+                # A commit that only adds files does not change the table's columns.
+                base.alter.add_columns(new)
             files = DataFiles(self.uri, self.schema, base.version())
             self._write(files, frame)
             if self._commit(base, files, "append", (), metadata):
@@ -246,9 +249,13 @@ class LakeTable:
 
     def _widened(self, stored: Schema) -> Schema:
         """The stored columns, and indicators that were chosen since. Those no longer chosen stay, as NULL."""
+        new = self._new_fields(stored)
+        return Schema([*stored.fields, *new]) if new else stored
+
+    def _new_fields(self, stored: Schema) -> list[Field]:
         known = {field.name for field in stored.fields}
         new = [field.with_nullable(True) for field in self.schema.arrow() if field.name not in known]
-        return Schema([*stored.fields, *Schema.from_arrow(pa.schema(new)).fields]) if new else stored
+        return Schema.from_arrow(pa.schema(new)).fields if new else []
 
     def _predicate(self, partitions: Iterable[PartitionValue]) -> str:
         if not self.schema.partition_by:
