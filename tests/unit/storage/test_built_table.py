@@ -48,7 +48,7 @@ def test_partitions_are_grouped_by_their_rows(
 
 
 def test_rows_outside_of_what_a_build_replaces_are_a_defect(built: BuiltTable) -> None:
-    with pytest.raises(ValueError, match="marts.measures has rows of 2024-01-05"):
+    with pytest.raises(ValueError, match=r"marts\.measures has rows of 2024-01-05"):
         built.parts(DAYS[:3])
 
 
