@@ -107,7 +107,8 @@ app.command("withdraw")(withdraw)
 app.add_typer(instruments, name="instruments")
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
-app.command("dbt")(dbt)
+# From its first argument on the line is dbt's, options too: the two dashes may be left out.
+app.command("dbt", context_settings={"allow_interspersed_args": False})(dbt)
 
 indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")
