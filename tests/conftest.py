@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import installed
 from pipelines.ingest.batches import outcome, stage_request
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import IngestRequest
@@ -31,11 +31,13 @@ from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
+from pipelines.sources.limits import Limits, configured_limits
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, store_raw
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 # A test says what holds, not how fast this machine is.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -111,7 +113,11 @@ class Road:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.settings.lake_root)
+        return Lake.from_settings(self.settings)
+
+    @property
+    def limits(self) -> Limits:
+        return configured_limits(self.settings)
 
     def table(self, name: str, mic: str = "XNYS") -> LakeTable:
         return LakeTable(self.lake.table_uri(mic, name), {**TABLES, **INDICATOR_TABLES}[name])
@@ -144,7 +150,7 @@ class Road:
 
     def stage(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Staged:
         """What staging makes of these deliveries; nothing is written."""
-        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources())
+        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources(), limits=self.limits)
 
     def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
         """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
@@ -154,7 +160,7 @@ class Road:
         order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
         priorities = {name: source.priority for name, source in sources.items()}
         for _ in range(2):
-            folder = stage_request(self.lake, order, sources, state)
+            folder = stage_request(self.lake, order, sources, state, self.limits)
             # As in the job: instruments before their bars, names after them.
             place = {"instruments": 0, "instrument_aliases": 2}
             tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
@@ -214,9 +220,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def dbt_manifest(made_once: MadeOnce) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
-    from pipelines.scanners.project import compile_project
+    from tests.support.home_project import shipped_project
 
-    return made_once("manifest", compile_project)
+    return made_once("manifest", lambda folder: shipped_project(folder / ".state").compile(folder))
 
 
 @pytest.fixture
@@ -234,7 +240,7 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
     def rows(name: str, exchange: str, frames: Mapping[str, pl.DataFrame], window: pl.DataFrame | None = None) -> pl.DataFrame:
         connection = duckdb.connect()
         opened.append(connection)
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         given = {"sessions": calendar(exchange).frame(), "closing_auctions": closing_auctions(exchange), **frames}
         for table, frame in given.items():
             connection.register("incoming", frame.to_arrow())

@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.build import replacement_windows
 from pipelines.build.database import BuiltTable, build_path, newest_known, open_built
-from pipelines.build.derived_tables import DERIVED, partition_values
+from pipelines.build.derived_tables import DERIVED, derived_schemas, partition_values
 from pipelines.build.plan import BuildPlan
 from pipelines.build.replacement_windows import Replaced
 from pipelines.market.tables import TABLES
@@ -39,15 +39,16 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
     crash_point("build.finished")
     touched = replacement_windows.touched_sessions(plan)
     metadata = {"build": plan.fingerprint()[:16]}
-    committed = {}
+    committed, schemas = {}, derived_schemas(lake.indicators)
     with open_built(build_path(state_dir, plan.exchange)) as connection:
         for name, derived in DERIVED.items():
-            built = BuiltTable(connection, derived.relation, derived.schema)
-            replaced = derived.replaced(plan, derived.schema, built.keys())
+            schema = schemas[name]
+            built = BuiltTable(connection, derived.relation, schema)
+            replaced = derived.replaced(plan, schema, built.keys())
             if name == "scanner_signals":
                 _keep_replaced_signals(lake, plan, built, replaced)
-            parts = built.parts(partition_values(derived.schema, replaced.sessions))
-            version = replace_in_parts(lake, plan.exchange, derived.schema, built.rows, replaced.outdated, parts, metadata)
+            parts = built.parts(partition_values(schema, replaced.sessions))
+            version = replace_in_parts(lake, plan.exchange, schema, built.rows, replaced.outdated, parts, metadata)
             crash_point("derived.committed")
             # A session on which no scanner fired was scanned all the same.
             scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}

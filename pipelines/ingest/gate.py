@@ -92,15 +92,21 @@ def suite_hash(table: str) -> str:
 
 
 def validate_batch(
-    exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None, around: pl.DataFrame | None = None
+    exchange: str,
+    table: str,
+    rows: pl.DataFrame,
+    beside: pl.DataFrame | None = None,
+    around: pl.DataFrame | None = None,
+    calendars: Path | None = None,
 ) -> ValidationResult:
     """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
 
-    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`. A
-    session is not refused by an expectation that a person overruled for rows of the failing instrument and session.
+    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`.
+    `calendars`: the home's folder of calendars; None: those that ship. A session is not refused by an expectation that a person
+    overruled for rows of the failing instrument and session.
     """
     judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
-    figures = profile(table, judged, calendar(exchange), around)
+    figures = profile(table, judged, calendar(exchange, calendars), around)
     sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
     judgements = _validate(table, figures) if rows.height else ()
     excused = overridden_expectations(table, rows)
@@ -204,12 +210,12 @@ def _receipt_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
 
 
 def _validate(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
+    context.variables.analytics_enabled = False
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
     asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)

@@ -115,14 +115,14 @@ def validate_staged(
     around = market_context(lake, exchange, table, rows, whole_market, daily)
     let_in = rows.filter(pl.col("overrules").is_not_null())
     if let_in.is_empty():
-        return validate_batch(exchange, table, rows, around=around)
+        return validate_batch(exchange, table, rows, around=around, calendars=lake.calendars)
     schema = TABLES[table]
     day = SESSION_COLUMN[table]
     partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
     stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
     here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
     beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
-    return validate_batch(exchange, table, rows, beside, around)
+    return validate_batch(exchange, table, rows, beside, around, lake.calendars)
 
 
 def publish_staged(

@@ -20,7 +20,6 @@ from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.scanners.project import declared_scanners
 from pipelines.storage.delta import LakeTable
 
 #: Ingested tables that a release holds and no model reads.
@@ -58,7 +57,7 @@ def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
     Raises NoBarsError for an exchange without bars, of which there is nothing to publish.
     """
     require_bars(marketlake.lake, mic)
-    heads = versions_of(marketlake.lake, mic, release_tables())
+    heads = versions_of(marketlake.lake, mic, release_tables(marketlake.lake))
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
 
 
@@ -80,7 +79,7 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
-        trials = count_trials(scanner_ids(declared_scanners().values()), inputs.recorded)
+        trials = count_trials(scanner_ids(marketlake.project.declared_scanners().values()), inputs.recorded)
         result = run_nightly(
             mic,
             inputs,
@@ -171,7 +170,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 
         built = current_plan(marketlake.state_dir, mic)["sessions"]
         touched = (date.fromisoformat(built[0]), date.fromisoformat(built[1])) if built else None
-        scanners = scanner_ids(declared_scanners().values())
+        scanners = scanner_ids(marketlake.project.declared_scanners().values())
         record = update_track_record(
             marketlake.lake,
             mic,

@@ -34,7 +34,7 @@ def staged(road, bars_csv) -> Path:
     """A staged batch of two sessions. One minute of the second is a hundredfold: each row is possible, the session is not."""
     rows = minutes("ODD", GOOD_DAY, [100.0] * 390) + minutes("ODD", BAD_DAY, [100.0] * 200 + [10_000.0] + [100.0] * 189)
     order = road.order(road.deliver("odd.csv", bars_csv(rows)))
-    return stage_request(road.lake, order, load_sources(), road.settings.state_dir)
+    return stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
 
 
 def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the_other_passes(staged: Path) -> None:

@@ -54,7 +54,7 @@ def release(road):
         order = override_request(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
         save_request(order, state)
         assert load_request(order.request_id, state) == order
-        folder = stage_release(road.lake, order, sources, state)
+        folder = stage_release(road.lake, order, sources, state, road.limits)
         done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
             validation = run_gate(road.lake, "XNYS", table, folder, state)
@@ -352,7 +352,7 @@ def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_comma
 
 def test_the_rows_of_an_ordinary_delivery_overrule_nothing(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
-    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir)
+    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
     assert read_batch(folder, "bars_daily")["overrules"].to_list() == [None]
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 Build = Any  # the fixture's record, in conftest.py
 
