@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,14 @@ _SHUTDOWN_SECONDS = 30.0
 #: A code server that ends sooner than this after its start would only end again.
 _RESTART_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+
+#: Starts a program: its words, its environment and its folder.
+Start = Callable[[list[str], dict[str, str], Path], "subprocess.Popen[bytes]"]
+
+
+def start_session(arguments: list[str], process_environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a program as the leader of a session of its own."""
+    return subprocess.Popen(arguments, env=process_environment, cwd=folder, start_new_session=True)  # noqa: S603
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -51,7 +59,7 @@ def command(program: str, *arguments: str) -> list[str]:
     return [_program(program), *arguments, "-w", str(shipped("workspace.yaml"))]
 
 
-def run_ui(settings: Settings, host: str, port: int) -> None:
+def run_ui(settings: Settings, host: str, port: int, start: Start = start_session) -> None:
     """Run webserver and daemon until interrupted. A port that cannot be listened on ends the command before anything is started."""
     _require_free(host, port)
     process_environment = environment(settings)
@@ -61,9 +69,9 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
         _fail_dead_runs(settings)
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
     for number in _ENDS:
-        signal.signal(number, _raise_ended)
+        signal.signal(number, raise_ended)
     with TemporaryDirectory(prefix="marketlake-") as folder:
-        programs = _Programs(Path(folder), process_environment, settings.home)
+        programs = Programs(Path(folder), process_environment, settings.home, start)
         try:
             with programs.ended_together():
                 programs.start_code_server()
@@ -72,7 +80,7 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
                 programs.start("dagster-webserver", "--host", host, "--port", str(port))
                 programs.start("dagster-daemon", "run")
                 programs.watch()
-        except _EndedError as reason:
+        except EndedError as reason:
             print(f"ended by {reason}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
 
 
@@ -85,21 +93,38 @@ class _Started:
     at: float
 
 
-class _Programs:
+class Programs:
     """Dagster's programs around one code server, which webserver and daemon share.
 
     `dagster dev` runs the same programs one after the other: webserver and daemon load only when the code server answers. Each
     program leads a session of its own, so that a Ctrl-C reaches this process alone, which then ends all of them in order.
     """
 
-    def __init__(self, folder: Path, process_environment: dict[str, str], home: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        process_environment: dict[str, str],
+        home: Path,
+        start: Start = start_session,
+        *,
+        restart_after: float = _RESTART_AFTER_SECONDS,
+        poll: float = _POLL_SECONDS,
+    ) -> None:
+        self.restart_after = restart_after
         # A short path: that of a Unix socket may have 107 bytes.
         self._socket = folder / "code"
         self._workspace = folder / "workspace.yaml"
         self._environment = process_environment
         self._home = home
+        self._start = start
+        self._poll = poll
         self._server: _Started | None = None
         self._clients: list[_Started] = []
+
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """What was started and is on record: the code server first."""
+        return [started.process for started in ([self._server] if self._server else []) + self._clients]
 
     def start_code_server(self) -> None:
         """Start the code server of the project's workspace file."""
@@ -124,14 +149,14 @@ class _Programs:
     def watch(self) -> None:
         """Wait until a program ends by itself, which ends the command; a code server that was at work is started again."""
         while True:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self._poll)
             for client in self._clients:
                 if (code := client.process.poll()) is not None:
                     fail(f"{client.name} ended with code {code}; the lines above say why")
             server = self._server
             if server is None or (code := server.process.poll()) is None:
                 continue
-            if time.monotonic() - server.at < _RESTART_AFTER_SECONDS:
+            if time.monotonic() - server.at < self.restart_after:
                 fail(f"the code server ended with code {code}; the lines above say why")
             warn(f"the code server ended with code {code}: it is started again")
             _kill_session(server.process)
@@ -152,11 +177,10 @@ class _Programs:
                 _end(group, deadline)
 
     def _run(self, name: str, arguments: list[str]) -> _Started:
-        process = subprocess.Popen(arguments, env=self._environment, cwd=self._home, start_new_session=True)  # noqa: S603
-        return _Started(name, process, time.monotonic())
+        return _Started(name, self._start(arguments, self._environment, self._home), time.monotonic())
 
 
-class _EndedError(Exception):
+class EndedError(Exception):
     """A signal ends this command."""
 
 
@@ -174,8 +198,9 @@ def _held_back() -> Iterator[None]:
         signal.raise_signal(came[0])
 
 
-def _raise_ended(number: int, _frame: FrameType | None) -> None:
-    raise _EndedError(signal.Signals(number).name)
+def raise_ended(number: int, _frame: FrameType | None) -> None:
+    """Handle a signal that ends the command."""
+    raise EndedError(signal.Signals(number).name)
 
 
 def _program(name: str) -> str:
