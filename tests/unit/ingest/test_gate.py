@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.ingest import gate
+from pipelines.ingest import suites
 from pipelines.ingest.batches import read_batch, stage_request
 from pipelines.ingest.gate import GateNotPassedError, passed_rows, validate_batch
 from pipelines.ingest.publish import publish_staged, run_gate
@@ -88,7 +88,7 @@ def test_a_pass_of_an_older_suite_does_not_count(road, staged: Path, tmp_path: P
     suite["expectations"][-1]["kwargs"]["min_value"] = 0.81
     changed = tmp_path / "bars_1m.json"
     changed.write_text(json.dumps(suite))
-    monkeypatch.setattr(gate, "suite_path", lambda table: changed)
+    monkeypatch.setattr(suites, "suite_path", lambda table: changed)
 
     with pytest.raises(GateNotPassedError):
         publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.build.prepare import open_build
-from pipelines.ingest import gate as gate_module
 from pipelines.ingest.freshness import NoBarsError, measure_freshness, require_bars
 from pipelines.ingest.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
+from pipelines.ingest.suites import Suite
 from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
 from pipelines.scanners.build_configuration import configure_build
 from pipelines.scanners.project import HomeProject
+from tests.support.suites import no_expectations
 
 #: Known until Wednesday; Friday of that week and Monday are provisional.
 END = date(2024, 3, 20)
@@ -22,9 +23,14 @@ State = Callable[..., Path]
 
 
 @pytest.fixture
-def state(road, monkeypatch: pytest.MonkeyPatch) -> State:
+def suite() -> Suite:
+    """No test here is about the gate."""
+    return no_expectations
+
+
+@pytest.fixture
+def state(road) -> State:
     """Writes the home's calendar of XNSE: known until a day, and holidays."""
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
 
     def write(until: date = END, *holidays: date) -> Path:
         path: Path = road.settings.home / "calendars" / "XNSE.toml"

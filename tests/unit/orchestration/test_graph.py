@@ -246,9 +246,8 @@ def test_the_nightly_backtest_is_told_how_many_scanners_were_tried(home, monkeyp
     from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 
     asked: dict[str, object] = {}
-    monkeypatch.setattr(research, "_pinned", lambda *_: {})
     monkeypatch.setattr(research, "run_nightly", lambda *_, **given: asked.update(given))
     given = MarketlakeResource.from_settings(home)
-    research.research_assets("XNSE")[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
+    research.research_assets("XNSE", lambda *_: {})[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
     assert asked["trials"] == len(given.project.declared_scanners()) >= 19
     assert (asked["costs"], asked["fills"]) == (given.costs, given.fill_rules)
