@@ -42,6 +42,19 @@ def lake_schemas() -> dict[str, TableSchema]:
     return {name: tables[name] for name in (*INPUTS, *CARRIED_FORWARD, "sessions")}
 
 
+def lake_columns() -> dict[str, list[str]]:
+    """Columns of every relation of schema `lake`, by `lake.<name>`, in their order."""
+    columns: dict[str, list[str]] = {}
+    with duckdb.connect() as connection:
+        create_lake_schema(connection)
+        found = connection.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'lake' order by table_name, column_index"
+        )
+        for table, column in found.fetchall():
+            columns.setdefault(f"lake.{table}", []).append(column)
+    return columns
+
+
 def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Make schema `lake` with every table empty, the windows too."""
     connection.execute("set TimeZone = 'UTC'")

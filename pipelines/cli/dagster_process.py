@@ -1,7 +1,7 @@
 """Dagster's own processes on this home: code server, webserver and daemon.
 
-Lives here: starting them with the right environment, at the same time, and ending them together. It starts programs and imports
-nothing of Dagster.
+Lives here: starting them with the right environment, at the same time, and ending them together, the reports beside them. It starts
+programs and imports nothing of Dagster.
 Does not live here: the instance's configuration (`orchestration/home_config.py`).
 """
 
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from pipelines.cli.console import fail, warn
+from pipelines.cli.report_server import serve_reports
 from pipelines.package_data import shipped
 from pipelines.settings import Settings
 
@@ -62,8 +63,8 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
     for number in _ENDS:
         signal.signal(number, _raise_ended)
-    with TemporaryDirectory(prefix="marketlake-") as folder:
-        programs = _Programs(Path(folder), process_environment, settings.home)
+    with TemporaryDirectory(prefix="marketlake-") as folder, _reports_address(settings, host, port) as reports:
+        programs = _Programs(Path(folder), {**process_environment, "MARKETLAKE_REPORTS_URL": reports}, settings.home)
         try:
             with programs.ended_together():
                 programs.start_code_server()
@@ -74,6 +75,16 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
                 programs.watch()
         except _EndedError as reason:
             print(f"ended by {reason}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
+
+
+@contextmanager
+def _reports_address(settings: Settings, host: str, port: int) -> Iterator[str]:
+    """Where the home's reports open while the block runs: at the address that the settings name, else served beside the UI."""
+    if settings.reports_url is not None:
+        yield settings.reports_url
+        return
+    with serve_reports(settings.reports_dir, host, port + 1) as address:
+        yield address
 
 
 @dataclass

@@ -71,6 +71,7 @@ def warm_models(settings: Settings) -> Path:
     """
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt
+    from pipelines.orchestration.assets.model_specs import column_lineage
     from pipelines.orchestration.assets.models import build_target
     from pipelines.scanners.project import dbt_project_dir, manifest_path
 
@@ -82,7 +83,10 @@ def warm_models(settings: Settings) -> Path:
             target_dir=build_target(settings.state_dir, mic),
             project_dir=dbt_project_dir(),
         )
-    return manifest_path(settings.manifest_dir)
+    manifest = manifest_path(settings.manifest_dir)
+    # Else the first night would read every model's SQL for its pages.
+    column_lineage(settings.manifest_dir)
+    return manifest
 
 
 def prepare_instance(settings: Settings) -> None:
