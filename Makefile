@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
-.PHONY: help demo test test-all ui bench bench-large lint lock install install-dev clean clean-lake
+.PHONY: help demo test test-all ui screenshots bench bench-large lint lock install install-dev clean clean-lake
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ test: $(VENV)/.dev $(VENV)/.warm ## the fast tests
 
 test-all: $(VENV)/.dev $(VENV)/.warm ## every test: slow ones and those in a browser too
 	@$(PYTEST) $(PYTEST_ARGS)
+
+screenshots: $(VENV)/.dev $(VENV)/.warm ## remake the pictures in docs/images from this home, which holds the demo (needs chromium)
+	@$(BIN)/python -m tests.ui.screenshots .
 
 bench: $(VENV)/.bench $(VENV)/.warm ## side by side with peers, as ratios (a twentieth of the large build)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     vendor_inbox_settle_seconds: float = Field(
         default=60.0, ge=0, allow_inf_nan=False, description="How long vendor files must be unchanged before they are ingested."
     )
+    reports_url: str | None = Field(
+        default=None, description="Address at which <home>/reports is served; default: `marketlake ui` serves it beside its page."
+    )
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
     wait_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="How long a second writer waits for the first.")
     run_wait_seconds: float = Field(
@@ -188,6 +191,11 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         """DAGSTER_HOME of this marketlake home."""
         return self.state_dir / "dagster"
+
+    @property
+    def reports_dir(self) -> Path:
+        """The risk reports, one HTML file each."""
+        return self.home / "reports"
 
     @property
     def inbox_dir(self) -> Path:

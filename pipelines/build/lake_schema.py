@@ -43,6 +43,19 @@ def lake_schemas(registry: Registry) -> dict[str, TableSchema]:
     return {name: tables[name] for name in (*INPUTS, *CARRIED_FORWARD, "sessions")}
 
 
+def lake_columns(registry: Registry) -> dict[str, list[str]]:
+    """Columns of every relation of schema `lake`, by `lake.<name>`, in their order; `registry`: the home's indicators."""
+    columns: dict[str, list[str]] = {}
+    with duckdb.connect() as connection:
+        create_lake_schema(connection, registry)
+        found = connection.execute(
+            "select table_name, column_name from duckdb_columns() where schema_name = 'lake' order by table_name, column_index"
+        )
+        for table, column in found.fetchall():
+            columns.setdefault(f"lake.{table}", []).append(column)
+    return columns
+
+
 def create_lake_schema(connection: duckdb.DuckDBPyConnection, registry: Registry) -> None:
     """Make schema `lake` with every table empty, the windows too; `registry`: the home's indicators."""
     connection.execute("set TimeZone = 'UTC'")

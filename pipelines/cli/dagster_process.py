@@ -1,7 +1,7 @@
 """Dagster's own processes on this home: code server, webserver and daemon.
 
-Lives here: starting them with the right environment, at the same time, and ending them together. It starts programs and imports
-nothing of Dagster.
+Lives here: starting them with the right environment, at the same time, and ending them together, the reports beside them. It starts
+programs and imports nothing of Dagster.
 Does not live here: the instance's configuration (`orchestration/home_config.py`), signals and ports (`serving.py`).
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.cli.console import fail, warn
+from pipelines.cli.report_server import serve_reports
 from pipelines.cli.serving import ENDS, EndedError, raise_ended, require_free
 from pipelines.package_data import shipped
 from pipelines.settings import Settings
@@ -68,8 +69,8 @@ def run_ui(settings: Settings, host: str, port: int, start: Start = start_sessio
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
     for number in ENDS:
         signal.signal(number, raise_ended)
-    with TemporaryDirectory(prefix="marketlake-") as folder:
-        programs = Programs(Path(folder), process_environment, settings.home, start)
+    with TemporaryDirectory(prefix="marketlake-") as folder, _reports_address(settings, host, port) as reports:
+        programs = Programs(Path(folder), {**process_environment, "MARKETLAKE_REPORTS_URL": reports}, settings.home, start)
         try:
             with programs.ended_together():
                 programs.start_code_server()
@@ -80,6 +81,16 @@ def run_ui(settings: Settings, host: str, port: int, start: Start = start_sessio
                 programs.watch()
         except EndedError as reason:
             print(f"ended by {reason}: webserver, daemon and code server are shut down", flush=True)  # noqa: T201
+
+
+@contextmanager
+def _reports_address(settings: Settings, host: str, port: int) -> Iterator[str]:
+    """Where the home's reports open while the block runs: at the address that the settings name, else served beside the UI."""
+    if settings.reports_url is not None:
+        yield settings.reports_url
+        return
+    with serve_reports(settings.reports_dir, host, port + 1) as address:
+        yield address
 
 
 @dataclass

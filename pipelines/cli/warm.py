@@ -72,6 +72,7 @@ def warm_models(settings: Settings) -> Path:
     """
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt
+    from pipelines.orchestration.assets.model_specs import column_lineage
     from pipelines.orchestration.assets.models import build_target
     from pipelines.scanners.project import HomeProject
 
@@ -85,7 +86,10 @@ def warm_models(settings: Settings) -> Path:
             project_dir=project.directory(),
             indicators=project.indicators,
         )
-    return project.manifest()
+    manifest = project.manifest()
+    # Else the first night would read every model's SQL for its pages.
+    column_lineage(project)
+    return manifest
 
 
 def prepare_instance(settings: Settings) -> None:

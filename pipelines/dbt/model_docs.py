@@ -68,11 +68,13 @@ def render(doc: ModelDoc) -> str:
     if doc.tested:
         required = [c for c in doc.columns if not doc.table.column(c).nullable]
         model["data_tests"] = [
-            {"unique_combination": {"arguments": {"columns": list(doc.table.key)}}},
-            {"no_nulls": {"arguments": {"columns": required}}},
+            {"unique_combination": {"name": "key_is_unique", "arguments": {"columns": list(doc.table.key)}}},
+            {"no_nulls": {"name": "required_columns_are_filled", "arguments": {"columns": required}}},
         ]
     if doc.follows_lake:
-        model["data_tests"].append({"same_columns": {"arguments": {"table_name": doc.model}}})
+        model["data_tests"].append(
+            {"same_columns": {"name": "columns_are_the_lake_tables", "arguments": {"table_name": doc.model}}}
+        )
     model["columns"] = [_column(doc, name) for name in doc.columns]
     return _HEADER + yaml.safe_dump({"models": [model]}, sort_keys=False, width=130, allow_unicode=True)
 
@@ -91,9 +93,14 @@ def _column(doc: ModelDoc, name: str) -> dict[str, Any]:
         "description": column.description + unit,
     }
     if name in doc.extra:
-        entry["data_tests"] = doc.extra[name]
+        entry["data_tests"] = [
+            {kind: {"name": f"{name}_{_NAMED[kind]}", **test}} for each in doc.extra[name] for kind, test in each.items()
+        ]
     return entry
 
+
+#: What a test of one column is called after the column: the name of its check in Dagster, where dbt's own would list its arguments.
+_NAMED = {"within": "is_in_range", "accepted_values": "is_an_accepted_value", "not_before": "is_in_order"}
 
 _PROVENANCE = {"source", "batch_id", "row_number", "session_year"}
 _STAGING: Mapping[str, set[str]] = {

@@ -1,6 +1,7 @@
 """Freshness: which sessions an exchange has bars of, and how many sessions it lies behind its calendar.
 
-Lives here: `newest_session`, `sessions_with_bars`, `require_bars` and `measure_freshness`; frames and dates, no clock of its own.
+Lives here: `newest_session`, `sessions_with_bars`, `count_by_session`, `require_bars` and `measure_freshness`; frames and dates, no
+clock of its own.
 Does not live here: the asset check (`orchestration/checks/freshness.py`), what `marketlake doctor` says of it
 (`doctor/exchanges.py`).
 """
@@ -54,12 +55,26 @@ def sessions_with_bars(
 
 def sessions_with_rows(table: LakeTable, sessions: Collection[date], version: int | None = None) -> set[date]:
     """Those of the sessions of which the table (partitioned by session or by year) has a row."""
-    kept = set(table.partition_values(version)) if sessions else set()
-    if table.schema.partition_by == "session_date":
-        return {day for day in sessions if day in kept}
-    name = "session_date" if "session_date" in table.schema.names else "date"
-    years = sorted({day.year for day in sessions} & kept)
-    return set(sessions).intersection(table.read(version, years, [name]).get_column(name).unique())
+    return set(count_by_session(table, sessions, version))
+
+
+def count_by_session(
+    table: LakeTable, sessions: Collection[date], version: int | None = None, column: str | None = None
+) -> dict[date, int]:
+    """Rows of the table in each of the sessions of which it has any. `column`: the date of a row; default: its session.
+
+    A table partitioned by year is read in the years of the sessions, that column only; one without partitions whole.
+    """
+    if not sessions:
+        return {}
+    by = table.schema.partition_by
+    partitions = None if by is None else table.partition_rows(version)
+    if partitions is not None and by == "session_date":
+        return {day: partitions[day] for day in sessions if day in partitions}
+    name = column or ("session_date" if "session_date" in table.schema.names else "date")
+    years = None if partitions is None else sorted({day.year for day in sessions} & partitions.keys())
+    counts = dict(table.read(version, years, [name]).get_column(name).value_counts().iter_rows())
+    return {day: counts[day] for day in sessions if day in counts}
 
 
 def require_bars(lake: Lake, exchange: str, sessions: Iterable[date] = ()) -> None:

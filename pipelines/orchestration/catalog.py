@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from pipelines.build.database import build_path
+from pipelines.orchestration.assets.research import SCANNER
 from pipelines.orchestration.keys import (
     BUILD_INPUTS,
     INDICATORS,
@@ -25,6 +27,7 @@ from pipelines.orchestration.keys import (
     SOURCES,
     in_group_of_its_exchange,
 )
+from pipelines.reports.file_names import report_name
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
@@ -50,8 +53,8 @@ _TABLES: Final = {"risk_report": "risk_var"}
 def describe_assets(
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
 ) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """The assets with owner, tags and storage, and in groups by exchange where the home has several."""
-    described = dg.map_asset_specs(partial(_described, settings=settings), assets)
+    """The assets with owner, tags, storage and code, and in groups by exchange where the home has several."""
+    described = dg.map_asset_specs(partial(_described, settings=settings), [_with_code(asset) for asset in assets])
     return described if len(settings.exchanges) == 1 else dg.map_asset_specs(in_group_of_its_exchange, described)
 
 
@@ -62,8 +65,21 @@ def _described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
         owners=[] if spec.owners else [OWNERS[stage]],
         tags={"marketlake/exchange": mic, "marketlake/stage": stage},
         kinds={"delta"} if table else set(),
-        metadata=_stored(mic, spec.key.path[-1], table, settings),
+        metadata={**_stored(spec, table, settings), **_report(spec, settings)},
     )
+
+
+def _with_code(asset: dg.AssetsDefinition | dg.AssetSpec) -> dg.AssetsDefinition | dg.AssetSpec:
+    """The asset with the function that makes it, unless it names its files already, as dbt's models do.
+
+    Files are those that this process imported, so of an installed package the installed ones.
+    """
+    if not isinstance(asset, dg.AssetsDefinition) or any("dagster/code_references" in spec.metadata for spec in asset.specs):
+        return asset
+    (with_code,) = dg.with_source_code_references([asset])
+    if not isinstance(with_code, dg.AssetsDefinition):
+        raise TypeError(f"{asset} is no AssetsDefinition any more: {type(with_code)}")
+    return with_code
 
 
 def _lake_table(spec: dg.AssetSpec) -> str | None:
@@ -74,8 +90,18 @@ def _lake_table(spec: dg.AssetSpec) -> str | None:
     return _TABLES.get(name, name)
 
 
-def _stored(mic: str, name: str, table: str | None, settings: Settings) -> dict[str, Any]:
+def _report(spec: dg.AssetSpec, settings: Settings) -> dict[str, Any]:
+    """The address at which the asset's report opens, where anything serves it."""
+    if spec.key.path[-1] != "risk_report" or settings.reports_url is None:
+        return {}
+    return {"open_report": dg.MetadataValue.url(f"{settings.reports_url.rstrip('/')}/{report_name(spec.key.path[0], SCANNER)}")}
+
+
+def _stored(spec: dg.AssetSpec, table: str | None, settings: Settings) -> dict[str, Any]:
     """Where the asset's rows are. The name of a table bears its exchange: Dagster links assets of one name as if they were one."""
+    mic, name = spec.key.path[0], spec.key.path[-1]
+    if len(spec.key.path) > 2:
+        return {"dagster/uri": str(build_path(settings.state_dir, mic))}
     if table is not None:
         return {
             "dagster/table_name": f"{mic}.{table}",

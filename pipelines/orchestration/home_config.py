@@ -16,6 +16,9 @@ _CONFIG = """\
 # Written by marketlake when the home is set up; edit as you like.
 telemetry:
   enabled: false
+# The dialog that greets a first visit: an invitation to write to Dagster's makers.
+nux:
+  enabled: false
 event_log_storage:
   module: pipelines.orchestration.event_log
   class: SessionEventLog

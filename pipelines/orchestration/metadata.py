@@ -7,6 +7,7 @@ Does not live here: the figures (the packages that compute them).
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def schema_metadata(schema: TableSchema) -> dg.TableSchema:
 def row_count(table: LakeTable) -> dict[str, int]:
     """Rows of the whole table as it stands, under the name that the catalog knows."""
     return {"dagster/row_count": table.row_count()}
+
+
+def session_row_count(rows: int) -> dict[str, int]:
+    """Rows of the session that a materialisation is of, under the name that Dagster has for those of a partition."""
+    return {"dagster/partition_row_count": rows}
+
+
+def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as people read them, floats to six significant digits; the tables keep the rest."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in figures.items()}
 
 
 def picture(png: bytes, title: str) -> dg.MetadataValue:

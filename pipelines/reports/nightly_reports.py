@@ -22,6 +22,7 @@ from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.package_data import code_version
+from pipelines.reports.file_names import report_name
 from pipelines.reports.risk_report import build_risk_report
 from pipelines.risk.var import var_table
 from pipelines.storage.crash_points import crash_point
@@ -46,7 +47,7 @@ def write_risk_report(
 ) -> RiskReport | None:
     """Compute VaR of the scanner's current run, store it, write the report. None while there is no run.
 
-    The file is `<folder>/<MIC>_<scanner>_risk.html`, replaced whole. Same inputs give the same bytes.
+    The file in `folder` (`report_name`) is replaced whole. Same inputs give the same bytes.
     """
     found = current_run(lake, exchange, scanner)
     if found is None:
@@ -80,7 +81,7 @@ def write_risk_report(
         timezone=venue.timezone,
         currency=venue.currency,
     )
-    path = folder / f"{exchange}_{scanner}_risk.html"
+    path = folder / report_name(exchange, scanner)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(html, encoding="utf-8")

@@ -69,13 +69,18 @@ class LakeTable:
 
         From the table's log: no data file is opened. ValueError for a table without partitions.
         """
+        return sorted(self.partition_rows(version))
+
+    def partition_rows(self, version: int | None = None) -> dict[PartitionValue, int]:
+        """Rows by value of the partition column, as `partition_values` finds them and by the same log's statistics."""
         if self.schema.partition_by is None:
             raise ValueError(f"table {self.schema.name} has no partitions")
         handle = self._open(version)
-        if handle is None:
-            return []
-        files = pl.DataFrame(handle.get_add_actions(flatten=True))
-        return files.get_column(f"partition.{self.schema.partition_by}").unique().sort().to_list() if files.height else []
+        files = pl.DataFrame() if handle is None else pl.DataFrame(handle.get_add_actions(flatten=True))
+        if files.is_empty():
+            return {}
+        name = f"partition.{self.schema.partition_by}"
+        return dict(files.group_by(name).agg(pl.col("num_records").sum()).iter_rows())
 
     def row_count(self) -> int:
         """Rows of the latest version, by the statistics in the table's log: no data file is opened. 0 while there is no table."""

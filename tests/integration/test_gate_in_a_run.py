@@ -48,8 +48,11 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
         stopped = instance.all_logs(runs[1].run_id)
         history = instance.event_log_storage.get_asset_check_execution_history(CHECK, limit=20)
         sessions = {t: instance.get_materialized_partitions(table_key("XNYS", t)) for t in INGESTED}
+        latest = dg.AssetRecordsFilter(table_key("XNYS", "bars_1m"), asset_partitions=[str(BAD)])
+        shown = instance.fetch_materializations(latest, limit=1).records[0].asset_materialization
         sessions |= {f"staged_{t}": instance.get_materialized_partitions(staged_key("XNYS", t)) for t in INGESTED}
-    facts = {"runs": runs, "stopped": stopped, "history": history, "sessions": sessions}
+    assert shown is not None
+    facts = {"shown": shown.metadata, "runs": runs, "stopped": stopped, "history": history, "sessions": sessions}
     return SimpleNamespace(road=road, first=first, before=before, order=order, report=report, **facts)
 
 
@@ -106,6 +109,11 @@ def test_a_table_is_materialised_for_the_sessions_of_which_the_runs_brought_rows
     assert made.pop("bars_1m") == made.pop("staged_bars_1m") == {str(BEFORE), str(BAD), str(NEXT)}
     assert made.pop("instruments") == {str(BEFORE)}
     assert set(made) <= {"staged_instruments", "instrument_aliases", "staged_instrument_aliases"}
+
+
+def test_a_sessions_page_shows_its_rows_in_the_table(case: SimpleNamespace) -> None:
+    """Of the session that was refused the second time: the minutes of its first delivery."""
+    assert case.shown["dagster/partition_row_count"].value == 60
 
 
 def test_the_checks_history_has_one_line_a_run(case: SimpleNamespace) -> None:

@@ -20,6 +20,17 @@ FRESHNESS = dg.AssetCheckKey(dg.AssetKey(["XNYS", "bars_daily"]), "freshness")
 MISSING = date(2014, 6, 5)
 
 
+def row_counts(metadata: Any) -> list[Any]:
+    """Rows of the session and of the whole table, as a materialisation shows them under Dagster's names."""
+    return [metadata[name].value for name in ("dagster/partition_row_count", "dagster/row_count") if name in metadata]
+
+
+def days_of(home: Any) -> dict[str, Any]:
+    """The session of every row of some tables: one of bars, one of findings, one that calls its session otherwise."""
+    columns = {"indicators_daily": "session_date", "scanner_runs": "session_date", "data_quality_metrics": "date"}
+    return {name: home.rows(name).get_column(column) for name, column in columns.items()}
+
+
 def recorded(home: Any) -> dict[str, list[Any]]:
     """What Dagster's event log holds of the home's last run: its status, materialised (asset, session), checks and failures."""
     with open_instance(home.settings) as instance:
@@ -29,6 +40,7 @@ def recorded(home: Any) -> dict[str, list[Any]]:
     return {
         "status": run.status,
         "materialised": [(m.asset_key.path[-1], m.partition) for m in made],
+        "rows": {(m.asset_key.path[-1], m.partition): row_counts(m.metadata) for m in made},
         "checks": [e.asset_check_evaluation_data for e in events if e.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION],
     }
 
@@ -123,9 +135,9 @@ def two_nights(based_home: Any, tape: Any) -> Any:
     """A night with nothing new, and one after a session that came the evening it closed; the base arrived years after its bars."""
     home = based_home("again")
     released = home.releases()
-    first = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
+    first = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases(), days=days_of(home))
     home.ingest(*tape.delivery(home.folder / "inbound", MISSING), received=datetime(2014, 6, 5, 21, tzinfo=UTC))
-    second = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases())
+    second = SimpleNamespace(summary=home.nightly(), events=recorded(home), releases=home.releases(), days=days_of(home))
     return SimpleNamespace(released=released, first=first, second=second)
 
 
@@ -147,6 +159,13 @@ def test_tables_without_rows_of_the_session_are_not_materialised_for_it(two_nigh
     assert {(name, str(MISSING)) for name in (*of_minutes, "indicators_daily")} <= made
     assert summary["new_release"] is True
     assert summary["new"].sessions == (MISSING,)
+
+
+def test_a_session_shows_its_own_rows_and_those_of_its_table_whether_built_or_not(two_nights: Any) -> None:
+    for night, session in ((two_nights.first, date(2014, 6, 4)), (two_nights.second, MISSING)):
+        for name, days in night.days.items():
+            assert night.events["rows"][name, str(session)] == [(days == session).sum(), days.len()], (name, session)
+    assert two_nights.second.days["indicators_daily"].len() > two_nights.first.days["indicators_daily"].len() > 0
 
 
 def test_a_check_that_did_not_run_has_no_result_and_runs_when_there_is_something_to_check(two_nights: Any) -> None:

@@ -1,35 +1,17 @@
 """Dagster's own web page on a demo home, in a real browser.
 
 Lives here: a home with the demo and two deliveries with a refused session each, `marketlake ui` on it, and a page to look at it.
+Does not live here: starting the UI (`tests/support/dagster_ui.py`).
 """
 
-import os
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-PROGRAM = str(Path(sys.executable).with_name("marketlake"))
-CHROMIUM = shutil.which("chromium")
-BROWSER_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.support.dagster_ui import BROWSER_ARGUMENTS, CHROMIUM, PROGRAM, environment, running_ui
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,26 +55,8 @@ def ui_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ui(ui_home: Path) -> Iterator[str]:
     """Address of the running page; webserver and daemon end with the last test here."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = (ui_home / "ui.log").open("w")
-    process = subprocess.Popen(
-        [PROGRAM, "ui", "--port", str(port)],
-        env=_environment(ui_home),
-        cwd=ui_home,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, process, ui_home / "ui.log")
+    with running_ui(ui_home) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
-        log.close()
 
 
 @pytest.fixture(scope="module")
@@ -112,19 +76,12 @@ def page(browser, ui):  # type: ignore[no-untyped-def]
     """A fresh page whose addresses are relative to the UI; texts are waited for up to two minutes."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=ui)
     context.set_default_timeout(120_000)
-    # A dialog about the community covers a fresh profile otherwise.
-    context.add_init_script("localStorage.setItem('communityNux', '1')")
     yield context.new_page()
     context.close()
 
 
 def marketlake(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *arguments], env=_environment(home), cwd=home, capture_output=True, text=True, check=False)
-
-
-def _environment(home: Path) -> dict[str, str]:
-    dagster_home = home / ".state" / "dagster"
-    return {**os.environ, "MARKETLAKE_HOME": str(home), "MARKETLAKE_EXCHANGES": "XNYS", "DAGSTER_HOME": str(dagster_home)}
+    return subprocess.run([PROGRAM, *arguments], env=environment(home), cwd=home, capture_output=True, text=True, check=False)
 
 
 def _minutes(day: str, wrong_from: int) -> str:
@@ -135,15 +92,3 @@ def _minutes(day: str, wrong_from: int) -> str:
         price = 397.0 * (0.01 if minute >= wrong_from else 1.0)
         rows.append(f"SPY,{first + timedelta(minutes=minute)},{price},{price * 1.001},{price * 0.999},{price},1000\n")
     return "".join(rows)
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/server_info", timeout=5)
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.5)
-        else:
-            return
-    raise AssertionError(f"the UI did not come up: {log.read_text()[-2000:]}")

@@ -147,6 +147,23 @@ def test_the_risk_report_has_its_picture_inline(page: Page) -> None:
     assert picture.evaluate("image => image.naturalWidth") > 300
 
 
+def test_the_risk_report_opens_from_its_page(page: Page) -> None:
+    """Not as a file, which no page of the web may open: at an address of this machine."""
+    page.goto("/assets/XNYS/risk_report")
+    link = page.get_by_role("link", name=re.compile("/XNYS_breakout_20d_risk.html$")).first
+    with page.context.expect_page() as opened:
+        link.click()
+    expect(opened.value.get_by_role("heading").first).to_be_visible()
+    assert opened.value.url.startswith("http://127.0.0.1:")
+    assert opened.value.title().startswith("Risk report")
+
+
+def test_no_dialog_greets_a_first_visit(page: Page) -> None:
+    page.goto("/assets/XNYS/bars_daily")
+    shown(page, "Daily bars as traded, one row per instrument and session.")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_schedule_sensor_and_jobs_are_named(page: Page) -> None:
     page.goto("/automation")
     shown(page, "XNYS_nightly_schedule")
@@ -166,3 +183,6 @@ def test_a_model_is_described_in_words_not_by_its_sql(page: Page) -> None:
     page.goto("/assets/XNYS/indicators_daily")
     shown(page, "Indicators of daily bars, each row in the price basis of its own session.")
     expect(page.get_by_text("Raw SQL")).to_have_count(0)
+    page.goto("/assets/XNYS/scanners/breakout_20d")
+    shown(page, "Twenty-day breakout on volume.")
+    shown(page, "breakout_20d.sql")

@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.ingest.accounting import by_session
 from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_request, staged_folder
+from pipelines.ingest.freshness import count_by_session
 from pipelines.ingest.overridden_rows import stage_release
 from pipelines.ingest.publish import TablePublication, publish_staged
 from pipelines.ingest.staged import SESSION_COLUMN
@@ -20,7 +21,7 @@ from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.orchestration.ingest_config import DeliveryConfig, request_of
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, LAKE, SOURCES, staged_key, table_key
-from pipelines.orchestration.metadata import preview, row_count, schema_metadata
+from pipelines.orchestration.metadata import preview, row_count, schema_metadata, session_row_count
 from pipelines.orchestration.partitions import partition_sessions, run_sessions, session_partitions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
@@ -84,6 +85,7 @@ def _raw_files(mic: str, deliveries: Sequence[Path], partitions: dg.PartitionsDe
         )
         return dg.MaterializeResult(
             metadata={
+                **row_count(LakeTable(marketlake.lake.table_uri(mic, "raw_files"), TABLES["raw_files"])),
                 "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
                 **({"refused_files": "; ".join(refused)[:_LONGEST]} if refused else {}),
                 "deliveries": preview(pl.DataFrame(files, infer_schema_length=None)),
@@ -109,7 +111,10 @@ def _staged(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg.Ass
         rows = read_batch(folder, table)
         staged_rows = _count(rows, SESSION_COLUMN[table])
         read = by_session(*counts_by_session(folder, table))
-        figures = {day: {"rows": staged_rows.get(day, 0), **read.get(day, {})} for day in sorted({*staged_rows, *read})}
+        figures = {
+            day: {**session_row_count(staged_rows.get(day, 0)), "rows": staged_rows.get(day, 0), **read.get(day, {})}
+            for day in sorted({*staged_rows, *read})
+        }
         describe_sessions(context, mic, staged_key(mic, table), figures, calendars=marketlake.lake.calendars)
         return dg.MaterializeResult(
             metadata={
@@ -141,18 +146,16 @@ def _lake_table(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
         day = SESSION_COLUMN[table]
         staged_rows = _count(read_batch(folder, table, [day]), day)
-        describe_sessions(
-            context,
-            mic,
-            table_key(mic, table),
-            _published(done, staged_rows, run_sessions(context)),
-            calendars=marketlake.lake.calendars,
-        )
+        published = _published(done, staged_rows, run_sessions(context))
+        stored = LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table])
+        counts = count_by_session(stored, published, column=day)
+        figures = {session: {**each, **session_row_count(counts.get(session, 0))} for session, each in published.items()}
+        describe_sessions(context, mic, table_key(mic, table), figures, calendars=marketlake.lake.calendars)
         _observe_refusals(context, mic, table, folder, marketlake.lake.calendars)
         return dg.MaterializeResult(
             metadata={
                 "delta_version": -1 if done.version is None else done.version,
-                **row_count(LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table])),
+                **row_count(stored),
                 "whole_run": f"{done.accepted:,} rows accepted, {done.restated:,} restated, {done.unchanged:,} unchanged, "
                 f"{done.moved:,} moved, {done.refused:,} refused; {len(done.sessions):,} sessions changed",
             }

@@ -6,20 +6,27 @@ Does not live here: running dbt (`models.py`), the models (`dbt_project/`), what
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from pipelines.build.derived_tables import DERIVED, derived_schemas
+from pipelines.build.lake_schema import lake_columns
 from pipelines.build.plan import INPUTS
+from pipelines.dbt.column_lineage import read_column_lineage
+from pipelines.indicators.registry import home_registry
 from pipelines.orchestration.keys import BUILD_INPUTS, INDICATORS, MARTS, SCAN_INPUTS, SCANNERS, table_key
 from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import session_partitions
 from pipelines.scanners.project import HomeProject
+
+#: By unique id of a model and name of a column: what it is made of, as (the parent's node in the manifest, column there).
+ColumnLineage = Mapping[str, Mapping[str, Sequence[tuple[Mapping[str, Any], str]]]]
 
 _INTERMEDIATE = "intermediate"
 #: Group of a model by its folder. Models in `intermediate` go where what reads them is.
@@ -49,12 +56,15 @@ _ASKS = {
 class ExchangeTranslator(DagsterDbtTranslator):
     """Names dbt's nodes for one exchange: lake tables and published models bear the exchange's MIC, helpers a folder besides."""
 
-    def __init__(self, mic: str, project: HomeProject, calendars: Path | None = None) -> None:
+    def __init__(
+        self, mic: str, project: HomeProject, calendars: Path | None = None, lineage: ColumnLineage = MappingProxyType({})
+    ) -> None:
         # Source tests must not become checks on lake assets: the dbt step would own the key and disarm the blocking gate.
         super().__init__(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
         self.mic = mic
         self._project = project
         self._calendars = calendars
+        self._lineage = lineage
 
     @cached_property
     def _project_dir(self) -> Path:
@@ -73,7 +83,7 @@ class ExchangeTranslator(DagsterDbtTranslator):
         return dg.AssetKey([self.mic, dbt_resource_props["fqn"][1], name])
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
-        """dbt's own, with the relation named as in the build database of the exchange, and with a model's text and file.
+        """dbt's own, with the relation named as in the build database of the exchange, and the file.
 
         The columns of lake tables are those of their schema, which knows plugged-in and chosen indicators too.
         """
@@ -81,18 +91,23 @@ class ExchangeTranslator(DagsterDbtTranslator):
         # dbt's own name begins with the database that the manifest was made with, and would be the same for every exchange.
         relation = f"{self.mic}.{props['schema']}.{props['name']}"
         metadata = {**super().get_metadata(props), "dagster/table_name": relation}
-        if props["resource_type"] != "model":
-            return metadata
-        if props["name"] in DERIVED:
-            metadata["dagster/column_schema"] = schema_metadata(derived_schemas(self._project.indicators)[props["name"]])
         file = dg.LocalFileCodeReference(file_path=str(self._project_dir / props["original_file_path"]))
         metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(code_references=[file])
-        metadata["model"] = dg.MetadataValue.md(f"```{props['language']}\n{props['raw_code']}\n```")
+        if props["resource_type"] == "model" and props["name"] in DERIVED:
+            metadata["dagster/column_schema"] = schema_metadata(derived_schemas(self._project.indicators)[props["name"]])
+        if props["unique_id"] in self._lineage:
+            metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+                {
+                    column: [dg.TableColumnDep(self.get_asset_key(parent), name) for parent, name in made_of]
+                    for column, made_of in self._lineage[props["unique_id"]].items()
+                }
+            )
         return metadata
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """The model's description alone: the catalog shows one line. The text of the model is metadata."""
-        return str(dbt_resource_props.get("description") or "")
+        """The model's description, its text below: lists show the first line, the asset's page all of it."""
+        description, text = str(dbt_resource_props.get("description") or "").strip(), dbt_resource_props.get("raw_code")
+        return f"{description}\n\n```{dbt_resource_props['language']}\n{text}\n```" if text else description
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         """Sessions for the tables that the lake keeps. What helps to make them lives for one run and has no sessions to fill."""
@@ -123,6 +138,17 @@ class ExchangeTranslator(DagsterDbtTranslator):
             blocking=False,
             metadata=spec.metadata,
         )
+
+
+def column_lineage(project: HomeProject) -> ColumnLineage:
+    """The columns that each column of a home's model is made of; made once for its manifest."""
+    path = project.manifest()
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    nodes = {**manifest["nodes"], **manifest["sources"]}
+    return {
+        model: {column: [(nodes[parent], name) for parent, name in made_of] for column, made_of in columns.items()}
+        for model, columns in read_column_lineage(path, lambda: lake_columns(home_registry(project.indicators))).items()
+    }
 
 
 def describe_test(test: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ Does not live here: how dbt's nodes are called and described (`model_specs.py`),
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from pipelines.build.derived_tables import derived_schemas
 from pipelines.build.prepare import open_build
 from pipelines.dbt.process import options
 from pipelines.indicators.tables import INDICATOR_TABLE_NAMES
-from pipelines.ingest.freshness import sessions_with_rows
-from pipelines.orchestration.assets.model_specs import ExchangeTranslator, group_intermediate
+from pipelines.ingest.freshness import count_by_session
+from pipelines.orchestration.assets.model_specs import ExchangeTranslator, column_lineage, group_intermediate
 from pipelines.orchestration.compat.dbt_resource import InstalledDbt
 from pipelines.orchestration.keys import table_key
-from pipelines.orchestration.metadata import row_count
+from pipelines.orchestration.metadata import row_count, session_row_count
 from pipelines.orchestration.partitions import run_sessions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
@@ -68,7 +68,7 @@ def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = N
     """
     directory = home_project.directory()
     project = DbtProject(project_dir=directory, profiles_dir=directory, target_path=home_project.manifest_dir)
-    translator = ExchangeTranslator(mic, home_project, calendars)
+    translator = ExchangeTranslator(mic, home_project, calendars, column_lineage(home_project))
 
     @dbt_assets(
         manifest=home_project.manifest(),
@@ -95,8 +95,7 @@ def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = N
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
             for name in _model_outputs(context):
-                if _has_rows(context, marketlake.lake, mic, name):
-                    yield dg.Output(None, name, metadata={"note": plan.describe()})
+                yield from _unchanged(context, marketlake.lake, mic, name, plan.describe())
             # The checks of dbt are left without a result: none of them ran.
             return
         dbt = InstalledDbt(
@@ -149,17 +148,25 @@ def _model_outputs(context: dg.AssetExecutionContext) -> list[str]:
     return sorted(models, key=lambda name: position[keys[name]])
 
 
-def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_name: str) -> bool:
-    """Whether the output's table has rows of every session of the run. Findings and scans are made of a session even without any.
-
-    Helpers between the tables have no sessions, and a run without partitions is not about any.
-    """
-    name = context.asset_key_for_output(output_name).path[-1]
+def _unchanged(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_name: str, note: str) -> Iterator[dg.Output[None]]:
+    """The output of a run that had nothing to build, with the rows that its table has; none where it has none of a session."""
+    key = context.asset_key_for_output(output_name)
+    if len(key.path) > 2:
+        # Helpers between the tables have no sessions.
+        yield dg.Output(None, output_name, metadata={"note": note})
+        return
     sessions = run_sessions(context)
-    if name not in OF_BARS or not sessions:
-        return True
-    schema = derived_schemas(lake.indicators)[name]
-    return sessions_with_rows(LakeTable(lake.table_uri(mic, name), schema), sessions) == set(sessions)
+    table = LakeTable(lake.table_uri(mic, key.path[-1]), derived_schemas(lake.indicators)[key.path[-1]])
+    counts = count_by_session(table, sessions)
+    if _has_rows(key.path[-1], sessions, counts):
+        rows = {day: session_row_count(counts.get(day, 0)) for day in sessions}
+        describe_sessions(context, mic, key, rows, sessions, calendars=lake.calendars)
+        yield dg.Output(None, output_name, metadata={"note": note, **row_count(table)})
+
+
+def _has_rows(name: str, sessions: Collection[date], counts: Mapping[date, int]) -> bool:
+    """Whether a table has rows of every session of the run. Findings and scans are made of a session even without any."""
+    return name not in OF_BARS or counts.keys() >= set(sessions)
 
 
 def _with_commit(
@@ -177,14 +184,19 @@ def _with_commit(
     if done is None:
         yield event
         return
-    is_whole = _has_rows(context, lake, mic, event.output_name)
-    own = run_sessions(context) if is_whole else []
-    described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *own)}
+    table = LakeTable(lake.table_uri(mic, done.table), derived_schemas(lake.indicators)[done.table])
+    sessions = run_sessions(context)
+    counts = count_by_session(table, {*done.sessions, *sessions})
+    is_whole = _has_rows(done.table, sessions, counts)
+    own = sessions if is_whole else []
+    described = {
+        day: {"rows": done.sessions.get(day, 0), **session_row_count(counts.get(day, 0))} for day in (*done.sessions, *own)
+    }
     describe_sessions(context, mic, table_key(mic, done.table), described, own, calendars=lake.calendars)
     figures: dict[str, Any] = {
         "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
-        **row_count(LakeTable(lake.table_uri(mic, done.table), derived_schemas(lake.indicators)[done.table])),
+        **row_count(table),
     }
     if is_whole:
         yield event.with_metadata({**event.metadata, **figures})

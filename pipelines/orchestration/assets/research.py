@@ -18,7 +18,7 @@ from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
 from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
-from pipelines.orchestration.metadata import link, picture, preview, row_count, schema_metadata
+from pipelines.orchestration.metadata import link, picture, preview, rounded, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.storage.delta import LakeTable
@@ -111,7 +111,7 @@ def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "run_id": result.run_id,
-                **{name: result.run[name] for name in (*figures, *paid) if result.run[name] is not None},
+                **rounded({name: result.run[name] for name in (*figures, *paid) if result.run[name] is not None}),
                 "delta_version": -1 if versions["backtest_runs"] is None else versions["backtest_runs"],
                 **_rows(marketlake, mic, "backtest_runs"),
                 "last_trades": preview(result.trades.drop("run_id", "signal_id")),

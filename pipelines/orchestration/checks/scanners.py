@@ -17,7 +17,7 @@ from pipelines.build.derived_tables import versions_of
 from pipelines.build.prepare import current_plan
 from pipelines.indicators.tables import home_tables
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.metadata import preview
+from pipelines.orchestration.metadata import preview, rounded
 from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.scanners.project import HomeProject
 from pipelines.scanners.verification.records import check_record, sessions_to_check
@@ -106,7 +106,7 @@ def _coverage(mic: str, name: str, runs: pl.DataFrame, session: date) -> Iterato
         metadata={
             "scans": runs.height,
             "signals": int(runs["signals"].sum()),
-            "least_coverage_pct": float(runs["coverage_pct"].min()),  # type: ignore[arg-type]  # a column of numbers
+            **rounded({"least_coverage_pct": runs["coverage_pct"].min()}),
             **({"withheld": preview(withheld, rows=20)} if withheld.height else {}),
         },
     )
