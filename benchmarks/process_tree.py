@@ -1,7 +1,7 @@
 """What a command costs as a user runs it: wall clock, processor and memory of all its processes together.
 
 Lives here: `measure` and `Usage`.
-Does not live here: which commands are measured (`large.py`).
+Does not live here: which commands are measured.
 """
 
 from __future__ import annotations

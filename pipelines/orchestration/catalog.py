@@ -13,8 +13,8 @@ from typing import Any, Final
 import dagster as dg
 
 from pipelines.build.database import build_path
-from pipelines.orchestration.assets.research import SCANNER
 from pipelines.orchestration.keys import (
+    BACKTESTED_SCANNER,
     BUILD_INPUTS,
     INDICATORS,
     LAKE,
@@ -94,7 +94,8 @@ def _report(spec: dg.AssetSpec, settings: Settings) -> dict[str, Any]:
     """The address at which the asset's report opens, where anything serves it."""
     if spec.key.path[-1] != "risk_report" or settings.reports_url is None:
         return {}
-    return {"open_report": dg.MetadataValue.url(f"{settings.reports_url.rstrip('/')}/{report_name(spec.key.path[0], SCANNER)}")}
+    address = f"{settings.reports_url.rstrip('/')}/{report_name(spec.key.path[0], BACKTESTED_SCANNER)}"
+    return {"open_report": dg.MetadataValue.url(address)}
 
 
 def _stored(spec: dg.AssetSpec, table: str | None, settings: Settings) -> dict[str, Any]:

@@ -22,6 +22,9 @@ RESEARCH: Final = "research"
 LIVE: Final = "live"
 RELEASE: Final = "release"
 
+#: The scanner whose signals are backtested every night.
+BACKTESTED_SCANNER: Final = "breakout_20d"
+
 #: Lake tables that ingest stages, gates and publishes, in this order.
 INGESTED: Final = (
     "instruments",

@@ -17,7 +17,7 @@ from pipelines.build.prepare import current_plan
 from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
-from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
+from pipelines.orchestration.keys import BACKTESTED_SCANNER, RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, rounded, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
@@ -29,9 +29,6 @@ _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_oth
 #: Derived tables that a build makes for every session. The others come from the same step, so a release waits for them as well;
 #: as dependencies they would skip it whenever one of them has no rows of the run's session.
 _ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
-
-#: The scanner whose signals are backtested every night.
-SCANNER = "breakout_20d"
 
 #: The versions of tables that a run of an exchange works on.
 Pinned = Callable[[MarketlakeResource, str], dict[str, int]]
@@ -75,19 +72,19 @@ def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions", "price_flags")],
         group_name=RESEARCH,
         kinds={"delta", "numba"},
-        description=f"Backtest of {SCANNER}: decide at the close, fill at the next open, dated costs on both sides. "
+        description=f"Backtest of {BACKTESTED_SCANNER}: decide at the close, fill at the next open, dated costs on both sides. "
         "Writes backtest_runs, backtest_trades and backtest_equity.",
         metadata={"dagster/column_schema": schema_metadata(TABLES["backtest_runs"])},
     )
     def backtest_runs(
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
-        inputs = read_inputs(marketlake.lake, mic, pinned(marketlake, mic), SCANNER)
+        inputs = read_inputs(marketlake.lake, mic, pinned(marketlake, mic), BACKTESTED_SCANNER)
         trials = count_trials(scanner_ids(marketlake.project.declared_scanners().values()), inputs.recorded)
         result = run_nightly(
             mic,
             inputs,
-            SCANNER,
+            BACKTESTED_SCANNER,
             cash=marketlake.backtest_cash,
             costs=marketlake.costs,
             fills=marketlake.fill_rules,
@@ -138,15 +135,15 @@ def _risk(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         from pipelines.reports.picture import equity_picture
 
         versions = pinned(marketlake, mic)
-        inputs = read_inputs(marketlake.lake, mic, versions, SCANNER)
-        report = write_risk_report(marketlake.lake, mic, SCANNER, inputs, versions, marketlake.reports_dir)
+        inputs = read_inputs(marketlake.lake, mic, versions, BACKTESTED_SCANNER)
+        report = write_risk_report(marketlake.lake, mic, BACKTESTED_SCANNER, inputs, versions, marketlake.reports_dir)
         if report is None:
             return dg.MaterializeResult(metadata={"note": "no backtest to report on"})
         return dg.MaterializeResult(
             metadata={
                 "report": link(report.path),
                 "equity": picture(
-                    equity_picture(report.equity, initial_cash(report.run), f"{mic} {SCANNER}"), "equity and drawdown"
+                    equity_picture(report.equity, initial_cash(report.run), f"{mic} {BACKTESTED_SCANNER}"), "equity and drawdown"
                 ),
                 "var_rows": report.var.height,
                 **_rows(marketlake, mic, "risk_var"),
