@@ -24,6 +24,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from benchmarks.tables import SEED, Table
+from pipelines.indicators.registry import REGISTRY
 
 INSTRUMENTS, MINUTES, SESSIONS = 500, 375, 360
 FIRST = date(2023, 1, 2)
@@ -83,7 +84,7 @@ def _build(connection: duckdb.DuckDBPyConnection, target: Path, state_of: date) 
     from pipelines.indicators.window import build_window
 
     kept = []
-    reader = build_window(connection, "1m")
+    reader = build_window(connection, "1m", REGISTRY)
     written = reader.schema.remove(reader.schema.get_field_index("state"))
     numbers = [f.name for f in written if str(f.type) == "float"]
     keys = [f.name for f in written if f.name not in numbers]

@@ -34,6 +34,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.calendar import calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.sources.limits import Limits
 from pipelines.sources.registry import load_sources, source
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -112,7 +113,7 @@ def _ingested(reader: str, path: Path, folder: Path) -> dict[str, float]:
     begun = time.perf_counter()
     order = make_request(lake, MIC, [path], source(reader), received_at=ARRIVED)
     with _timed(staging, "judge", "rules", seconds):
-        staged = stage_request(lake, order, known, state)
+        staged = stage_request(lake, order, known, state, Limits())
     seconds["stage"] = time.perf_counter() - begun
     seconds["publish"] = 0.0
     tables = json.loads((staged / "staged.json").read_text(encoding="utf-8"))["tables"]

@@ -26,15 +26,17 @@ from pipelines.backtest.signal_performance.charges import charges
 from pipelines.backtest.signal_performance.market import build_market
 from pipelines.backtest.signal_performance.outcomes import signal_outcomes
 from pipelines.backtest.signal_performance.performance import scanner_ids, scanner_performance
+from pipelines.build.compile import compile_models
 from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
-from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.indicators.registry import installed
+from pipelines.indicators.tables import indicator_tables
 from pipelines.market.calendar import calendar
 from pipelines.market.session import Session
 from pipelines.market.tables.reference import CORPORATE_ACTIONS
+from pipelines.package_data import shipped
 from pipelines.scanners.engine.inputs import ScanInputs
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.project import compile_project
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.storage.delta import empty_frame
 
@@ -50,7 +52,7 @@ def run(*, small: bool = False) -> Table:
     instruments, years = (INSTRUMENTS // 10, 1) if small else (INSTRUMENTS, YEARS)
     days = [s for s in calendar(MIC).sessions if s.session_date <= LAST and s.kind == "regular"][-(years + 1) * 248 :]
     with tempfile.TemporaryDirectory(prefix="marketlake-bench-") as folder:
-        compiled = load_scanners(compile_project(Path(folder) / "compiled"))
+        compiled = load_scanners(compile_models(shipped("dbt_project"), Path(folder) / "compiled"))
         market = _Market(instruments, days)
         rows = [
             *_one_moment(compiled, market.profiled(compiled)),
@@ -101,7 +103,7 @@ class _Market:
         made = compute(bars, intraday=False)
         columns = {name: pl.Series(values, nan_to_null=True) for name, values in made.columns.items()}
         self.indicators = keys.with_columns(bars_seen=pl.Series(made.bars_seen).cast(pl.Int64), **columns).select(
-            INDICATORS_DAILY.names
+            indicator_tables(installed())["indicators_daily"].names
         )
         rng = np.random.default_rng(SEED)
         self.minutes = [self._minutes(day, rng) for day in days[-PROFILED - 1 :]]

@@ -24,20 +24,21 @@ from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor
+from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
 
 
 @cache
 def build_definitions(settings: Settings, only: str | None = None) -> dg.Definitions:
     """Definitions for the exchanges of these settings. only: leave the others out, as a run of one exchange can."""
-    target = settings.manifest_dir
+    project = HomeProject.from_settings(settings)
     mics = (only,) if only else settings.exchanges
     assets = [
         asset
         for mic in mics
         for asset in (
-            *ingest_assets(mic, settings.delivery_folders),
-            *_models(mic, target),
+            *ingest_assets(mic, settings.delivery_folders, settings.calendars),
+            *_models(mic, project, settings.calendars),
             *research_assets(mic),
             *live_assets(mic),
         )
@@ -51,12 +52,12 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
                 *gate_checks(mic),
                 freshness_check(mic),
                 *finding_checks(mic),
-                *indicator_checks(mic, target),
-                *scanner_checks(mic, target),
+                *indicator_checks(mic, project),
+                *scanner_checks(mic, project),
             )
         ],
-        jobs=[job for mic in mics for job in (*exchange_jobs(mic), vendor_inbox_job(mic, settings, ingest))],
-        schedules=[nightly_schedule(mic) for mic in mics],
+        jobs=[job for mic in mics for job in (*exchange_jobs(mic, settings.calendars), vendor_inbox_job(mic, settings, ingest))],
+        schedules=[nightly_schedule(mic, settings.calendars) for mic in mics],
         sensors=[
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
@@ -66,9 +67,9 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
     )
 
 
-def _models(mic: str, target: Path) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    models = model_assets(mic, target)
-    return [models, *build_inputs(mic, target, models)]
+def _models(mic: str, project: HomeProject, calendars: Path) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    models = model_assets(mic, project, calendars)
+    return [models, *build_inputs(mic, project, models)]
 
 
 @dg.definitions

@@ -13,36 +13,38 @@ from pathlib import Path
 
 from pipelines import __version__
 
-_PACKAGE = Path(__file__).parent
-_SHIPPED = _PACKAGE / "_shipped"
+#: The folder of this package.
+PACKAGE = Path(__file__).parent
 _COUNTED = {".py", ".sql", ".yml", ".json", ".csv", ".j2"}
 _NOT_COUNTED = {"__pycache__", "target", "logs", "bundled", "_shipped"}
 
 
-def shipped(name: str) -> Path:
+def shipped(name: str, package: Path = PACKAGE) -> Path:
     """Folder or file `name` (dbt_project, expectations, requirements.lock): inside the package in a wheel, beside it in a checkout.
 
-    Raises FileNotFoundError when the installation is incomplete.
+    `package`: that of another installation. Raises FileNotFoundError when the installation is incomplete.
     """
     # A wheel looks only inside itself: another distribution may have put a folder of that name beside the package.
-    found = (_SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent) / name
+    inside = package / "_shipped"
+    found = (inside if inside.is_dir() else package.parent) / name
     if not found.exists():
         raise FileNotFoundError(f"the installation lacks {name} (looked for {found}): reinstall marketlake")
     return found
 
 
 @cache
-def code_version() -> str:
+def code_version(package: Path = PACKAGE) -> str:
     """Distribution version plus a hash of the code, the dbt project, the suites and the lock: what a result depends on.
 
     The same in a checkout and in the wheel built from it: names are hashed relative to their root, never where the root lies.
+    `package`: that of another installation.
     """
     digest = hashlib.sha256()
-    for name, root in (("pipelines", _PACKAGE), *((name, shipped(name)) for name in ("dbt_project", "expectations"))):
+    for name, root in (("pipelines", package), *((name, shipped(name, package)) for name in ("dbt_project", "expectations"))):
         counted = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
         for path in sorted(path.as_posix() for path in counted if _counts(path)):
             _add(digest, f"{name}/{path}", root / path)
-    _add(digest, "requirements.lock", shipped("requirements.lock"))
+    _add(digest, "requirements.lock", shipped("requirements.lock", package))
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 

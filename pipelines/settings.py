@@ -175,14 +175,14 @@ class Settings(BaseSettings):
         return tuple(self.home / folder.expanduser() for folder in self.deliveries) or (self.home / "deliveries",)
 
     @property
+    def calendars(self) -> Path:
+        """Folder of the calendar files in which this home states sessions and holidays itself; there need not be one."""
+        return self.home / "calendars"
+
+    @property
     def catalogue_link(self) -> Path:
         """The published catalogue: what an analyst opens."""
         return self.home / "marketlake.duckdb"
-
-    @property
-    def manifest_dir(self) -> Path:
-        """Where the dbt project is compiled to."""
-        return self.state_dir / "dbt" / "manifest"
 
     @property
     def dagster_home(self) -> Path:

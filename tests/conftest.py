@@ -1,48 +1,33 @@
 """What tests of the whole project share: a home of their own, the folder of other people's data, and a road into the lake.
 
-Lives here: `home`, `road`, `shared`, `mart`, `made_once`, and the dbt manifest, which every home copies instead of parsing the
-project again.
-Does not live here: data of one part's tests (their own conftest or the test itself).
+Lives here: the fixtures `home`, `road`, `shared`, `mart`, `made_once`, and the dbt manifest, which every home copies instead of
+parsing the project again.
+Does not live here: what tests import (`tests/support/`), data of one part's tests (their own conftest or the test itself).
 """
 
 import csv
 import fcntl
-import json
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from pipelines.indicators.tables import INDICATOR_TABLES
-from pipelines.ingest.batches import outcome, stage_request
-from pipelines.ingest.publish import publish_staged, run_gate
-from pipelines.ingest.requests import IngestRequest
-from pipelines.ingest.staged import Staged
-from pipelines.ingest.staging import stage
+from pipelines.indicators.registry import installed
+from pipelines.ingest.suites import Suite, run_suite
 from pipelines.market.calendar import calendar
-from pipelines.market.exchanges import exchange
-from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
-from pipelines.sources.protocol import ParseOptions
-from pipelines.sources.registry import load_sources
-from pipelines.storage.delta import LakeTable
-from pipelines.storage.location import Lake
-from pipelines.storage.raw import Delivery, store_raw
+from tests.support.road import Road, make_home
 
 # A test says what holds, not how fast this machine is.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
-#: When deliveries arrive that do not say otherwise: long after every bar in these tests.
-ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 
@@ -93,86 +78,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return make_home(tmp_path / "home", monkeypatch)
 
 
-def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    folder.mkdir(parents=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MARKETLAKE_HOME", str(folder))
-    monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS")
-    # Opening an instance writes this variable into the process; naming it here takes it back afterwards.
-    monkeypatch.setenv("DAGSTER_HOME", str(folder / ".state" / "dagster"))
-    return Settings()
-
-
-@dataclass(frozen=True)
-class Road:
-    """The way into one home's lake, step by step and without Dagster."""
-
-    settings: Settings
-
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.settings.lake_root)
-
-    def table(self, name: str, mic: str = "XNYS") -> LakeTable:
-        return LakeTable(self.lake.table_uri(mic, name), {**TABLES, **INDICATOR_TABLES}[name])
-
-    def rows(self, name: str, mic: str = "XNYS") -> pl.DataFrame:
-        return self.table(name, mic).read()
-
-    def quarantined(self, mic: str = "XNYS") -> list[tuple[str, str]]:
-        """(table, rule) of every row in quarantine, sorted."""
-        return sorted(self.rows("quarantine", mic).select("table_name", "rule").rows())
-
-    def deliver(
-        self,
-        name: str,
-        content: str | bytes,
-        *,
-        source: str = "csv",
-        mic: str = "XNYS",
-        received_at: datetime = ARRIVED,
-        symbol: str | None = None,
-        session: date | None = None,
-    ) -> Delivery:
-        """A vendor's file, kept raw."""
-        path = self.settings.home / "inbound" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        options = ParseOptions(exchange=mic, timezone=exchange(mic).timezone, symbol=symbol, session=session)
-        known = json.loads(options.canonical_json())
-        return store_raw(self.lake, mic, path, name=name, source=source, options=known, received_at=received_at)
-
-    def stage(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> Staged:
-        """What staging makes of these deliveries; nothing is written."""
-        return stage(self.lake, self.order(*deliveries, sessions=sessions), load_sources())
-
-    def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
-        """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
-
-        As in the job, an order of which the gate refuses something is staged again without it.
-        """
-        order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
-        priorities = {name: source.priority for name, source in sources.items()}
-        for _ in range(2):
-            folder = stage_request(self.lake, order, sources, state)
-            # As in the job: instruments before their bars, names after them.
-            place = {"instruments": 0, "instrument_aliases": 2}
-            tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
-            validations = [run_gate(self.lake, order.exchange, table, folder, state) for table in tables]
-            if not any(validation.refused or validation.withheld for validation in validations):
-                break
-        for table in tables:
-            publish_staged(self.lake, order.exchange, table, folder, state, priorities)
-        figures: dict[str, dict[str, int]] = outcome(folder)["tables"]
-        return figures
-
-    def order(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> IngestRequest:
-        return IngestRequest(deliveries[0].exchange, deliveries, None if sessions is None else tuple(sessions))
+@pytest.fixture
+def suite() -> Suite:
+    """What judges the batches of `road`; a module of tests that are not about the gate has a fixture of this name instead."""
+    return run_suite
 
 
 @pytest.fixture
-def road(home: Settings) -> Road:
-    return Road(home)
+def road(home: Settings, suite: Suite) -> Road:
+    return Road(home, suite)
 
 
 @pytest.fixture(scope="session")
@@ -214,9 +128,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def dbt_manifest(made_once: MadeOnce) -> Path:
     """Folder of the dbt project's manifest, parsed once."""
-    from pipelines.scanners.project import compile_project
+    from tests.support.home_project import shipped_project
 
-    return made_once("manifest", compile_project)
+    return made_once("manifest", lambda folder: shipped_project(folder / ".state").compile(folder))
 
 
 @pytest.fixture
@@ -234,7 +148,7 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
     def rows(name: str, exchange: str, frames: Mapping[str, pl.DataFrame], window: pl.DataFrame | None = None) -> pl.DataFrame:
         connection = duckdb.connect()
         opened.append(connection)
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         given = {"sessions": calendar(exchange).frame(), "closing_auctions": closing_auctions(exchange), **frames}
         for table, frame in given.items():
             connection.register("incoming", frame.to_arrow())

@@ -1,6 +1,6 @@
 """The tables that dbt builds and the lake keeps.
 
-Lives here: `DERIVED`, and their versions and partitions.
+Lives here: `DERIVED`, their schemas in a home, and their versions and partitions.
 Does not live here: their columns (`market/tables`, `indicators/tables.py`), what a build replaces of them
 (`replacement_windows.py`).
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from pipelines.build import replacement_windows
 from pipelines.build.replacement_windows import ReplacementStrategy
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import INDICATOR_TABLE_NAMES, home_tables
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -24,16 +25,15 @@ from pipelines.storage.location import Lake
 class Derived:
     """A table that dbt builds and the lake keeps: the relation it comes from, and what a build replaces of it."""
 
-    schema: TableSchema
     relation: str
     replaced: ReplacementStrategy
 
 
 #: Every derived table by name, in the order in which they are committed.
 DERIVED: dict[str, Derived] = {
-    name: Derived({**TABLES, **INDICATOR_TABLES}[name], f"{folder}.{name}", replaced)
+    name: Derived(f"{folder}.{name}", replaced)
     for folder, name, replaced in (
-        *(("indicators", name, replacement_windows.replace_indicators) for name in INDICATOR_TABLES),
+        *(("indicators", name, replacement_windows.replace_indicators) for name in INDICATOR_TABLE_NAMES),
         ("indicators", "intraday_curves", replacement_windows.replace_curves),
         ("indicators", "intraday_profiles", replacement_windows.replace_profiles),
         ("marts", "scanner_signals", replacement_windows.scanned),
@@ -45,6 +45,12 @@ DERIVED: dict[str, Derived] = {
         ("marts", "minute_reconciliation", replacement_windows.replace_reconciliation),
     )
 }
+
+
+def derived_schemas(indicators: Path | None) -> dict[str, TableSchema]:
+    """The schemas of `DERIVED` in a home whose file of chosen indicators this is (`Lake.indicators`)."""
+    tables = {**TABLES, **home_tables(indicators)}
+    return {name: tables[name] for name in DERIVED}
 
 
 def versions_of(lake: Lake, exchange: str, schemas: Mapping[str, TableSchema]) -> dict[str, int]:

@@ -13,14 +13,15 @@ import polars as pl
 
 from pipelines.build.database import RECORDS, replaced_tables
 from pipelines.build.plan import INPUTS
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import Registry
+from pipelines.indicators.tables import INDICATOR_TABLE_NAMES, indicator_tables
 from pipelines.market.closing_auction import CLOSING_AUCTIONS
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.relations import quoted, select_files
 
 #: Derived tables whose last built rows the models read.
-CARRIED_FORWARD = (*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")
+CARRIED_FORWARD = (*INDICATOR_TABLE_NAMES, "intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")
 
 #: Columns of `lake.universe_members`: a symbol (or instrument_id) belongs from one session to another, both included.
 UNIVERSE_MEMBERS: dict[str, Any] = {
@@ -36,17 +37,17 @@ UNIVERSE_RULES: dict[str, Any] = {"universe_name": pl.String, "min_traded_value"
 FINDING_EFFECTS: dict[str, Any] = {"finding": pl.String, "effect": pl.String}
 
 
-def lake_schemas() -> dict[str, TableSchema]:
-    """Schemas of everything in schema `lake` of a build database, apart from its windows."""
-    tables = {**TABLES, **INDICATOR_TABLES}
+def lake_schemas(registry: Registry) -> dict[str, TableSchema]:
+    """Schemas of everything in schema `lake` of a build database of these indicators, apart from its windows."""
+    tables = {**TABLES, **indicator_tables(registry)}
     return {name: tables[name] for name in (*INPUTS, *CARRIED_FORWARD, "sessions")}
 
 
-def create_lake_schema(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make schema `lake` with every table empty, the windows too."""
+def create_lake_schema(connection: duckdb.DuckDBPyConnection, registry: Registry) -> None:
+    """Make schema `lake` with every table empty, the windows too; `registry`: the home's indicators."""
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("create schema lake")
-    for name, schema in lake_schemas().items():
+    for name, schema in lake_schemas(registry).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, schema in replaced_tables((*INPUTS, *RECORDS)).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")

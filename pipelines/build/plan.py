@@ -51,8 +51,8 @@ class BuildPlan:
 
     @property
     def calendar(self) -> ExchangeCalendar:
-        """The sessions that the build counts: `days`, or the exchange's calendar as it is."""
-        return self.days or calendar(self.exchange)
+        """The sessions that the build counts: `days`, or the exchange's calendar as it ships."""
+        return self.days or calendar(self.exchange, None)
 
     @property
     def is_empty(self) -> bool:
@@ -93,6 +93,7 @@ def plan_build(
     derived tables complete. `named`: symbols that universes list. `days`: the sessions to count, by default those of the calendar.
     `pinned`: versions of the inputs to build from in place of the lake's head; a table that it leaves out is absent.
     """
+    days = days or lake.calendar(exchange)
     tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
     if pinned is None:
         inputs = {name: version for name, table in tables.items() if (version := table.version()) is not None}
@@ -118,7 +119,7 @@ def plan_build(
         windows[name] = _window(spans[name], pl.concat([bars, actions, requested, known]), bars)
     bounds = both.select(pl.col("first_session").min(), pl.col("to_session").max().alias("last_session")).drop_nulls()
     ends = both.group_by("instrument_id").agg(pl.col("to_session").max())
-    changed = universe_window(days or calendar(exchange), names, ends, bounds.row(0) if bounds.height else None)
+    changed = universe_window(days, names, ends, bounds.row(0) if bounds.height else None)
     listings = pl.DataFrame({**changed, "changed_to": changed["to_session"]}, schema=WINDOW)
     known = bounds.cast(BOUNDS)  # type: ignore[arg-type]
     return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, known, days)

@@ -19,7 +19,7 @@ import polars as pl
 
 from pipelines.build import replacement_windows
 from pipelines.build.database import RECORDS, build_path, prepare_build
-from pipelines.build.derived_tables import DERIVED, partition_values
+from pipelines.build.derived_tables import derived_schemas, partition_values
 from pipelines.build.plan import INPUTS, BuildPlan, plan_build
 from pipelines.ingest.freshness import require_bars
 from pipelines.ingest.restated_sessions import are_restated, released_sessions, require_no_contradiction
@@ -103,7 +103,7 @@ def fill_database(
         plan,
         path,
         inputs={name: TABLES[name] for name in INPUTS},
-        derived={name: derived.schema for name, derived in DERIVED.items()},
+        derived=derived_schemas(lake.indicators),
         derived_versions=derived_versions,
         records=records,
         reach=_reach(plan),

@@ -25,17 +25,25 @@ def docs_path(state_dir: Path) -> Path:
     return state_dir / "dbt" / "docs" / "index.html"
 
 
-def document_release(database: ReleaseDatabase, state_dir: Path, project_dir: Path, project_version: str) -> bool:
+def document_release(
+    database: ReleaseDatabase, state_dir: Path, project_dir: Path, project_version: str, indicators: Path | None = None
+) -> bool:
     """Have dbt document the project on the prepared `database`; whether that was done just now.
 
-    A page there is kept that shows the same database, untouched since, and the same `project_version`. Raises DbtError; the page
-    there stays as it is then.
+    A page there is kept that shows the same database, untouched since, and the same `project_version`. `indicators`: the home's
+    file of chosen ones. Raises DbtError; the page there stays as it is then.
     """
     page = docs_path(state_dir)
     if page.is_file() and _record(page) == _shown(database, state_dir, project_version):
         return False
     target = release_target_dir(state_dir)
-    run_dbt(["docs", "generate", "--static"], build_db=release_database_path(state_dir), target_dir=target, project_dir=project_dir)
+    run_dbt(
+        ["docs", "generate", "--static"],
+        build_db=release_database_path(state_dir),
+        target_dir=target,
+        project_dir=project_dir,
+        indicators=indicators,
+    )
     page.parent.mkdir(parents=True, exist_ok=True)
     record = page.with_name("made_of.json")
     record.unlink(missing_ok=True)

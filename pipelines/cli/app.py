@@ -126,11 +126,12 @@ def list_indicators(context: typer.Context, as_json: Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    import pipelines.indicators.tables  # noqa: F401  # completes the registry
     from pipelines.cli.indicator_pages import COLUMNS, indicator_rows
+    from pipelines.indicators.registry import home_registry
 
-    rows = indicator_rows()
-    _warn_of_faulty_plugins()
+    settings = read_settings()
+    rows = indicator_rows(home_registry(settings.indicators))
+    _warn_of_faulty_plugins(settings)
     if as_json:
         say_json(rows)
         return
@@ -155,11 +156,11 @@ def describe_indicator(
 
     Example: marketlake indicators describe rsi
     """
-    import pipelines.indicators.tables  # noqa: F401  # completes the registry
     from pipelines.cli.indicator_pages import UnknownIndicatorError, describe
+    from pipelines.indicators.registry import home_registry
 
     try:
-        content = describe(name)
+        content = describe(name, home_registry(read_settings().indicators))
     except UnknownIndicatorError as error:
         fail(str(error), USAGE)
     if as_json:
@@ -200,9 +201,9 @@ def nightly(
     if bool(first) != bool(last):
         fail("--from and --to go together", USAGE)
     try:
-        days = [calendar(mic).session(day(session, "--session")).session_date] if session else []
+        days = [calendar(mic, settings.calendars).session(day(session, "--session")).session_date] if session else []
         if first and last:
-            days = [s.session_date for s in calendar(mic).between(day(first, "--from"), day(last, "--to"))]
+            days = [s.session_date for s in calendar(mic, settings.calendars).between(day(first, "--from"), day(last, "--to"))]
             if not days:
                 fail(f"no session of {mic} lies between {first} and {last}", USAGE)
     except CalendarError as error:
@@ -222,7 +223,7 @@ def nightly(
         table(["what", "value"], [[k, v] for k, v in summary.items()])
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
-        say_suspects(settings, mic, suspected_actions(Lake(settings.lake_root), mic))
+        say_suspects(settings, mic, suspected_actions(Lake.from_settings(settings), mic))
 
 
 @app.command()
@@ -261,7 +262,7 @@ def releases(as_json: Json = False) -> None:
     from pipelines.storage.location import Lake
     from pipelines.storage.releases import releases as all_releases
 
-    found = list(reversed(all_releases(Lake(read_settings().lake_root))))
+    found = list(reversed(all_releases(Lake.from_settings(read_settings()))))
     if as_json:
         say_json([vars(r) for r in found])
         return
@@ -366,25 +367,25 @@ def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:
     from pipelines.ingest.freshness import sessions_with_bars
     from pipelines.storage.location import Lake
 
-    present = sessions_with_bars(Lake(settings.lake_root), mic, days)
+    present = sessions_with_bars(Lake.from_settings(settings), mic, days)
     if present and (missing := len(days) - len(present)):
         warn(f"{mic} has no bars of {counted(missing, 'session')} from {days[0]} to {days[-1]}: they are left out")
 
 
-def _warn_of_faulty_plugins() -> None:
+def _warn_of_faulty_plugins(settings: Settings) -> None:
     """Name the packages whose sources, indicators or scanners are left out of what follows."""
-    import pipelines.indicators.tables  # noqa: F401  # completes the registry
-    from pipelines.indicators.registry import REGISTRY
+    from pipelines.indicators.registry import home_registry
     from pipelines.scanners.extensions.plugins import load_plugins
     from pipelines.sources.registry import load_sources
 
-    for reason in [*map(str, load_sources().broken.values()), *REGISTRY.broken.values(), *load_plugins()[1].values()]:
+    indicators = home_registry(settings.indicators)
+    for reason in [*map(str, load_sources().broken.values()), *indicators.broken.values(), *load_plugins()[1].values()]:
         warn(reason)
 
 
 def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
     """Run the nightly job and tell what it published."""
-    _warn_of_faulty_plugins()
+    _warn_of_faulty_plugins(settings)
     from pipelines.definitions import build_definitions
     from pipelines.orchestration.launch import JobFailedError, nightly_summary
     from pipelines.orchestration.launch import nightly as run_nightly

@@ -47,16 +47,16 @@ def show(
 
     settings = read_settings()
     mic = configured(settings, exchange)
-    known = calendar(mic)
+    known = calendar(mic, settings.calendars)
     since = day(first, "--from") if first else datetime.now(known.exchange.zone).date()
     until = day(last, "--to") if last else since + _AHEAD
     if until < since:
         fail(f"--to {until} lies before --from {since}", USAGE)
     rows = calendar_rows(settings, known, since, until)
     if as_json:
-        say_json({**calendar_bounds(known), "days": rows})
+        say_json({**calendar_bounds(settings, known), "days": rows})
         return
-    _say_bounds(calendar_bounds(known))
+    _say_bounds(calendar_bounds(settings, known))
     say()
     columns = ["day", "weekday", "what", "hours", "status", "stated by"]
     table(columns, [[row[column.replace(" ", "_")] for column in columns] for row in rows])
@@ -94,13 +94,13 @@ def add(
     stated = day(on, "DATE")
     block = _block(what, stated, source, windows or [], kind, day(until, "--until") if until else None)
     try:
-        known = calendar(mic)
+        known = calendar(mic, settings.calendars)
         if what == "known" and stated < known.exchange.calendar_start:
             fail(f"{stated} lies before the calendar of {mic}, which begins on {known.exchange.calendar_start}", USAGE)
         if what != "known" and not known.exchange.calendar_start <= stated <= known.last_day:
             fail(f"{stated} lies outside the calendar of {mic}, {known.exchange.calendar_start} to {known.last_day}", USAGE)
         with home_lock(settings.state_dir, "calendar add", settings.lock_wait):
-            written = append_entry(mic, block)
+            written = append_entry(mic, block, settings.calendars)
     except HomeCalendarError as error:
         for problem in error.problems:
             say_error(problem)

@@ -25,7 +25,7 @@ _SATURDAY = 5
 
 def calendar_rows(settings: Settings, known: ExchangeCalendar, since: date, until: date) -> list[dict[str, Any]]:
     """Sessions and closed weekdays from `since` to `until`, both included."""
-    traded = traded_calendar(Lake(settings.lake_root), known.exchange.mic)
+    traded = traded_calendar(Lake.from_settings(settings), known.exchange.mic)
     open_days = {s.session_date: s for s in traded.between(since, until)}
     expected = {s.session_date for s in known.between(since, until)}
     rows = []
@@ -56,9 +56,9 @@ def _row(known: ExchangeCalendar, at: date, session: Session | None, *, nothing_
     }
 
 
-def calendar_bounds(known: ExchangeCalendar) -> dict[str, Any]:
+def calendar_bounds(settings: Settings, known: ExchangeCalendar) -> dict[str, Any]:
     """From when to when an exchange's sessions are known and provisional, what states the known end, and the home's own file."""
-    mic = known.exchange.mic
+    mic, calendars = known.exchange.mic, settings.calendars
     return {
         "exchange": mic,
         "time_zone": known.exchange.timezone,
@@ -66,13 +66,13 @@ def calendar_bounds(known: ExchangeCalendar) -> dict[str, Any]:
         "known_until": known.known_until,
         "known_until_by": known.end_origin,
         "provisional_until": known.last_day,
-        "file": home_calendar_path(mic) if home_calendar(mic) else None,
+        "file": home_calendar_path(mic, calendars) if home_calendar(mic, calendars) else None,
     }
 
 
 def contradictions_of(settings: Settings, mic: str) -> list[Contradiction]:
     """Days with bars in this home's lake that the calendar says were no sessions."""
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     return contradictions(lake, mic, released_sessions(lake, mic, latest_release(lake))["session_date"])
 
 
@@ -81,8 +81,8 @@ def stray_files(settings: Settings) -> list[Path]:
 
     Raises HomeCalendarError for a folder that cannot be listed.
     """
-    used = {home_calendar_path(mic) for mic in settings.exchanges}
-    folder = settings.home / "calendars"
+    used = {home_calendar_path(mic, settings.calendars) for mic in settings.exchanges}
+    folder = settings.calendars
     try:
         return sorted(path for path in folder.iterdir() if path not in used) if folder.is_dir() else []
     except OSError as error:
@@ -91,17 +91,19 @@ def stray_files(settings: Settings) -> list[Path]:
 
 def calendar_report(settings: Settings, mic: str) -> dict[str, Any]:
     """What is known, provisional and wrong of one exchange. Raises HomeCalendarError."""
-    known, home = calendar(mic), home_calendar(mic)
+    known, home = calendar(mic, settings.calendars), home_calendar(mic, settings.calendars)
     today = datetime.now(UTC).astimezone(known.exchange.zone).date()
     first, last = known.exchange.calendar_start, known.last_day
     # A known end has no upper bound: the calendar reaches as far as the one that counts.
     outside = [e for e in home.entries if e.first < first or (e.what != "known" and e.first > last)] if home else []
-    found = provisional_days(Lake(settings.lake_root), mic, today, timedelta(days=settings.provisional_delay_days))
+    found = provisional_days(Lake.from_settings(settings), mic, today, timedelta(days=settings.provisional_delay_days))
     return {
-        **calendar_bounds(known),
+        **calendar_bounds(settings, known),
         "days_left": (known.known_until - today).days,
         "entries": len(home.entries) if home else 0,
-        "mistakes": [f"{home_calendar_path(mic)}:{e.line}: {e.first} lies outside {first} to {last}" for e in outside],
+        "mistakes": [
+            f"{home_calendar_path(mic, settings.calendars)}:{e.line}: {e.first} lies outside {first} to {last}" for e in outside
+        ],
         "provisional": {name: [str(at) for at in days] for name, days in vars(found).items()},
         "contradictions": [f"{c.describe()}: {c.advice()}" for c in contradictions_of(settings, mic)],
     }

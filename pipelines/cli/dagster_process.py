@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,14 @@ _SHUTDOWN_SECONDS = 30.0
 #: A code server that ends sooner than this after its start would only end again.
 _RESTART_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.5
+
+#: Starts a program: its words, its environment and its folder.
+Start = Callable[[list[str], dict[str, str], Path], "subprocess.Popen[bytes]"]
+
+
+def start_session(arguments: list[str], process_environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a program as the leader of a session of its own."""
+    return subprocess.Popen(arguments, env=process_environment, cwd=folder, start_new_session=True)  # noqa: S603
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -48,7 +56,7 @@ def command(program: str, *arguments: str) -> list[str]:
     return [_program(program), *arguments, "-w", str(shipped("workspace.yaml"))]
 
 
-def run_ui(settings: Settings, host: str, port: int) -> None:
+def run_ui(settings: Settings, host: str, port: int, start: Start = start_session) -> None:
     """Run webserver and daemon until interrupted. A port that cannot be listened on ends the command before anything is started."""
     # Left to itself Dagster starts its daemon, fails at the port a few seconds later and prints a traceback.
     require_free(host, port)
@@ -61,7 +69,7 @@ def run_ui(settings: Settings, host: str, port: int) -> None:
     for number in ENDS:
         signal.signal(number, raise_ended)
     with TemporaryDirectory(prefix="marketlake-") as folder:
-        programs = _Programs(Path(folder), process_environment, settings.home)
+        programs = Programs(Path(folder), process_environment, settings.home, start)
         try:
             with programs.ended_together():
                 programs.start_code_server()
@@ -83,21 +91,38 @@ class _Started:
     at: float
 
 
-class _Programs:
+class Programs:
     """Dagster's programs around one code server, which webserver and daemon share.
 
     `dagster dev` runs the same programs one after the other: webserver and daemon load only when the code server answers. Each
     program leads a session of its own, so that a Ctrl-C reaches this process alone, which then ends all of them in order.
     """
 
-    def __init__(self, folder: Path, process_environment: dict[str, str], home: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        process_environment: dict[str, str],
+        home: Path,
+        start: Start = start_session,
+        *,
+        restart_after: float = _RESTART_AFTER_SECONDS,
+        poll: float = _POLL_SECONDS,
+    ) -> None:
+        self.restart_after = restart_after
         # A short path: that of a Unix socket may have 107 bytes.
         self._socket = folder / "code"
         self._workspace = folder / "workspace.yaml"
         self._environment = process_environment
         self._home = home
+        self._start = start
+        self._poll = poll
         self._server: _Started | None = None
         self._clients: list[_Started] = []
+
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """What was started and is on record: the code server first."""
+        return [started.process for started in ([self._server] if self._server else []) + self._clients]
 
     def start_code_server(self) -> None:
         """Start the code server of the project's workspace file."""
@@ -122,14 +147,14 @@ class _Programs:
     def watch(self) -> None:
         """Wait until a program ends by itself, which ends the command; a code server that was at work is started again."""
         while True:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self._poll)
             for client in self._clients:
                 if (code := client.process.poll()) is not None:
                     fail(f"{client.name} ended with code {code}; the lines above say why")
             server = self._server
             if server is None or (code := server.process.poll()) is None:
                 continue
-            if time.monotonic() - server.at < _RESTART_AFTER_SECONDS:
+            if time.monotonic() - server.at < self.restart_after:
                 fail(f"the code server ended with code {code}; the lines above say why")
             warn(f"the code server ended with code {code}: it is started again")
             _kill_session(server.process)
@@ -150,8 +175,7 @@ class _Programs:
                 _end(group, deadline)
 
     def _run(self, name: str, arguments: list[str]) -> _Started:
-        process = subprocess.Popen(arguments, env=self._environment, cwd=self._home, start_new_session=True)  # noqa: S603
-        return _Started(name, process, time.monotonic())
+        return _Started(name, self._start(arguments, self._environment, self._home), time.monotonic())
 
 
 @contextmanager

@@ -34,8 +34,9 @@ def dbt(
     """
     from pipelines.build.release_build import NoReleaseError, prepare_release_database, release_database_path, release_target_dir
     from pipelines.ingest.freshness import NoBarsError
-    from pipelines.market.calendar import CalendarError, calendar
+    from pipelines.market.calendar import CalendarError
     from pipelines.scanners.build_configuration import configure_build
+    from pipelines.scanners.project import HomeProject
     from pipelines.storage.location import Lake
 
     if not arguments and not prepare:
@@ -44,15 +45,15 @@ def dbt(
         fail("give either --session or --full, not both", USAGE)
     settings = read_settings()
     mic = configured(settings, exchange)
-    lake = Lake(settings.lake_root)
+    lake, project = Lake.from_settings(settings), HomeProject.from_settings(settings)
     try:
-        asked = calendar(mic).session(day(session, "--session")).session_date if session else None
+        asked = lake.calendar(mic).session(day(session, "--session")).session_date if session else None
         with progress(f"database of the latest release of {mic}", quiet=not prepare):
             database, is_new = prepare_release_database(
                 lake,
                 mic,
                 settings.state_dir,
-                configure_build(settings.exchanges),
+                configure_build(settings.exchanges, project),
                 session=asked,
                 full=full,
                 anew=prepare,
@@ -66,7 +67,10 @@ def dbt(
         say(f"{path}: {database.describe()}")
     if arguments:
         from pipelines.dbt.run import run_dbt_command
-        from pipelines.scanners.project import dbt_project_dir
 
         target = release_target_dir(settings.state_dir)
-        raise typer.Exit(run_dbt_command(arguments, build_db=path, target_dir=target, project_dir=dbt_project_dir()))
+        raise typer.Exit(
+            run_dbt_command(
+                arguments, build_db=path, target_dir=target, project_dir=project.directory(), indicators=settings.indicators
+            )
+        )

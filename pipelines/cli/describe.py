@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli.console import USAGE, fail, say, say_json, table
-from pipelines.cli.options import Json
+from pipelines.cli.options import Json, read_settings
 
 if TYPE_CHECKING:
+    from pipelines.indicators.registry import Registry
     from pipelines.market.schema import TableSchema
 
 
@@ -26,13 +27,16 @@ def describe(
 
     Example: marketlake describe scanner_signals
     """
-    known = published_relations()
+    from pipelines.indicators.registry import home_registry
+
+    indicators = home_registry(read_settings().indicators)
+    known = published_relations(indicators)
     schema = known.get(name.lower())
     if schema is None:
         near = get_close_matches(name.lower(), known, 1, 0.5)
         hint = f"did you mean {near[0]}? " if near else ""
         fail(f'no table {name!r}; {hint}`marketlake sql "show tables"` lists them', USAGE)
-    content = description(schema)
+    content = description(schema, indicators)
     if as_json:
         say_json(content)
         return
@@ -44,9 +48,12 @@ def describe(
     table(shown, [[column[field] for field in shown] for column in content["columns"]])
 
 
-def published_relations() -> dict[str, TableSchema]:
-    """Every relation of the catalogue by name: tables of the lake, views over them, copies of their newest rows."""
-    from pipelines.indicators.tables import INDICATOR_TABLES
+def published_relations(indicators: Registry) -> dict[str, TableSchema]:
+    """Every relation of the catalogue by name: tables of the lake, views over them, copies of their newest rows.
+
+    indicators: the home's.
+    """
+    from pipelines.indicators.tables import indicator_tables
     from pipelines.market.tables import TABLES
     from pipelines.market.tables.views import (
         BARS_DAILY_ADJUSTED,
@@ -58,8 +65,9 @@ def published_relations() -> dict[str, TableSchema]:
         with_marks,
     )
 
-    marked = {name: with_marks(INDICATOR_TABLES[name]) for name in ("indicators_daily", "indicators_1m")}
-    stored = {**TABLES, **INDICATOR_TABLES, **marked}
+    of_indicators = indicator_tables(indicators)
+    marked = {name: with_marks(of_indicators[name]) for name in ("indicators_daily", "indicators_1m")}
+    stored = {**TABLES, **of_indicators, **marked}
     computed = (
         SIGNALS_OF_RELEASE,
         PRICE_FACTORS,
@@ -70,12 +78,11 @@ def published_relations() -> dict[str, TableSchema]:
     return {**stored, **{schema.name: schema for schema in computed}}
 
 
-def description(schema: TableSchema) -> dict[str, Any]:
+def description(schema: TableSchema, indicators: Registry) -> dict[str, Any]:
     """A relation as a document: table, description, key, origin, and a record for each column."""
-    from pipelines.indicators.registry import REGISTRY
     from pipelines.storage.relations import sql_type
 
-    formulas = {output.name: indicator for indicator in REGISTRY for output in indicator.outputs}
+    formulas = {output.name: indicator for indicator in indicators for output in indicator.outputs}
     return {
         "table": schema.name,
         "description": schema.description,

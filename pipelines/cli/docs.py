@@ -39,11 +39,11 @@ def docs(
     from pipelines.ingest.freshness import NoBarsError
     from pipelines.package_data import code_version
     from pipelines.scanners.build_configuration import configure_build
-    from pipelines.scanners.project import dbt_project_dir, project_fingerprint
+    from pipelines.scanners.project import HomeProject
     from pipelines.storage.location import Lake
 
     settings = read_settings()
-    there = prepared_database(settings.state_dir)
+    project, there = HomeProject.from_settings(settings), prepared_database(settings.state_dir)
     if exchange is None and there and there.exchange in settings.exchanges:
         # What somebody works on with `marketlake dbt` is documented, not thrown away for another exchange's.
         exchange = there.exchange
@@ -51,10 +51,10 @@ def docs(
     try:
         with progress(f"documentation of the models, on the latest release of {mic}", quiet=as_json):
             database, _ = prepare_release_database(
-                Lake(settings.lake_root), mic, settings.state_dir, configure_build(settings.exchanges)
+                Lake.from_settings(settings), mic, settings.state_dir, configure_build(settings.exchanges, project)
             )
-            version = f"{code_version()} {project_fingerprint()}"
-            is_new = document_release(database, settings.state_dir, dbt_project_dir(), version)
+            version = f"{code_version()} {project.fingerprint()}"
+            is_new = document_release(database, settings.state_dir, project.directory(), version, settings.indicators)
     except (NoReleaseError, NoBarsError, DbtError) as error:
         fail(str(error))
     page = docs_path(settings.state_dir)

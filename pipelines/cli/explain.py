@@ -58,7 +58,7 @@ def _explain_bar(settings: Settings, key: str, instrument: str, when: str, excha
     refusals: list[str] = []
     for mic in exchanges_to_search(settings, named):
         try:
-            found = trace(Lake(settings.lake_root), mic, key, instrument, when)
+            found = trace(Lake.from_settings(settings), mic, key, instrument, when)
             break
         except UnknownBarError as error:
             refusals.append(str(error))
@@ -75,25 +75,24 @@ def _say_suspects(settings: Settings, mic: str, instrument: str) -> None:
     from pipelines.ingest.suspected_actions import describe_suspects, suspected_actions
     from pipelines.storage.location import Lake
 
-    suspects = suspected_actions(Lake(settings.lake_root), mic, instrument)
+    suspects = suspected_actions(Lake.from_settings(settings), mic, instrument)
     for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
         say(line)
 
 
 def _explain_signal(settings: Settings, key: str, exchange: str | None, *, as_json: bool) -> None:
-    from pipelines.scanners.project import manifest_path
-    from pipelines.scanners.registry import load_scanners
+    from pipelines.scanners.project import HomeProject
     from pipelines.scanners.signal_provenance import UnknownSignalError, explain_signal, find_signal
     from pipelines.storage.location import Lake
 
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     exchanges = exchanges_to_search(settings, exchange)
     try:
         # Before anything is compiled: a mistyped id is reported at once.
         signal = find_signal(lake, exchanges, key)
     except UnknownSignalError as error:
         fail(str(error), REFUSED)
-    found = explain_signal(lake, signal, load_scanners(manifest_path(settings.manifest_dir)))
+    found = explain_signal(lake, signal, HomeProject.from_settings(settings).compiled())
     if as_json:
         say_json(found)
         return

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.indicators.builtin import INDICATORS
 from pipelines.indicators.custom.families import FAMILIES, Family, Parameter
 from pipelines.indicators.model import Indicator
-from pipelines.indicators.registry import REGISTRY, Registry
+from pipelines.indicators.registry import Registry
 
 COLUMNS = ("name", "columns", "parameters", "warm_up", "range")
 
@@ -23,7 +23,7 @@ class UnknownIndicatorError(ValueError):
     """No indicator, column or family has this name."""
 
 
-def indicator_rows(registry: Registry = REGISTRY) -> list[dict[str, Any]]:
+def indicator_rows(registry: Registry) -> list[dict[str, Any]]:
     """One row per registered indicator: name, columns, parameters, warm_up (bars), range (low … high of the values)."""
     return [
         {
@@ -37,7 +37,7 @@ def indicator_rows(registry: Registry = REGISTRY) -> list[dict[str, Any]]:
     ]
 
 
-def describe(name: str, registry: Registry = REGISTRY) -> dict[str, Any]:
+def describe(name: str, registry: Registry) -> dict[str, Any]:
     """Everything about the indicator called `name`, or that has a column of that name.
 
     Raises UnknownIndicatorError suggesting the nearest name.

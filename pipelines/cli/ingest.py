@@ -149,7 +149,7 @@ def _collect(
     reading = Reading(timezone=timezone, symbol=symbol, session=session, extra=extra)
     try:
         reader = find_source(source)
-        return collect(Lake(settings.lake_root), mic, paths, reader, received_at=received_at, store=store, **reading)
+        return collect(Lake.from_settings(settings), mic, paths, reader, received_at=received_at, store=store, **reading)
     except (UnknownSourceError, SourcePluginError, NoFilesError, SourceError, FileNotFoundError) as error:
         fail(str(error), USAGE)
     except OSError as error:
@@ -172,12 +172,14 @@ def _run(settings: Settings, collected: Collected, task: str, *, quiet: bool):  
 def _try(settings: Settings, collected: Collected, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
     """What the ingest job would report, without running it; its failure is one line."""
     from pipelines.ingest.dry_run import DryRunFailedError, run_dry
+    from pipelines.sources.limits import configured_limits
     from pipelines.sources.registry import load_sources
     from pipelines.storage.location import Lake
 
     try:
         with progress(task, quiet=quiet):
-            return run_dry(Lake(settings.lake_root), collected.order, load_sources(), collected.paths)
+            lake, limits = Lake.from_settings(settings), configured_limits(settings)
+            return run_dry(lake, collected.order, load_sources(), collected.paths, limits)
     except DryRunFailedError as error:
         fail(str(error))
 

@@ -69,7 +69,7 @@ def split(
         fail(f"--decided-at: {at:%Y-%m-%d %H:%M} UTC lies in the future", USAGE)
     settings = read_settings(wait)
     mic = configured(settings, exchange)
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     try:
         found = find_split(lake, mic, symbol, starts, name)
     except SplitError as error:
@@ -127,7 +127,7 @@ def _run(settings, order: IngestRequest, found: Split, name: str | None, *, quie
     refused = [file for file in report.files if file["status"] == "refused"]
     if refused:
         fail(f"{refused[0]['path']}: {refused[0]['reason']}")
-    lake, mic = Lake(settings.lake_root), order.exchange
+    lake, mic = Lake.from_settings(settings), order.exchange
     gates = [f"the gate of {table} {'; '.join(whys)}" for table, whys in report.refused.items()]
     why = _why_not_done(lake, mic, found, name) or "; ".join(gates)
     if why:

@@ -147,7 +147,7 @@ def _exchanges_with_bars(settings: Settings) -> list[str]:
     from pipelines.storage.delta import LakeTable
     from pipelines.storage.location import Lake
 
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     return [
         mic
         for mic in settings.exchanges

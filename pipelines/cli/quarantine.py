@@ -62,7 +62,7 @@ def list_rows(
     settings = read_settings()
     mic = configured(settings, exchange)
     wanted = Selection(table_name, rule, source, symbol, day(session, "--session") if session else None)
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     if as_json:
         say_json(quarantine_counts(lake, mic, wanted, only_open=only_open))
         return
@@ -105,7 +105,7 @@ def show(
 
     settings = read_settings()
     mic, selection = _row(settings, exchange, batch, row, table_name)
-    records = quarantine_record(Lake(settings.lake_root), mic, selection)
+    records = quarantine_record(Lake.from_settings(settings), mic, selection)
     if as_json:
         say_json(records)
         return
@@ -153,7 +153,7 @@ def release(
         selection = Selection(table_name, rule, None, symbol, day(session, "--session") if session else None)
     try:
         order = override_request(
-            Lake(settings.lake_root),
+            Lake.from_settings(settings),
             mic,
             selection,
             reason=reason.strip(),
@@ -182,7 +182,7 @@ def _row(settings: Settings, exchange: str | None, batch: str, row: int | None, 
     from pipelines.ingest.overrides import Selection, quarantined
     from pipelines.storage.location import Lake
 
-    lake, asked = Lake(settings.lake_root), exchanges_to_search(settings, exchange)
+    lake, asked = Lake.from_settings(settings), exchanges_to_search(settings, exchange)
     of_batch = {mic: rows for mic in asked if (rows := Selection(batch_id=batch).of(quarantined(lake, mic))).height}
     if not of_batch:
         fail(

@@ -39,10 +39,11 @@ def list_scanners(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from pipelines.cli.scanner_pages import COLUMNS, bounds, scanner_rows
-    from pipelines.scanners.project import additions
+    from pipelines.scanners.project import HomeProject
 
+    project = HomeProject.from_settings(read_settings())
     with progress("looking for scanners", quiet=True):
-        rows = scanner_rows()
+        rows = scanner_rows(project)
     if as_json:
         say_json(rows)
     else:
@@ -58,7 +59,7 @@ def list_scanners(context: typer.Context, as_json: Json = False) -> None:
             for row in rows
         ]
         table(COLUMNS, shown)
-    _warn(additions().broken)
+    _warn(project.additions().broken)
 
 
 @scanners.command("describe")
@@ -70,10 +71,11 @@ def describe_scanner(
     Example: marketlake scanners describe breakout_20d
     """
     from pipelines.cli.scanner_pages import bounds, describe
+    from pipelines.scanners.project import HomeProject
     from pipelines.scanners.registry import UnknownScannerError
 
     try:
-        content = describe(name)
+        content = describe(name, HomeProject.from_settings(read_settings()))
     except UnknownScannerError as error:
         fail(str(error), USAGE)
     if as_json:
@@ -132,11 +134,11 @@ def scan(
     from pipelines.market.exchanges import exchange as venue_of
     from pipelines.scanners.engine.runner import NoSessionError
     from pipelines.scanners.registry import ManifestError, UnknownScannerError
-    from pipelines.scanners.universes import UniverseError, configured_universes
+    from pipelines.scanners.universes import UniverseError, read_universes
 
     moment = _moment(at, venue_of(mic), datetime.now(UTC))
     try:
-        universes = configured_universes()
+        universes = read_universes(settings.universes, settings.liquid_value)
         chosen = universes.check(universe) if universe else None
         asked = Asked(mic, moment, tuple(scanner or ()), _parameters(param or []), chosen, universes, raw, watchlist)
         ranked, best = (top or _SHORTLIST, None) if shortlist else (None, top)
@@ -155,7 +157,7 @@ def scan(
         from pipelines.storage.location import Lake
 
         print_scan(content, venue_of(mic))
-        suspects = suspected_actions(Lake(settings.lake_root), mic)
+        suspects = suspected_actions(Lake.from_settings(settings), mic)
         for line in describe_suspects(mic, suspects, withheld=settings.suspected_actions == "withhold"):
             say(line)
 

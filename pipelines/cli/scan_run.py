@@ -20,9 +20,11 @@ from pipelines.live.required_bars import how_to_add, missing_bars
 from pipelines.live.scan_store import released
 from pipelines.live.shortlist import shortlist
 from pipelines.market.exchanges import exchange as venue_of
+from pipelines.scanners.choices import ScanChoices
 from pipelines.scanners.engine.runner import ScanResult
-from pipelines.scanners.project import declared_scanners, manifest_path
-from pipelines.scanners.registry import CompiledScanners, load_scanners
+from pipelines.scanners.finding_effects import configured_effects
+from pipelines.scanners.project import HomeProject
+from pipelines.scanners.registry import CompiledScanners, Scanner
 from pipelines.scanners.universe_names import check_names
 from pipelines.scanners.universes import WATCHLIST, Universes, read_watchlist
 from pipelines.settings import Settings
@@ -62,14 +64,15 @@ def run_scan(
     CSV of the shortlist. keep: write to the lake. Raises what `look` and `scan_as_of` raise, UniverseError for a watchlist with a
     name that is none.
     """
-    lake = Lake(settings.lake_root)
+    lake, project = Lake.from_settings(settings), HomeProject.from_settings(settings)
     zone = venue_of(asked.exchange).zone
     named = read_watchlist(asked.watchlist) if asked.watchlist else {}
     if named:
         asked = replace(asked, universe=WATCHLIST, universes=asked.universes.with_watchlist(named, asked.watchlist))
     release = released(lake, asked.exchange)
-    _check_names(asked)
-    check_names(lake, settings.exchanges, asked.exchange, asked.universes, _universes(asked))
+    declared = project.declared_scanners()
+    _check_names(asked, declared)
+    check_names(lake, settings.exchanges, asked.exchange, asked.universes, _universes(asked, declared))
     content: dict[str, Any] = {
         "exchange": asked.exchange,
         "at": f"{asked.moment.astimezone(zone):%Y-%m-%d %H:%M}",
@@ -86,8 +89,9 @@ def run_scan(
             return {**content, "scans": []}
         asked = replace(asked, universes=asked.universes.with_watchlist(ranked.get_column("instrument_id").to_list()))
         looks = [WATCHLIST, None]
-    compiled = load_scanners(manifest_path(settings.manifest_dir))
-    sight = look(lake, asked.exchange, asked.moment, compiled, asked.universes, raw=asked.raw)
+    compiled = project.compiled()
+    choices = ScanChoices(asked.universes, configured_effects(settings.suspected_actions))
+    sight = look(lake, asked.exchange, asked.moment, compiled, choices, raw=asked.raw)
     found = scan_as_of(sight, compiled, asked.scanners, asked.parameters, looks)
     needed = missing_bars(asked.exchange, asked.moment, sight.opened, sight.closed, sight.inputs)
     content |= {"mode": mode_of(sight), "note": _note(asked, sight, needed), "needed": needed}
@@ -98,20 +102,19 @@ def run_scan(
     return content
 
 
-def _check_names(asked: Asked) -> None:
+def _check_names(asked: Asked, declared: Mapping[str, Scanner]) -> None:
     """Scanners and parameters must be known; asked of the declarations, which costs no dbt."""
-    declared = CompiledScanners(declared_scanners(), {})
+    known = CompiledScanners(dict(declared), {})
     for name in asked.scanners:
-        declared.scanner(name)
+        known.scanner(name)
     for name, values in asked.parameters.items():
-        declared.scanner(name).values(values)
+        known.scanner(name).values(values)
 
 
-def _universes(asked: Asked) -> set[str]:
+def _universes(asked: Asked, declared: Mapping[str, Scanner]) -> set[str]:
     """Universes that the scan looks at."""
     if asked.universe is not None:
         return {asked.universe}
-    declared = declared_scanners()
     return {declared[name].universe for name in asked.scanners or declared}
 
 

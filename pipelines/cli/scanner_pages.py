@@ -10,30 +10,30 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.scanners.project import additions, declared_scanners
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.registry import Parameter, Scanner, UnknownScannerError
 
 COLUMNS = ("name", "family", "version", "evaluates", "moments", "parameters", "origin")
 BUILT_IN = "built-in"
 
 
-def scanner_rows() -> list[dict[str, Any]]:
+def scanner_rows(project: HomeProject) -> list[dict[str, Any]]:
     """One row per scanner: name, family, version, evaluates, moments, parameters (with range and meaning), universe, origin.
 
     Raises RuleFileError, UniverseError.
     """
-    origins = additions().origins
-    return [_content(scanner, origins) for scanner in declared_scanners().values()]
+    origins = project.additions().origins
+    return [_content(scanner, origins) for scanner in project.declared_scanners().values()]
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe(name: str, project: HomeProject) -> dict[str, Any]:
     """Everything about one scanner. Raises UnknownScannerError with the nearest spelling."""
-    known = declared_scanners()
+    known = project.declared_scanners()
     if name not in known:
         near = difflib.get_close_matches(name.lower(), list(known), 1, 0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownScannerError(f"no scanner {name!r}; {hint}`marketlake scanners` lists them")
-    return {**_content(known[name], additions().origins), "rule": known[name].rule, "description": known[name].description}
+    return {**_content(known[name], project.additions().origins), "rule": known[name].rule, "description": known[name].description}
 
 
 def bounds(parameter: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from pipelines.cli.console import say_record
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import home_tables
 from pipelines.market.tables import TABLES
 from pipelines.printable import visible, visible_json
 from pipelines.settings import Settings
@@ -58,8 +58,8 @@ def run_query(
     The table format is DuckDB's: as many columns as the width allows, the first and last of 200 rows, and how many there are;
     `vertical` prints each row as names and values instead. The other formats write all. Raises QueryError.
     """
-    lake = Lake(settings.lake_root)
-    schemas = {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
+    lake = Lake.from_settings(settings)
+    schemas = {name: schema for name, schema in {**TABLES, **home_tables(lake.indicators)}.items() if name != "releases"}
     path = settings.catalogue_link
     try:
         if release_id is not None:

@@ -57,11 +57,12 @@ def warm_track_record() -> None:
     not_overlapping(whole, whole, whole)
 
 
-def warm_indicators() -> None:
+def warm_indicators(settings: Settings) -> None:
     """Compile every indicator kernel for both output types."""
+    from pipelines.indicators.registry import home_registry
     from pipelines.indicators.warm import warm
 
-    warm()
+    warm(home_registry(settings.indicators))
 
 
 def warm_models(settings: Settings) -> Path:
@@ -72,17 +73,19 @@ def warm_models(settings: Settings) -> Path:
     from pipelines.build.database import build_path
     from pipelines.dbt.run import run_dbt
     from pipelines.orchestration.assets.models import build_target
-    from pipelines.scanners.project import dbt_project_dir, manifest_path
+    from pipelines.scanners.project import HomeProject
 
+    project = HomeProject.from_settings(settings)
     for mic in settings.exchanges:
         database = Path(build_path(settings.state_dir, mic).name)
         run_dbt(
             ["parse"],
             build_db=database,
             target_dir=build_target(settings.state_dir, mic),
-            project_dir=dbt_project_dir(),
+            project_dir=project.directory(),
+            indicators=project.indicators,
         )
-    return manifest_path(settings.manifest_dir)
+    return project.manifest()
 
 
 def prepare_instance(settings: Settings) -> None:
@@ -101,7 +104,7 @@ def main() -> None:
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("backtest kernel", warm_backtest),
         ("track record", warm_track_record),
-        ("indicator kernels", warm_indicators),
+        ("indicator kernels", lambda: warm_indicators(settings)),
         ("dbt models", lambda: warm_models(settings)),
         ("Dagster instance", lambda: prepare_instance(settings)),
     )

@@ -51,7 +51,7 @@ def withdraw(
         fail(f"--withdrawn-at: {at:%Y-%m-%d %H:%M} UTC lies in the future", USAGE)
     settings = read_settings(wait)
     exchanges = [configured(settings, exchange)] if exchange else list(settings.exchanges)
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     try:
         mic, found = find_batch(lake, exchanges, batch)
         withdrawal = Withdrawal(found, reason.strip(), user_name(), at)

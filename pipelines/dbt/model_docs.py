@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.indicators.registry import added_columns
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.tables import indicator_tables
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.market.tables.quality import PRICE_FLAG_KINDS
@@ -48,10 +48,9 @@ def model_docs() -> Iterator[ModelDoc]:
         table = TABLES[name]
         columns = tuple(c for c in table.names if c not in left_out)
         yield ModelDoc("staging", f"stg_{name}", table, columns, tested=False)
-    for name, table in INDICATOR_TABLES.items():
-        # What this installation adds is not written into files that ship with the code.
-        columns = tuple(c for c in table.names if c not in added_columns())
-        yield ModelDoc("indicators", name, table, columns, enforced=False, follows_lake=True)
+    # What an installation or a home adds is not written into files that ship with the code.
+    for name, table in indicator_tables(REGISTRY).items():
+        yield ModelDoc("indicators", name, table, tuple(table.names), enforced=False, follows_lake=True)
     # Python models: dbt enforces contracts on SQL only.
     for name in ("intraday_curves", "intraday_profiles"):
         yield ModelDoc("indicators", name, TABLES[name], tuple(TABLES[name].names), enforced=False)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.dbt.process import BUILD_DB
+from pipelines.dbt.process import BUILD_DB, INDICATORS
 
 
 class DbtError(RuntimeError):
@@ -25,12 +25,14 @@ def run_dbt(
     build_db: Path,
     target_dir: Path,
     project_dir: Path,
+    indicators: Path | None = None,
     variables: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Run one dbt command in this process; return a row per node: unique_id, status, seconds, message.
 
-    `variables` are dbt vars, for example `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into
-    `target_dir`, its log too, and prints nothing. Raises DbtError when a node fails or dbt does not get that far.
+    `indicators` is the home's file of chosen ones. `variables` are dbt vars, for example
+    `{"scanner_params": {"breakout_20d": {"volume_factor": 2.0}}}`. dbt writes only into `target_dir`, its log too, and prints
+    nothing. Raises DbtError when a node fails or dbt does not get that far.
     """
     import json
 
@@ -41,7 +43,7 @@ def run_dbt(
     command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
-    with _environment(_places(build_db, target_dir)):
+    with _environment(_places(build_db, target_dir, indicators)):
         try:
             outcome = dbtRunner().invoke(command)
         finally:
@@ -57,7 +59,9 @@ def run_dbt(
     return results
 
 
-def run_dbt_command(arguments: Sequence[str], *, build_db: Path, target_dir: Path, project_dir: Path) -> int:
+def run_dbt_command(
+    arguments: Sequence[str], *, build_db: Path, target_dir: Path, project_dir: Path, indicators: Path | None
+) -> int:
     """Run dbt as its own command line does, with what it prints; return its exit code.
 
     Project, profiles and folders are given by the environment, so that arguments of the same name go before them.
@@ -65,7 +69,11 @@ def run_dbt_command(arguments: Sequence[str], *, build_db: Path, target_dir: Pat
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import cli
 
-    places = {**_places(build_db, target_dir), "DBT_PROJECT_DIR": str(project_dir), "DBT_PROFILES_DIR": str(project_dir)}
+    places = {
+        **_places(build_db, target_dir, indicators),
+        "DBT_PROJECT_DIR": str(project_dir),
+        "DBT_PROFILES_DIR": str(project_dir),
+    }
     with _environment(places):
         try:
             cli.main(args=[*arguments], prog_name="dbt")
@@ -76,9 +84,10 @@ def run_dbt_command(arguments: Sequence[str], *, build_db: Path, target_dir: Pat
     return 0
 
 
-def _places(build_db: Path, target_dir: Path) -> dict[str, str]:
-    """Where dbt reads and writes, as variables."""
-    return {BUILD_DB: str(build_db), "DBT_TARGET_PATH": str(target_dir), "DBT_LOG_PATH": str(target_dir / "logs")}
+def _places(build_db: Path, target_dir: Path, indicators: Path | None) -> dict[str, str]:
+    """Where dbt reads and writes and which indicators it computes, as variables."""
+    places = {BUILD_DB: str(build_db), "DBT_TARGET_PATH": str(target_dir), "DBT_LOG_PATH": str(target_dir / "logs")}
+    return {**places, INDICATORS: str(indicators or "")}
 
 
 @contextmanager

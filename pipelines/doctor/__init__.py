@@ -28,7 +28,7 @@ def examine(settings: Settings, now: datetime | None = None, *, mics: Collection
     default. Raises UnknownExchangeError for a configured MIC.
     """
     now, asked = now or datetime.now(UTC), settings.exchanges if mics is None else mics
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     try:
         last = latest_release(lake)
     except UNREADABLE as error:
@@ -85,7 +85,7 @@ def repair(settings: Settings, now: datetime | None = None, *, mics: Collection[
     done = []
     with home_lock(settings.state_dir, "repair", settings.lock_wait):
         for mic in settings.exchanges if mics is None else mics:
-            repaired = repair_orphans(Lake(settings.lake_root), mic, now or datetime.now(UTC))
+            repaired = repair_orphans(Lake.from_settings(settings), mic, now or datetime.now(UTC))
             if repaired.added:
                 done.append(f"{mic}: {len(repaired.added)} instruments added for bars that had none: {listed(repaired.added)}")
             for table, rows in repaired.removed.items():

@@ -25,10 +25,11 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
     What stands on a broken file cannot be read and has no finding.
     """
     from pipelines.indicators.custom.file import IndicatorFileError, read_indicators
+    from pipelines.indicators.registry import home_registry
 
     try:
         chosen = read_indicators(settings.indicators) if settings.indicators else ()
-        import pipelines.indicators.tables  # noqa: F401  # completes the registry
+        home_registry(settings.indicators)
     except (IndicatorFileError, UserFileError) as error:
         yield Finding("indicators", "error", str(error), _BROKEN)
         return
@@ -37,22 +38,21 @@ def check_files(settings: Settings, lake: Lake) -> Iterator[Finding]:
 
 
 def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
-    from pipelines.scanners.project import additions
+    from pipelines.scanners.project import HomeProject
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
     from pipelines.scanners.universe_names import check_names
-    from pipelines.scanners.universes import read_universes
 
-    added = None
+    project, added = HomeProject.from_settings(settings), None
     try:
-        added = additions()
+        added = project.additions()
         yield Finding("scanners", "ok", _count_message(settings.scanners, len(added.origins), "added"))
     except (RuleFileError, UserFileError) as error:
         yield Finding("scanners", "error", str(error), _BROKEN)
     except UniverseError as error:
         yield Finding("scanners", "error", str(error), "mend the file of scanners or that of universes; until then both fail")
     try:
-        universes = read_universes(settings.universes, settings.liquid_value)
+        universes = project.universes()
         for mic in settings.exchanges if added else ():
             check_names(lake, settings.exchanges, mic, universes, added.universes() if added else ())
         yield Finding(
@@ -61,14 +61,14 @@ def _check_scanners(settings: Settings, lake: Lake) -> Iterator[Finding]:
     except (UniverseError, UserFileError) as error:
         yield Finding("universes", "error", str(error), _BROKEN)
     if added is not None:
-        yield _plugins(added.broken.values())
+        yield _plugins(settings, added.broken.values())
 
 
-def _plugins(broken_scanners: Iterable[str]) -> Finding:
-    from pipelines.indicators.registry import REGISTRY
+def _plugins(settings: Settings, broken_scanners: Iterable[str]) -> Finding:
+    from pipelines.indicators.registry import home_registry
     from pipelines.sources.registry import load_sources
 
-    reasons = [*map(str, load_sources().broken.values()), *REGISTRY.broken.values(), *broken_scanners]
+    reasons = [*map(str, load_sources().broken.values()), *home_registry(settings.indicators).broken.values(), *broken_scanners]
     if reasons:
         return Finding("plug-ins", "warning", f"left out: {'; '.join(reasons)}", "mend or uninstall the package")
     return Finding("plug-ins", "ok", "none is faulty")

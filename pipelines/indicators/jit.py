@@ -4,12 +4,13 @@ Not here: any formula.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numba import config, njit
+
+from pipelines.user_cache import user_cache
 
 
 def cache_dir() -> Path:
@@ -22,9 +23,7 @@ def cache_dir() -> Path:
     digest = hashlib.sha256()
     for source in (*sorted((package / "kernels").glob("*.py")), *(package / name for name in ("frame.py", "parameters.py"))):
         digest.update(source.read_bytes())
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    base = os.environ.get("NUMBA_CACHE_DIR") or user_cache / "marketlake" / "numba"
-    return Path(base) / digest.hexdigest()[:16]
+    return user_cache("numba", "NUMBA_CACHE_DIR") / digest.hexdigest()[:16]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

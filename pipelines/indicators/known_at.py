@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pipelines.indicators.arrays import BarArrays, Rescales, Result
 from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import INPUT_NAMES, Floats, Ints
-from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.registry import Registry
 from pipelines.indicators.restatements import Bars, Restatement
 
 #: Changes of the price basis: ex-day, price factor and volume divisor, in order of application.
@@ -40,11 +40,11 @@ class Walked:
     snapshot_days: Ints
     snapshots: Floats
 
-    def before(self, day: int) -> tuple[Floats, Bars]:
-        """State and tail before the session of that day number."""
+    def before(self, day: int, lookback: int) -> tuple[Floats, Bars]:
+        """State and tail before the session of that day number; the tail is as many bars as kernels look back on."""
         done = int(np.searchsorted(self.snapshot_days, day))
         stop = int(np.searchsorted(self.bars.session, day))
-        start = max(0, stop - max(REGISTRY.lookback(), 1))
+        start = max(0, stop - lookback)
         return (self.snapshots[done - 1] if done else self.state), self.bars.take(slice(start, stop))
 
 
@@ -78,9 +78,11 @@ class KnownTimes:
         restatements: dict[str, list[Restatement]],
         actions_before: Callable[[str, int], Actions],
         *,
+        registry: Registry,
         intraday: bool,
         dtype: npt.DTypeLike,
     ) -> None:
+        self._registry, self._lookback = registry, max(registry.lookback(), 1)
         self._restatements, self._actions_before = restatements, actions_before
         self._intraday, self._dtype = intraday, dtype
         self._carried: dict[tuple[str, int], tuple[Floats, Bars] | None] = {}
@@ -108,7 +110,7 @@ class KnownTimes:
             if restated.until <= chunk.last and not rows.size:
                 self._carried.pop(key, None)
                 continue
-            state, tail = self._carried.get(key) or self._source(name, place, first, chunk, walks).before(first)
+            state, tail = self._carried.get(key) or self._source(name, place, first, chunk, walks).before(first, self._lookback)
             past, columns = self._walk(name, restated.at, state, tail, _as_before(chunk, restated.at, times, first, last))
             walks[place] = past
             known[rows[_differ(chunk, rows, past, columns)]] = restated.at
@@ -134,12 +136,14 @@ class KnownTimes:
         bars = _joined(tail, new)
         held = tail.key.size
         if not new.key.size:
-            empty = np.empty((0, REGISTRY.state_width()))
+            empty = np.empty((0, self._registry.state_width()))
             return Walked(bars, held, state, np.empty(0, np.int64), empty), np.empty((0, 0))
         rescales = rescales_of([(0, bars.key.size, self._actions_before(name, at))], bars.session)
         values = dict(zip(INPUT_NAMES, bars.values, strict=True))
         arrays = BarArrays(np.array([0, bars.key.size]), **values, session=bars.session)
-        result = compute(arrays, np.array([held]), state[None], rescales, intraday=self._intraday, dtype=self._dtype)
+        result = compute(
+            arrays, np.array([held]), state[None], rescales, intraday=self._intraday, registry=self._registry, dtype=self._dtype
+        )
         days = new.session[result.state_row].astype(np.int64)
         return Walked(bars, held, state, days, result.state), columns_of(result, slice(None))
 
@@ -150,7 +154,10 @@ class KnownTimes:
         if restated.until <= chunk.last:
             self._carried.pop((name, restated.at), None)
             return
-        (state, tail), (state_now, tail_now) = past.before(chunk.last + 1), chunk.walked.before(chunk.last + 1)
+        (state, tail), (state_now, tail_now) = (
+            past.before(chunk.last + 1, self._lookback),
+            chunk.walked.before(chunk.last + 1, self._lookback),
+        )
         is_same = (
             max(r.last for r in found[place:]) <= chunk.last
             and np.array_equal(state, state_now, equal_nan=True)

@@ -1,4 +1,7 @@
-"""The ordered list of all indicators, built-in, plugged in and chosen, and what follows: columns, tail length, state layout.
+"""The ordered list of all indicators of a home, and what follows: columns, tail length, state layout.
+
+A home has the built-in ones, those of installed packages, and those that its file chooses: `home_registry` makes the list, and who
+works on its tables is handed it, or the file's path (`Lake.indicators`). Nothing here is changed once it is made.
 
 State layout: field 0 is `bars`, the instrument's bars since listing (unit count); then each indicator's fields in order.
 
@@ -7,6 +10,7 @@ Not here: running kernels (`engine`), reading the file of chosen ones (`chosen`)
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,10 +92,41 @@ class Registry:
         return tuple(state_field.unit for state_field in self.state_fields())
 
 
+#: The built-in indicators alone.
 REGISTRY = Registry(INDICATORS, COLUMNS)
 
 
-def load_plugins(registry: Registry = REGISTRY) -> tuple[str, ...]:
+@cache
+def installed() -> Registry:
+    """The built-in indicators and those of installed packages: what a home without a file of its own has."""
+    registry = Registry(INDICATORS, COLUMNS)
+    load_plugins(registry)
+    return registry
+
+
+def home_registry(path: Path | None) -> Registry:
+    """The indicators of a home whose file of chosen ones this is (None: it has none). Read again when the file has changed.
+
+    The same object as long as nothing has. Raises IndicatorFileError with the line, UserFileError for a file that cannot be read.
+    """
+    if path is None:
+        return installed()
+    try:
+        about = path.stat()
+    except OSError:  # the reader of the file names the fault
+        return _chosen(path, None)
+    return _chosen(path, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+@lru_cache(maxsize=16)
+def _chosen(path: Path, _changed: tuple[int, int, int] | None) -> Registry:
+    registry = Registry(installed(), COLUMNS)
+    registry.broken.update(installed().broken)
+    load_custom(path, registry)
+    return registry
+
+
+def load_plugins(registry: Registry) -> tuple[str, ...]:
     """Add the indicators of installed packages (entry points of group "marketlake.indicators") and return their names.
 
     An entry point names an `Indicator` or an iterable of them. One that is registered already is left alone, so that calling
@@ -131,7 +166,7 @@ def _fresh(entry: EntryPoint, registry: Registry) -> list[Indicator]:
     return fresh
 
 
-def load_custom(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, ...]:
+def load_custom(path: Path | None, registry: Registry) -> tuple[str, ...]:
     """Add the indicators of a file of chosen ones (see `chosen.file`; None: nothing) and return their names.
 
     Doing so twice is harmless. Raises IndicatorFileError with the line if the file is wrong or a column exists already.
@@ -148,12 +183,7 @@ def load_custom(path: Path | None, registry: Registry = REGISTRY) -> tuple[str, 
     return tuple(added)
 
 
-def added_columns(registry: Registry = REGISTRY) -> frozenset[str]:
-    """Columns beyond the contract's: those of plug-ins and of the file of chosen indicators."""
-    return frozenset(output.name for indicator in _added(registry) for output in indicator.outputs)
-
-
-def extensions_fingerprint(registry: Registry = REGISTRY) -> str:
+def extensions_fingerprint(registry: Registry) -> str:
     """What the tables hold beyond the built-in indicators, as a short hash: "built-in" where that is nothing.
 
     It covers every declaration and the source of every plugged-in kernel's module; the project's own code is covered by

@@ -13,19 +13,17 @@ from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.cumulative import intraday_curves
 from pipelines.indicators.engine import compute
 from pipelines.indicators.jit import cache_dir
-from pipelines.indicators.registry import load_custom, load_plugins
+from pipelines.indicators.registry import Registry, home_registry
 from pipelines.indicators.volume_profiles import usual
 from pipelines.settings import Settings
 
 
-def warm() -> None:
-    """Compile every kernel for both output types by computing two bars."""
-    load_plugins()
-    load_custom(Settings().indicators)
+def warm(registry: Registry) -> None:
+    """Compile every kernel of these indicators for both output types by computing two bars."""
     one = np.ones(2)
     bars = BarArrays(np.array([0, 2]), one, one, one, one, one, one, np.zeros(2, dtype=np.int32))
     for dtype in (np.float64, np.float32):
-        compute(bars, rescales=Rescales.splits([1], [0.5]), dtype=dtype)
+        compute(bars, rescales=Rescales.splits([1], [0.5]), registry=registry, dtype=dtype)
     _warm_curves()
 
 
@@ -42,5 +40,5 @@ def _warm_curves() -> None:
 
 
 if __name__ == "__main__":
-    warm()
+    warm(home_registry(Settings().indicators))
     sys.stdout.write(f"indicator kernels compiled into {cache_dir()}\n")

@@ -24,10 +24,10 @@ from pipelines.indicators.arrays import BarArrays, Result
 from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import Floats, Ints
 from pipelines.indicators.known_at import Chunk, KnownTimes, Walked, columns_of, rescales_of
-from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.registry import Registry
 from pipelines.indicators.restatements import Restatements, bars_of, day_number
 from pipelines.indicators.rows import bar_arrays, result_batch
-from pipelines.indicators.tables import INDICATORS_1M, INDICATORS_DAILY, STATE_TYPE
+from pipelines.indicators.tables import STATE_TYPE, indicator_tables
 from pipelines.market.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _EPOCH = date(1970, 1, 1)
 class _Timeframe:
     """Where bars of one size come from, as dbt and storage name the relations, and how they are computed."""
 
-    table: TableSchema
+    table: str
     bars: str
     replaced: str
     window: str
@@ -67,7 +67,7 @@ _PRICES = "symbol, open, high, low, close, cast(volume as double) as volume"
 
 _TIMEFRAMES = {
     "daily": _Timeframe(
-        INDICATORS_DAILY,
+        "indicators_daily",
         "staging.stg_bars_daily",
         "lake.bars_daily_superseded",
         "lake.window_daily",
@@ -77,7 +77,7 @@ _TIMEFRAMES = {
         intraday=False,
     ),
     "1m": _Timeframe(
-        INDICATORS_1M,
+        "indicators_1m",
         "staging.stg_bars_1m",
         "lake.bars_1m_superseded",
         "lake.window_1m",
@@ -90,30 +90,34 @@ _TIMEFRAMES = {
 
 
 def build_window(
-    connection: duckdb.DuckDBPyConnection, timeframe: Literal["daily", "1m"], bars_per_chunk: int = BARS_PER_CHUNK
+    connection: duckdb.DuckDBPyConnection,
+    timeframe: Literal["daily", "1m"],
+    registry: Registry,
+    bars_per_chunk: int = BARS_PER_CHUNK,
 ) -> pa.RecordBatchReader:
     """Stream the indicators of every bar in the window of the build database behind `connection`.
 
-    Columns: those of the table (`INDICATORS_DAILY` or `INDICATORS_1M`, without session_year), then `state`, filled on the last
-    bar of each session. An instrument continues from its state after the last bar before the window; where that is missing or
+    registry: the indicators. Columns: those of their table (`indicator_tables`, without session_year), then `state`, filled on the
+    last bar of each session. An instrument continues from its state after the last bar before the window; where that is missing or
     was made by another set of indicators, it starts at its first bar, which gives the same bits and costs its history.
     The connection must stay open, and unused by others, until the stream is read.
     """
     kind = _TIMEFRAMES[timeframe]
-    return pa.RecordBatchReader.from_batches(_schema(kind), _Window(connection, kind).batches(bars_per_chunk))
+    schema = _schema(indicator_tables(registry)[kind.table])
+    return pa.RecordBatchReader.from_batches(schema, _Window(connection, kind, registry, schema).batches(bars_per_chunk))
 
 
-def _schema(kind: _Timeframe) -> pa.Schema:
-    fields = [field.with_nullable(True) for field in kind.table.arrow() if field.name != "session_year"]
+def _schema(table: TableSchema) -> pa.Schema:
+    fields = [field.with_nullable(True) for field in table.arrow() if field.name != "session_year"]
     return pa.schema([*fields, pa.field("state", STATE_TYPE)])
 
 
 class _Window:
     """The walk through one window: per instrument the raw tail and the state that the next chunk continues from."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, kind: _Timeframe) -> None:
-        self._connection, self._kind = connection, kind
-        self._lookback = max(REGISTRY.lookback(), 1)
+    def __init__(self, connection: duckdb.DuckDBPyConnection, kind: _Timeframe, registry: Registry, schema: pa.Schema) -> None:
+        self._connection, self._kind, self._registry, self._schema = connection, kind, registry, schema
+        self._lookback = max(registry.lookback(), 1)
         self._states: dict[str, Floats] = {}
         sessions = self._query("select session_date, bars_expected from staging.stg_sessions order by session_date")
         self._sessions: list[date] = sessions["session_date"].to_list()
@@ -135,7 +139,11 @@ class _Window:
             self._connection, self._kind.bars, self._kind.replaced, self._kind.order, self._kind.columns, window
         )
         self._known = KnownTimes(
-            self._restatements.of, self._restatements.actions_before, intraday=self._kind.intraday, dtype=self._kind.dtype
+            self._restatements.of,
+            self._restatements.actions_before,
+            registry=self._registry,
+            intraday=self._kind.intraday,
+            dtype=self._kind.dtype,
         )
         starts = self._prepare(window)
         largest = max(1, bars_per_chunk // (window.height * self._per_session))
@@ -223,7 +231,7 @@ class _Window:
         for name, state, held in (
             states.join(found, on=["instrument_id", "session_date"]).select("instrument_id", "state", "held").iter_rows()
         ):
-            if len(state) == REGISTRY.state_width() and 0 < min(state[0], self._lookback) <= held:
+            if len(state) == self._registry.state_width() and 0 < min(state[0], self._lookback) <= held:
                 warm.append(name)
                 self._states[name] = np.array(state, dtype=np.float64)
         self._tails = pl.concat([self._tails, tails.filter(pl.col("instrument_id").is_in(warm))])
@@ -245,11 +253,13 @@ class _Window:
         offsets = np.concatenate(([0], np.cumsum(groups["len"].to_numpy()))).astype(np.int64)
         arrays = bar_arrays(frame, offsets)
         begin = offsets[:-1] + groups["held"].to_numpy().astype(np.int64)
-        unknown = np.full(REGISTRY.state_width(), np.nan)
+        unknown = np.full(self._registry.state_width(), np.nan)
         state = np.stack([self._states.get(name, unknown) for name in names])
         spans = zip(names, *zip(*pairwise(offsets.tolist()), strict=True), strict=True)
         rescales = rescales_of([(low, high, self._actions.get(name, [])) for name, low, high in spans], arrays.session)
-        result = compute(arrays, begin, state, rescales, intraday=self._kind.intraday, dtype=self._kind.dtype)
+        result = compute(
+            arrays, begin, state, rescales, intraday=self._kind.intraday, registry=self._registry, dtype=self._kind.dtype
+        )
 
         written = frame.filter("is_new")
         if self._restatements.of:
@@ -260,7 +270,7 @@ class _Window:
             self._states[name] = result.state[row]
         kept = self._newest(frame.drop("is_new"))
         self._tails = pl.concat([self._tails.join(bars, on="instrument_id", how="anti"), kept])
-        batch = result_batch(_schema(self._kind), written, result)
+        batch = result_batch(self._schema, written, result)
         asked = written.join(starts, on="instrument_id", how="left", maintain_order="left")
         wanted = asked["session_date"] >= asked["from_session"]
         yield batch if wanted.all() else batch.filter(wanted.to_arrow())
@@ -285,7 +295,7 @@ class _Window:
     def _idle(self, name: str) -> Walked:
         """The walk of an instrument without bars in a chunk."""
         tail = bars_of(self._tails.filter(pl.col("instrument_id") == name), self._kind.order)
-        width = REGISTRY.state_width()
+        width = self._registry.state_width()
         state = self._states.get(name, np.full(width, np.nan))
         return Walked(tail, tail.key.size, state, np.empty(0, np.int64), np.empty((0, width)))
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from pipelines.ingest.staged import SESSION_COLUMN
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import BAR_TABLES
 
 #: Rows read, by table, delivery and session.
@@ -106,10 +107,20 @@ def by_session(read: pl.DataFrame, held: pl.DataFrame) -> dict[date, dict[str, A
 
 
 def account_of(
-    exchange: str, read: pl.DataFrame, held: pl.DataFrame, names: Mapping[str, str], warnings: Sequence[Mapping[str, Any]]
+    exchange: str,
+    read: pl.DataFrame,
+    held: pl.DataFrame,
+    names: Mapping[str, str],
+    warnings: Sequence[Mapping[str, Any]],
+    calendars: Path | None = None,
 ) -> Account:
-    """The account of an order from its counts (columns of `READ` and `HELD`). `names`: file by delivery."""
-    return Account(_by_rule(held), _whole_sessions(exchange, read, held, names), _by_file(read, held, names), warnings)
+    """The account of an order from its counts (columns of `READ` and `HELD`). `names`: file by delivery.
+
+    `calendars`: the home's folder of calendars; None: those that ship.
+    """
+    return Account(
+        _by_rule(held), _whole_sessions(calendar(exchange, calendars), read, held, names), _by_file(read, held, names), warnings
+    )
 
 
 def _by_rule(held: pl.DataFrame) -> list[dict[str, Any]]:
@@ -129,7 +140,9 @@ def _by_rule(held: pl.DataFrame) -> list[dict[str, Any]]:
     return [{name: str(value) if name.endswith("session") and value else value for name, value in row.items()} for row in found]
 
 
-def _whole_sessions(exchange: str, read: pl.DataFrame, held: pl.DataFrame, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _whole_sessions(
+    days: ExchangeCalendar, read: pl.DataFrame, held: pl.DataFrame, names: Mapping[str, str]
+) -> list[dict[str, Any]]:
     by = ["table_name", "batch_id", "session_date"]
     out = (
         held.filter(pl.col("table_name").is_in(BAR_TABLES))
@@ -138,7 +151,7 @@ def _whole_sessions(exchange: str, read: pl.DataFrame, held: pl.DataFrame, names
     )
     whole = read.join(out, on=by).filter((pl.col("held_rows") >= pl.col("rows")) & (pl.col("rows") >= _LEAST_ROWS))
     # A day that is no session, 1970 too, loses none.
-    sessions = calendar(exchange).frame().select("session_date")
+    sessions = days.frame().select("session_date")
     lost = whole.join(sessions, on="session_date", how="semi").sort(by)
     return [
         {

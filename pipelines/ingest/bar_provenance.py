@@ -16,7 +16,6 @@ import polars as pl
 
 from pipelines.ingest.overrides import Selection, quarantined
 from pipelines.ingest.withdrawal_records import replaced_by
-from pipelines.market.calendar import calendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.quality.row_rules import ROW_RULES
@@ -130,7 +129,7 @@ def _withdrawn(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame,
 def _near(lake: Lake, exchange: str, table: str, instruments: pl.DataFrame, moment: date | datetime, session: date) -> list[str]:
     """The bars of the instrument just before and after, among the sessions around."""
     column = _FOLLOWED[table][0]
-    days = [s.session_date for s in calendar(exchange).sessions]
+    days = [s.session_date for s in lake.calendar(exchange).sessions]
     before, after = [d for d in days if d <= session][-_NEAR:], [d for d in days if d > session][:_NEAR]
     partitions = sorted({p for day in [*before, *after] for p in _partition(table, day)})
     rows = LakeTable(lake.table_uri(exchange, table), TABLES[table]).read(partitions=partitions, columns=["instrument_id", column])

@@ -24,6 +24,7 @@ from pipelines.ingest.requests import IngestRequest, load_decision, save_decisio
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
 from pipelines.market.tables import TABLES
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import empty_frame
@@ -35,13 +36,14 @@ _MOVES = "moves.parquet"
 _READ, _HELD = "read.parquet", "held.parquet"
 
 
-def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path) -> Path:
+def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path, limits: Limits) -> Path:
     """Stage an order: set bad rows aside in quarantine, register its files, write its tables. Returns the order's folder.
 
-    Rows that a gate refused before, and nobody released, stay out. The folder appears whole or not at all.
+    `limits`: how much one file may take. Rows that a gate refused before, and nobody released, stay out. The folder appears whole
+    or not at all.
     """
     held = refused_before(lake, order.exchange)
-    staged = stage(lake, order, sources, held)
+    staged = stage(lake, order, sources, held, limits=limits)
     store_quarantine(lake, order.exchange, staged.quarantine)
     register_files(lake, order, staged)
     row = ["batch_id", "row_number"]
@@ -195,13 +197,13 @@ def outcome(folder: Path) -> dict[str, Any]:
     return {"files": staged["files"], "tables": tables}
 
 
-def account(folder: Path, exchange: str) -> Account:
-    """What rules, gate and merge held back of a staged order so far."""
+def account(folder: Path, exchange: str, calendars: Path | None) -> Account:
+    """What rules, gate and merge held back of a staged order so far. `calendars`: the home's folder of calendars."""
     staged = json.loads((folder / "staged.json").read_text(encoding="utf-8"))
     read, held = counts_by_session(folder)
     gates = [folder / f"{table}.refused.json" for table in staged["tables"]]
     warnings = [warning for path in gates if path.is_file() for warning in json.loads(path.read_text(encoding="utf-8"))["warnings"]]
-    return account_of(exchange, read, held, staged["names"], warnings)
+    return account_of(exchange, read, held, staged["names"], warnings, calendars)
 
 
 def counts_by_session(folder: Path, table: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -24,6 +24,7 @@ from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import RawCopies, stage
 from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery
@@ -46,7 +47,7 @@ class DryRun:
     account: Account
 
 
-def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], paths: Mapping[str, Path]) -> DryRun:
+def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], paths: Mapping[str, Path], limits: Limits) -> DryRun:
     """Take an order through row rules, gate and merge without writing anything. `paths`: the file of each delivery by its batch.
 
     A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
@@ -55,14 +56,14 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
     held = refused_before(lake, order.exchange)
     refused: dict[str, list[str]] = {}
     copies = _where_they_are(paths)
-    staged = stage(lake, order, sources, held, copies)
+    staged = stage(lake, order, sources, held, copies, limits=limits)
     passing = _without(staged, held)
     stopped, warnings, lines = _gated(lake, order.exchange, passing)
     if stopped:
         refused.update(lines)
         again = [rows.select("batch_id", "row_number", "rule", table_name=pl.lit(table)) for table, rows in stopped.items()]
         held = pl.concat([held, *(rows.select(held.columns) for rows in again)])
-        staged = stage(lake, order, sources, held, copies)
+        staged = stage(lake, order, sources, held, copies, limits=limits)
         passing = _without(staged, held)
         stopped, warnings, lines = _gated(lake, order.exchange, passing)
         if stopped:
@@ -91,7 +92,7 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
         {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
         for f in staged.files
     ]
-    return DryRun(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings))
+    return DryRun(files, tables, refused, account_of(order.exchange, staged.read, counted, names, warnings, lake.calendars))
 
 
 def _where_they_are(paths: Mapping[str, Path]) -> RawCopies:

@@ -15,7 +15,6 @@ from typing import Literal
 import polars as pl
 
 from pipelines.ingest.traded_sessions import traded_calendar
-from pipelines.market.calendar import calendar
 from pipelines.market.session import PROVISIONAL
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
@@ -149,7 +148,7 @@ def _in_use(lake: Lake, exchange: str, limit: int) -> bool:
     schema = TABLES["raw_files"]
     files = LakeTable(lake.table_uri(exchange, schema.name), schema).read(columns=["last_session", "received_at", "status"])
     files = files.filter((pl.col("status") == "accepted") & pl.col("last_session").is_not_null())
-    sessions = calendar(exchange).frame()
+    sessions = lake.calendar(exchange).frame()
     closed = sessions["closes_at"].search_sorted(files["received_at"], side="right")
     began = sessions["session_date"].search_sorted(files["last_session"], side="right")
     # Casts: a search gives unsigned numbers, of which the difference is to be negative for a date that lies ahead.

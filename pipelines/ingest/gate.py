@@ -1,12 +1,12 @@
 """The gate: a table's GX suite on the profile of a staged batch, and the record of what passed.
 
-Lives here: running a suite, telling which sessions it refuses, recording the pass and demanding it before publication.
-Does not live here: row rules (`quality/row_rules.py`); the Dagster check that calls this (`orchestration/checks/gate.py`).
+Lives here: telling which sessions a suite refuses, recording the pass and demanding it before publication.
+Does not live here: running a suite (`suites.py`); row rules (`quality/row_rules.py`); the Dagster check that calls this
+(`orchestration/checks/gate.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -19,32 +19,17 @@ import polars as pl
 from pipelines.ingest.batches import content_hash
 from pipelines.ingest.quarantine import REFUSED
 from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.suites import ExpectationResult, Suite, run_suite, suite_hash
 from pipelines.ingest.withheld import Withheld, mark_withheld
 from pipelines.market.calendar import calendar
-from pipelines.package_data import shipped
 from pipelines.quality.profile import profile
 from pipelines.storage.crash_points import crash_point
 
-_SAMPLES = 5
 _DESCRIBED = 20
 
 
 class GateNotPassedError(RuntimeError):
     """A batch was about to be published without a recorded pass of its suite."""
-
-
-@dataclass(frozen=True)
-class ExpectationResult:
-    """One expectation's result. `sessions` are those with unexpected rows, `failures` adds the instruments; empty on success."""
-
-    name: str
-    expectation: str
-    severity: str
-    success: bool
-    unexpected: int
-    sessions: tuple[date, ...]
-    sample: str
-    failures: tuple[tuple[date, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,28 +66,25 @@ class ValidationResult:
         return "; ".join(stops) or (f"warning: {'; '.join(noticed)}" if noticed else "all expectations hold")
 
 
-def suite_path(table: str) -> Path:
-    """The suite of a table."""
-    return shipped("expectations") / f"{table}.json"
-
-
-def suite_hash(table: str) -> str:
-    """SHA-256 of the suite's file."""
-    return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
-
-
 def validate_batch(
-    exchange: str, table: str, rows: pl.DataFrame, beside: pl.DataFrame | None = None, around: pl.DataFrame | None = None
+    exchange: str,
+    table: str,
+    rows: pl.DataFrame,
+    beside: pl.DataFrame | None = None,
+    around: pl.DataFrame | None = None,
+    suite: Suite = run_suite,
+    calendars: Path | None = None,
 ) -> ValidationResult:
-    """Run the table's suite on the batch's profile. Great Expectations is imported here and nowhere else.
+    """Run the table's suite on the batch's profile.
 
-    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`. A
-    session is not refused by an expectation that a person overruled for rows of the failing instrument and session.
+    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`.
+    `calendars`: the home's folder of calendars; None: those that ship. A session is not refused by an expectation that a person
+    overruled for rows of the failing instrument and session.
     """
     judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
-    figures = profile(table, judged, calendar(exchange), around)
+    figures = profile(table, judged, calendar(exchange, calendars), around)
     sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
-    judgements = _validate(table, figures) if rows.height else ()
+    judgements = suite(table, figures) if rows.height else ()
     excused = overridden_expectations(table, rows)
     refused: dict[date, tuple[str, ...]] = {}
     for judgement in judgements:
@@ -201,43 +183,3 @@ def _stopped(judgement: ExpectationResult, sessions: tuple[date, ...], excused: 
 
 def _receipt_path(state_dir: Path, batch_hash: str, suite: str) -> Path:
     return state_dir / "gate" / f"{batch_hash[:32]}-{suite[:16]}.json"
-
-
-def _validate(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    from great_expectations.core.expectation_suite import ExpectationSuite
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
-    asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)
-    batch = asset.add_batch_definition_whole_dataframe("profile").get_batch(
-        batch_parameters={"dataframe": figures.with_columns(pl.col("session").cast(pl.String)).to_pandas()}
-    )
-    result = batch.validate(
-        suite,
-        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session", "instrument_id"]},
-    )
-    return tuple(_expectation_result(r) for r in result.results)
-
-
-def _expectation_result(result: Any) -> ExpectationResult:
-    config = result.expectation_config
-    rows = result.result.get("unexpected_index_list") or []
-    severity = getattr(config.severity, "value", str(config.severity or "critical"))
-    error = (result.exception_info or {}).get("exception_message")
-    shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
-    observed = result.result.get("observed_value")
-    failures = {(date.fromisoformat(str(row["session"])[:10]), str(row["instrument_id"])) for row in rows}
-    return ExpectationResult(
-        name=(config.meta or {}).get("name", config.type),
-        expectation=config.type,
-        severity=severity,
-        success=bool(result.success),
-        unexpected=int(result.result.get("unexpected_count") or len(rows)),
-        sessions=tuple(sorted({day for day, _ in failures})),
-        sample=error or shown or (f"observed {observed}" if observed is not None else ""),
-        failures=tuple(sorted(failures)),
-    )

@@ -21,8 +21,10 @@ from pipelines.ingest.quarantine import REFUSED
 from pipelines.ingest.requests import IngestRequest, deliveries_of
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
+from pipelines.ingest.suites import Suite, run_suite
 from pipelines.market.tables import TABLES
 from pipelines.quality.row_rules import FINAL, ROW_RULES
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -85,7 +87,14 @@ def override_request(
     return IngestRequest(exchange, deliveries_of(files), decision=decision)
 
 
-def stage_release(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path) -> Path:
+def stage_release(
+    lake: Lake,
+    order: IngestRequest,
+    sources: Mapping[str, Source],
+    state_dir: Path,
+    limits: Limits,
+    suite: Suite = run_suite,
+) -> Path:
     """Stage the rows that the order's decision lets in. Returns the order's folder; nothing else is written.
 
     Raises NotReleasedError when another rule, or the merge, stands against one of them. What the gate says is left to its check: if
@@ -96,12 +105,12 @@ def stage_release(lake: Lake, order: IngestRequest, sources: Mapping[str, Source
     chosen = undecided(lake, order.exchange, order.decision.selection)
     if chosen.is_empty():
         raise NotReleasedError("no selected row is held in quarantine any more")
-    staged = stage(lake, order, sources)
+    staged = stage(lake, order, sources, limits=limits)
     priorities = {name: source.priority for name, source in sources.items()}
     _refuse_stopped(lake, order.exchange, table, chosen, staged, priorities)
     rows = staged.tables[table]
     allowed = staged.tables
-    if validate_staged(lake, order.exchange, table, rows).refused:
+    if validate_staged(lake, order.exchange, table, rows, suite=suite).refused:
         allowed = {name: frame if name == table else frame.clear() for name, frame in staged.tables.items()}
     return write_staged(order, staged, allowed, state_dir)
 

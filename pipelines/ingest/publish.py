@@ -19,6 +19,7 @@ from pipelines.ingest.batches import decision_of, note_outcome, note_refused, re
 from pipelines.ingest.gate import ValidationResult, passed_rows, record_validation, refused_rows, validate_batch
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.suites import Suite, run_suite
 from pipelines.ingest.withheld import SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.market_context import market_context
@@ -56,7 +57,7 @@ class TablePublication:
     restatements: dict[date, int]
 
 
-def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path) -> ValidationResult:
+def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Path, suite: Suite = run_suite) -> ValidationResult:
     """Judge a staged table, keep the rows of refused sessions in quarantine, record the pass of the others.
 
     What another table of the delivery is refused for counts too. Rows that came out of quarantine are there already, under the rule
@@ -65,8 +66,9 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     """
     rows = read_batch(folder, table)
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
-    validation = validate_staged(lake, exchange, table, rows, daily)
-    validation = replace(validation, withheld=_withheld_here(table, rows, _withheld(lake, exchange, folder, validation)))
+    validation = validate_staged(lake, exchange, table, rows, daily, suite)
+    withheld = _withheld(lake, exchange, folder, validation, suite)
+    validation = replace(validation, withheld=_withheld_here(table, rows, withheld))
     held = refused_rows(validation, rows)
     kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(validation.refused)))
     if kept.height and decision_of(folder) is None:
@@ -83,7 +85,7 @@ def warnings_of(validation: ValidationResult) -> list[dict[str, Any]]:
     ]
 
 
-def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult) -> list[Withheld]:
+def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult, suite: Suite) -> list[Withheld]:
     """What the staged tables' refusals hold back, found once per staged order: by the first of its gates that runs."""
     path = folder / _WITHHELD
     if path.is_file():
@@ -91,7 +93,9 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult) ->
         return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
     staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BAR_TABLES)}
     refused = {
-        table: own.refused if table == own.table else validate_staged(lake, exchange, table, rows, staged["bars_daily"]).refused
+        table: own.refused
+        if table == own.table
+        else validate_staged(lake, exchange, table, rows, staged["bars_daily"], suite).refused
         for table, rows in staged.items()
     }
     found = withheld_sessions(refused, staged)
@@ -105,7 +109,7 @@ def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> 
 
 
 def validate_staged(
-    lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None
+    lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None, suite: Suite = run_suite
 ) -> ValidationResult:
     """The suite's result on staged rows; those that a person let in are validated with what is stored of instrument and session.
 
@@ -115,14 +119,14 @@ def validate_staged(
     around = market_context(lake, exchange, table, rows, whole_market, daily)
     let_in = rows.filter(pl.col("overrules").is_not_null())
     if let_in.is_empty():
-        return validate_batch(exchange, table, rows, around=around)
+        return validate_batch(exchange, table, rows, around=around, suite=suite, calendars=lake.calendars)
     schema = TABLES[table]
     day = SESSION_COLUMN[table]
     partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
     stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
     here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
     beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
-    return validate_batch(exchange, table, rows, beside, around)
+    return validate_batch(exchange, table, rows, beside, around, suite, lake.calendars)
 
 
 def publish_staged(

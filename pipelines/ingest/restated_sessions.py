@@ -15,7 +15,7 @@ from datetime import date
 
 import polars as pl
 
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.home_calendar import home_calendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -72,7 +72,7 @@ def are_restated(counted: pl.DataFrame, days: ExchangeCalendar, newest: date) ->
 
 def contradictions(lake: Lake, exchange: str, counted: Iterable[date] = ()) -> list[Contradiction]:
     """Days with bars that the calendar says were no sessions, of the home's own holidays and of sessions `counted` before."""
-    days, home = calendar(exchange), home_calendar(exchange)
+    days, home = lake.calendar(exchange), home_calendar(exchange, lake.calendars)
     stated = [entry.first for entry in home.entries if entry.what == "holiday"] if home else []
     suspects = sorted({*stated, *counted} - {s.session_date for s in days.sessions})
     if not suspects:

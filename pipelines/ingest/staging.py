@@ -27,7 +27,7 @@ from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
 from pipelines.ingest.traded_sessions import provisional_notes
 from pipelines.ingest.withdrawal_records import withdrawals
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.duplicates import resolve_duplicates
@@ -40,7 +40,7 @@ from pipelines.quality.session_hours import find_wrong_hours
 from pipelines.quality.stale_files import Repeats, repeated
 from pipelines.quality.traded_basis import actions_not_in_prices, bars_as_traded
 from pipelines.quality.wrong_symbol import find_other_instruments
-from pipelines.sources.limits import configured_limits
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
 from pipelines.sources.reading import read_file
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -70,16 +70,18 @@ def stage(
     sources: Mapping[str, Source],
     held: pl.DataFrame | None = None,
     raw_copies: RawCopies | None = None,
+    *,
+    limits: Limits,
 ) -> Staged:
     """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
 
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
     set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
-    `raw_copies`: where the files are; by default in the lake.
+    `raw_copies`: where the files are; by default in the lake. `limits`: how much one file may take.
     """
-    days = calendar(order.exchange)
+    days = lake.calendar(order.exchange)
     raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
-    parsed, files, repeats = _parse(lake, order, sources, days, raw_copies)
+    parsed, files, repeats = _parse(lake, order, sources, days, raw_copies, limits)
     held = pl.DataFrame(schema=_HELD) if held is None else held
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
@@ -173,14 +175,18 @@ def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str
 
 
 def _parse(
-    lake: Lake, order: IngestRequest, sources: Mapping[str, Source], days: ExchangeCalendar, raw_copies: RawCopies
+    lake: Lake,
+    order: IngestRequest,
+    sources: Mapping[str, Source],
+    days: ExchangeCalendar,
+    raw_copies: RawCopies,
+    limits: Limits,
 ) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
     from pipelines.sources.protocol import FRAME_SCHEMAS
 
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
     frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
     files = []
-    limits = configured_limits()
     taken_back = withdrawals(lake, order.exchange)
     aside = set_aside([d for d in order.deliveries if d.batch_id not in taken_back], sources)
     for delivery in order.deliveries:
@@ -193,7 +199,7 @@ def _parse(
             continue
         try:
             with raw_copies(delivery) as path:
-                raw = RawFile(path, delivery.name, delivery.content_hash, limits)
+                raw = RawFile(path, delivery.name, delivery.content_hash, limits, lake.calendars)
                 options = options_from_json(delivery.options)
                 tables = read_file(sources, delivery.source, raw, options)
         except OSError as error:
@@ -203,7 +209,7 @@ def _parse(
         except SourceError as error:
             files.append(FileOutcome(delivery, "refused", str(error), 0))
             continue
-        if fault := find_wrong_hours(tables, options):
+        if fault := find_wrong_hours(tables, options, lake.calendars):
             files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -38,7 +38,7 @@ def traded_calendar(lake: Lake, exchange: str, versions: Mapping[str, int] | Non
 
     versions: pinned versions of the tables of bars, an absent one counts as empty; default: the newest.
     """
-    days = calendar(exchange)
+    days = lake.calendar(exchange)
     found = traded_days(lake, days, versions)
     return days.without(untraded(days, found.traded), found.confirmed)
 
@@ -89,7 +89,7 @@ class ProvisionalDays:
 
 def provisional_days(lake: Lake, exchange: str, until: date, delay: timedelta) -> ProvisionalDays:
     """The provisional sessions up to `until`. delay: how long after its day a file is waited for."""
-    days = calendar(exchange)
+    days = lake.calendar(exchange)
     found = traded_days(lake, days)
     none = untraded(days, found.traded)
     asked = [s.session_date for s in days.provisional(days.known_until + _DAY, min(until, days.last_day))]

@@ -21,10 +21,10 @@ from pipelines.live.scan_store import LiveScanError, released, store_scan
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.session import Session
 from pipelines.market.tables import TABLES
+from pipelines.scanners.choices import ScanChoices
 from pipelines.scanners.engine.inputs import read_inputs
 from pipelines.scanners.engine.runner import NoSessionError, ScanEngine, ScanInputs, ScanResult
 from pipelines.scanners.registry import CompiledScanners
-from pipelines.scanners.universes import Universes
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
@@ -53,11 +53,12 @@ def look(
     exchange: str,
     moment: datetime,
     compiled: CompiledScanners,
-    universes: Universes | None = None,
+    choices: ScanChoices,
     *,
     raw: bool = False,
 ) -> ScanContext:
-    """Gather what may be seen as of `moment` (aware). raw: indicators and volume profiles are worked out from the bars again.
+    """Gather what may be seen as of `moment` (aware). choices: universes to look at and effects of findings. raw: indicators and
+    volume profiles are worked out from the bars again.
 
     Raises LiveScanError when nothing is released or known of that day, saying which bars would be needed; NoSessionError before
     the first session.
@@ -66,7 +67,7 @@ def look(
     versions = release.versions(exchange)
     opened, closed = sessions_at(traded_calendar(lake, exchange, versions), moment)
     last = opened.session_date
-    inputs = read_inputs(lake, exchange, versions, closed.session_date, last, universes=universes)
+    inputs = read_inputs(lake, exchange, versions, closed.session_date, last, choices)
     is_live = inputs.bars_1m.is_empty()
     if is_live:
         journal = TABLES["bars_1m_live"]

@@ -18,12 +18,14 @@ from pipelines.ingest.quarantine import store_quarantine
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
 from pipelines.live.scan_store import LiveScanError, released, store_scan
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.inputs import read_inputs
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.registry import Scanner, load_scanners
+from pipelines.scanners.project import HomeProject
+from pipelines.scanners.registry import Scanner
+from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import ParseOptions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -45,7 +47,9 @@ class LiveScan:
     release_id: str
 
 
-def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key: str, mode: str = "live") -> LiveScan:
+def scan_batch(
+    lake: Lake, exchange: str, path: Path, project: HomeProject, *, limits: Limits, run_key: str, mode: str = "live"
+) -> LiveScan:
     """Journal a file of closed one-minute bars and scan as of the end of its newest bar.
 
     The file is read like any csv of the exchange and goes through the row rules; bad rows go to quarantine. History comes from the
@@ -53,19 +57,19 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
     Raises LiveScanError without a release of the exchange or for an unreadable file.
     """
     release = released(lake, exchange)
-    bars, batch_id, quarantined = _journal(lake, exchange, path)
+    bars, batch_id, quarantined = _journal(lake, exchange, path, limits)
     if bars.is_empty():
         nothing = empty_frame(TABLES["signals_live"])
         return LiveScan(batch_id, None, 0, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
     as_of = bars.select(pl.col("ts").max()).item() + timedelta(minutes=1)
     session = bars.select(pl.col("session_date").max()).item()
-    compiled = load_scanners(manifest)
-    asked = due_scans(compiled.scanners.values(), exchange, session, bars.get_column("ts").unique().sort().to_list())
+    compiled = project.compiled()
+    asked = due_scans(compiled.scanners.values(), lake.calendar(exchange), session, bars.get_column("ts").unique().sort().to_list())
     if not asked:
         nothing = empty_frame(TABLES["signals_live"])
         return LiveScan(batch_id, as_of, bars.height, quarantined, nothing, empty_frame(TABLES["scanner_runs"]), release.release_id)
     journalled = LakeTable(lake.table_uri(exchange, "bars_1m_live"), TABLES["bars_1m_live"]).read(partitions=[session])
-    inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, journalled)
+    inputs = read_inputs(lake, exchange, release.versions(exchange), session, session, project.choices(), journalled)
     with ScanEngine(compiled, inputs) as engine:
         found = engine.run_at(asked, mode=mode)
     signals = store_scan(lake, exchange, found, mode=mode, run_key=run_key)
@@ -73,7 +77,7 @@ def scan_batch(lake: Lake, exchange: str, path: Path, manifest: Path, *, run_key
 
 
 def due_scans(
-    scanners: Iterable[Scanner], exchange: str, session: date, minutes: Sequence[datetime]
+    scanners: Iterable[Scanner], days: ExchangeCalendar, session: date, minutes: Sequence[datetime]
 ) -> list[tuple[datetime, list[str]]]:
     """Which scanners a batch of minutes calls for, by moment.
 
@@ -81,8 +85,8 @@ def due_scans(
     `HH:MM` when the batch reaches it; closes are the nightly run's, since the day's official bar is not there yet.
     minutes: starts of the batch's bars in the session, UTC, ascending.
     """
-    venue = venue_of(exchange)
-    ends = [ts + timedelta(minutes=1) for ts in minutes if calendar(exchange).session(session).opens_at <= ts]
+    venue, opens_at = days.exchange, days.session(session).opens_at
+    ends = [ts + timedelta(minutes=1) for ts in minutes if opens_at <= ts]
     due: dict[datetime, list[str]] = {}
     for scanner in scanners:
         for declared in {*scanner.moments, *scanner.live_moments} - {"close"}:
@@ -96,7 +100,7 @@ def due_scans(
     return [(moment, sorted(set(names))) for moment, names in sorted(due.items())]
 
 
-def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, int]:
+def _journal(lake: Lake, exchange: str, path: Path, limits: Limits) -> tuple[pl.DataFrame, str, int]:
     """Store the file, stage its rows, append the good ones to `bars_1m_live`. Returns them, the batch's id, how many were bad."""
     if not path.is_file():
         raise LiveScanError(f"{path} does not exist: the batch was moved or deleted before it was scanned")
@@ -105,7 +109,7 @@ def _journal(lake: Lake, exchange: str, path: Path) -> tuple[pl.DataFrame, str, 
     # When it came to lie here: a copy keeps the time of change of its original, which may be older than its bars or yet to come.
     received = datetime.fromtimestamp(path.stat().st_ctime, UTC)
     delivery = store_raw(lake, exchange, path, name=f"live/{path.name}", source="csv", options=options, received_at=received)
-    staged = stage(lake, IngestRequest(exchange, (delivery,)), load_sources())
+    staged = stage(lake, IngestRequest(exchange, (delivery,)), load_sources(), limits=limits)
     refused = [f for f in staged.files if f.status == "refused"]
     if refused:
         raise LiveScanError(f"{path.name}: {refused[0].reason}")

@@ -1,6 +1,6 @@
 """Sessions of an exchange: which days trade, between which times, and how many minute bars they should bring.
 
-Lives here: `calendar(mic)`: the known sessions, and after them the weekdays that are provisional sessions.
+Lives here: `calendar`: the known sessions, and after them the weekdays that are provisional sessions.
 Does not live here: where sessions come from and what wins (`calendar_days.py`), on which provisional ones something traded
 (`ingest/traded_sessions.py`), partition definitions and schedules (`orchestration/`), which ask this module.
 """
@@ -15,6 +15,7 @@ from datetime import date, datetime, time
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from operator import attrgetter
+from pathlib import Path
 
 import polars as pl
 
@@ -149,12 +150,13 @@ class ExchangeCalendar:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def calendar(mic: str) -> ExchangeCalendar:
-    """The calendar of an exchange, with what this home states in its own file. Built once per process and content of that file.
+def calendar(mic: str, calendars: Path | None = None) -> ExchangeCalendar:
+    """The calendar of an exchange, with what a home states in its own file. Built once per process and content of that file.
 
-    Raises HomeCalendarError for a file that cannot be used.
+    calendars: the home's folder of calendars (`Lake.calendars`); None: the calendar as it ships. Raises HomeCalendarError for a
+    file that cannot be used.
     """
-    return _calendar(mic, home_calendar(mic))
+    return _calendar(mic, home_calendar(mic, calendars))
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,6 @@
-"""The calendar file of this home: where it is, what it says now, and appending an entry to it.
+"""The calendar files of a home: where they are, what one says now, and appending an entry to it.
 
-Lives here: `home_calendar(mic)` and `append_entry`.
+Lives here: `home_calendar` and `append_entry`, for the folder that the home's settings name.
 Does not live here: what may stand in the file (`calendar_file.py`), merging it with the other calendars (`calendar_days.py`), the
 command (`cli/calendar.py`).
 """
@@ -17,17 +17,21 @@ from pipelines.market.exchanges import exchange
 from pipelines.user_files import UserFileError, read_text_file
 
 
-def home_calendar_path(mic: str) -> Path:
-    """Where this home keeps its own calendar of an exchange; there need not be one."""
-    return _home_folder() / "calendars" / f"{mic}.toml"
+def home_calendar_path(mic: str, calendars: Path) -> Path:
+    """Where a home keeps its own calendar of an exchange, in its folder of calendars; there need not be one."""
+    return calendars / f"{mic}.toml"
 
 
-def home_calendar(mic: str) -> HomeCalendar | None:
-    """This home's own calendar of an exchange; None where it has none. Read again when the file has changed.
+def home_calendar(mic: str, calendars: Path | None) -> HomeCalendar | None:
+    """The home's own calendar of an exchange; None where it has none. Read again when the file has changed.
+
+    calendars: the home's folder of calendars; None without a home.
 
     Raises HomeCalendarError with every mistake, and for a file or folder that is there and cannot be read.
     """
-    path = home_calendar_path(mic)
+    if calendars is None:
+        return None
+    path = home_calendar_path(mic, calendars)
     try:
         about = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -37,13 +41,13 @@ def home_calendar(mic: str) -> HomeCalendar | None:
     return _read(path, (about.st_mtime_ns, about.st_size, about.st_ino))
 
 
-def append_entry(mic: str, block: str) -> HomeCalendar:
-    """Append an entry, as TOML, to this home's calendar of an exchange and return what the file then says.
+def append_entry(mic: str, block: str, calendars: Path) -> HomeCalendar:
+    """Append an entry, as TOML, to the home's calendar of an exchange and return what the file then says.
 
     The whole is checked, also together with the other calendars, before anything is written, and the file is replaced at once.
     Raises HomeCalendarError.
     """
-    path = home_calendar_path(mic).resolve()
+    path = home_calendar_path(mic, calendars).resolve()
     before = _text(path) if path.exists() else f"# Sessions of {mic} as this home states them.\n"
     text = f"{before.rstrip(chr(10))}\n\n{block.strip()}\n"
     changed = parse_home_calendar(path, text)
@@ -68,20 +72,3 @@ def _text(path: Path) -> str:
         return read_text_file(path, "calendar")
     except UserFileError as error:
         raise HomeCalendarError([str(error)]) from error
-
-
-def _home_folder() -> Path:
-    # Asked for at every look at a calendar, while reading the settings takes milliseconds.
-    try:
-        about = os.stat(".env")
-        changed: tuple[int, int] | None = (about.st_mtime_ns, about.st_ino)
-    except OSError:
-        changed = None
-    return _home_of(os.environ.get("MARKETLAKE_HOME"), os.getcwd(), changed)
-
-
-@lru_cache(maxsize=64)
-def _home_of(_named: str | None, _working_directory: str, _changed: tuple[int, int] | None) -> Path:
-    from pipelines.settings import Settings
-
-    return Settings().home

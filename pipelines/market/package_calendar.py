@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.market.exchanges import Exchange
+from pipelines.user_cache import user_cache
 
 #: Stretches of regular trading of a session, UTC, ends exclusive.
 Windows = tuple[tuple[datetime, datetime], ...]
@@ -102,7 +103,7 @@ def _zone_rules(zone: str) -> str:
 
 
 def _cache_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "marketlake" / "calendars"
+    return user_cache("calendars")
 
 
 def _content(built: PackageCalendar) -> dict[str, Any]:

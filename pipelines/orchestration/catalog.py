@@ -80,7 +80,7 @@ def _stored(mic: str, name: str, table: str | None, settings: Settings) -> dict[
         return {
             "dagster/table_name": f"{mic}.{table}",
             "dagster/storage_kind": "delta",
-            "dagster/uri": Lake(settings.lake_root).table_uri(mic, table),
+            "dagster/uri": Lake.from_settings(settings).table_uri(mic, table),
         }
     places = {"release": settings.catalogue_link, "live_inbox": (settings.inbox or settings.home / "inbox") / mic}
     if name.startswith("staged_"):

@@ -1,13 +1,13 @@
 """The configuration of Dagster's instance in a marketlake home.
 
-Lives here: `dagster.yaml` and the environment variables that name the instance. Imports nothing of Dagster, so that a command can
+Lives here: `dagster.yaml`, and making it. Imports nothing of Dagster, so that a command can
 start Dagster's programs without waiting for that import first.
-Does not live here: opening the instance (`instance.py`).
+Does not live here: opening the instance (`instance.py`), the environment of Dagster's programs
+(`cli/dagster_process.py`).
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pipelines.settings import Settings
@@ -39,12 +39,10 @@ retention:
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Make the home's DAGSTER_HOME, with its dagster.yaml, and point this process and its children to it."""
+    """Make the home's DAGSTER_HOME, with its dagster.yaml. Returns it."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
     if not config.exists():
         config.write_text(_CONFIG.format(home=home), encoding="utf-8")
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ["MARKETLAKE_HOME"] = str(settings.home)
     return home

@@ -21,11 +21,11 @@ from pipelines.settings import Settings
 @cache
 def ingest_definitions(settings: Settings, mic: str) -> dg.Definitions:
     """The assets, checks and job of an exchange's ingest, as the code location has them."""
-    assets = ingest_assets(mic, settings.delivery_folders)
+    assets = ingest_assets(mic, settings.delivery_folders, settings.calendars)
     return dg.Definitions(
         assets=describe_assets(assets, settings),
         asset_checks=[*gate_checks(mic), freshness_check(mic)],
-        jobs=[ingest_job(mic)],
+        jobs=[ingest_job(mic, settings.calendars)],
         resources=run_resources(settings),
         executor=dg.in_process_executor,
     )

@@ -38,8 +38,8 @@ UNFINISHED = frozenset(
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance of a home; runs that died without a word are marked as failed first."""
-    prepare_home(settings)
-    instance = dg.DagsterInstance.get()
+    # Not by DAGSTER_HOME: this process may work on several homes.
+    instance = dg.DagsterInstance.from_config(str(prepare_home(settings)))
     fail_dead_runs(instance)
     return instance
 

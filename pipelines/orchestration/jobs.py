@@ -6,6 +6,8 @@ Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`laun
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dagster as dg
 
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
@@ -35,30 +37,30 @@ def live_scan_job_name(mic: str) -> str:
     return f"{mic}_live_scan"
 
 
-def ingest_job(mic: str) -> dg.UnresolvedAssetJobDefinition:
+def ingest_job(mic: str, calendars: Path | None = None) -> dg.UnresolvedAssetJobDefinition:
     """The job that takes deliveries of one exchange through the gate."""
     return dg.define_asset_job(
         ingest_job_name(mic),
         # A delivery of history is no reason to fail an ingest.
         _ingested(mic) - _freshness(mic),
         description=f"Vendor files of {mic} through row rules and gate into the lake.",
-        partitions_def=session_partitions(mic),
+        partitions_def=session_partitions(mic, calendars),
         tags={**WRITER, "marketlake/exchange": mic},
         executor_def=dg.in_process_executor,
     )
 
 
-def exchange_jobs(mic: str) -> list[dg.UnresolvedAssetJobDefinition]:
+def exchange_jobs(mic: str, calendars: Path | None = None) -> list[dg.UnresolvedAssetJobDefinition]:
     """The jobs of one exchange. All run in one process: a step of its own would cost three seconds."""
     everything = dg.AssetSelection.key_prefixes([mic])
     live = dg.AssetSelection.assets(table_key(mic, "signals_live"))
     return [
-        ingest_job(mic),
+        ingest_job(mic, calendars),
         dg.define_asset_job(
             nightly_job_name(mic),
             (everything - _ingested(mic) - live) | _freshness(mic),
             description=f"Everything derived from the lake of {mic}: indicators, signals, backtest, risk report, release.",
-            partitions_def=session_partitions(mic),
+            partitions_def=session_partitions(mic, calendars),
             tags={**WRITER, "marketlake/exchange": mic},
             executor_def=dg.in_process_executor,
         ),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import IO, Any
 
 import dagster as dg
@@ -35,10 +36,10 @@ from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
 from pipelines.orchestration.partitions import partition_sessions
 from pipelines.reports.news import news_of
-from pipelines.scanners.project import manifest_path
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.suspected_actions import newly_suspected
 from pipelines.settings import Settings
+from pipelines.sources.limits import configured_limits
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -84,7 +85,7 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
     run publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is
     at work.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     save_request(order, settings.state_dir)
     with (
         home_lock(settings.state_dir, f"ingest of {len(order.deliveries)} files", settings.lock_wait),
@@ -93,7 +94,7 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
         attempts: list[dict[str, Any]] = []
         refused: dict[str, list[str]] = {}
         for _ in range(2):
-            folder = stage_request(lake, order, load_sources(), settings.state_dir)
+            folder = stage_request(lake, order, load_sources(), settings.state_dir, configured_limits(settings))
             days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(
@@ -119,11 +120,11 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
         suspects = newly_suspected(
             lake,
             order.exchange,
-            load_scanners(manifest_path(settings.manifest_dir)),
+            HomeProject.from_settings(settings).compiled(),
             staged["session_date"].unique().to_list(),
             set(staged["instrument_id"]),
         )
-        stayed_out = account(folder, order.exchange)
+        stayed_out = account(folder, order.exchange, settings.calendars)
         return IngestReport(files, tables, refused, result.run_id, suspects, stayed_out, settings.max_quarantined_share)
 
 
@@ -148,13 +149,13 @@ def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
     were), JobFailedError when the run fails for any other reason, LockHeldError when another writer is at work.
     """
     assert order.decision is not None
-    lake, state = Lake(settings.lake_root), settings.state_dir
+    lake, state = Lake.from_settings(settings), settings.state_dir
     table = str(order.decision.selection.table)
     with home_lock(state, "release from quarantine", settings.lock_wait), open_instance(settings) as instance:
         order = resumed(order, state)
         save_request(order, state)
         try:
-            folder = stage_release(lake, order, load_sources(), state)
+            folder = stage_release(lake, order, load_sources(), state, configured_limits(settings))
             days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
             config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
             result = run_job(
@@ -199,7 +200,7 @@ def run_job(
     run_config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Execute a job of the home in this process, for the partitions of these sessions (none: the last session that closed)."""
-    tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions)}
+    tags = {**process_tags(), **origin_tags(), **_partition_tags(mic, sessions, settings.calendars)}
     log = settings.state_dir / "logs" / f"{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # dbt's own lines belong into a log, not between what the command prints.
@@ -238,10 +239,10 @@ def _op(mic: str) -> str:
     return f"{mic}__raw_files"
 
 
-def _partition_tags(mic: str, sessions: Sequence[date]) -> dict[str, str]:
-    known = partition_sessions(mic)
+def _partition_tags(mic: str, sessions: Sequence[date], calendars: Path) -> dict[str, str]:
+    known = partition_sessions(mic, calendars)
     keys = [d.isoformat() for d in sorted(known.intersection(sessions))] or [max(known).isoformat()]
-    covered = calendar(mic).between(date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
+    covered = calendar(mic, calendars).between(date.fromisoformat(keys[0]), date.fromisoformat(keys[-1]))
     if len(keys) > 1 and len(keys) <= _RANGE_LIMIT and len(covered) == len(keys):
         return {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     return {"dagster/partition": keys[-1]}
@@ -294,7 +295,7 @@ def nightly(
     Raises JobFailedError when a step fails, as for an exchange without bars or without any of these sessions, LockHeldError when
     another writer is at work.
     """
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     # A range may span sessions that the lake knows nothing of; asked for alone, such a session fails the run by name.
     days = sorted(sessions_with_bars(lake, mic, sessions)) or list(sessions)
     scope = {"full": full, "rebuild_sessions": False, "sessions": [day.isoformat() for day in days]}
@@ -323,7 +324,7 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
     }
     backtest, risk, release = (notes.get(table_key(mic, t), {}) for t in ("backtest_runs", "risk_report", "release"))
     report = risk.get("report")
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     signals = LakeTable(lake.table_uri(mic, "scanner_signals"), TABLES["scanner_signals"])
     return {
         "run": result.run_id,

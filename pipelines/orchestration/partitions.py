@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -18,13 +19,13 @@ from pipelines.orchestration.compat.partitions import quicken_partitions
 quicken_partitions()
 
 
-def session_partitions(mic: str) -> dg.DailyPartitionsDefinition:
+def session_partitions(mic: str, calendars: Path | None = None) -> dg.DailyPartitionsDefinition:
     """Daily partitions in the exchange's time zone, without the days on which it is closed; provisional sessions are partitions.
 
     `end_offset=1` makes today's session a partition before midnight, when the nightly run wants it. On a closed day Dagster counts
-    the next session in its place: docs/decisions/0041.
+    the next session in its place: docs/decisions/0041. calendars: the home's folder of calendars; None: those that ship.
     """
-    return _partitions(calendar(mic))
+    return _partitions(calendar(mic, calendars))
 
 
 @lru_cache(maxsize=16)
@@ -42,14 +43,14 @@ def _partitions(days: ExchangeCalendar) -> dg.DailyPartitionsDefinition:
     )
 
 
-def partition_sessions(mic: str, now: datetime | None = None) -> frozenset[date]:
+def partition_sessions(mic: str, calendars: Path | None = None, now: datetime | None = None) -> frozenset[date]:
     """Sessions that are partitions: those up to today there. Asking Dagster for one key at a time costs milliseconds each.
 
     The next session, which Dagster counts in on a closed day, is none of them: nothing can be recorded of it yet.
     """
-    days = calendar(mic)
+    days = calendar(mic, calendars)
     moment = now or datetime.now(UTC)
-    return _sessions_until(session_partitions(mic), moment.astimezone(days.exchange.zone).date())
+    return _sessions_until(session_partitions(mic, calendars), moment.astimezone(days.exchange.zone).date())
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import home_tables
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.home_calendar import home_calendar
 from pipelines.market.schema import TableSchema
@@ -34,9 +34,9 @@ class PublishedRelease:
     is_new: bool
 
 
-def release_tables() -> dict[str, TableSchema]:
-    """Every table of an exchange that a release pins."""
-    return {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
+def release_tables(lake: Lake) -> dict[str, TableSchema]:
+    """Every table of an exchange that a release of this lake pins."""
+    return {name: schema for name, schema in {**TABLES, **home_tables(lake.indicators)}.items() if name != "releases"}
 
 
 def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[str, int], sessions: list[Any]) -> PublishedRelease:
@@ -62,15 +62,20 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
     )
     crash_point("release.recorded")
     path = publish_catalogue(
-        marketlake.lake, release, release_tables(), releases(marketlake.lake), marketlake.state_dir, marketlake.catalogue_link
+        marketlake.lake,
+        release,
+        release_tables(marketlake.lake),
+        releases(marketlake.lake),
+        marketlake.state_dir,
+        marketlake.catalogue_link,
     )
     delete_old_catalogues(marketlake.state_dir, marketlake.catalogue_link, marketlake.keep_catalogues_days)
     return PublishedRelease(release, path, is_new)
 
 
 def _calendar_config(lake: Lake, mic: str) -> dict[str, dict[str, str]]:
-    """Hashes of this home's calendar files by exchange, for others those of the last release; nothing where there are none."""
-    last, own = latest_release(lake), home_calendar(mic)
+    """Hashes of the home's calendar files by exchange, for others those of the last release; nothing where there are none."""
+    last, own = latest_release(lake), home_calendar(mic, lake.calendars)
     others = {name: recorded for name, recorded in (last.config.get("calendars", {}) if last else {}).items() if name != mic}
     known = {**others, mic: own.fingerprint} if own else others
     return {"calendars": dict(sorted(known.items()))} if known else {}

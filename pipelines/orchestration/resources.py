@@ -19,7 +19,9 @@ from pipelines.backtest.layout import FillRules
 from pipelines.build.prepare import BuildConfiguration
 from pipelines.orchestration.instance import identify_run
 from pipelines.scanners.build_configuration import configure_build
+from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
+from pipelines.sources.limits import Limits, configured_limits
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 
@@ -41,6 +43,16 @@ class MarketlakeResource(dg.ConfigurableResource):
     locked_move: float = Field(default=0.015, gt=0, lt=1, description="Move from which a session at one price counts as locked.")
     delisting_haircut: float = Field(default=0.3, ge=0, le=1, description="Part of its last price that a delisted share loses.")
     keep_catalogues_days: int = Field(default=7, ge=1, description="Age at which unpublished catalogues are deleted.")
+    indicators_file: str | None = Field(default=None, description="File of indicators with chosen parameters.")
+    scanners_file: str | None = Field(default=None, description="File of rule scanners.")
+    universe_files: str | None = Field(default=None, description="CSV of universes, or a folder of such files.")
+    liquid_value: float = Field(default=10_000_000.0, gt=0, description="Traded value above which an instrument is liquid.")
+    suspected_actions: str = Field(default="withhold", description="Signals across suspected actions: withhold or mark.")
+    max_unpacked_mb: int = Field(default=512, ge=1, description="Most that one vendor file may hold unpacked, MiB.")
+    max_packing_ratio: int = Field(default=250, ge=2, description="Most that a packed file may grow, times its size.")
+    max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
+    max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
+    max_rows_in_file: int = Field(default=10_000_000, ge=1, description="Most rows of one file, held in memory together.")
     checked_past_sessions: int = Field(default=3, ge=0, description="Past sessions that the checks of a full build scan again.")
     stale_after_sessions: int = Field(default=2, ge=1, description="Sessions behind the calendar from which an exchange is stale.")
 
@@ -66,6 +78,16 @@ class MarketlakeResource(dg.ConfigurableResource):
             locked_move=settings.locked_move,
             delisting_haircut=settings.delisting_haircut,
             keep_catalogues_days=settings.keep_catalogues_days,
+            indicators_file=str(settings.indicators) if settings.indicators else None,
+            scanners_file=str(settings.scanners) if settings.scanners else None,
+            universe_files=str(settings.universes) if settings.universes else None,
+            liquid_value=settings.liquid_value,
+            suspected_actions=settings.suspected_actions,
+            max_unpacked_mb=settings.max_unpacked_mb,
+            max_packing_ratio=settings.max_packing_ratio,
+            max_archive_members=settings.max_archive_members,
+            max_line_bytes=settings.max_line_bytes,
+            max_rows_in_file=settings.max_rows_in_file,
             checked_past_sessions=settings.checked_past_sessions,
             stale_after_sessions=settings.stale_after_sessions,
         )
@@ -73,12 +95,17 @@ class MarketlakeResource(dg.ConfigurableResource):
     @property
     def lake(self) -> Lake:
         """The lake."""
-        return Lake(self.lake_uri)
+        return Lake(self.lake_uri, Path(self.home) / "calendars", self.project.indicators)
+
+    @property
+    def limits(self) -> Limits:
+        """How much one vendor file may take."""
+        return configured_limits(self)
 
     @property
     def build_configuration(self) -> BuildConfiguration:
         """What the home states about its builds. Raises RuleFileError, UniverseError."""
-        return configure_build(self.exchanges)
+        return configure_build(self.exchanges, self.project)
 
     @property
     def state_dir(self) -> Path:
@@ -86,9 +113,11 @@ class MarketlakeResource(dg.ConfigurableResource):
         return Path(self.home) / ".state"
 
     @property
-    def manifest_dir(self) -> Path:
-        """Where the dbt project is compiled to."""
-        return self.state_dir / "dbt" / "manifest"
+    def project(self) -> HomeProject:
+        """The dbt project of the home."""
+        names = (self.indicators_file, self.scanners_file, self.universe_files)
+        indicators, rules, universes = (Path(name) if name else None for name in names)
+        return HomeProject(self.state_dir, indicators, rules, universes, self.liquid_value, self.suspected_actions)
 
     @property
     def reports_dir(self) -> Path:

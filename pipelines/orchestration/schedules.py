@@ -7,16 +7,20 @@ Does not live here: what it runs (`jobs.py`).
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import dagster as dg
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.exchanges import exchange
 from pipelines.orchestration.jobs import nightly_job_name
 
 
-def nightly_schedule(mic: str) -> dg.ScheduleDefinition:
-    """Every day at the exchange's hour and in its time zone; days without a session are skipped with their reason."""
+def nightly_schedule(mic: str, calendars: Path | None = None) -> dg.ScheduleDefinition:
+    """Every day at the exchange's hour and in its time zone; days without a session are skipped with their reason.
+
+    calendars: the home's folder of calendars; None: those that ship.
+    """
     venue = exchange(mic)
 
     @dg.schedule(
@@ -28,15 +32,15 @@ def nightly_schedule(mic: str) -> dg.ScheduleDefinition:
         description=f"Nightly run of {mic} at {venue.nightly_at:%H:%M} {venue.timezone}, for the session that closed last.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return request_nightly(mic, context.scheduled_execution_time)
+        return request_nightly(calendar(mic, calendars), context.scheduled_execution_time)
 
     return nightly
 
 
-def request_nightly(mic: str, now: datetime) -> dg.RunRequest | dg.SkipReason:
+def request_nightly(days: ExchangeCalendar, now: datetime) -> dg.RunRequest | dg.SkipReason:
     """A run for the session that closed on `now`'s date, or why there is none. The calendar decides, never the last partition."""
-    local = now.astimezone(exchange(mic).zone).date()
-    days = calendar(mic)
+    mic = days.exchange.mic
+    local = now.astimezone(days.exchange.zone).date()
     session = days.get(local)
     if session is None:
         stated = f" ({days.origins[local]})" if local in days.origins else ""

@@ -144,7 +144,7 @@ def _ingest(settings: Settings, delivery: InboxDelivery, ingest: Ingest) -> tupl
         return refused, metadata
     reader = source(delivery.source)
     reading = reading_of(delivery.options)
-    collected = collect(Lake(settings.lake_root), delivery.exchange, paths, reader, received_at=delivery.found_at, **reading)
+    collected = collect(Lake.from_settings(settings), delivery.exchange, paths, reader, received_at=delivery.found_at, **reading)
     refused += [f"{entry.name}: {entry.reason}" for entry in collected.left_out if entry.refused]
     if not collected.order.deliveries:
         return refused, metadata

@@ -11,7 +11,6 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.price_scale import last_closes, session_steps, stored_closes
 from pipelines.storage.delta import LakeTable
@@ -70,7 +69,7 @@ def _steps(lake: Lake, exchange: str, bars: pl.DataFrame, daily: pl.DataFrame | 
     own = bars.select("instrument_id", "session_date", "close")
     closes = pl.concat([*([] if daily is None else [daily]), own, stored_closes(lake, exchange, first, last)])  # type: ignore[arg-type]
     closes = closes.unique(["instrument_id", "session_date"], keep="first", maintain_order=True)
-    return session_steps(last_closes(bars, closes, calendar(exchange)))
+    return session_steps(last_closes(bars, closes, lake.calendar(exchange)))
 
 
 def _market_coverage(lake: Lake, exchange: str, rows: pl.DataFrame, whole_market: Collection[str]) -> pl.DataFrame:

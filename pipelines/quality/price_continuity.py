@@ -16,7 +16,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.market.calendar import ExchangeCalendar, calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
 from pipelines.quality.price_scale import RECENT_SESSIONS, last_closes, stored_closes
 from pipelines.storage.delta import LakeTable
@@ -57,7 +57,7 @@ def with_adjacent_bars(
     table = LakeTable(lake.table_uri(exchange, "bars_daily"), TABLES["bars_daily"])
     stored = table.read(partitions=years, columns=columns)
     series = pl.concat([known, stored.select(columns).join(known, on=_KEY, how="anti")]).sort(_KEY)
-    compared = _steps(_on_basis(series, actions), calendar(exchange)).join(
+    compared = _steps(_on_basis(series, actions), lake.calendar(exchange)).join(
         stored.select(*_KEY, replaces="close"), on=_KEY, how="left", maintain_order="left"
     )
     compared = compared.join(known.select(_KEY), on=_KEY, how="semi", maintain_order="left")

@@ -1,7 +1,7 @@
 """The profile of a staged table: a row per session and instrument, which the GX suite of the table judges.
 
 Lives here: `profile`, one aggregation per table.
-Does not live here: the expectations (`expectations/*.json`) and running them (`ingest/gate.py`).
+Does not live here: the expectations (`expectations/*.json`) and running them (`ingest/suites.py`).
 """
 
 from __future__ import annotations

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar, calendar
-from pipelines.market.exchanges import declared_mics, exchange
+from pipelines.market.exchanges import declared_mics
 from pipelines.sources.protocol import ParsedTable, ParseOptions
 
 #: Fewer minutes than these tell nothing of a file's hours.
@@ -27,20 +28,28 @@ _EXPLAINED, _UNEXPLAINED = 0.9, 0.5
 _SESSION_AT_LEAST: Final = 0.5
 
 
-def find_wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | None:
-    """Why a file's minutes are not of its exchange or zone; None where they are, or where they tell too little."""
+def find_wrong_hours(tables: list[ParsedTable], options: ParseOptions, calendars: Path | None = None) -> str | None:
+    """Why a file's minutes are not of its exchange or zone; None where they are, or where they tell too little.
+
+    calendars: the home's folder of calendars; None: those that ship.
+    """
     minutes = [table.frame.select("symbol", "ts").drop_nulls() for table in tables if table.table == "bars_1m"]
     moments = pl.concat(minutes) if minutes else pl.DataFrame()
     if moments.height < _MINUTES_AT_LEAST or options.timezone is None:
         return None
-    as_read = _share_within(moments["ts"], options.exchange)
+    days = calendar(options.exchange, calendars)
+    as_read = _share_within(moments["ts"], days)
     for mic in declared_mics():
-        if mic != options.exchange and as_read < _UNEXPLAINED and _share_within(moments["ts"], mic) >= _EXPLAINED:
+        if (
+            mic != options.exchange
+            and as_read < _UNEXPLAINED
+            and _share_within(moments["ts"], calendar(mic, calendars)) >= _EXPLAINED
+        ):
             return f"its minutes lie in sessions of {mic}, not of {options.exchange}; choose the right --exchange"
     if options.timezone_stated:
         return None
     wall = moments["ts"].dt.convert_time_zone(options.timezone).dt.replace_time_zone(None)
-    in_utc = _share_within(wall.dt.replace_time_zone("UTC"), options.exchange)
+    in_utc = _share_within(wall.dt.replace_time_zone("UTC"), days)
     if in_utc >= _EXPLAINED and as_read < _UNEXPLAINED:
         return (
             f"read as times of {options.timezone}, {as_read:.0%} of its minutes lie in regular hours; read as UTC {in_utc:.0%}: "
@@ -48,7 +57,9 @@ def find_wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | 
         )
     found = moments.with_columns(wall=wall)
     for mic in declared_mics():
-        if mic != options.exchange and _whole_sessions(found, mic) >= 0.5 and _whole_sessions(found, options.exchange) <= 0.1:
+        if mic == options.exchange:
+            continue
+        if _whole_sessions(found, calendar(mic, calendars)) >= 0.5 and _whole_sessions(found, days) <= 0.1:
             first, last = found.select(pl.col("wall").dt.strftime("%H:%M")).to_series().sort().gather([0, -1])
             return (
                 f"its days run from {first} to {last}, the hours of {mic} and not of {options.exchange}; choose the right "
@@ -57,11 +68,11 @@ def find_wrong_hours(tables: list[ParsedTable], options: ParseOptions) -> str | 
     return None
 
 
-def _share_within(moments: pl.Series, mic: str) -> float:
+def _share_within(moments: pl.Series, days: ExchangeCalendar) -> float:
     """Share of instants within regular hours."""
     instants = pl.DataFrame({"ts": moments.dt.convert_time_zone("UTC")}).with_row_index("row")
-    dated = instants.with_columns(session_date=pl.col("ts").dt.convert_time_zone(exchange(mic).timezone).dt.date())
-    inside = dated.join(_windows(calendar(mic)), on="session_date").filter(
+    dated = instants.with_columns(session_date=pl.col("ts").dt.convert_time_zone(days.exchange.timezone).dt.date())
+    inside = dated.join(_windows(days), on="session_date").filter(
         (pl.col("ts") >= pl.col("opens_at")) & (pl.col("ts") < pl.col("closes_at"))
     )
     return inside["row"].n_unique() / len(moments)
@@ -80,8 +91,8 @@ def _clocks(days: ExchangeCalendar) -> pl.DataFrame:
     return days.frame().select("session_date", *local)
 
 
-def _whole_sessions(found: pl.DataFrame, mic: str) -> float:
-    """Share of a file's days that are a session of `mic` from its first minute to its last, by the clock as it is written."""
+def _whole_sessions(found: pl.DataFrame, days: ExchangeCalendar) -> float:
+    """Share of a file's days that are a session of `days` from its first minute to its last, by the clock as it is written."""
     by_day = found.group_by("symbol", session_date=pl.col("wall").dt.date()).agg(
         first=pl.col("wall").min(), last=pl.col("wall").max(), minutes=pl.col("wall").n_unique()
     )
@@ -91,4 +102,4 @@ def _whole_sessions(found: pl.DataFrame, mic: str) -> float:
         & (pl.col("last") == pl.col("closes_at") - timedelta(minutes=1))
         & (pl.col("minutes") >= _SESSION_AT_LEAST * length)
     )
-    return by_day.join(_clocks(calendar(mic)), on="session_date").filter(whole).height / by_day.height
+    return by_day.join(_clocks(days), on="session_date").filter(whole).height / by_day.height

@@ -18,7 +18,7 @@ import polars as pl
 
 from pipelines.backtest.statistics import session_returns
 from pipelines.backtest.update import BacktestInputs, current_run, initial_cash
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
 from pipelines.package_data import code_version
@@ -58,7 +58,7 @@ def write_risk_report(
     returns = pl.DataFrame(
         {"session_date": ordered["session_date"], "ret": session_returns(ordered["equity"].to_numpy(), initial_cash(run))}
     )
-    upcoming = _session_after(exchange, ordered["session_date"])
+    upcoming = _session_after(lake.calendar(exchange), ordered["session_date"])
     var = var_table(returns, portfolio, upcoming=upcoming).cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
     version = replace_rows(
         lake, exchange, schema, var, lambda stored: stored.get_column("portfolio") == portfolio, None, {"run": str(run["run_id"])}
@@ -88,11 +88,11 @@ def write_risk_report(
     return RiskReport(path, var, equity, run, version)
 
 
-def _session_after(exchange: str, sessions: pl.Series) -> date | None:
+def _session_after(days: ExchangeCalendar, sessions: pl.Series) -> date | None:
     """The next session of the exchange's calendar; None at its end or without any session."""
     if sessions.is_empty():
         return None
     last: date = sessions[-1]
-    known = calendar(exchange).sessions
+    known = days.sessions
     after = bisect_right(known, last, key=lambda session: session.session_date)
     return known[after].session_date if after < len(known) else None

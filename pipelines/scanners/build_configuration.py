@@ -1,4 +1,4 @@
-"""What this installation states about its builds: universes, effects of findings, and a fingerprint of code and additions.
+"""What a home states about its builds: universes, effects of findings, and a fingerprint of code and additions.
 
 Lives here: `configure_build`.
 Does not live here: the build that takes it (`build/prepare.py`).
@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pipelines.build.prepare import BuildConfiguration
-from pipelines.indicators.registry import extensions_fingerprint
+from pipelines.indicators.registry import extensions_fingerprint, home_registry
 from pipelines.package_data import code_version
-from pipelines.scanners.finding_effects import configured_effects
-from pipelines.scanners.project import additions
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.universe_names import check_names
-from pipelines.scanners.universes import configured_universes
 from pipelines.storage.location import Lake
 
 
-def configure_build(exchanges: Collection[str]) -> BuildConfiguration:
-    """The configuration of builds of this home, whose exchanges these are. Raises RuleFileError, UniverseError."""
-    universes, effects, added = configured_universes(), configured_effects(), additions()
+def configure_build(exchanges: Collection[str], project: HomeProject) -> BuildConfiguration:
+    """The configuration of builds of a home, whose exchanges and project these are. Raises RuleFileError, UniverseError."""
+    choices, added = project.choices(), project.additions()
+    universes, effects = choices.universes, choices.finding_effects
     looked_at = added.universes_fingerprint(universes)
     stated = ",".join(f"{finding}={effect}" for finding, effect in effects.iter_rows()) or "default"
-    fingerprint = (
-        f"{code_version()} indicators:{extensions_fingerprint()} scanners:{added.fingerprint()} universes:{looked_at} "
-        f"findings:{stated}"
-    )
+    indicators = extensions_fingerprint(home_registry(project.indicators))
+    fingerprint = f"{code_version()} indicators:{indicators} scanners:{added.fingerprint()} universes:{looked_at} findings:{stated}"
 
     def check_universes(lake: Lake, exchange: str) -> None:
         check_names(lake, exchanges, exchange, universes, added.universes())

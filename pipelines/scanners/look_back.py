@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import indicator_tables
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.scanners.engine.inputs import DAYS_BACK
 from pipelines.scanners.registry import CompiledScanners, Scanner
@@ -61,7 +61,9 @@ def look_back(compiled: CompiledScanners, scanner: Scanner) -> LookBack:
         for relation in sorted(model.reads):
             if relation.startswith("scan.") and relation in compiled.models:
                 bounds |= _bounds(compiled.models[relation].sql)
-    names = [c for c in INDICATOR_TABLES["indicators_daily"].names if c not in {*INDICATOR_KEY, "session_year"}]
+    names = [
+        c for c in indicator_tables(compiled.indicators)["indicators_daily"].names if c not in {*INDICATOR_KEY, "session_year"}
+    ]
     # An ATR is no condition: without one a signal has neither stop nor target.
     used = tuple(n for n in names if n != "atr_14" and re.search(rf"\b{n}\b", model.sql))
     usual = "volume_profile" in model.sql and re.search(r"\bsessions\s*>=", model.sql) is not None
@@ -78,7 +80,9 @@ def _bounds(text: str) -> dict[str, int]:
 
 def reach_of(compiled: CompiledScanners, scanner: Scanner | None) -> Reach:
     """What the scanner's text bounds itself to; without a text everything in reach of any scanner."""
-    names = [c for c in INDICATOR_TABLES["indicators_daily"].names if c not in {*INDICATOR_KEY, "session_year"}]
+    names = [
+        c for c in indicator_tables(compiled.indicators)["indicators_daily"].names if c not in {*INDICATOR_KEY, "session_year"}
+    ]
     text = compiled.models[scanner.relation].sql if scanner and scanner.relation in compiled.models else ""
     if not scanner or not text:
         return Reach(_REACH, regular=False, indicators=tuple(names), minutes=True)

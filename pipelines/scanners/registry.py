@@ -10,10 +10,12 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
+
+from pipelines.indicators.registry import Registry, home_registry, installed
 
 #: What a scanner may look at; see `Scanner.evaluates`.
 EVALUATES = ("closed_daily", "forming_daily", "intraday")
@@ -118,10 +120,11 @@ class CompiledModel:
 
 @dataclass(frozen=True)
 class CompiledScanners:
-    """The scanners of a manifest and the compiled models they stand on."""
+    """The scanners of a manifest and the compiled models they stand on, with the indicators that these may read."""
 
     scanners: Mapping[str, Scanner]
     models: Mapping[str, CompiledModel]
+    indicators: Registry = field(default_factory=installed)
 
     def scanner(self, name: str) -> Scanner:
         """The scanner called `name`; UnknownScannerError with the nearest spelling when there is none."""
@@ -147,13 +150,16 @@ class CompiledScanners:
         return [self.models[relation] for relation in order]
 
 
-def load_scanners(manifest: Path) -> CompiledScanners:
-    """Read a compiled manifest (`dbt compile` or `dbt build`). Raises ManifestError saying what to do when it is of no use."""
+def load_scanners(manifest: Path, indicators: Path | None = None) -> CompiledScanners:
+    """Read a compiled manifest (`dbt compile` or `dbt build`). indicators: the home's file of chosen ones.
+
+    Raises ManifestError saying what to do when it is of no use, IndicatorFileError.
+    """
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ManifestError(
-            f"{manifest} does not exist; compile the dbt project first (`pipelines.scanners.project.compile_project`)"
+            f"{manifest} does not exist; compile the dbt project first (`pipelines.scanners.project.HomeProject.manifest`)"
         ) from None
     models_of = {key: node for key, node in content["nodes"].items() if node["resource_type"] == "model"}
     relations = {key: f"{node['schema']}.{node['alias']}" for key, node in models_of.items()}
@@ -165,7 +171,7 @@ def load_scanners(manifest: Path) -> CompiledScanners:
             scanners[node["name"]] = read_declaration(node, relations[key])
         if is_scanner or node["language"] == "sql":
             models[relations[key]] = _model(node, relations, manifest)
-    return CompiledScanners(dict(sorted(scanners.items())), models)
+    return CompiledScanners(dict(sorted(scanners.items())), models, home_registry(indicators))
 
 
 def _model(node: Mapping[str, Any], relations: Mapping[str, str], manifest: Path) -> CompiledModel:

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import home_tables
 from pipelines.ingest.bar_provenance import UnknownBarError, trace
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.schema import TableSchema
@@ -169,7 +169,7 @@ def _inputs(lake: Lake, exchange: str, row: Mapping[str, Any], reach: Reach) -> 
     own = (pl.col("instrument_id") == row["instrument_id"]) & of_bars
     years: list[PartitionValue] = sorted({day.year for day in days})
     bars = _rows(lake, exchange, TABLES["bars_daily"], own, years, _BAR)
-    schema = INDICATOR_TABLES["indicators_daily"]
+    schema = home_tables(lake.indicators)["indicators_daily"]
     indicators = _rows(lake, exchange, schema, own, years if reach.indicators else [], [*INDICATOR_KEY, *reach.indicators])
     intraday = not has_closed or reach.minutes
     until = (pl.col("instrument_id") == row["instrument_id"]) & (pl.col("ts") + timedelta(minutes=1) <= ts)

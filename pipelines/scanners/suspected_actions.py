@@ -49,7 +49,7 @@ def newly_suspected(
         bars_daily=read("bars_daily", wanted & pl.col("session_date").is_between(since, last)),
         corporate_actions=read("corporate_actions", wanted),
     )
-    database = ScanDatabase(inputs)
+    database = ScanDatabase(inputs, compiled.indicators)
     try:
         database.connection.execute("insert into lake.window_daily values ('', ?, ?, ?)", [first, last, last])
         ModelExecutor(compiled, database.connection).make([_RELATION], frozenset(), is_short=False)

@@ -24,7 +24,6 @@ import polars as pl
 
 from pipelines.build.lake_schema import UNIVERSE_MEMBERS, UNIVERSE_RULES
 from pipelines.scanners.registry import UniverseError
-from pipelines.settings import Settings
 from pipelines.user_files import UserFileError, read_text_file, shown
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "WATCHLIST",
     "UniverseError",
     "Universes",
-    "configured_universes",
     "read_universes",
     "read_watchlist",
 ]
@@ -88,14 +86,11 @@ class Universes:
         return digest.hexdigest()[:12]
 
 
-def configured_universes() -> Universes:
-    """The universes of this home. Raises UniverseError naming file and line."""
-    settings = Settings()
-    return read_universes(settings.universes, settings.liquid_value)
-
-
 def read_universes(path: Path | None, liquid_value: float) -> Universes:
-    """Universes of a CSV file or of every CSV of a folder, and `liquid` above a median traded value (the exchange's currency)."""
+    """Universes of a CSV file or of every CSV of a folder, and `liquid` above a median traded value (the exchange's currency).
+
+    Raises UniverseError naming file and line.
+    """
     rules = pl.DataFrame([(LIQUID, liquid_value)], schema=UNIVERSE_RULES, orient="row")
     if path is None:
         return Universes(pl.DataFrame(schema=UNIVERSE_MEMBERS), rules)

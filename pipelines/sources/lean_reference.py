@@ -18,6 +18,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -56,7 +57,7 @@ def corporate_actions(raw: RawFile, text: str, symbol: str, exchange: str) -> Pa
     _require_order(raw, [(row.row_number, row.day) for row in rows])
     found: list[dict[str, object]] = []
     for row, after in pairwise(rows):
-        ex_date = _next_session(exchange, row.day)
+        ex_date = _next_session(exchange, row.day, raw.calendars)
         common = {"row_number": row.row_number, "symbol": symbol, "ex_date": ex_date}
         if after.split_factor != row.split_factor:
             found.append({**common, "action": "split", "ratio": split_ratio(row.split_factor, after.split_factor)})
@@ -159,10 +160,10 @@ def _require_order(raw: RawFile, days: list[tuple[int, date]]) -> None:
             )
 
 
-def _next_session(exchange: str, day: date) -> date:
+def _next_session(exchange: str, day: date, calendars: Path | None) -> date:
     """The first session after `day`; the next weekday where the calendar does not reach."""
     try:
-        sessions = calendar(exchange).between(day + timedelta(days=1), day + timedelta(days=14))
+        sessions = calendar(exchange, calendars).between(day + timedelta(days=1), day + timedelta(days=14))
     except (CalendarError, UnknownExchangeError):
         sessions = []
     if sessions:

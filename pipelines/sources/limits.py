@@ -17,8 +17,6 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 import numpy as np
 import pyarrow as pa
 
-from pipelines.settings import Settings
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,9 +56,32 @@ class Limits:
     rows: int = 10_000_000
 
 
-def configured_limits() -> Limits:
-    """The limits of this home's settings."""
-    settings = Settings()
+class LimitSettings(Protocol):
+    """Where a home says how much one file may take: its settings, or the resource made of them."""
+
+    @property
+    def max_unpacked_mb(self) -> int:
+        """Most that one vendor file may hold unpacked, MiB."""
+
+    @property
+    def max_packing_ratio(self) -> int:
+        """Most that a packed file may grow, times its size."""
+
+    @property
+    def max_archive_members(self) -> int:
+        """Most files that an archive may hold."""
+
+    @property
+    def max_line_bytes(self) -> int:
+        """Longest line of a text file, bytes."""
+
+    @property
+    def max_rows_in_file(self) -> int:
+        """Most rows of one file."""
+
+
+def configured_limits(settings: LimitSettings) -> Limits:
+    """The limits that a home has configured."""
     return Limits(
         unpacked_bytes=settings.max_unpacked_mb << 20,
         ratio=settings.max_packing_ratio,

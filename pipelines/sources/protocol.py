@@ -85,13 +85,14 @@ class RawFile:
 
     `path` is a local readable copy (its name may be a hash); `name` the original name with the parent folders that carry meaning
     ("minute/ibm/20131007_trade.zip"), always with forward slashes; `content_hash` the SHA-256 of the bytes in hex. `limits` are
-    what reading it may take.
+    what reading it may take; `calendars` the home's folder of calendars, None for those that ship.
     """
 
     path: Path
     name: str
     content_hash: str
     limits: Limits = field(default_factory=Limits)
+    calendars: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where things are in the lake: joining URIs and reaching their file system.
 
-Lives here: `Lake`, the address book of a lake root.
+Lives here: `Lake`, the address book of a lake root, with what its home states about it, and `filesystem_of`.
 Does not live here: reading or writing tables (`delta.py`) and raw files (`raw.py`).
 """
 
@@ -9,17 +9,54 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow.fs as pafs
+
+if TYPE_CHECKING:
+    from pipelines.market.calendar import ExchangeCalendar
 
 _SAFE_PART = re.compile(r"[A-Za-z0-9_.=-]+")
 
 
+class LakeSettings(Protocol):
+    """The settings of a home that say what its lake is."""
+
+    @property
+    def lake_root(self) -> str:
+        """Root URI or path of the lake."""
+
+    @property
+    def calendars(self) -> Path:
+        """Folder of the home's calendar files."""
+
+    @property
+    def indicators(self) -> Path | None:
+        """File of chosen indicators."""
+
+
 @dataclass(frozen=True)
 class Lake:
-    """A lake root: a local path or a URI such as `s3://bucket/prefix`."""
+    """A lake as one home sees it. Whoever works on tables is handed one, and needs no settings.
+
+    root: a local path or a URI such as `s3://bucket/prefix`. calendars: folder of the home's own calendar files; None: the
+    calendars as they ship. indicators: the home's file of chosen indicators, which its tables have columns of; None: it has none.
+    """
 
     root: str
+    calendars: Path | None = None
+    indicators: Path | None = None
+
+    @classmethod
+    def from_settings(cls, settings: LakeSettings) -> Lake:
+        """The lake of a home."""
+        return cls(settings.lake_root, settings.calendars, settings.indicators)
+
+    def calendar(self, exchange: str) -> ExchangeCalendar:
+        """The calendar of an exchange, with what the home states in its own file. Raises HomeCalendarError."""
+        from pipelines.market.calendar import calendar  # polars: not for those who only want an address
+
+        return calendar(exchange, self.calendars)
 
     @property
     def is_local(self) -> bool:
@@ -37,9 +74,10 @@ class Lake:
         """Address of one exchange's table: `{root}/{MIC}/{table}`."""
         return self.uri(exchange, table)
 
-    def filesystem(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """File system and path of an address in this lake."""
-        if "://" not in uri:
-            return pafs.LocalFileSystem(), str(Path(uri).absolute())
-        filesystem, path = pafs.FileSystem.from_uri(uri)
-        return filesystem, path
+
+def filesystem_of(uri: str) -> tuple[pafs.FileSystem, str]:
+    """File system and path of an address: of a folder of this machine, or a URI such as `s3://bucket/prefix`."""
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    filesystem, path = pafs.FileSystem.from_uri(uri)
+    return filesystem, path

@@ -24,9 +24,9 @@ import pytest
 
 from pipelines.build.derived_tables import DERIVED as BUILT
 from pipelines.bundled import bundled_folder
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.ingest.arrivals import make_request
 from pipelines.market.tables import TABLES
+from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
 from pipelines.sources.registry import source
 from pipelines.storage.catalogue import publish_catalogue
@@ -34,6 +34,7 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.fingerprint import fingerprint
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, releases
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 MIC = "XNYS"
 #: The first day of the small market, and the last that the base of every home holds.
@@ -125,7 +126,7 @@ class SmallHome:
 
     @property
     def lake(self) -> Lake:
-        return Lake(self.settings.lake_root)
+        return Lake.from_settings(self.settings)
 
     def ingest(self, *paths: Path, received: datetime, reader: str = "csv", symbol: str | None = None) -> Any:
         """`marketlake ingest` in this process; returns its report."""
@@ -309,7 +310,7 @@ def _prepare(home: SmallHome, dbt_manifest: Path, dbt_parsed: Callable[[str], Pa
     """Lay the parsed project into a home, as its first run would."""
     from pipelines.orchestration.assets.models import build_target
 
-    shutil.copytree(dbt_manifest, home.settings.manifest_dir)
+    shutil.copytree(dbt_manifest, HomeProject.from_settings(home.settings).manifest_dir)
     shutil.copytree(dbt_parsed(home.mic), build_target(home.settings.state_dir, home.mic))
     return home
 

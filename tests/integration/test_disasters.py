@@ -190,7 +190,7 @@ DISASTERS = (
 @pytest.fixture
 def lake(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Lake:
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS,XNSE")
-    return Lake(home.lake_root)
+    return Lake.from_settings(home)
 
 
 def test_disasters_are_told_and_leave_the_lake_as_it_was_but_for_what_is_sound(

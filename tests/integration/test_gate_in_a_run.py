@@ -157,7 +157,7 @@ def sound(case: SimpleNamespace, bars_csv, request: pytest.FixtureRequest):
     road, price = case.road, 100 + len(request.node.name)
     rows = [("SOUND", "2024-01-05", price, price + 1, price - 1, price, 100)]
     order = road.order(road.deliver("sound.csv", bars_csv(rows)))
-    return order, stage_request(road.lake, order, load_sources(), road.settings.state_dir)
+    return order, stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
 
 
 def sound_rows(case: SimpleNamespace) -> int:

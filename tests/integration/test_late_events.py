@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,9 @@ from pipelines.market.tables import TABLES
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import live_scan_job_name
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.registry import load_scanners
+from pipelines.sources.limits import Limits
 from pipelines.storage.fingerprint import fingerprint
 
 pytestmark = pytest.mark.slow
@@ -163,8 +165,9 @@ def test_the_daemon_writes_what_a_scan_in_process_writes(scanned: Feed, new_home
     shutil.copytree(scanned.home.folder / "lake" / "releases", other.folder / "lake" / "releases")
     for name in ("morning.csv", "afternoon.csv"):
         path = scanned.inbox / name
-        manifest = other.settings.manifest_dir / "manifest.json"
-        scan_batch(other.lake, "XNYS", path, manifest, run_key=run_key("XNYS", path))
+        scan_batch(
+            other.lake, "XNYS", path, HomeProject.from_settings(other.settings), limits=Limits(), run_key=run_key("XNYS", path)
+        )
 
     for table in ("bars_1m_live", "signals_live"):
         ours, theirs = (fingerprint(h.rows(table), TABLES[table]) for h in (other, scanned.home))
@@ -187,7 +190,7 @@ def test_the_live_signal_is_that_of_the_same_minutes_in_the_lake(scanned: Feed, 
 
     due = scanned.home.rows("scanner_runs").filter((pl.col("mode") == "live") & (pl.col("as_of_ts") == NOON))["scanner_name"]
     assert {"breakout_20d", "relative_volume", "opening_range_15"} <= set(due)
-    with ScanEngine(load_scanners(later.settings.manifest_dir / "manifest.json"), history) as engine:
+    with ScanEngine(load_scanners(HomeProject.from_settings(later.settings).manifest()), history) as engine:
         found = engine.run(NOON, due.unique().to_list(), mode="history").signals
 
     live = scanned.home.rows("signals_live").filter(pl.col("ts") == NOON)

@@ -3,7 +3,6 @@
 The end is moved before Memorial Day, 2014-05-26, on real bars of weeks around it.
 """
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -18,17 +17,6 @@ pytestmark = pytest.mark.slow
 KNOWN_UNTIL, HOLIDAY = date(2014, 5, 23), date(2014, 5, 26)
 
 
-@pytest.fixture
-def in_home(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
-    """Names a home in the environment, where its own calendar is looked for."""
-
-    def enter(home: Any) -> Any:
-        monkeypatch.setenv("MARKETLAKE_HOME", str(home.folder))
-        return home
-
-    return enter
-
-
 def state(home: Any, entry: str) -> None:
     folder = home.folder / "calendars"
     folder.mkdir(exist_ok=True)
@@ -36,12 +24,10 @@ def state(home: Any, entry: str) -> None:
         file.write(f'{entry}\nsource = "for this test"\n')
 
 
-def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(
-    based_home: Any, tape: Any, market: Any, in_home: Callable[[Any], Any]
-) -> None:
+def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(based_home: Any, tape: Any, market: Any) -> None:
     homes = [based_home("known"), based_home("provisional")]
     state(homes[1], f"[[known]]\nuntil = {KNOWN_UNTIL}")
-    for home in map(in_home, homes):
+    for home in homes:
         folder = home.folder / "inbound"
         files = [file for session in market.SESSIONS[:3] for file in tape.delivery(folder, session)]
         home.ingest(*files, received=market.arrival(1))
@@ -61,11 +47,11 @@ def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(
 
 
 def test_a_list_that_comes_later_changes_no_figure_and_one_against_the_bars_stops_the_run(
-    based_home: Any, tape: Any, market: Any, in_home: Callable[[Any], Any]
+    based_home: Any, tape: Any, market: Any
 ) -> None:
     from pipelines.orchestration.launch import JobFailedError
 
-    home = in_home(based_home("listed"))
+    home = based_home("listed")
     state(home, f"[[known]]\nuntil = {KNOWN_UNTIL}")
     home.ingest(*tape.delivery(home.folder / "inbound", market.SESSIONS[0]), received=market.arrival(1))
     home.nightly()

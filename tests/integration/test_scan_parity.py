@@ -18,12 +18,13 @@ from pipelines.build.lake_schema import create_lake_schema
 from pipelines.bundled import bundled_folder
 from pipelines.cli.demo import demo_order
 from pipelines.dbt.run import run_dbt
+from pipelines.indicators.registry import installed
 from pipelines.ingest.arrivals import make_request
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
+from pipelines.package_data import shipped
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
-from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead
 from pipelines.scanners.verification.reproducibility import find_unreproduced
@@ -62,7 +63,7 @@ def market(request: pytest.FixtureRequest, module_road, tmp_path_factory: pytest
             ),
         ]
     order = IngestRequest(orders[0].exchange, tuple(d for o in orders for d in o.deliveries))
-    frames = stage(module_road.lake, order, load_sources()).tables
+    frames = stage(module_road.lake, order, load_sources(), limits=module_road.limits).tables
     last = frames["bars_1m"]["session_date"].max()
     assert isinstance(last, date)
     frames["bars_daily"] = frames["bars_daily"].filter(pl.col("session_date") <= last)
@@ -74,7 +75,7 @@ def built(exchange: str, frames: dict[str, pl.DataFrame], folder: Path) -> Marke
     path = folder / f"{exchange}.duckdb"
     given = {"sessions": calendar(exchange).frame(), **{name: frames[name] for name in TABLES if name in frames}}
     with duckdb.connect(str(path)) as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         for name, frame in given.items():
             columns = {row[0] for row in connection.execute(f"describe lake.{name}").fetchall()}
             connection.register("incoming", frame.select(c for c in frame.columns if c in columns).to_arrow())
@@ -89,7 +90,7 @@ def built(exchange: str, frames: dict[str, pl.DataFrame], folder: Path) -> Marke
         ["build", "--exclude-resource-type", "unit_test"],
         build_db=path,
         target_dir=folder / "target",
-        project_dir=dbt_project_dir(),
+        project_dir=shipped("dbt_project"),
     )
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")

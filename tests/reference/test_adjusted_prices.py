@@ -10,12 +10,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.tables import TABLES
 from pipelines.sources.protocol import ParseOptions, RawFile
 from pipelines.sources.registry import source
 from pipelines.storage.adjusted_views import create_adjusted_views
 from pipelines.storage.relations import quoted, select_files
+from tests.support.indicator_tables import INDICATORS_DAILY
 
 
 def parsed(folder: Path, name: str, how: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.conftest import Road, make_home
+from tests.support.road import Road, make_home
 
 pytestmark = pytest.mark.slow
 

@@ -35,19 +35,26 @@ def test_the_page_lists_packages_in_the_order_in_which_they_may_import() -> None
 @pytest.mark.parametrize(
     ("question", "file", "word"),
     [
-        ("a vendor format parsed", "sources/nse_bhavcopy.py", "class NseBhavcopySource"),
-        ("a row rule", "quality/row_rules.py", "from_the_future"),
-        ("a session turned into a release", "storage/releases.py", "def record_release"),
-        ("RSI", "indicators/kernels/momentum.py", "def rsi("),
-        ("a scanner's SQL compiled", "build/compile.py", "def compile_models"),
-        ("the gate", "ingest/gate.py", "def validate_batch"),
-        ("a symbol resolved", "identity/resolve.py", "def resolve("),
+        ("a vendor format parsed", "sources/nse_bhavcopy.py", r"^class NseBhavcopySource\b"),
+        ("a row rule", "quality/row_rules.py", r"^ +Rule\(.*\"from_the_future\""),
+        ("a session turned into a release", "storage/releases.py", r"^def record_release\("),
+        ("RSI", "indicators/kernels/momentum.py", r"^def rsi\("),
+        ("a scanner's SQL compiled", "build/compile.py", r"^def compile_models\("),
+        ("the gate", "ingest/gate.py", r"^def validate_batch\("),
+        ("a symbol resolved", "identity/resolve.py", r"^def resolve\("),
     ],
 )
 def test_the_page_answers_where_something_is(question: str, file: str, word: str) -> None:
     (row,) = re.findall(rf"^\| {re.escape(question)} \| (.*) \|$", PAGE, re.MULTILINE)
     assert f"`{file}`" in row
-    assert word in (PACKAGE / file).read_text(encoding="utf-8")
+    assert re.search(word, (PACKAGE / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_file_that_the_page_names_as_an_answer_exists() -> None:
+    answers = PAGE[PAGE.index("| where is") : PAGE.index("`dbt_project/` holds")]
+    named = [name for name in re.findall(r"`([\w./]+)`", answers) if "/" in name]
+    assert len(named) > 10
+    assert [name for name in named if not ((PACKAGE / name).exists() or (ROOT / name).exists())] == []
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -11,8 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipelines"
-#: Names that describe a pattern: files of vendors by date, an option with a field, and names that depend on what is configured.
-PATTERNS = re.compile(r".*(DDM|YYYYMMDD|bhav|_\d{8}).*|column\.FIELD|sma_100|XNYS_lake")
+#: Names that describe a pattern: files of vendors by date, an option with a field, and names that depend on
+#: what is configured or exist only in a wheel.
+PATTERNS = re.compile(r".*(DDM|YYYYMMDD|bhav|_\d{8}).*|column\.FIELD|sma_100|XNYS_lake|pipelines/_shipped/")
+#: Modules beside the package: tests, benchmarks, what builds the distribution.
+BESIDE = [ROOT / "setup.py", *sorted(path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))]
 QUOTED = re.compile(r"`([^`\n]+)`")
 FILE, FOLDER, NAME = (
     re.compile(r"[\w./]+\.(py|sql|yml|json|md|toml)"),
@@ -40,17 +43,24 @@ def prose_and_words(text: str) -> tuple[list[str], set[str]]:
     return prose, words
 
 
+def words_of(path: Path) -> set[str]:
+    """Every word of a file outside prose, its name, and those of its folders."""
+    text = path.read_text(encoding="utf-8")
+    return {path.stem, *path.parts} | (prose_and_words(text)[1] if path.suffix == ".py" else set(re.findall(r"\w+", text)))
+
+
 @pytest.fixture(scope="module")
 def words() -> set[str]:
     """Every word of code, models and suites outside prose, and the names of their files and folders."""
-    found: set[str] = set()
-    for path in (p for folder in (PACKAGE, ROOT / "dbt_project", ROOT / "expectations") for p in folder.rglob("*")):
-        if path.suffix in {".py", ".sql", ".yml", ".json", ".csv"} and "target" not in path.parts:
-            text = path.read_text(encoding="utf-8")
-            found |= {path.stem, *path.parts} | (
-                prose_and_words(text)[1] if path.suffix == ".py" else set(re.findall(r"\w+", text))
-            )
-    return found
+    paths = (p for folder in (PACKAGE, ROOT / "dbt_project", ROOT / "expectations") for p in folder.rglob("*"))
+    suffixes = {".py", ".sql", ".yml", ".json", ".csv"}
+    return set().union(*(words_of(path) for path in paths if path.suffix in suffixes and "target" not in path.parts))
+
+
+@pytest.fixture(scope="module")
+def words_beside(words: set[str]) -> set[str]:
+    """The same with the words of tests and benchmarks, which only they may name."""
+    return words.union(*map(words_of, BESIDE))
 
 
 def missing(prose: str, module: Path, words: set[str]) -> list[str]:
@@ -79,6 +89,21 @@ def test_what_a_module_names_exists(module: Path, words: set[str]) -> None:
     assert [name for text in prose for name in missing(text, module, words)] == []
 
 
+@pytest.mark.parametrize("module", BESIDE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_module_beside_the_package_names_exists(module: Path, words_beside: set[str]) -> None:
+    prose, _ = prose_and_words(module.read_text(encoding="utf-8"))
+    assert [name for text in prose for name in missing(text, module, words_beside)] == []
+
+
 def test_a_name_that_does_not_exist_would_be_found(words: set[str]) -> None:
     text = "`HomeLock` of `storage/lock.py` and `no_such_folder/`, unlike `home_lock()`, `locks.py` and `dbt_project/`"
     assert missing(text, PACKAGE / "storage" / "locks.py", words) == ["HomeLock", "storage/lock.py", "no_such_folder/"]
+
+
+def test_a_planted_offender_is_found_in_docstrings_and_comments(tmp_path: Path, words: set[str]) -> None:
+    planted = tmp_path / "planted.py"
+    docstring, comment = '"""Lives here: `no_such_name`, `gone.py`."""', "# as `neither_this` does"
+    planted.write_text(f"def run():\n    {docstring}\n    return 1  {comment}\n")
+    prose, own = prose_and_words(planted.read_text())
+    found = [name for text in prose for name in missing(text, planted, words | own)]
+    assert sorted(found) == ["gone.py", "neither_this", "no_such_name"]

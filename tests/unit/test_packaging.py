@@ -104,7 +104,7 @@ def build_wheel(folder: Path) -> Path:
 
 class TestCodeVersion:
     @pytest.fixture
-    def copy(self, tmp_path, monkeypatch):
+    def copy(self, tmp_path):
         """A tiny installation whose version can be asked for again and again."""
         (tmp_path / "pipelines").mkdir()
         (tmp_path / "pipelines" / "code.py").write_text("x = 1\n", encoding="utf-8")
@@ -112,45 +112,42 @@ class TestCodeVersion:
         (tmp_path / "dbt_project" / "model.sql").write_text("select 1\n", encoding="utf-8")
         (tmp_path / "expectations").mkdir()
         (tmp_path / "requirements.lock").write_text("numpy==2.4.6\n", encoding="utf-8")
-        monkeypatch.setattr(package_data, "_PACKAGE", tmp_path / "pipelines")
-        monkeypatch.setattr(package_data, "_SHIPPED", tmp_path / "pipelines" / "_shipped")
-        package_data.code_version.cache_clear()
         yield tmp_path
         package_data.code_version.cache_clear()
 
-    def version(self) -> str:
+    def version(self, copy: Path) -> str:
         package_data.code_version.cache_clear()
-        return package_data.code_version()
+        return package_data.code_version(copy / "pipelines")
 
     def test_is_the_same_in_a_checkout_and_in_a_wheel(self, copy):
-        before = self.version()
+        before = self.version(copy)
         for name in ("dbt_project", "expectations", "requirements.lock"):
             (copy / "pipelines" / "_shipped").mkdir(exist_ok=True)
             shutil.move(copy / name, copy / "pipelines" / "_shipped" / name)
-        assert self.version() == before
+        assert self.version(copy) == before
 
     @pytest.mark.parametrize("name", ["pipelines/code.py", "dbt_project/model.sql", "requirements.lock"])
     def test_changes_with_what_a_result_depends_on(self, copy, name):
-        before = self.version()
+        before = self.version(copy)
         (copy / name).write_text("changed\n", encoding="utf-8")
-        assert self.version() != before
+        assert self.version(copy) != before
 
     @pytest.mark.parametrize("name", ["pipelines/__pycache__/code.py", "dbt_project/target/run.sql", "dbt_project/.user.yml"])
     def test_stays_when_a_run_leaves_something_behind(self, copy, name):
-        before = self.version()
+        before = self.version(copy)
         (copy / name).parent.mkdir(exist_ok=True)
         (copy / name).write_text("left behind\n", encoding="utf-8")
-        assert self.version() == before
+        assert self.version(copy) == before
 
     def test_a_file_that_moves_between_folders_is_a_change(self, copy):
-        before = self.version()
+        before = self.version(copy)
         shutil.move(copy / "dbt_project" / "model.sql", copy / "expectations" / "model.sql")
-        assert self.version() != before
+        assert self.version(copy) != before
 
     def test_an_incomplete_installation_says_what_is_missing(self, copy):
         shutil.rmtree(copy / "expectations")
         with pytest.raises(FileNotFoundError, match="expectations"):
-            self.version()
+            self.version(copy)
 
 
 class TestLocks:

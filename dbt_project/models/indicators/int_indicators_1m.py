@@ -12,6 +12,7 @@ def model(dbt, session):
     dbt.source("lake", "window_1m")
     dbt.source("lake", "indicator_state_1m")
 
+    from pipelines.dbt.home_indicators import home_indicators
     from pipelines.indicators.window import build_window  # dbt only parses this file; it must not load numba then
 
-    return build_window(session.cursor(), "1m")
+    return build_window(session.cursor(), "1m", home_indicators())

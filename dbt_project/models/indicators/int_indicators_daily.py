@@ -12,6 +12,7 @@ def model(dbt, session):
     dbt.source("lake", "window_daily")
     dbt.source("lake", "indicator_state_daily")
 
+    from pipelines.dbt.home_indicators import home_indicators
     from pipelines.indicators.window import build_window  # dbt only parses this file; it must not load numba then
 
-    return build_window(session.cursor(), "daily")
+    return build_window(session.cursor(), "daily", home_indicators())

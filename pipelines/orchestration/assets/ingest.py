@@ -31,23 +31,32 @@ from pipelines.storage.delta import LakeTable
 _MOST_OBSERVED, _LONGEST = 50, 2_000
 
 
-def ingest_assets(mic: str, deliveries: Sequence[Path]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """Assets of one exchange from its vendor files to its lake tables. `deliveries`: folders whose files a run may name."""
+def ingest_assets(mic: str, deliveries: Sequence[Path], calendars: Path | None = None) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Assets of one exchange from its vendor files to its lake tables. `deliveries`: folders whose files a run may name.
+
+    `calendars`: the home's folder of calendars; None: those that ship.
+    """
+    partitions = session_partitions(mic, calendars)
     files = dg.AssetSpec(
         table_key(mic, "vendor_files"),
         group_name=SOURCES,
         description=f"Files as vendors deliver them for {mic}: `marketlake ingest`.",
         kinds={"file"},
     )
-    return [files, _raw_files(mic, deliveries), *(_staged(mic, t) for t in INGESTED), *(_lake_table(mic, t) for t in INGESTED)]
+    return [
+        files,
+        _raw_files(mic, deliveries, partitions),
+        *(_staged(mic, t, partitions) for t in INGESTED),
+        *(_lake_table(mic, t, partitions) for t in INGESTED),
+    ]
 
 
-def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
+def _raw_files(mic: str, deliveries: Sequence[Path], partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "raw_files"),
         deps=[table_key(mic, "vendor_files")],
         group_name=SOURCES,
-        partitions_def=session_partitions(mic),
+        partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"delta", "python"},
         description="Deliveries kept as received, parsed and judged row by row; bad rows go to quarantine. "
@@ -63,14 +72,16 @@ def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
         if config.already_staged:
             folder = staged_folder(order, state)
         elif order.decision is not None:
-            folder = stage_release(marketlake.lake, order, load_sources(), state)
+            folder = stage_release(marketlake.lake, order, load_sources(), state, marketlake.limits)
         else:
-            folder = stage_request(marketlake.lake, order, load_sources(), state)
+            folder = stage_request(marketlake.lake, order, load_sources(), state, marketlake.limits)
         files = outcome(folder)["files"]
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:
             context.log.error("refused: %s", reason)
-        describe_sessions(context, mic, table_key(mic, "raw_files"), by_session(*counts_by_session(folder)))
+        describe_sessions(
+            context, mic, table_key(mic, "raw_files"), by_session(*counts_by_session(folder)), calendars=marketlake.lake.calendars
+        )
         return dg.MaterializeResult(
             metadata={
                 "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
@@ -82,12 +93,12 @@ def _raw_files(mic: str, deliveries: Sequence[Path]) -> dg.AssetsDefinition:
     return raw_files
 
 
-def _staged(mic: str, table: str) -> dg.AssetsDefinition:
+def _staged(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         key=staged_key(mic, table),
         deps=[table_key(mic, "raw_files")],
         group_name=SOURCES,
-        partitions_def=session_partitions(mic),
+        partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"parquet", "python"},
         description=f"Rows that passed the row rules and want to enter {table}; its suite judges them before any is published.",
@@ -99,7 +110,7 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
         staged_rows = _count(rows, SESSION_COLUMN[table])
         read = by_session(*counts_by_session(folder, table))
         figures = {day: {"rows": staged_rows.get(day, 0), **read.get(day, {})} for day in sorted({*staged_rows, *read})}
-        describe_sessions(context, mic, staged_key(mic, table), figures)
+        describe_sessions(context, mic, staged_key(mic, table), figures, calendars=marketlake.lake.calendars)
         return dg.MaterializeResult(
             metadata={
                 "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
@@ -111,12 +122,12 @@ def _staged(mic: str, table: str) -> dg.AssetsDefinition:
     return staged
 
 
-def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
+def _lake_table(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, table),
         deps=[staged_key(mic, table), *(table_key(mic, name) for name in _committed_before(table))],
         group_name=LAKE,
-        partitions_def=session_partitions(mic),
+        partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"delta"},
         description=TABLES[table].description,
@@ -130,8 +141,14 @@ def _lake_table(mic: str, table: str) -> dg.AssetsDefinition:
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
         day = SESSION_COLUMN[table]
         staged_rows = _count(read_batch(folder, table, [day]), day)
-        describe_sessions(context, mic, table_key(mic, table), _published(done, staged_rows, run_sessions(context)))
-        _observe_refusals(context, mic, table, folder)
+        describe_sessions(
+            context,
+            mic,
+            table_key(mic, table),
+            _published(done, staged_rows, run_sessions(context)),
+            calendars=marketlake.lake.calendars,
+        )
+        _observe_refusals(context, mic, table, folder, marketlake.lake.calendars)
         return dg.MaterializeResult(
             metadata={
                 "delta_version": -1 if done.version is None else done.version,
@@ -178,10 +195,10 @@ def _published(done: TablePublication, staged: Mapping[date, int], own: Sequence
     }
 
 
-def _observe_refusals(context: dg.AssetExecutionContext, mic: str, table: str, folder: Path) -> None:
+def _observe_refusals(context: dg.AssetExecutionContext, mic: str, table: str, folder: Path, calendars: Path | None) -> None:
     """Note on the table itself, at each session of which nothing was let in, why: no materialisation could bear the reason."""
-    sessions = partition_sessions(mic)
-    out = [entry for entry in account(folder, mic).sessions if entry["table"] == table]
+    sessions = partition_sessions(mic, calendars)
+    out = [entry for entry in account(folder, mic, calendars).sessions if entry["table"] == table]
     for entry in out[:_MOST_OBSERVED]:
         if date.fromisoformat(entry["session"]) in sessions:
             reason = f"{entry['path']}: all {entry['rows']:,} rows of the session stayed out: {' and '.join(entry['rules'])}"

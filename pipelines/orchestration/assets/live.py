@@ -15,7 +15,6 @@ from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import LIVE, table_key
 from pipelines.orchestration.metadata import preview, row_count, schema_metadata
 from pipelines.orchestration.resources import MarketlakeResource
-from pipelines.scanners.project import manifest_path
 from pipelines.storage.delta import LakeTable
 
 
@@ -54,7 +53,7 @@ def _signals_live(mic: str) -> dg.AssetsDefinition:
         if path.parent != folder:
             raise LiveScanError(f"{config.file!r} is not a file name in {folder}")
         key = run_key(mic, path)
-        scan = scan_batch(marketlake.lake, mic, path, manifest_path(marketlake.manifest_dir), run_key=key)
+        scan = scan_batch(marketlake.lake, mic, path, marketlake.project, limits=marketlake.limits, run_key=key)
         return dg.MaterializeResult(
             metadata={
                 "file": path.name,

@@ -14,12 +14,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
-from pipelines.build.derived_tables import DERIVED
+from pipelines.build.derived_tables import DERIVED, derived_schemas
 from pipelines.build.plan import INPUTS
 from pipelines.orchestration.keys import BUILD_INPUTS, INDICATORS, MARTS, SCAN_INPUTS, SCANNERS, table_key
 from pipelines.orchestration.metadata import schema_metadata
 from pipelines.orchestration.partitions import session_partitions
-from pipelines.scanners.project import dbt_project_dir, manifest_path
+from pipelines.scanners.project import HomeProject
 
 _INTERMEDIATE = "intermediate"
 #: Group of a model by its folder. Models in `intermediate` go where what reads them is.
@@ -49,14 +49,16 @@ _ASKS = {
 class ExchangeTranslator(DagsterDbtTranslator):
     """Names dbt's nodes for one exchange: lake tables and published models bear the exchange's MIC, helpers a folder besides."""
 
-    def __init__(self, mic: str) -> None:
+    def __init__(self, mic: str, project: HomeProject, calendars: Path | None = None) -> None:
         # Source tests must not become checks on lake assets: the dbt step would own the key and disarm the blocking gate.
         super().__init__(settings=DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
         self.mic = mic
+        self._project = project
+        self._calendars = calendars
 
     @cached_property
     def _project_dir(self) -> Path:
-        return dbt_project_dir()
+        return self._project.directory()
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """`{MIC}/{table}` for lake tables and published models, `{MIC}/{folder}/{model}` for the models between.
@@ -82,7 +84,7 @@ class ExchangeTranslator(DagsterDbtTranslator):
         if props["resource_type"] != "model":
             return metadata
         if props["name"] in DERIVED:
-            metadata["dagster/column_schema"] = schema_metadata(DERIVED[props["name"]].schema)
+            metadata["dagster/column_schema"] = schema_metadata(derived_schemas(self._project.indicators)[props["name"]])
         file = dg.LocalFileCodeReference(file_path=str(self._project_dir / props["original_file_path"]))
         metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(code_references=[file])
         metadata["model"] = dg.MetadataValue.md(f"```{props['language']}\n{props['raw_code']}\n```")
@@ -94,7 +96,7 @@ class ExchangeTranslator(DagsterDbtTranslator):
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         """Sessions for the tables that the lake keeps. What helps to make them lives for one run and has no sessions to fill."""
-        return session_partitions(self.mic) if dbt_resource_props["name"] in DERIVED else None
+        return session_partitions(self.mic, self._calendars) if dbt_resource_props["name"] in DERIVED else None
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The group by the model's folder; of scanners that an installation adds too."""
@@ -163,11 +165,11 @@ def _is_intermediate(key: dg.AssetKey) -> bool:
     return len(key.path) > 2 and key.path[1] == _INTERMEDIATE
 
 
-def build_inputs(mic: str, target: Path, models: dg.AssetsDefinition) -> list[dg.AssetSpec]:
+def build_inputs(mic: str, project: HomeProject, models: dg.AssetsDefinition) -> list[dg.AssetSpec]:
     """What a build prepares for its models beside the lake tables, as far as any reads it."""
-    translator = ExchangeTranslator(mic)
+    translator = ExchangeTranslator(mic, project)
     read = {dep.asset_key for spec in models.specs for dep in spec.deps}
-    sources = json.loads(manifest_path(target).read_text(encoding="utf-8"))["sources"].values()
+    sources = json.loads(project.manifest().read_text(encoding="utf-8"))["sources"].values()
     return [
         dg.AssetSpec(
             key,

@@ -5,7 +5,6 @@ Does not live here: how dbt's nodes are called and described (`model_specs.py`),
 (`build/commit.py`).
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -18,10 +17,10 @@ from pydantic import Field
 
 from pipelines.build.commit import Committed, commit_build
 from pipelines.build.database import build_path
-from pipelines.build.derived_tables import DERIVED
+from pipelines.build.derived_tables import derived_schemas
 from pipelines.build.prepare import open_build
-from pipelines.dbt.process import BUILD_DB, PARENT
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.dbt.process import options
+from pipelines.indicators.tables import INDICATOR_TABLE_NAMES
 from pipelines.ingest.freshness import sessions_with_rows
 from pipelines.orchestration.assets.model_specs import ExchangeTranslator, group_intermediate
 from pipelines.orchestration.compat.dbt_resource import InstalledDbt
@@ -30,14 +29,14 @@ from pipelines.orchestration.metadata import row_count
 from pipelines.orchestration.partitions import run_sessions
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
-from pipelines.scanners.project import dbt_project_dir, manifest_path
+from pipelines.scanners.project import HomeProject
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
 #: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
-OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
-#: Unit tests of models belong to the test suite; a nightly run would only repeat them.
-_BUILD = ["build", "--exclude-resource-type", "unit_test"]
+OF_BARS = frozenset({*INDICATOR_TABLE_NAMES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
+#: Unit tests of models belong to the test suite; a nightly run would only repeat them. Of exposures there is nothing to build.
+_BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 
 
 class BuildScope(dg.Config):
@@ -62,14 +61,19 @@ def build_target(state_dir: Path, mic: str) -> Path:
     return state_dir / "dbt" / f"{mic}_build"
 
 
-def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
-    """The dbt assets of one exchange. `target` holds the manifest that every exchange shares."""
-    project = DbtProject(project_dir=dbt_project_dir(), profiles_dir=dbt_project_dir(), target_path=target)
+def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = None) -> dg.AssetsDefinition:
+    """The dbt assets of one exchange. All exchanges of a home share the manifest of its project.
+
+    calendars: the home's folder of calendars; None: those that ship.
+    """
+    directory = home_project.directory()
+    project = DbtProject(project_dir=directory, profiles_dir=directory, target_path=home_project.manifest_dir)
+    translator = ExchangeTranslator(mic, home_project, calendars)
 
     @dbt_assets(
-        manifest=manifest_path(target),
+        manifest=home_project.manifest(),
         name=f"{mic}__models",
-        dagster_dbt_translator=ExchangeTranslator(mic),
+        dagster_dbt_translator=translator,
         project=project,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -95,15 +99,14 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
                     yield dg.Output(None, name, metadata={"note": plan.describe()})
             # The checks of dbt are left without a result: none of them ran.
             return
-        os.environ[BUILD_DB] = str(build_path(state, mic))
-        os.environ[PARENT] = str(os.getpid())
         dbt = InstalledDbt(
             project_dir=str(project.project_dir),
             profiles_dir=str(project.profiles_dir),
+            global_config_flags=options(build_path(state, mic), Path(marketlake.home), marketlake.project.indicators),
             dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt")),
         )
         outputs = []
-        for event in _stream(dbt, context, mic, manifest_path(target), build_target(state, mic)):
+        for event in _stream(dbt, context, translator, home_project.manifest(), build_target(state, mic)):
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 outputs.append(event)
             else:
@@ -115,13 +118,15 @@ def model_assets(mic: str, target: Path) -> dg.AssetsDefinition:
     return group_intermediate(models)
 
 
-def _stream(dbt: DbtCliResource, context: dg.AssetExecutionContext, mic: str, manifest: Path, target: Path) -> Iterator[Any]:
+def _stream(
+    dbt: DbtCliResource, context: dg.AssetExecutionContext, translator: ExchangeTranslator, manifest: Path, target: Path
+) -> Iterator[Any]:
     """What dbt reports of a build. Where a run selects some models all are built: they live in one database, made for the run."""
     if not context.is_subset:
         yield from dbt.cli(_BUILD, context=context, target_path=target).stream()
         return
     outputs = {context.asset_key_for_output(name): name for name in _model_outputs(context)}
-    everything = dbt.cli(_BUILD, manifest=manifest, dagster_dbt_translator=ExchangeTranslator(mic), target_path=target)
+    everything = dbt.cli(_BUILD, manifest=manifest, dagster_dbt_translator=translator, target_path=target)
     for event in everything.stream():
         if isinstance(event, dg.AssetMaterialization) and event.asset_key in outputs:
             yield dg.Output(None, outputs[event.asset_key], metadata=event.metadata)
@@ -153,7 +158,7 @@ def _has_rows(context: dg.AssetExecutionContext, lake: Lake, mic: str, output_na
     sessions = run_sessions(context)
     if name not in OF_BARS or not sessions:
         return True
-    schema = DERIVED[name].schema
+    schema = derived_schemas(lake.indicators)[name]
     return sessions_with_rows(LakeTable(lake.table_uri(mic, name), schema), sessions) == set(sessions)
 
 
@@ -175,11 +180,11 @@ def _with_commit(
     is_whole = _has_rows(context, lake, mic, event.output_name)
     own = run_sessions(context) if is_whole else []
     described = {day: {"rows": done.sessions.get(day, 0)} for day in (*done.sessions, *own)}
-    describe_sessions(context, mic, table_key(mic, done.table), described, own)
+    describe_sessions(context, mic, table_key(mic, done.table), described, own, calendars=lake.calendars)
     figures: dict[str, Any] = {
         "whole_run": f"{done.rows:,} rows of {len(done.sessions):,} sessions built",
         "delta_version": -1 if done.version is None else done.version,
-        **row_count(LakeTable(lake.table_uri(mic, done.table), DERIVED[done.table].schema)),
+        **row_count(LakeTable(lake.table_uri(mic, done.table), derived_schemas(lake.indicators)[done.table])),
     }
     if is_whole:
         yield event.with_metadata({**event.metadata, **figures})

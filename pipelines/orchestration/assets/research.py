@@ -4,6 +4,7 @@ Lives here: the last assets of an exchange's nightly run.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 
+from collections.abc import Callable
 from datetime import date
 
 import dagster as dg
@@ -20,7 +21,6 @@ from pipelines.orchestration.keys import RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-from pipelines.scanners.project import declared_scanners
 from pipelines.storage.delta import LakeTable
 
 #: Ingested tables that a release holds and no model reads.
@@ -32,6 +32,9 @@ _ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
 
 #: The scanner whose signals are backtested every night.
 SCANNER = "breakout_20d"
+
+#: The versions of tables that a run of an exchange works on.
+Pinned = Callable[[MarketlakeResource, str], dict[str, int]]
 
 #: Figures of a scanner shown beside the materialisation.
 _SHOWN = [
@@ -47,26 +50,26 @@ _SHOWN = [
 ]
 
 
-def research_assets(mic: str) -> list[dg.AssetsDefinition]:
-    """Backtest, risk report, track record and release of one exchange."""
-    return [_backtest(mic), _risk(mic), _track_record(mic), _release(mic)]
-
-
-def _pinned(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
+def pinned_versions(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
     """Versions that this run works on: the inputs its build pinned, and the derived tables as they were committed.
 
     Raises NoBarsError for an exchange without bars, of which there is nothing to publish.
     """
     require_bars(marketlake.lake, mic)
-    heads = versions_of(marketlake.lake, mic, release_tables())
+    heads = versions_of(marketlake.lake, mic, release_tables(marketlake.lake))
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
+
+
+def research_assets(mic: str, pinned: Pinned = pinned_versions) -> list[dg.AssetsDefinition]:
+    """Backtest, risk report, track record and release of one exchange, all on the versions that `pinned` gives."""
+    return [_backtest(mic, pinned), _risk(mic, pinned), _track_record(mic, pinned), _release(mic, pinned)]
 
 
 def _rows(marketlake: MarketlakeResource, mic: str, table: str) -> dict[str, int]:
     return row_count(LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table]))
 
 
-def _backtest(mic: str) -> dg.AssetsDefinition:
+def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "backtest_runs"),
         deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "corporate_actions", "price_flags")],
@@ -79,8 +82,8 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
     def backtest_runs(
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
-        inputs = read_inputs(marketlake.lake, mic, _pinned(marketlake, mic), SCANNER)
-        trials = count_trials(scanner_ids(declared_scanners().values()), inputs.recorded)
+        inputs = read_inputs(marketlake.lake, mic, pinned(marketlake, mic), SCANNER)
+        trials = count_trials(scanner_ids(marketlake.project.declared_scanners().values()), inputs.recorded)
         result = run_nightly(
             mic,
             inputs,
@@ -118,7 +121,7 @@ def _backtest(mic: str) -> dg.AssetsDefinition:
     return backtest_runs
 
 
-def _risk(mic: str) -> dg.AssetsDefinition:
+def _risk(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "risk_report"),
         deps=[table_key(mic, "backtest_runs")],
@@ -134,9 +137,9 @@ def _risk(mic: str) -> dg.AssetsDefinition:
         from pipelines.reports.nightly_reports import write_risk_report
         from pipelines.reports.picture import equity_picture
 
-        pinned = _pinned(marketlake, mic)
-        inputs = read_inputs(marketlake.lake, mic, pinned, SCANNER)
-        report = write_risk_report(marketlake.lake, mic, SCANNER, inputs, pinned, marketlake.reports_dir)
+        versions = pinned(marketlake, mic)
+        inputs = read_inputs(marketlake.lake, mic, versions, SCANNER)
+        report = write_risk_report(marketlake.lake, mic, SCANNER, inputs, versions, marketlake.reports_dir)
         if report is None:
             return dg.MaterializeResult(metadata={"note": "no backtest to report on"})
         return dg.MaterializeResult(
@@ -154,7 +157,7 @@ def _risk(mic: str) -> dg.AssetsDefinition:
     return risk_report
 
 
-def _track_record(mic: str) -> dg.AssetsDefinition:
+def _track_record(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "scanner_performance"),
         deps=[table_key(mic, t) for t in ("scanner_signals", "bars_daily", "bars_1m", "corporate_actions", "price_flags")],
@@ -171,11 +174,11 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
 
         built = current_plan(marketlake.state_dir, mic)["sessions"]
         touched = (date.fromisoformat(built[0]), date.fromisoformat(built[1])) if built else None
-        scanners = scanner_ids(declared_scanners().values())
+        scanners = scanner_ids(marketlake.project.declared_scanners().values())
         record = update_track_record(
             marketlake.lake,
             mic,
-            _pinned(marketlake, mic),
+            pinned(marketlake, mic),
             touched,
             scanners,
             costs=marketlake.costs,
@@ -196,7 +199,7 @@ def _track_record(mic: str) -> dg.AssetsDefinition:
     return scanner_performance
 
 
-def _release(mic: str) -> dg.AssetsDefinition:
+def _release(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     @dg.asset(
         key=table_key(mic, "release"),
         deps=[table_key(mic, t) for t in (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)],
@@ -205,7 +208,7 @@ def _release(mic: str) -> dg.AssetsDefinition:
         description="One consistent set of table versions, published as the catalogue that analysts open.",
     )
     def release(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
-        done = publish_release(marketlake, mic, _pinned(marketlake, mic), current_plan(marketlake.state_dir, mic)["sessions"])
+        done = publish_release(marketlake, mic, pinned(marketlake, mic), current_plan(marketlake.state_dir, mic)["sessions"])
         return dg.MaterializeResult(
             metadata={
                 "release_id": done.release.release_id,

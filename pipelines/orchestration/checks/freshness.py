@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from pipelines.ingest.freshness import Freshness, measure_freshness
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
 from pipelines.orchestration.keys import table_key
 from pipelines.orchestration.resources import MarketlakeResource
 
@@ -25,7 +25,7 @@ def freshness_check(mic: str) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(asset=table_key(mic, "bars_daily"), name="freshness", blocking=False, description=_ABOUT)
     def freshness(context: dg.AssetCheckExecutionContext, marketlake: MarketlakeResource) -> dg.AssetCheckResult:
-        asked = _sessions(mic, context.run.tags)
+        asked = _sessions(marketlake.lake.calendar(mic), context.run.tags)
         return _result(measure_freshness(marketlake.lake, mic, _now(), marketlake.stale_after_sessions, asked))
 
     return freshness
@@ -35,14 +35,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _sessions(mic: str, tags: Mapping[str, str]) -> list[date]:
+def _sessions(days: ExchangeCalendar, tags: Mapping[str, str]) -> list[date]:
     """The sessions of the run's partitions, by its tags: a check has no partitions of its own."""
     if day := tags.get("dagster/partition"):
         return [date.fromisoformat(day)]
     first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
     if first is None or last is None:
         return []
-    return [s.session_date for s in calendar(mic).between(date.fromisoformat(first), date.fromisoformat(last))]
+    return [s.session_date for s in days.between(date.fromisoformat(first), date.fromisoformat(last))]
 
 
 def _result(found: Freshness) -> dg.AssetCheckResult:

@@ -1,7 +1,7 @@
 """Blocking gate checks: a table's GX suite on the staged batch, before anything is published.
 
 Lives here: one asset check per ingested table of an exchange.
-Does not live here: the suites (`expectations/`) and running them (`ingest/gate.py`); tests of derived tables (dbt).
+Does not live here: the suites (`expectations/`) and running them (`ingest/suites.py`); tests of derived tables (dbt).
 """
 
 import dagster as dg

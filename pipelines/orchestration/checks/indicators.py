@@ -7,24 +7,21 @@ Does not live here: computing rows again (`scanners/verification/indicators.py`)
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
 
 from pipelines.build.derived_tables import versions_of
 from pipelines.build.prepare import current_plan
-from pipelines.indicators.registry import REGISTRY
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import home_registry
+from pipelines.indicators.tables import indicator_tables
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.keys import table_key
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource
-from pipelines.scanners.project import manifest_path
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.verification.indicators import indicators_ahead
 from pipelines.scanners.verification.records import sessions_to_check
 
-_READ = {**INDICATOR_TABLES, "scanner_runs": TABLES["scanner_runs"]}
 #: Of the sessions in which scanners are tried, those with most.
 _SESSIONS = 4
 _ABOUT = (
@@ -33,8 +30,8 @@ _ABOUT = (
 )
 
 
-def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
-    """The check of an exchange's indicators; `target` holds the manifest whose models they stand on."""
+def indicator_checks(mic: str, project: HomeProject) -> list[dg.AssetChecksDefinition]:
+    """The check of an exchange's indicators; they stand on models in the manifest of `project`."""
     spec = dg.AssetCheckSpec("look_ahead", asset=table_key(mic, "indicators_daily"), blocking=False, description=_ABOUT)
 
     # `can_subset`: without a past session to try the check has no result, neither passed nor failed. It stands on the record too.
@@ -43,18 +40,20 @@ def indicator_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
         plan = current_plan(marketlake.state_dir, mic)
         if not plan["sessions"]:
             return
-        versions = {**versions_of(marketlake.lake, mic, _READ), **plan["inputs"]}
+        registry = home_registry(marketlake.lake.indicators)
+        read = {**indicator_tables(registry), "scanner_runs": TABLES["scanner_runs"]}
+        versions = {**versions_of(marketlake.lake, mic, read), **plan["inputs"]}
         first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
         most = marketlake.checked_past_sessions
         sampled = sessions_to_check(marketlake.lake, mic, versions, first, last, most, full=plan["full"])
         past = sorted(sampled, key=lambda day: (-len(sampled[day]), day))[:_SESSIONS]
-        rows, different = indicators_ahead(marketlake.lake, mic, versions, load_scanners(manifest_path(target)), past)
+        rows, different = indicators_ahead(marketlake.lake, mic, versions, project.compiled(), past)
         if not rows:
             return
         message = f"{rows} rows of {len(past)} sessions were computed again"
         columns = different["column"].unique().sort().to_list()
         if columns:
-            names = sorted({i.name for i in REGISTRY for output in i.outputs if output.name in columns}) or ["(carried state)"]
+            names = sorted({i.name for i in registry for output in i.outputs if output.name in columns}) or ["(carried state)"]
             days = ", ".join(str(day) for day in different["session_date"].unique().sort())
             message = f"{', '.join(names)}: other values without later bars in {', '.join(columns)} of {days}"
         yield dg.AssetCheckResult(

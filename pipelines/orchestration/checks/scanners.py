@@ -8,7 +8,6 @@ Does not live here: which scans are repeated (`scanners/verification/records.py`
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,20 +15,16 @@ import polars as pl
 
 from pipelines.build.derived_tables import versions_of
 from pipelines.build.prepare import current_plan
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import home_tables
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource
-from pipelines.scanners.project import manifest_path
-from pipelines.scanners.registry import load_scanners
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.verification.records import check_record, sessions_to_check
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
-_READ = {
-    **{name: TABLES[name] for name in ("intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")},
-    "indicators_daily": INDICATOR_TABLES["indicators_daily"],
-}
+_READ = ("intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs", "indicators_daily")
 
 _ABOUT = {
     "parity": "A scan in this process, of one evaluation time alone, gives what the build put on record: for the last session, and "
@@ -39,9 +34,9 @@ _ABOUT = {
 }
 
 
-def scanner_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
-    """The checks of every scanner of an exchange; `target` holds the manifest that names them."""
-    names = list(load_scanners(manifest_path(target)).scanners)
+def scanner_checks(mic: str, project: HomeProject) -> list[dg.AssetChecksDefinition]:
+    """The checks of every scanner of an exchange; the manifest of `project` names them."""
+    names = list(project.compiled().scanners)
     specs = [
         dg.AssetCheckSpec(name, asset=dg.AssetKey([mic, "scanners", scanner]), blocking=False, description=about)
         for scanner in names
@@ -56,19 +51,20 @@ def scanner_checks(mic: str, target: Path) -> list[dg.AssetChecksDefinition]:
             context.log.info("nothing was built, so there is nothing new to check: the signals are those of the last release")
             return
         selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
-        results = _checked(marketlake.lake, mic, names, target, plan, marketlake.checked_past_sessions)
+        results = _checked(marketlake.lake, mic, names, project, plan, marketlake.checked_past_sessions)
         yield from (result for result in results if (result.asset_key, result.check_name) in selected)
 
     return [checks]
 
 
 def _checked(
-    lake: Lake, mic: str, names: Sequence[str], target: Path, plan: Mapping[str, Any], most: int
+    lake: Lake, mic: str, names: Sequence[str], project: HomeProject, plan: Mapping[str, Any], most: int
 ) -> Iterator[dg.AssetCheckResult]:
     first, last = (date.fromisoformat(day) for day in plan["sessions"][:2])
-    versions = {**versions_of(lake, mic, _READ), **plan["inputs"]}
+    schemas = {**TABLES, **home_tables(lake.indicators)}
+    versions = {**versions_of(lake, mic, {name: schemas[name] for name in _READ}), **plan["inputs"]}
     past = sessions_to_check(lake, mic, versions, first, last, most, full=plan["full"])
-    record = check_record(lake, mic, versions, load_scanners(manifest_path(target)), past, last)
+    record = check_record(lake, mic, versions, project.compiled(), past, last, project.choices())
     for name in names:
         yield from _agreement(mic, name, "parity", record.repeated, record.parity)
         yield from _agreement(mic, name, "look_ahead", record.alone, record.look_ahead)

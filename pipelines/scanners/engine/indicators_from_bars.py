@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 
 from pipelines.build.lake_schema import create_lake_schema
-from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.indicators.tables import indicator_tables
 from pipelines.scanners.registry import CompiledScanners
 
 _READ = [
@@ -38,7 +38,7 @@ def daily_indicators(
 
     given = {"sessions": sessions, "bars_daily": bars_daily, "corporate_actions": corporate_actions, **(replaced or {})}
     with duckdb.connect() as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, compiled.indicators)
         for name, frame in given.items():
             connection.register("incoming", frame.to_arrow())
             connection.execute(f"insert into lake.{name} by name select * from incoming")
@@ -50,7 +50,7 @@ def daily_indicators(
         for model in compiled.needed(_READ, frozenset()):
             connection.execute(f"create schema if not exists {model.relation.split('.')[0]}")
             connection.execute(f"create view {model.relation} as {model.sql}")
-        built = build_window(connection.cursor(), "daily").read_all()
+        built = build_window(connection.cursor(), "daily", compiled.indicators).read_all()
     frame = pl.DataFrame(pl.from_arrow(built))
     year = pl.col("session_date").dt.year().cast(pl.Int64)
-    return frame.with_columns(session_year=year).select(INDICATORS_DAILY.names)
+    return frame.with_columns(session_year=year).select(indicator_tables(compiled.indicators)["indicators_daily"].names)

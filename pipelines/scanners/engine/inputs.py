@@ -12,13 +12,12 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.tables import home_tables
 from pipelines.indicators.volume_profiles import CALENDAR_DAYS
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
-from pipelines.scanners.finding_effects import configured_effects
-from pipelines.scanners.universes import Universes, configured_universes
+from pipelines.scanners.choices import ScanChoices
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 
@@ -56,15 +55,14 @@ def read_inputs(
     versions: Mapping[str, int],
     first: date,
     last: date,
+    choices: ScanChoices,
     minutes: pl.DataFrame | None = None,
-    universes: Universes | None = None,
 ) -> ScanInputs:
     """Inputs for moments of the sessions `first` to `last` of one exchange.
 
-    versions: pinned versions by table; an absent table counts as empty. minutes: one-minute bars of `last` (default: those of the
-    pinned version); earlier sessions are known by their curves. universes: lists to choose from (default: those of this home).
+    versions: pinned versions by table; an absent table counts as empty. choices: of the home. minutes: one-minute bars of `last`
+    (default: those of the pinned version); earlier sessions are known by their curves.
     """
-    universes = universes or configured_universes()
     known = traded_calendar(lake, exchange, versions)
     days = known.frame().filter(pl.col("session_date").is_between(first - DAYS_BACK, last))
     years = list(range((first - DAYS_BACK).year, last.year + 1))
@@ -86,11 +84,11 @@ def read_inputs(
         bars_daily=read(TABLES["bars_daily"], years),
         bars_1m=read(TABLES["bars_1m"], [last]) if minutes is None else minutes,
         corporate_actions=read(TABLES["corporate_actions"]),
-        indicators_daily=read(INDICATOR_TABLES["indicators_daily"], years),
+        indicators_daily=read(home_tables(lake.indicators)["indicators_daily"], years),
         intraday_profiles=profiles,
         intraday_curves=read(TABLES["intraday_curves"], curves),
-        universe_members=universes.members,
-        universe_rules=universes.rules,
+        universe_members=choices.universes.members,
+        universe_rules=choices.universes.rules,
         instrument_aliases=read(TABLES["instrument_aliases"]),
-        finding_effects=configured_effects(),
+        finding_effects=choices.finding_effects,
     )

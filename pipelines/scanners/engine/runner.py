@@ -75,7 +75,7 @@ class ScanEngine:
     def __init__(self, compiled: CompiledScanners, inputs: ScanInputs, *, explain: bool = False) -> None:
         self._compiled = compiled
         self._explain = explain
-        self._database = ScanDatabase(inputs)
+        self._database = ScanDatabase(inputs, compiled.indicators)
         self._connection = self._database.connection
         self._maker = ModelExecutor(compiled, self._connection)
         self._kept: _Kept | None = None
@@ -248,7 +248,7 @@ def empty_run(compiled: CompiledScanners, leave_out: Collection[str] = ()) -> No
     """Run every scanner but some at one close without any bar: what cannot run shows, in a second and without a lake."""
     from pipelines.market.calendar import calendar
 
-    days = calendar("XNYS")
+    days = calendar("XNYS", None)
     last = days.between(date(2024, 1, 2), date(2024, 1, 31))[-1]
     sessions = days.frame().filter(pl.col("session_date") <= last.session_date)
     with ScanEngine(compiled, ScanInputs(sessions, pl.DataFrame(), pl.DataFrame())) as engine:

@@ -21,7 +21,7 @@ from pipelines.build.lake_schema import (
     create_lake_schema,
     lake_schemas,
 )
-from pipelines.indicators.tables import INDICATORS_DAILY
+from pipelines.indicators.registry import Registry
 from pipelines.market.tables.bars import INTRADAY_CURVES, INTRADAY_PROFILES
 from pipelines.scanners.engine.inputs import ScanInputs
 from pipelines.scanners.registry import Scanner
@@ -52,9 +52,10 @@ class ScanDatabase:
     Close `connection` when done.
     """
 
-    def __init__(self, inputs: ScanInputs) -> None:
+    def __init__(self, inputs: ScanInputs, indicators: Registry) -> None:
         self.connection = duckdb.connect(":memory:")
-        create_lake_schema(self.connection)
+        self._schemas = lake_schemas(indicators)
+        create_lake_schema(self.connection, indicators)
         for statement in _OWN_SCHEMAS:
             self.connection.execute(statement)
         for entry in fields(inputs):
@@ -190,9 +191,10 @@ class ScanDatabase:
         return intraday_curves(minutes, hours)
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
-        known = list(_UNIVERSES[table]) if table in _UNIVERSES else lake_schemas()[table].names
+        known = list(_UNIVERSES[table]) if table in _UNIVERSES else self._schemas[table].names
         names = [name for name in rows.columns if name in known]
-        missing = sorted(_REQUIRED[table] - set(names))
+        required = {*known} - {"session_year"} if table == "indicators_daily" else _REQUIRED[table]
+        missing = sorted(required - set(names))
         if missing:
             raise ValueError(f"{table}: the frame lacks {', '.join(missing)}")
         self._insert_into(_place(table), rows.select(names))
@@ -282,7 +284,6 @@ _REQUIRED: Mapping[str, set[str]] = {
     "bars_daily": _BAR,
     "bars_1m": {*_BAR, "ts"},
     "corporate_actions": {"exchange", "instrument_id", "ex_date", "action", "ratio", "known_at"},
-    "indicators_daily": {name for name in INDICATORS_DAILY.names if name != "session_year"},
     "intraday_curves": set(INTRADAY_CURVES.names),
     "universe_members": set(UNIVERSE_MEMBERS),
     "universe_rules": set(UNIVERSE_RULES),

@@ -11,18 +11,19 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipelines.indicators.registry import Registry
 from pipelines.package_data import code_version
 from pipelines.scanners.extensions.plugins import Plugin, load_plugins
+from pipelines.scanners.rules.columns import rule_columns
 from pipelines.scanners.rules.file import read_rules
 from pipelines.scanners.rules.model import model_sql, model_yml
-from pipelines.scanners.universes import ALL, Universes, configured_universes
-from pipelines.settings import Settings
+from pipelines.scanners.universes import ALL, Universes
 from pipelines.user_files import MOST_BYTES
 
 _SECONDS_KEPT = 7 * 24 * 3600
@@ -76,12 +77,20 @@ class Extensions:
         return {about["config"]["meta"]["scanner"].get("universe", ALL) for about in declared} - {ALL}
 
 
-def find_extensions(shipped_project: Path) -> Extensions:
-    """What the settings and the installed packages add now. Raises RuleFileError, UniverseError."""
-    path = Settings().scanners
-    found = _additions(shipped_project, path, _content(path))
-    for universe in sorted(found.universes()):
-        configured_universes().check(universe)
+def find_extensions(
+    shipped_project: Path, rule_file: Path | None, universes: Callable[[], Universes], indicators: Registry
+) -> Extensions:
+    """What a file of rules and the installed packages add now. universes: reads those of the home, where a scanner names one.
+    indicators: the home's, whose columns rules may name.
+
+    Raises RuleFileError, UniverseError.
+    """
+    found = _additions(shipped_project, rule_file, _content(rule_file), indicators)
+    asked = sorted(found.universes())
+    known = universes() if asked else None
+    for universe in asked:
+        assert known is not None
+        known.check(universe)
     return found
 
 
@@ -123,7 +132,7 @@ def assemble_project(shipped_project: Path, additions: Extensions, folder: Path)
 
 
 @cache
-def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) -> Extensions:
+def _additions(shipped_project: Path, rule_file: Path | None, content: bytes, indicators: Registry) -> Extensions:
     """`content` is the rule file's, so that a changed file is read anew."""
     shipped_names = {path.stem for path in (shipped_project / "models").rglob("*") if path.suffix in {".sql", ".py"}}
     plugins, broken = load_plugins()
@@ -134,11 +143,11 @@ def _additions(shipped_project: Path, rule_file: Path | None, content: bytes) ->
     }
     kept = tuple(plugin for plugin in plugins if plugin.name not in clashing)
     of_plugins = {name for plugin in kept for name in plugin.scanners}
-    rules = read_rules(rule_file, shipped_names | of_plugins) if rule_file else ()
+    rules = read_rules(rule_file, rule_columns(indicators), shipped_names | of_plugins) if rule_file else ()
     contract = _contract(shipped_project)
     files = {name: text for plugin in kept for name, text in plugin.files.items()}
     for rule in rules:
-        files[f"rules/{rule.name}.sql"] = model_sql(rule)
+        files[f"rules/{rule.name}.sql"] = model_sql(rule, rule_columns(indicators))
         files[f"rules/{rule.name}.yml"] = model_yml(rule, contract)
     origins = {name: plugin.origin for plugin in kept for name in plugin.scanners}
     origins |= {rule.name: str(rule_file) for rule in rules}

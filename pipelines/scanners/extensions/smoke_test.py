@@ -21,9 +21,10 @@ from pipelines.scanners.extensions.discovery import Extensions, assemble_project
 from pipelines.scanners.extensions.sql_reads import sql_faults
 
 
-def usable(additions: Extensions, folder: Path) -> Extensions:
+def usable(additions: Extensions, folder: Path, indicators: Path | None) -> Extensions:
     """The additions without plug-ins that fail on an empty lake. What was found is kept in `folder`, so that it is tried once.
 
+    indicators: the home's file of chosen ones, which rules beside the plug-ins may name.
     A model of a rule that fails is an error of this code and is raised as DbtError or duckdb.Error.
     """
     if not additions.plugins:
@@ -32,26 +33,26 @@ def usable(additions: Extensions, folder: Path) -> Extensions:
     if not validation.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = validation.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(_broken(additions)), encoding="utf-8")
+        temporary.write_text(json.dumps(_broken(additions, indicators)), encoding="utf-8")
         os.replace(temporary, validation)
     broken: dict[str, str] = json.loads(validation.read_text(encoding="utf-8"))
     return additions.without(broken) if broken else additions
 
 
-def _broken(additions: Extensions) -> dict[str, str]:
+def _broken(additions: Extensions, indicators: Path | None) -> dict[str, str]:
     """All together first, since they are usually whole; one by one only when they are not."""
     refused: dict[str, str] = {}
-    if not _fault(additions, refused):
+    if not _fault(additions, refused, indicators):
         return refused
     broken: dict[str, str] = {}
     for plugin in additions.plugins:
         others = {other.name: "" for other in additions.plugins if other.name != plugin.name}
-        if fault := _fault(additions.without(others), broken):
+        if fault := _fault(additions.without(others), broken, indicators):
             broken[plugin.name] = f"plug-in {plugin.name} ({plugin.origin}) fails on an empty lake: {fault}"
     return broken
 
 
-def _fault(additions: Extensions, refused: dict[str, str]) -> str:
+def _fault(additions: Extensions, refused: dict[str, str], indicators: Path | None) -> str:
     """Why these do not run, '' when they do. Plug-ins whose SQL may not be run are not: they go into `refused`, with the reason."""
     from pipelines.build.compile import compile_models
     from pipelines.dbt.run import DbtError
@@ -61,11 +62,12 @@ def _fault(additions: Extensions, refused: dict[str, str]) -> str:
     folder = Path(tempfile.mkdtemp(prefix="marketlake-trial-"))
     try:
         project = assemble_project(shipped("dbt_project"), additions, folder)
-        manifest = compile_models(project, folder / "target")
+        manifest = compile_models(project, folder / "target", indicators)
         found = _refused(additions, manifest)
         refused.update(found)
         empty_run(
-            load_scanners(manifest), [name for plugin in additions.plugins if plugin.name in found for name in plugin.scanners]
+            load_scanners(manifest, indicators),
+            [name for plugin in additions.plugins if plugin.name in found for name in plugin.scanners],
         )
     except (DbtError, ManifestError, duckdb.Error) as error:
         return " ".join(str(error).split())[:500]

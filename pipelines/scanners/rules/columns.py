@@ -1,6 +1,6 @@
 """The names that a rule may use: bars, usual volume and range, indicators.
 
-Lives here: `RuleColumn` and `rule_columns()`.
+Lives here: `RuleColumn` and `rule_columns`.
 Does not live here: SQL (`model`), a rule's own parameters (`file`).
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
-from pipelines.indicators.registry import REGISTRY
+from pipelines.indicators.registry import Registry
 
 BARS = {
     "open": "First price of the session.",
@@ -39,14 +39,12 @@ class RuleColumn:
     description: str
 
 
-@cache
-def rule_columns() -> Mapping[str, RuleColumn]:
-    """Every name, plugged-in and chosen indicators included."""
-    import pipelines.indicators.tables  # noqa: F401  # completes the registry
-
+@lru_cache(maxsize=16)
+def rule_columns(registry: Registry) -> Mapping[str, RuleColumn]:
+    """Every name that rules of a home with these indicators may use."""
     found = {name: RuleColumn(name, "bar", "price", 0, text) for name, text in BARS.items()}
     found |= {name: RuleColumn(name, "usual", "volume", 20, text) for name, text in USUAL.items()}
-    for indicator in REGISTRY:
+    for indicator in registry:
         for output in indicator.outputs:
             window = re.search(r"_(\d+)$", output.name)
             reach = int(window[1]) if window else max(indicator.lookback, indicator.warm_up)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.printable import visible_line
 from pipelines.scanners.registry import EVALUATES, MOMENT
-from pipelines.scanners.rules.columns import rule_columns
+from pipelines.scanners.rules.columns import RuleColumn
 from pipelines.scanners.rules.expression import ExpressionError, is_condition, names, parse
 from pipelines.scanners.rules.expression import Node as Tree
 from pipelines.user_files import UserFileError, construct, read_nodes, shown
@@ -98,18 +98,18 @@ class Rule:
         return parse(self.score)
 
 
-def read_rules(path: Path, taken: Collection[str] = ()) -> tuple[Rule, ...]:
-    """The rules in the file's order. `taken`: names of other models.
+def read_rules(path: Path, columns: Mapping[str, RuleColumn], taken: Collection[str] = ()) -> tuple[Rule, ...]:
+    """The rules in the file's order. `columns`: the names that they may use; `taken`: names of other models.
 
     Raises RuleFileError for a file that cannot be read or parsed, an unknown column or field, a wrong expression or a taken name.
     """
     try:
-        return _rules(path, read_nodes(path, "MARKETLAKE_SCANNERS"), taken)
+        return _rules(path, read_nodes(path, "MARKETLAKE_SCANNERS"), columns, taken)
     except UserFileError as error:
         raise RuleFileError(str(error)) from error
 
 
-def _rules(path: Path, root: Node | None, taken: Collection[str]) -> tuple[Rule, ...]:
+def _rules(path: Path, root: Node | None, columns: Mapping[str, RuleColumn], taken: Collection[str]) -> tuple[Rule, ...]:
     import yaml  # comes with dbt; slow to import where there is no file
 
     layout = "write `scanners:` and below it, for each, its name and `when: …`, `side: BUY`"
@@ -133,11 +133,11 @@ def _rules(path: Path, root: Node | None, taken: Collection[str]) -> tuple[Rule,
         if key.value in found or key.value in taken:
             what = "rule" if key.value in found else "model"
             raise RuleFileError(f"{place}: another {what} has this name; choose another")
-        found[key.value] = _rule(place, key.value, construct(path, node))
+        found[key.value] = _rule(place, key.value, construct(path, node), columns)
     return tuple(found.values())
 
 
-def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
+def _rule(place: str, name: str, given: Mapping[str, Any], columns: Mapping[str, RuleColumn]) -> Rule:
     if not _NAME.fullmatch(name) or name in _reserved():
         raise RuleFileError(f"{place}: a name has small letters, digits and _, three to sixty, a letter first; no word of SQL")
     for field, value in given.items():
@@ -155,7 +155,7 @@ def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
         raise RuleFileError(f"{place}: evaluates is {shown(evaluates)}; write one of {', '.join(EVALUATES)}")
     if not 0 <= given.get("min_coverage_pct", 50) <= 100:
         raise RuleFileError(f"{place}: min_coverage_pct lies outside 0 … 100")
-    parameters = _parameters(place, given)
+    parameters = _parameters(place, given, columns)
     rule = Rule(
         name=name,
         when=" ".join(given["when"].split()),
@@ -172,7 +172,7 @@ def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
     for field, text, condition in (("when", rule.when, True), ("score", rule.score, False)):
         try:
             node = parse(text)
-            _check(node, parameters)
+            _check(node, parameters, columns)
             if is_condition(node) != condition:
                 kind = "a condition, such as close > sma_200" if condition else "a number"
                 raise ExpressionError(f"it must be {kind}", 1)
@@ -183,9 +183,8 @@ def _rule(place: str, name: str, given: Mapping[str, Any]) -> Rule:
     return rule
 
 
-def _check(node: Tree, parameters: Mapping[str, Any]) -> None:
+def _check(node: Tree, parameters: Mapping[str, Any], columns: Mapping[str, RuleColumn]) -> None:
     """Every name must be known, and known as far back as it is asked for."""
-    columns = rule_columns()
     for name, ago in names(node):
         if name.name in parameters:
             continue
@@ -209,11 +208,11 @@ def _moments(place: str, field: str, evaluates: str, given: list[Any]) -> tuple[
     return tuple(given)
 
 
-def _parameters(place: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _parameters(place: str, given: Mapping[str, Any], columns: Mapping[str, RuleColumn]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, about in given.get("parameters", {}).items():
         what = f"{place}: parameter {shown(name)[1:-1]}"
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _reserved() or name in {*rule_columns(), *_OWN}:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _reserved() or name in {*columns, *_OWN}:
             raise RuleFileError(f"{what}: the name is no word of small letters, or a word of SQL, or it is a column's")
         lacking = [key for key in ("default", "range", "unit", "meaning") if not isinstance(about, dict) or key not in about]
         if lacking:

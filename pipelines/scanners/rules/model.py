@@ -10,10 +10,10 @@ judged, whatever the others say: it shows as missing coverage.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.scanners.rules.columns import RuleColumn, rule_columns
+from pipelines.scanners.rules.columns import RuleColumn
 from pipelines.scanners.rules.expression import (
     TIE_SESSIONS,
     Comparison,
@@ -78,9 +78,9 @@ def expression_sql(node: Node, parameters: Iterable[str], ago: int = 0) -> str:
     return value(node, ago)
 
 
-def model_sql(rule: Rule) -> str:
-    """The model's text: the layout of the scanners that people write."""
-    asked = _asked(rule)
+def model_sql(rule: Rule, columns: Mapping[str, RuleColumn]) -> str:
+    """The model's text: the layout of the scanners that people write. `columns`: the names that it may use."""
+    asked = _asked(rule, columns)
     fast = rule.evaluates == "intraday"
     today = "intraday_so_far" if fast else "day_so_far"
     numbers = sorted(rule.parameters)
@@ -145,9 +145,8 @@ def _literal(value: Any) -> Any:
     return [_literal(one) for one in value] if isinstance(value, list) else value
 
 
-def _asked(rule: Rule) -> list[tuple[RuleColumn, int]]:
+def _asked(rule: Rule, columns: Mapping[str, RuleColumn]) -> list[tuple[RuleColumn, int]]:
     """Columns that the rule reads, with how many sessions ago each."""
-    columns = rule_columns()
     found = {(name.name, ago) for node in (rule.condition, rule.rank) for name, ago in names(node)}
     if any(name == "relative_volume" for name, _ in found):
         found |= {("volume", 0), ("mean_volume", 0)}

@@ -14,8 +14,8 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from pipelines.indicators.registry import REGISTRY
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import Registry
+from pipelines.indicators.tables import indicator_tables
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
@@ -67,23 +67,23 @@ def indicators_ahead(
     """
     rows, found = 0, [pl.DataFrame(schema=DIFFERENCES)]
     for session in sessions:
-        sample = _sample(lake, exchange, versions, session)
+        sample = _sample(lake, exchange, versions, session, compiled.indicators)
         rows += sample.published.height
         if sample.published.height:
             later = pl.col("session_date") > session
             for name, bars in (("truncated", sample.bars.filter(~later)), ("spoiled", falsified(sample.bars, later))):
-                found.append(_different(sample.published, _computed(compiled, exchange, sample, bars), name))
+                found.append(_different(sample.published, _computed(compiled, exchange, sample, bars), name, compiled.indicators))
     return rows, pl.concat(found)
 
 
-def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: date) -> _Sample:
+def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: date, registry: Registry) -> _Sample:
     known = traded_calendar(lake, exchange, versions)
-    days = _sessions_around(known, session)
+    days = _sessions_around(known, session, registry.lookback())
     start = days[max(0, days.index(session) - _BEFORE)]
     span = pl.col("session_date").is_between(days[0], days[-1])
 
     def read(name: str, where: pl.Expr) -> pl.DataFrame:
-        schema = {**TABLES, **INDICATOR_TABLES}[name]
+        schema = {**TABLES, **indicator_tables(registry)}[name]
         years: list[PartitionValue] | None = None
         if schema.partition_by == "session_year":
             years = list(range(days[0].year, days[-1].year + 1))
@@ -95,7 +95,7 @@ def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: dat
     bars = read("bars_daily", span & mine)
     states = read("indicator_state_daily", span & mine)
     carried = states.filter(pl.col("session_date") < start)
-    whole = _can_continue(bars.filter(pl.col("session_date") < start), carried)
+    whole = _can_continue(bars.filter(pl.col("session_date") < start), carried, registry.lookback())
     kept = pl.col("instrument_id").is_in(whole)
     after = states.filter(pl.col("session_date") == session).select("instrument_id", "state")
     return _Sample(
@@ -108,12 +108,12 @@ def _sample(lake: Lake, exchange: str, versions: Mapping[str, int], session: dat
     )
 
 
-def _can_continue(bars: pl.DataFrame, states: pl.DataFrame) -> list[str]:
+def _can_continue(bars: pl.DataFrame, states: pl.DataFrame, lookback: int) -> list[str]:
     """Instruments whose last state has behind it as many bars as their kernels look back on, or all there were."""
     last = states.sort("session_date").group_by("instrument_id").last()
     held = bars.group_by("instrument_id").agg(pl.len().alias("held"), pl.col("session_date").max())
     count = pl.col("state").list.first()
-    enough = pl.min_horizontal(count, pl.lit(float(REGISTRY.lookback()))) <= pl.col("held")
+    enough = pl.min_horizontal(count, pl.lit(float(lookback))) <= pl.col("held")
     found = last.join(held, on=["instrument_id", "session_date"]).filter(count > 0, enough)
     return found["instrument_id"].sort().to_list()
 
@@ -129,21 +129,21 @@ def _computed(compiled: CompiledScanners, exchange: str, sample: _Sample, bars: 
         .agg(from_session=pl.col("session_date").max() + timedelta(days=1))
         .with_columns(to_session=pl.lit(end), changed_to=pl.lit(end))
     )
-    database = ScanDatabase(ScanInputs(sessions, pl.DataFrame(), bars, corporate_actions=sample.actions))
+    database = ScanDatabase(ScanInputs(sessions, pl.DataFrame(), bars, corporate_actions=sample.actions), compiled.indicators)
     with database.connection as connection:
         for table, rows in (("window_daily", window), ("indicator_state_daily", sample.states)):
             connection.register("incoming", rows.to_arrow())
             connection.execute(f"insert into lake.{table} by name select * from incoming")
             connection.unregister("incoming")
         ModelExecutor(compiled, connection).make(_MODELS, frozenset(), is_short=False)
-        made = pl.from_arrow(build_window(connection, "daily").read_all())
+        made = pl.from_arrow(build_window(connection, "daily", compiled.indicators).read_all())
     assert isinstance(made, pl.DataFrame)
     return made.filter(pl.col("session_date") == sample.session)
 
 
-def _different(published: pl.DataFrame, computed: pl.DataFrame, inputs: str) -> pl.DataFrame:
+def _different(published: pl.DataFrame, computed: pl.DataFrame, inputs: str, registry: Registry) -> pl.DataFrame:
     """A row per value that is not the published one, bit for bit; `state` stands for what is carried on."""
-    columns = [*REGISTRY.columns(), "bars_seen", "state"]
+    columns = [*registry.columns(), "bars_seen", "state"]
     both = published.select("instrument_id", "session_date", *columns).join(
         computed.select("instrument_id", *columns), on="instrument_id", how="left", suffix="_again"
     )
@@ -155,9 +155,9 @@ def _different(published: pl.DataFrame, computed: pl.DataFrame, inputs: str) -> 
     )
 
 
-def _sessions_around(sessions: ExchangeCalendar, session: date) -> list[date]:
+def _sessions_around(sessions: ExchangeCalendar, session: date, lookback: int) -> list[date]:
     """As many sessions before as the tail of a continued instrument reaches back, and a few after."""
-    back = REGISTRY.lookback() + REGISTRY.lookback() // 4 + 10 + _BEFORE
+    back = lookback + lookback // 4 + 10 + _BEFORE
     known = sessions.between(session - timedelta(days=2 * back + 30), session + timedelta(days=4 * _AHEAD))
     days = [s.session_date for s in known]
     at = days.index(session)

@@ -15,6 +15,7 @@ import polars as pl
 
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.tables import TABLES
+from pipelines.scanners.choices import ScanChoices
 from pipelines.scanners.engine.inputs import ScanInputs, read_inputs
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
@@ -70,10 +71,11 @@ def check_record(
     compiled: CompiledScanners,
     past: Mapping[date, Collection[str]],
     last: date,
+    choices: ScanChoices,
 ) -> CheckedRecord:
     """Scan again sampled evaluation times of the sessions `past`, of their scanners, and of the session `last`, of all.
 
-    versions: pinned versions by table, of inputs and record alike.
+    versions: pinned versions by table, of inputs and record alike. choices: those that the record was made with.
     """
     checked = []
     for session in [*past, last]:
@@ -84,7 +86,7 @@ def check_record(
             repeated, alone = scans_to_repeat(runs), sampled_times(runs, _TIMES_OF_LAST)
         else:
             repeated = alone = sampled_times(runs.filter(pl.col("scanner_name").is_in(past[session])), _TIMES)
-        inputs = _inputs(lake, exchange, versions, session, last)
+        inputs = _inputs(lake, exchange, versions, session, last, choices)
         checked.append(
             CheckedRecord(
                 _tried(repeated),
@@ -110,11 +112,11 @@ def _of_session(lake: Lake, exchange: str, versions: Mapping[str, int], name: st
     return table.read(versions.get(name), [session.year], where=pl.col("session_date") == session)
 
 
-def _inputs(lake: Lake, exchange: str, versions: Mapping[str, int], session: date, last: date) -> ScanInputs:
+def _inputs(lake: Lake, exchange: str, versions: Mapping[str, int], session: date, last: date, choices: ScanChoices) -> ScanInputs:
     """What a scan of the session looks at, and a few sessions more, which it must not look at."""
     ahead = [s.session_date for s in traded_calendar(lake, exchange, versions).between(session, last)[: _AHEAD + 1]]
     minutes = LakeTable(lake.table_uri(exchange, "bars_1m"), TABLES["bars_1m"]).read(versions.get("bars_1m"), ahead[:2])
-    return read_inputs(lake, exchange, versions, session, ahead[-1], minutes=minutes)
+    return read_inputs(lake, exchange, versions, session, ahead[-1], choices, minutes=minutes)
 
 
 def _tried(asked: Asked) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from pipelines.backtest.fills import (
     with_limits,
     with_minute_limits,
 )
-from pipelines.scanners.project import dbt_project_dir
+from pipelines.package_data import shipped
 
 A = "XNSE:A"
 
@@ -107,5 +107,5 @@ def test_a_minute_at_one_price_is_locked_at_a_band_only(price, flags) -> None:
 
 
 def test_the_scanners_take_the_same_series_for_trade_to_trade() -> None:
-    text = (dbt_project_dir() / "models/scan/universe.sql").read_text()
+    text = (shipped("dbt_project") / "models/scan/universe.sql").read_text()
     assert f"traded_lately.series not in {TRADE_TO_TRADE}" in text

@@ -21,7 +21,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     database.write_bytes(b"made")
     runs: list[list[str]] = []
 
-    def run_dbt(arguments: list[str], *, build_db: Path, target_dir: Path, project_dir: Path) -> list[dict[str, Any]]:
+    def run_dbt(
+        arguments: list[str], *, build_db: Path, target_dir: Path, project_dir: Path, indicators: Path | None
+    ) -> list[dict[str, Any]]:
         runs.append(arguments)
         target_dir.mkdir(exist_ok=True)
         (target_dir / "static_index.html").write_text(f"page {len(runs)} of {project_dir.name}")

@@ -22,7 +22,7 @@ DAY = date(2024, 1, 2)
 @pytest.fixture
 def released(home: Settings) -> Settings:
     """A home that released one bar of one instrument."""
-    lake, known = Lake(home.lake_root), datetime(2024, 1, 2, 21, tzinfo=UTC)
+    lake, known = Lake.from_settings(home), datetime(2024, 1, 2, 21, tzinfo=UTC)
     same = {"exchange": "XNYS", "instrument_id": "XNYS:A", "symbol": "A", "source": "csv", "batch_id": "b1", "row_number": 1}
     prices = dict.fromkeys(("open", "high", "low", "close"), 10.0)
     bar = {**same, **prices, "session_date": DAY, "volume": 100, "known_at": known, "session_year": 2024}

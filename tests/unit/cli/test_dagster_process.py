@@ -12,8 +12,7 @@ import pytest
 import typer
 import yaml
 
-from pipelines.cli import dagster_process
-from pipelines.cli.dagster_process import _Programs
+from pipelines.cli.dagster_process import Programs, Start, start_session
 from pipelines.cli.serving import EndedError, raise_ended
 
 WAITING = [sys.executable, "-m", "pipelines.orchestration.dagster_program"]
@@ -25,9 +24,13 @@ def script(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.fixture
-def programs(tmp_path: Path) -> _Programs:
-    return _Programs(tmp_path, dict(os.environ), tmp_path)
+def stand_in(code_server: str) -> Start:
+    """Starts a script in the code server's place, and the other programs as they are."""
+
+    def start(arguments: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+        return start_session([code_server] if "code-server" in arguments else arguments, environment, folder)
+
+    return start
 
 
 def is_gone(process: subprocess.Popen[bytes]) -> bool:
@@ -55,26 +58,23 @@ def test_a_program_that_waits_ends_by_an_interrupt_without_a_word(tmp_path: Path
         assert process.communicate(timeout=30)[1] == b""
 
 
-def test_all_are_started_before_the_code_server_answers_and_end_together(
-    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "never_answers", "sleep 600"))
+def test_all_are_started_before_the_code_server_answers_and_end_together(tmp_path: Path) -> None:
+    never_answers = stand_in(script(tmp_path / "never_answers", "sleep 600"))
+    programs = Programs(tmp_path, dict(os.environ), tmp_path, never_answers)
     with programs.ended_together():
         programs.start_code_server()
         programs.start("dagster-webserver")
         programs.start("dagster-daemon", "run")
-        assert programs._server is not None
-        started = [programs._server.process, *(client.process for client in programs._clients)]
+        started = programs.processes
+        assert len(started) == 3
         assert not any(map(is_gone, started))
     assert all(map(is_gone, started))
     (location,) = yaml.safe_load((tmp_path / "workspace.yaml").read_text())["load_from"]
     assert location["grpc_server"]["location_name"] == "marketlake"
 
 
-def test_a_code_server_that_cannot_start_ends_the_command(
-    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "ends", "exit 3"))
+def test_a_code_server_that_cannot_start_ends_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    programs = Programs(tmp_path, dict(os.environ), tmp_path, stand_in(script(tmp_path / "ends", "exit 3")))
     with programs.ended_together():
         programs.start_code_server()
         with pytest.raises(typer.Exit):
@@ -82,16 +82,12 @@ def test_a_code_server_that_cannot_start_ends_the_command(
     assert "the code server ended with code 3" in capfd.readouterr().err
 
 
-def test_a_code_server_that_was_at_work_is_started_again(
-    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    count = f"echo x >> {tmp_path}/starts; "
-    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "ends", f"{count}exit 3"))
-    monkeypatch.setattr(dagster_process, "_RESTART_AFTER_SECONDS", 0.0)
-    monkeypatch.setattr(dagster_process, "_POLL_SECONDS", 0.05)
+def test_a_code_server_that_was_at_work_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    counted = stand_in(script(tmp_path / "ends", f"echo x >> {tmp_path}/starts; exit 3"))
+    programs = Programs(tmp_path, dict(os.environ), tmp_path, counted, restart_after=0.0, poll=0.05)
 
     def twice() -> None:
-        monkeypatch.setattr(dagster_process, "_RESTART_AFTER_SECONDS", 60.0)
+        programs.restart_after = 60.0
 
     with programs.ended_together():
         programs.start_code_server()
@@ -103,20 +99,19 @@ def test_a_code_server_that_was_at_work_is_started_again(
 
 
 def test_a_signal_while_a_program_is_started_leaves_none_behind(
-    programs: _Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The signal comes when the process is there and nobody has noted it yet."""
-    monkeypatch.setattr(dagster_process, "_program", lambda _name: script(tmp_path / "never_answers", "sleep 600"))
+    never_answers = stand_in(script(tmp_path / "never_answers", "sleep 600"))
     started = []
-    run = _Programs._run
 
-    def interrupted(self: _Programs, name: str, arguments: list[str]) -> object:
-        started.append(run(self, name, arguments))
+    def interrupted(arguments: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+        started.append(never_answers(arguments, environment, folder))
         signal.raise_signal(signal.SIGTERM)
         return started[-1]
 
-    monkeypatch.setattr(_Programs, "_run", interrupted)
+    programs = Programs(tmp_path, dict(os.environ), tmp_path, interrupted)
     signal.signal(signal.SIGTERM, raise_ended)
     with pytest.raises(EndedError, match="SIGTERM"), programs.ended_together():
         programs.start_code_server()
-    assert [is_gone(one.process) for one in started] == [True]
+    assert list(map(is_gone, started)) == [True]

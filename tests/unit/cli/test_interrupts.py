@@ -41,17 +41,18 @@ def test_other_errors_in_a_finalizer_are_printed_as_before() -> None:
 
 _UI = """
 import sys
-from pipelines.cli import dagster_process
+from pipelines.cli.dagster_process import run_ui, start_session
 from pipelines.settings import Settings
-dagster_process._program = lambda _name: sys.argv[1]
-dagster_process._Programs.start = lambda *_: None
-dagster_process.run_ui(Settings(), "127.0.0.1", 0)
+def start(arguments, environment, folder):
+    program = [sys.argv[1]] if "code-server" in arguments else ["sleep", "60"]
+    return start_session(program, environment, folder)
+run_ui(Settings(), "127.0.0.1", 0, start)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, tmp_path: Path, number: signal.Signals) -> None:
-    """A stand-in takes the code server's place; its child ignores an interrupt."""
+    """Stand-ins take the programs' places; a child of the code server's ignores an interrupt."""
     server = tmp_path / "server"
     server.write_text("#!/bin/sh\nsleep 30 &\necho $!\nwait\n")
     server.chmod(0o755)

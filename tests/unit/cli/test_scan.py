@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import record_release
 
@@ -106,7 +107,7 @@ def test_what_cannot_be_scanned_is_told_in_one_line(marketlake: Command, argumen
 
 
 def test_where_only_another_exchange_is_released_it_is_named(marketlake: Command, home) -> None:
-    record_release(Lake(home.lake_root), "XNSE", {"bars_daily": 1}, code_version="1", config={}, sessions=[])
+    record_release(Lake.from_settings(home), "XNSE", {"bars_daily": 1}, code_version="1", config={}, sessions=[])
 
     told = "run `marketlake nightly --exchange XNYS` first, or look at what is there with --exchange XNSE"
     assert marketlake("scan").err.splitlines()[-1] == f"error: nothing is released for XNYS: {told}"
@@ -130,14 +131,15 @@ def test_a_clock_time_is_today_and_a_day_is_its_close_by_the_exchanges_clock() -
 def test_signals_stand_by_falling_score_and_top_keeps_the_first(marketlake: Command) -> None:
     from pipelines.cli.scan_run import _scan_content
     from pipelines.scanners.engine.runner import ScanResult
-    from pipelines.scanners.project import declared_scanners
+    from pipelines.scanners.project import HomeProject
     from pipelines.scanners.registry import CompiledScanners
 
     at = datetime(2024, 3, 1, 10, 0, tzinfo=UTC)
     rows = [("a", "X", at, "1", 0.2), ("b", "Z", at, "2", 0.9), ("b", "Y", at, "3", 0.9), ("a", "Z", at, "4", 0.5)]
     columns = ["scanner_name", "symbol", "ts", "signal_id", "confidence_score"]
     found = ScanResult(pl.DataFrame(rows, columns, orient="row"), pl.DataFrame(schema={"scanner_name": pl.String}))
-    whole, best = (_scan_content(None, found, CompiledScanners(declared_scanners(), {}), most) for most in (None, 2))
+    declared = HomeProject.from_settings(Settings()).declared_scanners()
+    whole, best = (_scan_content(None, found, CompiledScanners(declared, {}), most) for most in (None, 2))
 
     assert [row["signal_id"] for row in whole["signals"]] == ["3", "2", "4", "1"]
     assert ([row["signal_id"] for row in best["signals"]], best["signals_total"]) == (["3", "2"], 4)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from pipelines.cli.describe import published_relations
-from pipelines.indicators.tables import INDICATOR_TABLES
+from pipelines.indicators.registry import installed
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
 from pipelines.storage.catalogue import publish_catalogue
@@ -20,6 +20,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.query import open_catalogue
 from pipelines.storage.releases import record_release, releases
 from pipelines.storage.upsert import publish
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 SCHEMAS = {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
 
@@ -41,7 +42,7 @@ def home(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("MARKETLAKE_HOME", str(folder))
     settings = Settings()
-    lake = Lake(settings.lake_root)
+    lake = Lake.from_settings(settings)
     version = publish(lake, "XNYS", TABLES["bars_daily"], _one_bar(), priorities={}, batches=["b"]).version
     assert version is not None
     shown, _ = record_release(lake, "XNYS", {"bars_daily": version}, code_version="1", config={}, sessions=[])
@@ -152,7 +153,7 @@ def test_a_release_is_found_by_how_its_id_begins(marketlake: Command) -> None:
 @plain
 def test_every_relation_of_the_catalogue_is_described_with_every_column(home: Path) -> None:
     settings = Settings()
-    with open_catalogue(settings.catalogue_link, Lake(settings.lake_root)) as connection:
+    with open_catalogue(settings.catalogue_link, Lake.from_settings(settings)) as connection:
         columns = connection.sql(
             "select table_name, column_name, comment from duckdb_columns() where not internal and schema_name = 'main'"
         ).pl()
@@ -162,7 +163,7 @@ def test_every_relation_of_the_catalogue_is_described_with_every_column(home: Pa
         ).pl()
     assert relations.filter(pl.col("comment").fill_null("") == "").get_column("name").to_list() == []
     assert columns.filter(pl.col("comment").fill_null("") == "").is_empty()
-    described = {name: set(schema.names) for name, schema in published_relations().items()}
+    described = {name: set(schema.names) for name, schema in published_relations(installed()).items()}
     assert {name: set(rows["column_name"]) for (name,), rows in columns.group_by("table_name")} == described
     assert set(relations.get_column("name")) == set(described)
 

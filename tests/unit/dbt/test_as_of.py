@@ -7,6 +7,7 @@ import jinja2
 import pytest
 
 from pipelines.build.lake_schema import create_lake_schema
+from pipelines.indicators.registry import installed
 from pipelines.package_data import shipped
 
 MOMENTS = ("2024-01-02 12:00Z", "2024-01-03 12:00Z", "2024-02-01 12:00Z")
@@ -32,7 +33,7 @@ def rendered(relation: str, moment: str) -> str:
 def test_each_moment_sees_the_value_of_its_time() -> None:
     """Close 10 known on the 2nd at 21:00, corrected to 11 on 20 January; another bar came on the 3rd."""
     with duckdb.connect() as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         connection.execute(
             """
             insert into lake.bars_daily by name
@@ -54,7 +55,7 @@ def test_each_moment_sees_the_value_of_its_time() -> None:
 @pytest.mark.parametrize("relation", ["bars_daily", "bars_1m", "corporate_actions", "instruments"])
 def test_every_table_it_knows_can_be_read_with_all_its_columns(relation: str) -> None:
     with duckdb.connect() as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         plain = connection.sql(f"from lake.{relation}").columns
         assert connection.sql(f"select * from {rendered(relation, MOMENTS[0])}").columns == plain
 

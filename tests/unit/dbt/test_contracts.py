@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipelines.dbt.run import DbtError, run_dbt
-from pipelines.scanners.project import dbt_project_dir
+from pipelines.package_data import shipped
 
 DECLARED = {"name": "varchar", "seen_at": "timestamptz", "bars": "bigint", "tags": "varchar[]"}
 AS_DECLARED = "select 'A' as name, timestamptz '2024-01-02 09:30Z' as seen_at, 7::bigint as bars, ['x'] as tags"
@@ -27,8 +27,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A build of every model as table and as view, twice: the database and what dbt said of the models that failed."""
     folder = tmp_path_factory.mktemp("contracts")
     project, models = folder / "project", folder / "project" / "models"
-    shutil.copytree(dbt_project_dir() / "macros", project / "macros", ignore=lambda _, names: set(names) - _MACROS)
-    shutil.copy(dbt_project_dir() / "profiles.yml", project)
+    shutil.copytree(shipped("dbt_project") / "macros", project / "macros", ignore=lambda _, names: set(names) - _MACROS)
+    shutil.copy(shipped("dbt_project") / "profiles.yml", project)
     (project / "dbt_project.yml").write_text("name: contracts\nprofile: marketlake\nconfig-version: 2\n")
     models.mkdir()
     columns = [{"name": name, "data_type": kind} for name, kind in DECLARED.items()]

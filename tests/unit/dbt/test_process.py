@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from pipelines.dbt.process import options
+
 #: Starts the child as a run does, tells its process id, and waits to be killed. The child "runs dbt" for an hour.
 RUN = """
 import os, subprocess, sys, time
 child = "import sys, types, time; fake = types.ModuleType('dbt.cli.main'); fake.cli = lambda: time.sleep(3600); " \\
     "sys.modules['dbt.cli.main'] = fake; from pipelines.dbt.process import main; main()"
-os.environ["MARKETLAKE_DBT_PARENT"] = str(os.getpid())
-process = subprocess.Popen([sys.executable, "-c", child])
+process = subprocess.Popen([sys.executable, "-c", child, f"--parent={os.getpid()}", "build"])
 print(process.pid, flush=True)
 time.sleep(3600)
 """
@@ -40,24 +41,25 @@ def test_dbt_goes_on_while_its_run_lives(tmp_path: Path) -> None:
         "fake.cli = lambda: (time.sleep(1.5), 7)[1]; sys.modules['dbt.cli.main'] = fake; "
         "from pipelines.dbt.process import main; main()"
     )
-    environment = {**os.environ, "MARKETLAKE_DBT_PARENT": str(os.getpid())}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=False).returncode == 7
+    command = [sys.executable, "-c", code, f"--parent={os.getpid()}", "build"]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 7
 
 
-def test_the_build_database_is_named_from_its_folder_so_that_a_moved_home_stays_parsed(tmp_path: Path) -> None:
+def test_a_run_hands_its_home_to_dbt_and_names_the_database_from_its_folder(tmp_path: Path) -> None:
+    """By its name, so that a moved home stays parsed; dbt gets its own words alone."""
     code = (
-        "import os, sys, types; fake = types.ModuleType('dbt.cli.main'); "
-        "fake.cli = lambda: print(os.getcwd(), os.environ['MARKETLAKE_BUILD_DB']); sys.modules['dbt.cli.main'] = fake; "
+        "import os, sys, types; NAMES = ['MARKETLAKE_BUILD_DB', 'MARKETLAKE_HOME', 'MARKETLAKE_INDICATORS']; "
+        "fake = types.ModuleType('dbt.cli.main'); "
+        ""
+        "fake.cli = lambda: print(os.getcwd(), *map(os.environ.get, NAMES), *sys.argv[1:]); sys.modules['dbt.cli.main'] = fake; "
         "from pipelines.dbt.process import main; main()"
     )
-    environment = {
-        **os.environ,
-        "MARKETLAKE_DBT_PARENT": str(os.getpid()),
-        "MARKETLAKE_BUILD_DB": str(tmp_path / "build" / "XNYS.duckdb"),
-    }
+    given = options(tmp_path / "build" / "XNYS.duckdb", tmp_path, tmp_path / "mine.yml")
     (tmp_path / "build").mkdir()
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(tmp_path / "build"), "XNYS.duckdb"]
+    command = [sys.executable, "-c", code, *given, "build", "--select", "staging"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = [str(tmp_path / "build"), "XNYS.duckdb", str(tmp_path), str(tmp_path / "mine.yml")]
+    assert done.stdout.split() == [*told, "build", "--select", "staging"]
 
 
 def alive(pid: int) -> bool:

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import yaml
 
+from pipelines.build.compile import compile_models
 from pipelines.build.derived_tables import DERIVED
 from pipelines.package_data import shipped
-from pipelines.scanners.project import compile_project, dbt_project_dir
 
-MODELS = dbt_project_dir() / "models"
+MODELS = shipped("dbt_project") / "models"
 MODEL_FILES = sorted(p for p in MODELS.rglob("*") if p.suffix in {".sql", ".py"})
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = compile_project(tmp_path_factory.mktemp("compiled"))
+    path = compile_models(shipped("dbt_project"), tmp_path_factory.mktemp("compiled"))
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
@@ -64,16 +64,16 @@ def test_a_test_of_a_model_depends_on_that_model_alone(manifest: dict[str, Any])
 
 
 def test_macros_and_tests_stand_one_to_a_file_named_after_them() -> None:
-    for path in sorted([*(dbt_project_dir() / "macros").glob("*.sql"), *(dbt_project_dir() / "tests").rglob("*.sql")]):
+    for path in sorted([*(shipped("dbt_project") / "macros").glob("*.sql"), *(shipped("dbt_project") / "tests").rglob("*.sql")]):
         names = re.findall(r"{%-?\s*(?:macro|test|materialization)\s+(\w+)", path.read_text(encoding="utf-8"))
         assert names == [path.stem], path.name
 
 
 def test_the_project_makes_no_call_home_and_needs_no_packages() -> None:
-    project = yaml.safe_load((dbt_project_dir() / "dbt_project.yml").read_text(encoding="utf-8"))
+    project = yaml.safe_load((shipped("dbt_project") / "dbt_project.yml").read_text(encoding="utf-8"))
 
     assert project["flags"]["send_anonymous_usage_stats"] is False
-    assert not (dbt_project_dir() / "packages.yml").exists()
+    assert not (shipped("dbt_project") / "packages.yml").exists()
 
 
 def test_the_project_asks_for_the_dbt_that_the_installation_asks_for() -> None:

@@ -34,10 +34,10 @@ def at(day: int, month: int = 11) -> datetime:
 def publish(road: Any) -> None:
     """Release the lake as it is, and publish its catalogue."""
     lake, settings = road.lake, road.settings
-    versions = versions_of(lake, "XNYS", release_tables())
+    versions = versions_of(lake, "XNYS", release_tables(lake))
     sessions = [DAYS[0], DAYS[-1], len(DAYS)]
     release, _ = record_release(lake, "XNYS", versions, code_version=code_version(), config={}, sessions=sessions)
-    publish_catalogue(lake, release, release_tables(), releases(lake), settings.state_dir, settings.catalogue_link)
+    publish_catalogue(lake, release, release_tables(lake), releases(lake), settings.state_dir, settings.catalogue_link)
 
 
 @pytest.fixture(scope="module")
@@ -256,9 +256,9 @@ def test_a_sound_file_is_counted(file_of: Callable[[str, str], Settings]) -> Non
 
 
 def test_a_faulty_plugin_warns(sound: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.indicators.registry import REGISTRY
+    from pipelines.indicators.registry import installed
 
-    monkeypatch.setitem(REGISTRY.broken, "odd", "plug-in odd: cannot be imported")
+    monkeypatch.setitem(installed().broken, "odd", "plug-in odd: cannot be imported")
     assert severities(sound.settings) == {"plug-ins": "warning"}
 
 

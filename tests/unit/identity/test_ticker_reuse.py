@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipelines.bundled import bundled_folder
 from pipelines.ingest.withdrawal import Withdrawal, withdraw
-from tests.conftest import Road, make_home
+from tests.support.road import Road, make_home
 
 LATER = datetime(2025, 4, 1, 12, tzinfo=UTC)
 WASTE = "19980102,uw\n19980716,uw\n20090804,wmi\n20501231,wm\n"

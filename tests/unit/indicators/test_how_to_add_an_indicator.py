@@ -74,9 +74,10 @@ def test_an_installed_plug_in_and_a_chosen_indicator_are_columns_of_the_tables(i
     chosen = tmp_path / "indicators.yml"
     chosen.write_text("indicators:\n  - name: rsi\n    window: 7\n")
     code = (
-        "import json; from pipelines.indicators.registry import extensions_fingerprint;"
-        "from pipelines.indicators.tables import INDICATOR_TABLES as t;"
-        "print(json.dumps([t['indicators_daily'].names, t['indicators_1m'].names, extensions_fingerprint()]))"
+        "import json; from pipelines.dbt.home_indicators import home_indicators; "
+        "from pipelines.indicators.registry import extensions_fingerprint; "
+        "from pipelines.indicators.tables import indicator_tables; mine = home_indicators(); t = indicator_tables(mine); "
+        "print(json.dumps([t['indicators_daily'].names, t['indicators_1m'].names, extensions_fingerprint(mine)]))"
     )
     env = {
         **os.environ,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.window import build_window
 
 FIRST = date(2023, 1, 2)
@@ -273,7 +274,7 @@ def prepare(
 
 
 def read(connection: duckdb.DuckDBPyConnection, lake: Versions) -> pl.DataFrame:
-    rows = pl.from_arrow(build_window(connection, lake.size, bars_per_chunk=300).read_all())
+    rows = pl.from_arrow(build_window(connection, lake.size, REGISTRY, bars_per_chunk=300).read_all())
     assert isinstance(rows, pl.DataFrame)
     return rows.sort(lake.key)
 

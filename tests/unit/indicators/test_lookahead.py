@@ -12,7 +12,7 @@ from pipelines.indicators.engine import compute
 from pipelines.indicators.frame import CLOSE
 from pipelines.indicators.jit import kernel
 from pipelines.indicators.model import Indicator, Output
-from pipelines.indicators.registry import REGISTRY, Registry, load_plugins
+from pipelines.indicators.registry import REGISTRY, Registry, installed
 
 
 def bars(n, seed=1, altered_from=None, sessions_of=1):
@@ -33,13 +33,12 @@ def bars(n, seed=1, altered_from=None, sessions_of=1):
 
 def everything():
     """Built-in and installed indicators, and one of every family that can be chosen."""
-    load_plugins()
     usual = {"fast": 5, "slow": 11, "signal": 4, "step": 0.03, "limit": 0.3, "tenkan": 5, "kijun": 11, "span_b": 23}
     chosen = [
         family.indicator({p.name: usual.get(p.name, 7) for p in family.parameters if p.default is None})
         for family in FAMILIES.values()
     ]
-    return Registry([*REGISTRY, *chosen], REGISTRY.columns())
+    return Registry([*installed(), *chosen], REGISTRY.columns())
 
 
 def leaks(registry, moment, *, intraday=False, n=2300):

@@ -146,7 +146,7 @@ def test_a_later_change_is_never_stopped_short_of(database: duckdb.DuckDBPyConne
 
 
 def test_a_window_without_instruments_gives_no_rows(database: duckdb.DuckDBPyConnection) -> None:
-    assert build_window(database, "daily").read_all().num_rows == 0
+    assert build_window(database, "daily", REGISTRY).read_all().num_rows == 0
 
 
 def test_a_window_that_opens_before_the_first_bar_starts_there(database: duckdb.DuckDBPyConnection) -> None:
@@ -179,7 +179,7 @@ def _run(
         f"insert into lake.window_{name} select distinct instrument_id, ?::date, ?::date, ?::date from staging.stg_bars_{name}",
         [start, last, changed_to or last],
     )
-    rows = pl.from_arrow(build_window(connection, name, bars_per_chunk).read_all())  # type: ignore[arg-type]
+    rows = pl.from_arrow(build_window(connection, name, REGISTRY, bars_per_chunk).read_all())  # type: ignore[arg-type]
     assert isinstance(rows, pl.DataFrame)
     return rows.sort("instrument_id", "session_date" if name == "daily" else "ts")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.indicators.registry import REGISTRY
 from pipelines.indicators.window import build_window
 
 FIRST = date(2023, 1, 2)
@@ -78,7 +79,7 @@ def run(
     put(connection, f"lake.window_{size}", asked)
     states = (held if held is not None else EMPTY_STATES).select("exchange", "instrument_id", "session_date", "state")
     put(connection, f"lake.indicator_state_{size}", states.filter(pl.col("state").is_not_null()))
-    built = pl.from_arrow(build_window(connection, size, bars_per_chunk=400).read_all())
+    built = pl.from_arrow(build_window(connection, size, REGISTRY, bars_per_chunk=400).read_all())
     assert isinstance(built, pl.DataFrame)
     if held is None:
         return built

@@ -10,10 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from pipelines.ingest import publish as ingest_step
-from pipelines.ingest.batches import content_hash
-from pipelines.ingest.gate import ExpectationResult, ValidationResult, suite_hash
-from pipelines.ingest.staged import SESSION_COLUMN
+from pipelines.ingest.suites import ExpectationResult, Suite
 
 DAYS = [date(2024, 1, d) for d in (2, 3, 4)]
 
@@ -30,19 +27,20 @@ def _row(symbol: str, day: date, kind: str) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> set[date]:
-    """The sessions of daily bars that the gate shall refuse; its suites are not run, which would cost a second an example."""
-    wanted: set[date] = set()
+def refusing() -> set[date]:
+    """The sessions of daily bars that the gate shall refuse."""
+    return set()
 
-    def judge(exchange: str, table: str, rows: pl.DataFrame, beside: object = None, around: object = None) -> ValidationResult:
-        sessions = tuple(rows[SESSION_COLUMN[table]].unique().sort())
-        name = "range_is_possible"
-        refused = {day: (name,) for day in sessions if table == "bars_daily" and day in wanted}
-        judgement = ExpectationResult(name, "planted", "critical", not refused, len(refused), tuple(refused), "planted")
-        return ValidationResult(table, content_hash(rows), suite_hash(table), (judgement,), sessions, refused)
 
-    monkeypatch.setattr(ingest_step, "validate_batch", judge)
-    return wanted
+@pytest.fixture
+def suite(refusing: set[date]) -> Suite:
+    """Refuses them. The shipped suites would cost a second an example."""
+
+    def judge(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
+        refused = tuple(sorted(refusing.intersection(figures["session"]))) if table == "bars_daily" else ()
+        return (ExpectationResult("range_is_possible", "planted", "critical", not refused, len(refused), refused, "planted"),)
+
+    return judge
 
 
 @pytest.mark.slow

@@ -7,23 +7,28 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from pipelines.ingest import gate as gate_module
 from pipelines.ingest.bar_provenance import UnknownBarError, trace
+from pipelines.ingest.suites import Suite, suite_hash
 from pipelines.storage.raw import local_copy
+from tests.support.suites import only_for
 
 DAY = date(2024, 1, 2)
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def no_suites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Great Expectations costs half a second a table, and these tests are not about it."""
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """Great Expectations costs half a second a table: only where a test asks for the `gate`, and there for daily bars only."""
+    return only_for({"bars_daily"} if "gate" in request.fixturenames else ())
 
 
-def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(road, bars_csv, monkeypatch) -> None:
-    real = gate_module._validate
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: real(table, figures) if table == "bars_daily" else ())
+@pytest.fixture
+def gate() -> None:
+    """The suite of daily bars is at work."""
+
+
+@pytest.mark.usefixtures("gate")
+def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(road, bars_csv) -> None:
     first = road.deliver("first.csv", bars_csv([("IBM", DAY, 1, 1, 1, 1, 1), ("AAPL", DAY, 10, 11, 9, 10, 100)]))
     second = road.deliver("second.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10.5, 100)]), received_at=ARRIVED + timedelta(days=1))
     # Held: high below low. The same key, so it is told beside the bar.
@@ -41,7 +46,7 @@ def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(roa
     assert found["raw_file"]["received_at"] == ARRIVED + timedelta(days=1)
     assert found["checks"]["committed_version"] == road.table("bars_daily").version()
     assert "range_is_possible" in found["checks"]["gate"]["expectations"]
-    assert found["checks"]["gate"]["suite_hash"] == gate_module.suite_hash("bars_daily")
+    assert found["checks"]["gate"]["suite_hash"] == suite_hash("bars_daily")
     (old,) = found["superseded"]
     assert (old["close"], old["raw_file"], old["superseded_by"]) == (10.0, "first.csv, row 3", "second.csv")
     assert old["superseded_at"] == ARRIVED + timedelta(days=1)
@@ -49,7 +54,6 @@ def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(roa
     assert found["release"] == {"first": "none yet: `marketlake nightly` publishes one"}
 
 
-@pytest.mark.usefixtures("no_suites")
 @pytest.mark.parametrize("when", ["2024-01-02T14:31:00Z", "2024-01-02T09:31", "2024-01-02T20:01:00+05:30"])
 def test_a_minute_is_named_in_any_zone_and_without_one_in_the_exchange_s(road, bars_csv, when) -> None:
     rows = [("AAPL", f"2024-01-02 09:{minute}", 10, 11, 9, 10, minute) for minute in (30, 31, 32)]
@@ -59,7 +63,6 @@ def test_a_minute_is_named_in_any_zone_and_without_one_in_the_exchange_s(road, b
     assert found["raw_file"]["line"] == "AAPL,2024-01-02 09:31,10,11,9,10,31"
 
 
-@pytest.mark.usefixtures("no_suites")
 def test_a_row_of_parquet_is_shown_as_its_fields(road, tmp_path) -> None:
     frame = pl.DataFrame({"symbol": ["A", "B"], "date": [DAY, DAY], **{c: [1.0, 2.0] for c in ("open", "high", "low", "close")}})
     frame.with_columns(volume=pl.lit(7)).write_parquet(tmp_path / "bars.parquet")
@@ -69,7 +72,6 @@ def test_a_row_of_parquet_is_shown_as_its_fields(road, tmp_path) -> None:
     assert '"close":2.0' in line
 
 
-@pytest.mark.usefixtures("no_suites")
 @pytest.mark.parametrize(
     ("table", "instrument", "when", "told"),
     [

@@ -28,7 +28,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 def trial(road, path: Path) -> DryRun:
     found = collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER, store=False)
-    return run_dry(road.lake, found.order, load_sources(), found.paths)
+    return run_dry(road.lake, found.order, load_sources(), found.paths, road.limits)
 
 
 def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, bars_csv) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.ingest import gate
+from pipelines.ingest import suites
 from pipelines.ingest.batches import read_batch, stage_request
 from pipelines.ingest.gate import GateNotPassedError, passed_rows, validate_batch
 from pipelines.ingest.publish import publish_staged, run_gate
@@ -34,7 +34,7 @@ def staged(road, bars_csv) -> Path:
     """A staged batch of two sessions. One minute of the second is a hundredfold: each row is possible, the session is not."""
     rows = minutes("ODD", GOOD_DAY, [100.0] * 390) + minutes("ODD", BAD_DAY, [100.0] * 200 + [10_000.0] + [100.0] * 189)
     order = road.order(road.deliver("odd.csv", bars_csv(rows)))
-    return stage_request(road.lake, order, load_sources(), road.settings.state_dir)
+    return stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
 
 
 def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the_other_passes(staged: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_pass_of_an_older_suite_does_not_count(road, staged: Path, tmp_path: P
     suite["expectations"][-1]["kwargs"]["min_value"] = 0.81
     changed = tmp_path / "bars_1m.json"
     changed.write_text(json.dumps(suite))
-    monkeypatch.setattr(gate, "suite_path", lambda table: changed)
+    monkeypatch.setattr(suites, "suite_path", lambda table: changed)
 
     with pytest.raises(GateNotPassedError):
         publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)

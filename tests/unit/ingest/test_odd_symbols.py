@@ -79,7 +79,9 @@ def test_the_instrument_of_a_refused_session_stays_out_with_its_bars(road, bars_
 
 def test_an_instrument_that_refused_bars_alone_show_is_held_back_in_the_run_that_refuses_them(road, bars_csv) -> None:
     rows = [("HUGE", "2024-01-02", 1.1e7, 1.1e7, 1.1e7, 1.1e7, 1), ("FINE", "2024-01-03", 10, 11, 9, 10, 1)]
-    folder = stage_request(road.lake, road.order(road.deliver("bars.csv", bars_csv(rows))), load_sources(), road.settings.state_dir)
+    folder = stage_request(
+        road.lake, road.order(road.deliver("bars.csv", bars_csv(rows))), load_sources(), road.settings.state_dir, road.limits
+    )
     state = road.settings.state_dir
     validation = run_gate(road.lake, "XNYS", "instruments", folder, state)
 
@@ -91,7 +93,7 @@ def test_an_instrument_that_refused_bars_alone_show_is_held_back_in_the_run_that
 def test_bars_are_not_published_before_their_instruments(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([("AAPL", "2024-01-02", 10, 11, 9, 10, 1)])))
     state = road.settings.state_dir
-    folder = stage_request(road.lake, order, load_sources(), state)
+    folder = stage_request(road.lake, order, load_sources(), state, road.limits)
     for table in ("instruments", "bars_daily"):
         run_gate(road.lake, "XNYS", table, folder, state)
     with pytest.raises(MissingInstrumentsError, match=r"XNYS:AAPL.*publish instruments first"):

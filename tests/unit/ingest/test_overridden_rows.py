@@ -8,7 +8,6 @@ from zipfile import ZipFile
 import polars as pl
 import pytest
 
-from pipelines.ingest import gate as gate_module
 from pipelines.ingest import overridden_rows as release_module
 from pipelines.ingest.batches import read_batch, stage_request
 from pipelines.ingest.overridden_rows import (
@@ -22,7 +21,9 @@ from pipelines.ingest.overridden_rows import (
 from pipelines.ingest.overrides import Selection, quarantined
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import load_request, replay_request, save_request
+from pipelines.ingest.suites import Suite
 from pipelines.sources.registry import load_sources
+from tests.support.suites import only_for
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)
 DECIDED = datetime(2025, 3, 5, 9, 30, tzinfo=UTC)
@@ -31,12 +32,10 @@ GOOD = ("AAPL", DAY, 10, 11, 9, 10, 100)
 WIDE = ("MSFT", DAY, 10, 40, 1, 10, 100)
 
 
-@pytest.fixture(autouse=True)
-def _suites(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> Suite:
     """Great Expectations costs half a second a table: only where a test asks for the `gate`, and there for bars only."""
-    real = gate_module._validate
-    judged = {"bars_daily", "bars_1m"} if "gate" in request.fixturenames else set()
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: real(table, figures) if table in judged else ())
+    return only_for({"bars_daily", "bars_1m"} if "gate" in request.fixturenames else ())
 
 
 @pytest.fixture
@@ -54,10 +53,10 @@ def release(road):
         order = override_request(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
         save_request(order, state)
         assert load_request(order.request_id, state) == order
-        folder = stage_release(road.lake, order, sources, state)
+        folder = stage_release(road.lake, order, sources, state, road.limits, road.suite)
         done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
-            validation = run_gate(road.lake, "XNYS", table, folder, state)
+            validation = run_gate(road.lake, "XNYS", table, folder, state, road.suite)
             refused |= bool(validation.refused)
             if validation.refused:
                 continue
@@ -352,7 +351,7 @@ def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_comma
 
 def test_the_rows_of_an_ordinary_delivery_overrule_nothing(road, bars_csv) -> None:
     order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
-    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir)
+    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
     assert read_batch(folder, "bars_daily")["overrules"].to_list() == [None]
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from pipelines.ingest.gate import _validate
+from pipelines.ingest.suites import run_suite
 from pipelines.package_data import shipped
 
 FIRST = date(2024, 1, 2)
@@ -55,7 +55,7 @@ def test_each_expectation_fails_on_the_row_that_breaks_it_and_not_on_a_sound_one
     for n, (name, change) in enumerate(planted.items(), start=1):
         days[name] = FIRST + timedelta(days=n)
         rows.append({"session": days[name], **sound, **change})
-    judged = {j.name: j for j in _validate(table, pl.DataFrame(rows, infer_schema_length=None))}
+    judged = {j.name: j for j in run_suite(table, pl.DataFrame(rows, infer_schema_length=None))}
 
     assert judged["profile_has_its_columns"].success
     for name, day in days.items():

@@ -1,18 +1,19 @@
 """Suspected actions in words, with commands that decide them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
 
-from pipelines.ingest import gate
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.suspected_actions import describe_suspects
 from pipelines.orchestration.launch import IngestReport
 from pipelines.reports.news import News
 from pipelines.storage.delta import Change, empty_frame
+from tests.support.suites import no_expectations
 
 RELIANCE = {
     "symbol": "M&M",
@@ -57,9 +58,9 @@ def test_many_are_cut_short_and_none_says_nothing() -> None:
 
 
 @pytest.fixture
-def suspected(road, bars_csv, monkeypatch: pytest.MonkeyPatch):
+def suspected(road, bars_csv):
     """A home with bars of M&M and one suspected action as a nightly run would have left it."""
-    monkeypatch.setattr(gate, "_validate", lambda table, figures: ())
+    road = replace(road, suite=no_expectations)
     road.ingest(road.deliver("bars.csv", bars_csv([("M&M", "2017-12-21", 10, 11, 9, 10, 100)])))
     table = road.table("price_flags")
     row = {**RELIANCE, "instrument_id": "XNYS:M&M", "exchange": "XNYS", "session_year": 2017}
@@ -77,7 +78,9 @@ def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
 
 def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
-    monkeypatch.setattr("pipelines.cli.app._nightly", lambda *_, **__: {"release": "r1", "checks_failed": [], "new": new})
+    monkeypatch.setattr("pipelines.orchestration.launch.nightly", lambda *_, **__: None)
+    summary = {"release": "r1", "checks_failed": [], "new": new}
+    monkeypatch.setattr("pipelines.orchestration.launch.nightly_summary", lambda *_: summary)
     return "nightly", "--yes"
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.build.prepare import open_build
-from pipelines.ingest import gate as gate_module
 from pipelines.ingest.freshness import NoBarsError, measure_freshness, require_bars
 from pipelines.ingest.restated_sessions import BarsOnHolidaysError, are_restated, contradictions, require_no_contradiction
+from pipelines.ingest.suites import Suite
 from pipelines.ingest.traded_sessions import provisional_days, traded_calendar
-from pipelines.market.calendar import calendar
 from pipelines.scanners.build_configuration import configure_build
+from pipelines.scanners.project import HomeProject
+from tests.support.suites import no_expectations
 
 #: Known until Wednesday; Friday of that week and Monday are provisional.
 END = date(2024, 3, 20)
@@ -22,9 +23,14 @@ State = Callable[..., Path]
 
 
 @pytest.fixture
-def state(road, monkeypatch: pytest.MonkeyPatch) -> State:
+def suite() -> Suite:
+    """No test here is about the gate."""
+    return no_expectations
+
+
+@pytest.fixture
+def state(road) -> State:
     """Writes the home's calendar of XNSE: known until a day, and holidays."""
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
 
     def write(until: date = END, *holidays: date) -> Path:
         path: Path = road.settings.home / "calendars" / "XNSE.toml"
@@ -144,7 +150,7 @@ def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, s
     assert found.describe() == "1 bar of 2024-03-25, which was no session of XNSE (calendars/XNSE.toml:4: list)"
     assert f"`marketlake withdraw {batch[:12]} --exchange XNSE --reason …`" in found.advice()
     with pytest.raises(BarsOnHolidaysError, match=r"2024-03-25.*marketlake withdraw"):
-        open_build(road.lake, "XNSE", road.settings.state_dir, configure_build(["XNSE"]))
+        open_build(road.lake, "XNSE", road.settings.state_dir, configure_build(["XNSE"], HomeProject.from_settings(road.settings)))
 
 
 def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(
@@ -170,13 +176,13 @@ def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(road, 
 
 
 def test_sessions_are_restated_where_one_up_to_the_newest_bars_differs(road, state: State) -> None:
-    counted = calendar("XNSE").frame()
+    counted = road.lake.calendar("XNSE").frame()
     state(THU)
-    assert not are_restated(counted, calendar("XNSE"), WED)  # the same days, one of them known by now
+    assert not are_restated(counted, road.lake.calendar("XNSE"), WED)  # the same days, one of them known by now
 
     state(END, FRI)
-    assert not are_restated(counted, calendar("XNSE"), THU)
-    assert are_restated(counted, calendar("XNSE"), FRI)
+    assert not are_restated(counted, road.lake.calendar("XNSE"), THU)
+    assert are_restated(counted, road.lake.calendar("XNSE"), FRI)
 
 
 @pytest.mark.slow
@@ -199,7 +205,7 @@ def test_real_files_of_the_whole_market_confirm_their_days_and_a_copy_on_good_fr
         (date(2024, 4, 2), "provisional"),
     ]
     (road.settings.home / "calendars" / "XNSE.toml").unlink()
-    known = calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
+    known = road.lake.calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
     assert [(s.session_date, s.number, s.windows) for s in sessions] == [(s.session_date, s.number, s.windows) for s in known]
 
 

@@ -6,10 +6,11 @@ import polars as pl
 import pytest
 
 from pipelines.build.plan import plan_build
-from pipelines.ingest import gate as gate_module
 from pipelines.ingest.bar_provenance import UnknownBarError, trace
+from pipelines.ingest.suites import Suite
 from pipelines.ingest.withdrawal import UnknownBatchError, Withdrawal, find_batch, withdraw
 from pipelines.storage.raw import registered
+from tests.support.suites import no_expectations
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)
 FIRST, SECOND, THIRD = (datetime(2024, 2, day, 12, tzinfo=UTC) for day in (1, 2, 3))
@@ -20,10 +21,10 @@ TABLES = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _suites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Great Expectations costs half a second a table, and no test here is about it."""
-    monkeypatch.setattr(gate_module, "_validate", lambda table, figures: ())
+@pytest.fixture
+def suite() -> Suite:
+    """No test here is about the gate."""
+    return no_expectations
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.market.calendar import calendar
+from pipelines.market.calendar import ExchangeCalendar
+from pipelines.market.calendar import calendar as calendar_of
 from pipelines.market.calendar_days import calendar_days
 from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.market.exchanges import exchange
@@ -30,6 +31,11 @@ def state(home: Settings):
 
 def known(until: str) -> str:
     return f'[[known]]\nuntil = {until}\nsource = "moved"\n'
+
+
+def calendar(mic: str) -> ExchangeCalendar:
+    """The calendar of the test's home."""
+    return calendar_of(mic, Settings().calendars)
 
 
 def local(day: date) -> list[str]:
@@ -149,13 +155,13 @@ def test_without_days_on_which_nothing_traded_later_sessions_move_up(home: Setti
 
 def test_an_entry_is_appended_as_a_whole_or_not_at_all(home: Settings) -> None:
     block = '[[holiday]]\ndate = 2027-01-26\nsource = "list"'
-    written = append_entry("XNSE", block)
-    path = home_calendar_path("XNSE")
+    written = append_entry("XNSE", block, home.calendars)
+    path = home_calendar_path("XNSE", home.calendars)
     text = path.read_text(encoding="utf-8")
 
     assert (path, written.entries[0].first) == (home.home / "calendars" / "XNSE.toml", date(2027, 1, 26))
     with pytest.raises(HomeCalendarError, match="stated in line"):
-        append_entry("XNSE", block)
+        append_entry("XNSE", block, home.calendars)
     assert path.read_text(encoding="utf-8") == text
     assert list(path.parent.iterdir()) == [path]
 
@@ -165,7 +171,7 @@ def test_an_entry_is_appended_as_a_whole_or_not_at_all(home: Settings) -> None:
     [("XNSE", "1900-01-01"), ("XNSE", "1996-12-31"), ("XLON", "2000-01-03")],  # the last is a holiday, after a weekend
 )
 def test_a_known_end_before_the_first_regular_session_is_named_with_its_line(home: Settings, mic: str, until: str) -> None:
-    path = home_calendar_path(mic)
+    path = home_calendar_path(mic, home.calendars)
     path.parent.mkdir()
     path.write_text("# ours\n" + known(until), encoding="utf-8")
 
@@ -175,16 +181,16 @@ def test_a_known_end_before_the_first_regular_session_is_named_with_its_line(hom
 
 def test_a_known_end_that_leaves_no_regular_session_is_not_appended(home: Settings) -> None:
     with pytest.raises(HomeCalendarError, match="no regular session of XLON"):
-        append_entry("XLON", known("2000-01-03"))
+        append_entry("XLON", known("2000-01-03"), home.calendars)
 
-    assert not home_calendar_path("XLON").exists()
-    append_entry("XLON", known("2000-01-04"))
+    assert not home_calendar_path("XLON", home.calendars).exists()
+    append_entry("XLON", known("2000-01-04"), home.calendars)
     assert calendar("XLON").known_until == date(2000, 1, 4)
 
 
 def test_remarks_and_what_was_there_stay_when_an_entry_is_appended(state) -> None:
     path = state('# ours\n[[holiday]]\ndate = 2027-01-26   # Republic Day\nsource = "list"')
-    append_entry("XNSE", '[[holiday]]\ndate = 2027-03-22\nsource = "list"')
+    append_entry("XNSE", '[[holiday]]\ndate = 2027-03-22\nsource = "list"', Settings().calendars)
 
     assert path.read_text(encoding="utf-8").startswith(
         '# ours\n[[holiday]]\ndate = 2027-01-26   # Republic Day\nsource = "list"\n\n[['

@@ -14,6 +14,7 @@ from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.jobs import ingest_job_name, nightly_job_name
 from pipelines.orchestration.keys import EXTERNAL, INGESTED, staged_key, table_key
 from pipelines.orchestration.resources import MarketlakeResource
+from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
 
 MICS = ("XNSE", "XNYS")
@@ -186,14 +187,14 @@ def test_dbt_owns_no_check_on_staged_or_ingested_tables(settings: Settings) -> N
     """A dbt test of a source that became a check on the lake asset would silently disarm the gate's block."""
     for mic in MICS:
         gated = {key for table in INGESTED for key in (staged_key(mic, table), table_key(mic, table))}
-        owned = {check.asset_key for check in model_assets(mic, settings.manifest_dir).check_keys}
+        owned = {check.asset_key for check in model_assets(mic, HomeProject.from_settings(settings)).check_keys}
         assert owned
         assert owned & gated == set()
 
 
 def test_no_check_of_dbt_blocks(settings: Settings) -> None:
     """A failed test fails dbt, and its step before the commit. Of a blocking check Dagster wants a result, also of one not run."""
-    checks = list(model_assets("XNYS", settings.manifest_dir).check_specs)
+    checks = list(model_assets("XNYS", HomeProject.from_settings(settings)).check_specs)
     assert checks
     assert [spec.name for spec in checks if spec.blocking] == []
 
@@ -243,12 +244,10 @@ def test_the_command_dg_is_pointed_at_the_one_object_that_it_takes_for_definitio
 def test_the_nightly_backtest_is_told_how_many_scanners_were_tried(home, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.orchestration.assets import research
     from pipelines.orchestration.resources import MarketlakeResource, WriterLock
-    from pipelines.scanners.project import declared_scanners
 
     asked: dict[str, object] = {}
-    monkeypatch.setattr(research, "_pinned", lambda *_: {})
     monkeypatch.setattr(research, "run_nightly", lambda *_, **given: asked.update(given))
     given = MarketlakeResource.from_settings(home)
-    research.research_assets("XNSE")[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
-    assert asked["trials"] == len(declared_scanners()) >= 19
+    research.research_assets("XNSE", lambda *_: {})[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
+    assert asked["trials"] == len(given.project.declared_scanners()) >= 19
     assert (asked["costs"], asked["fills"]) == (given.costs, given.fill_rules)

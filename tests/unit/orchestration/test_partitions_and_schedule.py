@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -16,8 +17,8 @@ from pipelines.orchestration.schedules import nightly_schedule
 KOLKATA, NEW_YORK = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/New_York")
 
 
-def keys_at(mic: str, now: datetime) -> list[str]:
-    return list(session_partitions(mic).get_partition_keys(current_time=now))
+def keys_at(mic: str, now: datetime, calendars: Path | None = None) -> list[str]:
+    return list(session_partitions(mic, calendars).get_partition_keys(current_time=now))
 
 
 def test_holidays_and_weekends_are_no_partitions() -> None:
@@ -69,7 +70,7 @@ def test_todays_session_is_a_partition_at_the_hour_of_the_nightly_run(mic: str, 
 )
 def test_nothing_is_recorded_of_a_session_after_today_there(mic: str, now: str, newest: str) -> None:
     moment = datetime.fromisoformat(now).replace(tzinfo={"XNYS": NEW_YORK, "XNSE": KOLKATA}[mic])
-    sessions = partition_sessions(mic, moment.astimezone(UTC))
+    sessions = partition_sessions(mic, now=moment.astimezone(UTC))
     assert max(sessions) == date.fromisoformat(newest)
     assert sessions == {date.fromisoformat(k) for k in keys_at(mic, moment) if k <= newest}
 
@@ -90,9 +91,9 @@ def host_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     time.tzset()
 
 
-def evaluate(mic: str, tick: datetime) -> dg.RunRequest | dg.SkipReason:
+def evaluate(mic: str, tick: datetime, calendars: Path | None = None) -> dg.RunRequest | dg.SkipReason:
     """What the schedule answers to a tick."""
-    answer = nightly_schedule(mic)(dg.build_schedule_context(scheduled_execution_time=tick))
+    answer = nightly_schedule(mic, calendars)(dg.build_schedule_context(scheduled_execution_time=tick))
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
     return answer
 
@@ -146,10 +147,10 @@ def test_a_provisional_session_is_a_partition_and_runs_marked_as_such() -> None:
 def test_a_home_s_holiday_is_skipped_with_what_states_it(home) -> None:
     (home.home / "calendars").mkdir()
     (home.home / "calendars" / "XNSE.toml").write_text('[[holiday]]\ndate = 2027-01-04\nsource = "circular"\n', encoding="utf-8")
-    skipped = evaluate("XNSE", datetime(2027, 1, 4, 19, tzinfo=KOLKATA))
+    skipped = evaluate("XNSE", datetime(2027, 1, 4, 19, tzinfo=KOLKATA), home.calendars)
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == "2027-01-04 (Monday) is no session of XNSE (calendars/XNSE.toml:1: circular)"
-    assert "2027-01-04" not in keys_at("XNSE", datetime(2027, 1, 8, 19, tzinfo=KOLKATA))
+    assert "2027-01-04" not in keys_at("XNSE", datetime(2027, 1, 8, 19, tzinfo=KOLKATA), home.calendars)
 
 
 def test_an_evening_session_that_is_still_open_waits() -> None:

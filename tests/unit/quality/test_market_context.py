@@ -97,11 +97,11 @@ def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
     daily = road.deliver("daily.csv", bars_csv(market(DAY, NAMES[:1])))
     minute = road.deliver("minute.csv", bars_csv(minutes(price, high)))
     state = road.settings.state_dir
-    together = stage_request(road.lake, road.order(daily, minute), load_sources(), state)
+    together = stage_request(road.lake, road.order(daily, minute), load_sources(), state, road.limits)
     found = [run_gate(road.lake, "XNYS", "bars_1m", together, state)]
     road.ingest(daily)
     alone = stage_request(
-        road.lake, road.order(road.deliver("later.csv", bars_csv(minutes(price, high))[:-1])), load_sources(), state
+        road.lake, road.order(road.deliver("later.csv", bars_csv(minutes(price, high))[:-1])), load_sources(), state, road.limits
     )
     found.append(run_gate(road.lake, "XNYS", "bars_1m", alone, state))
     for validation in found:

@@ -20,10 +20,11 @@ from pipelines.bundled import bundled_folder
 from pipelines.dbt.run import run_dbt
 from pipelines.indicators.arrays import BarArrays, Rescales
 from pipelines.indicators.engine import compute
+from pipelines.indicators.registry import installed
 from pipelines.market.calendar import calendar
 from pipelines.market.session import Session
+from pipelines.package_data import shipped
 from pipelines.scanners.engine.runner import ScanInputs
-from pipelines.scanners.project import dbt_project_dir
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 
 SESSIONS = 60
@@ -64,7 +65,7 @@ def build_small_lake(folder: Path) -> Build:
         "corporate_actions": _actions(sessions),
     }
     with duckdb.connect(str(path)) as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         for name, frame in frames.items():
             connection.register("incoming", frame.to_arrow())
             connection.execute(f"insert into lake.{name} by name select * from incoming")
@@ -74,7 +75,7 @@ def build_small_lake(folder: Path) -> Build:
                 f"insert into lake.{window} "
                 f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
-    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=dbt_project_dir())
+    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=shipped("dbt_project"))
     made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)
     indicators = made.rows("from indicators.indicators_daily")
     return Build(made.path, made.manifest, made.statuses, ScanInputs(**frames, indicators_daily=indicators), sessions)

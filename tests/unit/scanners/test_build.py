@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 Build = Any  # the fixture's record, in conftest.py
 
@@ -20,7 +20,8 @@ MADE = {
 
 
 def test_every_model_and_test_passes(build: Build) -> None:
-    assert set(build.statuses.values()) == {"success", "pass"}
+    # Of an exposure, which only says who reads a model, dbt has nothing to do.
+    assert {status for key, status in build.statuses.items() if not key.startswith("exposure.")} == {"success", "pass"}
     assert sum(key.startswith("unit_test.") for key in build.statuses) >= 6
 
 

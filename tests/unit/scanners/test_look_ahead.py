@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.scanners import project
-from pipelines.scanners.project import compile_project, dbt_project_dir
+from pipelines.build.compile import compile_models
+from pipelines.package_data import shipped
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead, spoiled, truncated
 
@@ -46,7 +46,7 @@ def with_a_peeking_scanner(tmp_path_factory: pytest.TempPathFactory) -> Compiled
     """The project with a breakout that judges by the next session's close."""
     folder = tmp_path_factory.mktemp("planted")
     copy = folder / "project"
-    shutil.copytree(dbt_project_dir(), copy, ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copytree(shipped("dbt_project"), copy, ignore=shutil.ignore_patterns("target", "logs"))
     model = copy / "macros" / "breakout_beyond.sql"
     honest = "    select * from {{ scan('day_so_far') }}"
     peeking = """    select so_far.* replace (tomorrow.close as last_price)
@@ -62,9 +62,7 @@ def with_a_peeking_scanner(tmp_path_factory: pytest.TempPathFactory) -> Compiled
     text = scope.read_text(encoding="utf-8")
     assert bounded in text
     scope.write_text(text.replace(bounded, "max(session_number) + 5 as last_number"), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project, "dbt_project_dir", lambda: copy)
-        return load_scanners(compile_project(folder / "compiled"))
+    return load_scanners(compile_models(copy, folder / "compiled"))
 
 
 def test_a_scanner_that_peeks_is_caught_by_cutting_and_by_spoiling(build: Build, with_a_peeking_scanner: CompiledScanners) -> None:

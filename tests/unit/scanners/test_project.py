@@ -6,53 +6,51 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.build.compile import compile_models
 from pipelines.build.lake_schema import create_lake_schema
 from pipelines.dbt.run import DbtError, run_dbt
-from pipelines.scanners import project
-from pipelines.scanners.project import compile_project, dbt_project_dir
+from pipelines.indicators.registry import installed
+from pipelines.package_data import shipped
 from pipelines.scanners.registry import load_scanners
 
 
 def test_compiling_an_empty_lake_gives_a_manifest_and_leaves_the_project_alone(tmp_path: Path) -> None:
-    before = sorted(dbt_project_dir().rglob("*"))
+    before = sorted(shipped("dbt_project").rglob("*"))
 
-    manifest = compile_project(tmp_path / "compiled")
+    manifest = compile_models(shipped("dbt_project"), tmp_path / "compiled")
 
     assert "breakout_20d" in load_scanners(manifest).scanners
-    assert sorted(dbt_project_dir().rglob("*")) == before
+    assert sorted(shipped("dbt_project").rglob("*")) == before
 
 
 def test_an_empty_window_builds_to_empty_tables_and_the_database_is_free_afterwards(tmp_path: Path) -> None:
     path = tmp_path / "XNSE.duckdb"
     with duckdb.connect(str(path)) as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
 
     run_dbt(
         ["build", "--exclude-resource-type", "unit_test"],
         build_db=path,
         target_dir=tmp_path / "target",
-        project_dir=dbt_project_dir(),
+        project_dir=shipped("dbt_project"),
     )
 
     with duckdb.connect(str(path), read_only=True) as connection:
         assert connection.execute("select count(*) from marts.scanner_signals").fetchall() == [(0,)]
 
 
-def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(tmp_path: Path) -> None:
     copy = tmp_path / "project"
-    shutil.copytree(dbt_project_dir(), copy, ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copytree(shipped("dbt_project"), copy, ignore=shutil.ignore_patterns("target", "logs"))
     declaration = copy / "models" / "scanners" / "breakout" / "breakout_20d.yml"
     declaration.write_text(declaration.read_text().replace("moments: [close]", 'moments: ["10:30"]'))
-    monkeypatch.setattr(project, "dbt_project_dir", lambda: copy)
 
-    compiled = load_scanners(compile_project(tmp_path / "compiled"))
+    compiled = load_scanners(compile_models(copy, tmp_path / "compiled"))
     built = frozenset(f"indicators.{name}" for name in ("indicators_daily", "intraday_curves", "intraday_profiles"))
 
     assert compiled.scanner("breakout_20d").moments == ("10:30",)
     with duckdb.connect() as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         connection.execute("create schema indicators")
         for name in sorted(built):
             connection.execute(f"create table {name} as from lake.{name.split('.')[1]}")
@@ -79,13 +77,13 @@ def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(
 def test_a_parameter_that_no_scanner_has_fails_by_name(tmp_path: Path) -> None:
     path = tmp_path / "XNSE.duckdb"
     with duckdb.connect(str(path)) as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
 
     with pytest.raises(DbtError, match="breakout_20d has no parameter volum;"):
         run_dbt(
             ["compile", "--select", "params"],
             build_db=path,
             target_dir=tmp_path / "target",
-            project_dir=dbt_project_dir(),
+            project_dir=shipped("dbt_project"),
             variables={"scanner_params": {"breakout_20d": {"volum": 1}}},
         )

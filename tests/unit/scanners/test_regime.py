@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines.build.lake_schema import create_lake_schema
+from pipelines.indicators.registry import installed
 from pipelines.scanners.registry import CompiledScanners
 
 Build = Any  # the fixtures' records, in conftest.py
@@ -21,7 +22,7 @@ _KEY = ["instrument_id", "session_date"]
 def lake(bundled: Bundled) -> Iterator[duckdb.DuckDBPyConnection]:
     """The bundled bars and indicators as a build would find them stored."""
     with duckdb.connect() as connection:
-        create_lake_schema(connection)
+        create_lake_schema(connection, installed())
         connection.execute(
             "create schema indicators; create view indicators.indicators_daily as from lake.indicators_daily limit 0"
         )

@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.indicators import indicators_ahead
@@ -15,6 +14,8 @@ from pipelines.scanners.verification.records import check_record, sessions_to_ch
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
+from tests.support.home_project import shipped_project
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 Build = Any  # the fixture's record, in conftest.py
 
@@ -93,7 +94,7 @@ def test_a_session_long_past_is_scanned_again_and_a_record_that_saw_ahead_is_nam
     versions |= {"scanner_signals": put(lake, "scanner_signals", ahead)}
 
     tried = {key: ["breakout_20d"] for key in (other.session_date, past.session_date)}
-    found = check_record(lake, "XNSE", versions, compiled, tried, last.session_date)
+    found = check_record(lake, "XNSE", versions, compiled, tried, last.session_date, shipped_project(Path()).choices())
 
     assert set(found.alone["as_of_ts"]) == {other.closes_at, past.closes_at}
     assert set(found.look_ahead.select("scanner_name", "ts", "instrument_id").rows()) == {

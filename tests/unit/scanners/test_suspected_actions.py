@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.build.lake_schema import FINDING_EFFECTS
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.finding_effects import configured_effects
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.registry import CompiledScanners
+from pipelines.settings import Settings
 
 Build = Any  # the fixture's record, in conftest.py
 MARK = pl.DataFrame([("suspected_action", "mark")], schema=FINDING_EFFECTS, orient="row")
@@ -53,7 +54,7 @@ def test_the_step_is_seen_at_the_close_and_not_before(compiled: CompiledScanners
     assert found == [[], [("XNSE:SPLIT", "unrecorded_split", 0)]]
 
 
-def test_withholding_is_the_default(home, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert configured_effects().is_empty()
-    monkeypatch.setenv("MARKETLAKE_SUSPECTED_ACTIONS", "mark")
-    assert configured_effects().equals(MARK)
+def test_withholding_is_the_default(home: Settings) -> None:
+    marked = home.model_copy(update={"suspected_actions": "mark"})
+    assert HomeProject.from_settings(home).choices().finding_effects.is_empty()
+    assert HomeProject.from_settings(marked).choices().finding_effects.equals(MARK)

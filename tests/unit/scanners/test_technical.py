@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.calendar import calendar
 from pipelines.market.session import Session
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.storage.delta import empty_frame
+from tests.support.indicator_tables import INDICATORS_DAILY
 
 Bundled = Any  # the fixture's record, in conftest.py
 Found = set[tuple[str, date, str]]

@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.settings import Settings
 from pipelines.sources.limits import Limits, configured_limits
 from pipelines.sources.protocol import FRAME_SCHEMAS, ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources
+from tests.conftest import Road
 
 _HEADER = b"date,open,high,low,close,volume\n"
 _ROW = b"2024-01-02,1,2,1,2,5\n"
@@ -95,9 +97,10 @@ def test_the_limits_are_settings_of_the_home(road, monkeypatch: pytest.MonkeyPat
     chosen = {"UNPACKED_MB": 3, "PACKING_RATIO": 20, "ARCHIVE_MEMBERS": 4, "LINE_BYTES": 1_500, "ROWS_IN_FILE": 2_000}
     for name, value in chosen.items():
         monkeypatch.setenv(f"MARKETLAKE_MAX_{name}", str(value))
-    assert configured_limits() == Limits(unpacked_bytes=3 << 20, ratio=20, members=4, line_bytes=1_500, rows=2_000)
+    settings = Settings()
+    assert configured_limits(settings) == Limits(unpacked_bytes=3 << 20, ratio=20, members=4, line_bytes=1_500, rows=2_000)
     long, good = road.deliver("long.csv", _HEADER + b"9" * 1_501), road.deliver("good.csv", _HEADER + _ROW)
-    refused, accepted = road.stage(long, good).files
+    refused, accepted = Road(settings).stage(long, good).files
     assert "1,500 are allowed" in str(refused.reason)
     assert (refused.status, accepted.status) == ("refused", "accepted")
 

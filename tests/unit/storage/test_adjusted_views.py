@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 
 from pipelines.bundled import bundled_folder
-from pipelines.indicators.tables import INDICATORS_DAILY
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.sources.protocol import ParseOptions, RawFile
 from pipelines.sources.registry import source
 from pipelines.storage.adjusted_views import create_adjusted_views
 from pipelines.storage.relations import quoted, select_files
+from tests.support.indicator_tables import INDICATORS_DAILY
 
 D1, D2, D3, D4 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 5)
 FACTOR_FILES = sorted(Path(str(bundled_folder() / "lean/equity/usa/factor_files")).glob("*.csv"))

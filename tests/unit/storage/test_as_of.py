@@ -9,7 +9,6 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.as_of import ANSWERS, Answer, refusal_in, refuse_stored, relations, show_as_of
@@ -19,6 +18,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.query import NotAQueryError, open_catalogue
 from pipelines.storage.releases import record_release, releases
 from pipelines.storage.upsert import publish
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 Frame = Callable[..., pl.DataFrame]
 D1, D2 = date(2024, 1, 2), date(2024, 1, 3)

@@ -9,12 +9,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.storage.catalogue import write_catalogue
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import record_release, releases
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 SCHEMAS = {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
 INSTRUMENTS = ("XNYS:AIG", "XNYS:O'K", "XNYS:IBM")

@@ -23,6 +23,7 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, record_release
 from pipelines.storage.upsert import publish
+from tests.support.home_project import shipped_project
 
 Frame = Callable[..., pl.DataFrame]
 D1, D2, D3, HOLIDAY = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 1)
@@ -30,8 +31,8 @@ LATER = datetime(2025, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def configuration() -> BuildConfiguration:
-    return configure_build(("XNYS",))
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> BuildConfiguration:
+    return configure_build(("XNYS",), shipped_project(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.indicators.tables import INDICATOR_TABLES
 from pipelines.market.tables import TABLES
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
 from pipelines.storage.releases import Release, UnknownReleaseError, find_release, latest_release, record_release, releases
 from pipelines.storage.upsert import publish
+from tests.support.indicator_tables import INDICATOR_TABLES
 
 SCHEMAS = {name: schema for name, schema in {**TABLES, **INDICATOR_TABLES}.items() if name != "releases"}
 D1, D2 = date(2024, 1, 2), date(2024, 1, 3)

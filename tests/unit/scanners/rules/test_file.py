@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.indicators.registry import REGISTRY
+from pipelines.scanners.rules.columns import rule_columns
 from pipelines.scanners.rules.file import Rule, RuleFileError, read_rules
 
+COLUMNS = rule_columns(REGISTRY)
 GOOD = """
 scanners:
   oversold:
@@ -31,7 +34,7 @@ def read(tmp_path: Path):
     def of(text: str, taken: frozenset[str] = frozenset()) -> tuple[Rule, ...]:
         path = tmp_path / "scanners.yml"
         path.write_text(text, encoding="utf-8")
-        return read_rules(path, taken)
+        return read_rules(path, COLUMNS, taken)
 
     return of
 
@@ -152,9 +155,9 @@ def test_a_hostile_or_broken_file_is_one_line_with_its_place(read, text: str, to
 
 def test_what_is_no_regular_file_is_refused_unread() -> None:
     with pytest.raises(RuleFileError, match=r"MARKETLAKE_SCANNERS: /dev/zero is no regular file"):
-        read_rules(Path("/dev/zero"))
+        read_rules(Path("/dev/zero"), COLUMNS)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match=r"MARKETLAKE_SCANNERS: cannot read .*gone\.yml"):
-        read_rules(tmp_path / "gone.yml")
+        read_rules(tmp_path / "gone.yml", COLUMNS)

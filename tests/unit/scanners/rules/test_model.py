@@ -8,9 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.package_data import shipped
 from pipelines.scanners.engine.runner import ScanEngine
-from pipelines.scanners.project import additions, compile_project, dbt_project_dir, declared_scanners, manifest_path
+from pipelines.scanners.project import HomeProject
 from pipelines.scanners.registry import CompiledScanners, load_scanners
+from pipelines.settings import Settings
 
 Build = Any  # the fixture's record, in conftest.py
 
@@ -55,10 +57,8 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> CompiledScanners:
     home = tmp_path_factory.mktemp("home")
     (home / "scanners.yml").write_text(RULES, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MARKETLAKE_HOME", str(home))
-        patch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
         patch.setenv("HIDDEN", "a secret")
-        manifest = compile_project(home / "compiled")
+        manifest = HomeProject.from_settings(Settings(home=home, scanners="scanners.yml")).compile(home / "compiled")
     return load_scanners(manifest)
 
 
@@ -215,34 +215,30 @@ def test_a_universe_narrows_the_scan_and_its_coverage(build: Build, engine: Scan
     assert (nobody.runs["universe_size"].item(), nobody.runs["status"].item()) == (0, "withheld")
 
 
-def test_the_project_follows_the_file_and_without_one_is_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines.package_data import shipped
-
+def test_the_project_follows_the_file_and_without_one_is_the_shipped_one(tmp_path: Path) -> None:
     path = tmp_path / "scanners.yml"
-    monkeypatch.setenv("MARKETLAKE_HOME", str(tmp_path))
-    assert (dbt_project_dir(), additions().fingerprint()) == (shipped("dbt_project"), "built-in")
+    plain = HomeProject.from_settings(Settings(home=tmp_path))
+    assert (plain.directory(), plain.fingerprint()) == (shipped("dbt_project"), "built-in")
 
-    monkeypatch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
+    project = HomeProject.from_settings(Settings(home=tmp_path, scanners="scanners.yml"))
     path.write_text(RULES, encoding="utf-8")
-    first, made_of = dbt_project_dir(), additions().fingerprint()
+    first, made_of = project.directory(), project.fingerprint()
     assert first.parent == tmp_path / ".state" / "dbt"
-    assert {"busy_rise", "below_mean", "morning", "forming", "breakout_20d"} <= set(declared_scanners())
+    assert {"busy_rise", "below_mean", "morning", "forming", "breakout_20d"} <= set(project.declared_scanners())
     path.write_text(RULES + "# A remark.\n", encoding="utf-8")
-    assert dbt_project_dir() == first
+    assert project.directory() == first
     path.write_text(RULES.replace("sma_20", "sma_50"), encoding="utf-8")
-    assert dbt_project_dir() != first
-    assert additions().fingerprint() != made_of
+    assert project.directory() != first
+    assert project.fingerprint() != made_of
     path.write_text(RULES, encoding="utf-8")
-    assert (dbt_project_dir(), additions().fingerprint()) == (first, made_of)
+    assert (project.directory(), project.fingerprint()) == (first, made_of)
 
 
 @pytest.mark.slow
-def test_a_manifest_of_other_rules_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARKETLAKE_HOME", str(tmp_path))
-    monkeypatch.setenv("MARKETLAKE_SCANNERS", "scanners.yml")
+def test_a_manifest_of_other_rules_is_made_anew(tmp_path: Path) -> None:
+    project = HomeProject.from_settings(Settings(home=tmp_path, scanners="scanners.yml"))
     one = "scanners:\n  mine:\n    when: close > open\n    side: BUY\n"
-    target = tmp_path / ".state" / "dbt" / "manifest"
     for text, name in ((one, "mine"), (one.replace("mine", "yours"), "yours"), (one, "mine")):
         (tmp_path / "scanners.yml").write_text(text, encoding="utf-8")
-        manifest_path.__globals__["_manifest"].cache_clear()  # another process
-        assert name in load_scanners(manifest_path(target)).scanners
+        HomeProject.manifest.__globals__["_manifest"].cache_clear()  # another process
+        assert name in load_scanners(project.manifest()).scanners

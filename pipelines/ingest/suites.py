@@ -1,0 +1,91 @@
+"""The GX suites: which file judges a table, and what its expectations find in the profile of a batch.
+
+Lives here: `run_suite`, where a suite's file is, and its hash.
+Does not live here: what a failed expectation refuses (`gate.py`), the profile (`quality/profile.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.package_data import shipped
+
+_SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """One expectation's result. `sessions` are those with unexpected rows, `failures` adds the instruments; empty on success."""
+
+    name: str
+    expectation: str
+    severity: str
+    success: bool
+    unexpected: int
+    sessions: tuple[date, ...]
+    sample: str
+    failures: tuple[tuple[date, str], ...] = ()
+
+
+#: Judges a table's profile. The gate takes one, so that a test can put its own in the place of the shipped suites.
+Suite = Callable[[str, pl.DataFrame], tuple[ExpectationResult, ...]]
+
+
+def suite_path(table: str) -> Path:
+    """The suite of a table."""
+    return shipped("expectations") / f"{table}.json"
+
+
+def suite_hash(table: str) -> str:
+    """SHA-256 of the suite's file."""
+    return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
+
+
+def run_suite(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
+    """What the shipped suite of a table finds in a profile. Great Expectations is imported here and nowhere else."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.core.expectation_suite import ExpectationSuite
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
+    asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)
+    batch = asset.add_batch_definition_whole_dataframe("profile").get_batch(
+        batch_parameters={"dataframe": figures.with_columns(pl.col("session").cast(pl.String)).to_pandas()}
+    )
+    result = batch.validate(
+        suite,
+        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["session", "instrument_id"]},
+    )
+    return tuple(_expectation_result(r) for r in result.results)
+
+
+def _expectation_result(result: Any) -> ExpectationResult:
+    config = result.expectation_config
+    rows = result.result.get("unexpected_index_list") or []
+    severity = getattr(config.severity, "value", str(config.severity or "critical"))
+    error = (result.exception_info or {}).get("exception_message")
+    shown = "; ".join(", ".join(f"{k}={v}" for k, v in row.items()) for row in rows[:_SAMPLES])
+    observed = result.result.get("observed_value")
+    failures = {(date.fromisoformat(str(row["session"])[:10]), str(row["instrument_id"])) for row in rows}
+    return ExpectationResult(
+        name=(config.meta or {}).get("name", config.type),
+        expectation=config.type,
+        severity=severity,
+        success=bool(result.success),
+        unexpected=int(result.result.get("unexpected_count") or len(rows)),
+        sessions=tuple(sorted({day for day, _ in failures})),
+        sample=error or shown or (f"observed {observed}" if observed is not None else ""),
+        failures=tuple(sorted(failures)),
+    )
