@@ -50,11 +50,12 @@ bench: $(VENV)/.bench $(VENV)/.warm ## side by side with peers, as ratios (a twe
 bench-large: $(VENV)/.bench $(VENV)/.warm ## the same with the build of 67,500,000 rows
 	@$(BIN)/python -m benchmarks --full $(BENCH_ARGS)
 
-lint: $(VENV)/.dev ## ruff, mypy and the layers of imports
+lint: $(VENV)/.dev ## ruff, mypy, the layers of imports, sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 # One resolution for every supported Python: `fewest` keeps one version of a package, so results do not depend on the interpreter.
 # Existing pins stay unless a requirement forces them; delete the lock first to take the newest of everything.

@@ -119,7 +119,12 @@ final as (
         session_date,
         session_number,
         symbol,
-        case when not can_be_judged then null when is_volatile then 'volatile' when is_trending then 'trend' else 'range' end as regime,
+        case
+            when not can_be_judged then null
+            when is_volatile then 'volatile'
+            when is_trending then 'trend'
+            else 'range'
+        end as regime,
         case when can_be_judged then cast(direction as bigint) end as direction,
         adx_14,
         adx_14_before,

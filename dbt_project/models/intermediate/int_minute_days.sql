@@ -89,8 +89,9 @@ final as (
         min(minutes.low) as minute_low,
         sum(minutes.volume) as minute_volume,
         -- In order of time, so that the sum is the same to the last bit.
-        sum((minutes.high + minutes.low + minutes.close) / 3 * minutes.volume order by minutes.ts)
-            filter (where minutes.ts >= averaged.averaged_from) as averaged_value,
+        sum(
+            (minutes.high + minutes.low + minutes.close) / 3 * minutes.volume order by minutes.ts
+        ) filter (where minutes.ts >= averaged.averaged_from) as averaged_value,
         sum(minutes.volume) filter (where minutes.ts >= averaged.averaged_from) as averaged_volume
     from averaged
     inner join minutes

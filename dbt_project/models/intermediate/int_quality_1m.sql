@@ -57,8 +57,10 @@ final as (
         in_window.session_date,
         count(*) as records,
         max(
-            case when closing_auctions.symbol is null then sessions.bars_expected
-            else coalesce(sessions.bars_expected_auction, sessions.bars_expected) end
+            case
+                when closing_auctions.symbol is null then sessions.bars_expected
+                else coalesce(sessions.bars_expected_auction, sessions.bars_expected)
+            end
         ) as expected_records,
         count(*) filter (where abs(in_window.close / nullif(in_window.previous_close, 0) - 1) > 0.5) as outlier_count,
         max(in_window.known_at) as last_updated

@@ -48,8 +48,8 @@ actions as (
 
 ),
 
--- One row per session in which the instrument should have traded: it has a bar, or it was listed and has none. Its ticker is that of
--- the session, whatever it is called since.
+-- One row per session in which the instrument should have traded: it has a bar, or it was listed and has none. Its ticker is that
+-- of the session, whatever it is called since.
 listed as (
 
     select

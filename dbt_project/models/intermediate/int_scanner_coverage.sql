@@ -25,7 +25,7 @@ chosen as (
 
 ),
 
-scanners(scanner_name, evaluates, min_coverage_pct) as (
+scanners (scanner_name, evaluates, min_coverage_pct) as (
 
     values
         {%- for scanner in scanner_models() %}

@@ -1,6 +1,6 @@
 with
 
-families(scanner_name, family) as (
+families (scanner_name, family) as (
 
     values
         {%- for scanner in scanner_models() %}

@@ -39,7 +39,7 @@ ticks as (
 -- Ratios that splits and bonuses have: four for three and more. What is less cannot be distinguished from a bad day.
 simple_ratios as (
 
-    select unnest([4.0 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100]::double []) as ratio
+    select unnest([4.0 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100]::double[]) as ratio
 
 ),
 
@@ -70,8 +70,9 @@ stepped as (
 
 ),
 
--- Against what the step is measured: the previous close that the file prints, and the last one on record. They differ where bars are
--- missing between, and where a vendor prints the previous close in the new basis. Recorded actions explain their part of the latter.
+-- Against what the step is measured: the previous close that the file prints, and the last one on record. They differ where bars
+-- are missing between, and where a vendor prints the previous close in the new basis. Recorded actions explain their part of the
+-- latter.
 measured as (
 
     select
@@ -126,7 +127,12 @@ usual as (
         undecided.instrument_id,
         undecided.session_number,
         median(earlier.volume) as usual_volume
-    from (select distinct instrument_id, session_number from undecided) as undecided
+    from (
+        select distinct
+            instrument_id,
+            session_number
+        from undecided
+    ) as undecided
     inner join bars as earlier
         on
             undecided.instrument_id = earlier.instrument_id
@@ -184,7 +190,8 @@ split_like as (
 
 ),
 
--- A part of the company that was split off takes with it what no ratio of shares explains; overnight, and seldom more than most of it.
+-- A part of the company that was split off takes with it what no ratio of shares explains; overnight, and seldom more than most
+-- of it.
 demerger_like as (
 
     select
@@ -231,7 +238,7 @@ final as (
     from named
     qualify row_number() over (
         partition by instrument_id, session_number
-        order by flag desc, distance, is_printed desc, split_ratio
+        order by flag desc, distance asc, is_printed desc, split_ratio asc
     ) = 1
 
 )

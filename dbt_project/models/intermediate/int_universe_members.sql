@@ -79,7 +79,8 @@ sessions_before as (
 
 ),
 
--- Price times volume is the same before and after a split, so each day stands in its own basis; whole numbers, so that no order turns on a float.
+-- Price times volume is the same before and after a split, so each day stands in its own basis; whole numbers, so that no order
+-- turns on a float.
 traded as (
 
     select
@@ -87,8 +88,10 @@ traded as (
         sessions_before.min_traded_value,
         sessions_before.session_date,
         bars.instrument_id,
-        list(cast(round(bars.close * 10000) as hugeint) * bars.volume order by cast(round(bars.close * 10000) as hugeint) * bars.volume desc)
-            as traded_values
+        list(
+            cast(round(bars.close * 10000) as hugeint) * bars.volume
+            order by cast(round(bars.close * 10000) as hugeint) * bars.volume desc
+        ) as traded_values
     from sessions_before
     inner join bars
         on sessions_before.regular_before = bars.regular_before and sessions_before.exchange = bars.exchange

@@ -49,7 +49,9 @@ opposed as (
         regimes.direction as regime_direction,
         case sides.signal_type when 'BUY' then 1 else -1 end as side,
         -- Who disagrees is part of the row: it was known no sooner than they were.
-        greatest(sides.known_at, coalesce(against.known_at, sides.known_at), coalesce(regimes.known_at, sides.known_at)) as row_known_at
+        greatest(
+            sides.known_at, coalesce(against.known_at, sides.known_at), coalesce(regimes.known_at, sides.known_at)
+        ) as row_known_at
     from sides
     left join sides as against
         on

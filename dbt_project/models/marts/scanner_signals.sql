@@ -45,7 +45,7 @@ first_issued as (
 
     select * exclude (is_current, superseded_by)
     from issued
-    qualify row_number() over (partition by signal_id order by known_at, is_current desc) = 1
+    qualify row_number() over (partition by signal_id order by known_at asc, is_current desc) = 1
 
 ),
 

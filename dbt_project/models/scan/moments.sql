@@ -14,7 +14,7 @@ curves as (
 
 ),
 
-declared(scanner_name, kind, minute_of_day) as (
+declared (scanner_name, kind, minute_of_day) as (
 
     values {{ declared_moments() }}
 
@@ -56,7 +56,8 @@ bar_ends as (
 
     select
         sessions.*,
-        sessions.opens_at + to_minutes(unnest(generate_series(1, date_diff('minute', sessions.opens_at, sessions.closes_at)))) as as_of_ts,
+        sessions.opens_at
+        + to_minutes(unnest(generate_series(1, date_diff('minute', sessions.opens_at, sessions.closes_at)))) as as_of_ts,
         declared.scanner_name
     from sessions_with_minutes as sessions
     cross join declared

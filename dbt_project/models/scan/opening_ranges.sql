@@ -12,7 +12,7 @@ curves as (
 
 ),
 
-lengths(minutes) as (
+lengths (minutes) as (
 
     values (15), (30)
 

@@ -20,7 +20,7 @@
 
 with
 
-declared(scanner_name, name, value, choice) as (
+declared (scanner_name, name, value, choice) as (
 
     values
         {%- for scanner, name, value, choice in rows %}

@@ -53,7 +53,7 @@ named as (
             {%- for name, (group, bars) in patterns.items() %}
             case
                 when pattern in ('any', '{{ group }}') and (({{ name }} > 0 and may_buy) or ({{ name }} < 0 and may_sell))
-                    then {'name': '{{ name }}', 'side': sign({{ name }}), 'bars': {{ bars }} }
+                    then { 'name': '{{ name }}', 'side': sign({{ name }}), 'bars': {{ bars }} }
             end{{ ',' if not loop.last }}
             {%- endfor %}
         ], lambda x: x is not null) as found

@@ -1,4 +1,5 @@
--- Rule: docs in technical_adx.yml. ADX and the directional lines are ratios: an ex-date between two sessions leaves them comparable.
+-- Rule: docs in technical_adx.yml. ADX and the directional lines are ratios: an ex-date between two sessions leaves them
+-- comparable.
 with
 
 parameters as (
@@ -58,7 +59,9 @@ complete as (
 
 judged as (
 
-    {{ judged_at_close('complete', 'technical_adx', unsettled=84, numbers=['threshold', 'rise_sessions', 'stop_atr', 'target_atr']) }}
+    {{ judged_at_close(
+        'complete', 'technical_adx', unsettled=84, numbers=['threshold', 'rise_sessions', 'stop_atr', 'target_atr']
+    ) }}
 
 ),
 

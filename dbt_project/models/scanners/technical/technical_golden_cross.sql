@@ -1,4 +1,5 @@
--- Rule: docs in technical_golden_cross.yml. Each session's averages are compared in its own price basis, which leaves the sign alone.
+-- Rule: docs in technical_golden_cross.yml. Each session's averages are compared in its own price basis, which leaves the sign
+-- alone.
 with
 
 averages as (

@@ -1,4 +1,5 @@
--- Rule: docs in technical_supertrend.yml. The direction is whole, +1 or -1; the line of sessions before is brought into today's basis.
+-- Rule: docs in technical_supertrend.yml. The direction is whole, +1 or -1; the line of sessions before is brought into today's
+-- basis.
 with
 
 directions as (
