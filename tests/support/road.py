@@ -40,7 +40,7 @@ def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MARKETLAKE_HOME", str(folder))
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNYS")
-    # Opening an instance writes this variable into the process; naming it here takes it back afterwards.
+    # For the programs of Dagster that a test starts.
     monkeypatch.setenv("DAGSTER_HOME", str(folder / ".state" / "dagster"))
     return Settings()
 
