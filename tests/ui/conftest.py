@@ -112,8 +112,6 @@ def page(browser, ui):  # type: ignore[no-untyped-def]
     """A fresh page whose addresses are relative to the UI; texts are waited for up to two minutes."""
     context = browser.new_context(viewport={"width": 1600, "height": 1000}, base_url=ui)
     context.set_default_timeout(120_000)
-    # A dialog about the community covers a fresh profile otherwise.
-    context.add_init_script("localStorage.setItem('communityNux', '1')")
     yield context.new_page()
     context.close()
 

@@ -51,7 +51,6 @@ def picture_graph(page: Page) -> None:
 
 def new_page(browser: Browser, address: str, width: int, height: int) -> Page:
     context = browser.new_context(viewport={"width": width, "height": height}, base_url=address)
-    context.add_init_script("localStorage.setItem('communityNux', '1')")
     page = context.new_page()
     page.set_default_timeout(60_000)
     return page

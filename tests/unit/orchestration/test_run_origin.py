@@ -86,5 +86,5 @@ def test_the_checkouts_instance_is_configured_as_a_homes_own(home: Settings) -> 
     with open_instance(home):
         own = yaml.safe_load((home.dagster_home / "dagster.yaml").read_text())
     beside = yaml.safe_load((ROOT / "dagster.yaml").read_text())
-    shared = ("telemetry", "run_coordinator", "run_monitoring", "retention")
+    shared = ("telemetry", "nux", "run_coordinator", "run_monitoring", "retention")
     assert {name: own[name] for name in shared} == {name: beside[name] for name in shared}
