@@ -14,6 +14,7 @@ import yaml
 
 from pipelines.cli import dagster_process
 from pipelines.cli.dagster_process import _Programs
+from pipelines.cli.serving import EndedError, raise_ended
 
 WAITING = [sys.executable, "-m", "pipelines.orchestration.dagster_program"]
 
@@ -115,7 +116,7 @@ def test_a_signal_while_a_program_is_started_leaves_none_behind(
         return started[-1]
 
     monkeypatch.setattr(_Programs, "_run", interrupted)
-    signal.signal(signal.SIGTERM, dagster_process._raise_ended)
-    with pytest.raises(dagster_process._EndedError, match="SIGTERM"), programs.ended_together():
+    signal.signal(signal.SIGTERM, raise_ended)
+    with pytest.raises(EndedError, match="SIGTERM"), programs.ended_together():
         programs.start_code_server()
     assert [is_gone(one.process) for one in started] == [True]
