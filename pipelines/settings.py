@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 #: What Delta, DuckDB or Hive-style partitions read as something other than a letter of a folder's name. A percent sign is one such
@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         description="Part of its last price that a delisted share does not pay, unless the amount is stated.",
     )
 
+    dagster_postgres_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user:password@host:port/database for Dagster's history; default: SQLite files of the home.",
+    )
+
     max_quarantined_share: float = Field(
         default=0.05,
         ge=0,
@@ -141,6 +146,14 @@ class Settings(BaseSettings):
     def _addressable_lake(cls, value: str | None) -> str | None:
         if value is not None and "://" not in value:
             _require_addressable(value)
+        return value
+
+    @field_validator("dagster_postgres_url", mode="after")
+    @classmethod
+    def _url_of_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        # The message must not repeat the value, which has a password in it.
+        if value is not None and not value.get_secret_value().startswith("postgresql://"):
+            raise ValueError("is not a URL that begins with postgresql://")
         return value
 
     @field_validator("indicators", "scanners", "universes", mode="after")

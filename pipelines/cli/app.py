@@ -342,6 +342,7 @@ def main() -> None:
     from pydantic import ValidationError
 
     from pipelines.indicators.custom.file import IndicatorFileError
+    from pipelines.orchestration.home_config import HistoryUnavailableError
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
     from pipelines.user_files import UserFileError
@@ -352,6 +353,9 @@ def main() -> None:
     except (IndicatorFileError, RuleFileError, UniverseError, UserFileError) as error:
         say_error(str(error))
         sys.exit(USAGE)
+    except HistoryUnavailableError as error:
+        say_error(str(error))
+        sys.exit(1)
     except ValidationError as error:
         say_error(f"settings: {setting_problems(error)}")
         sys.exit(USAGE)

@@ -41,11 +41,12 @@ def start_session(arguments: list[str], process_environment: dict[str, str], fol
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment of a Dagster process that works on this home."""
-    from pipelines.orchestration.home_config import prepare_home
+    from pipelines.orchestration.home_config import named_by_config, prepare_home
 
     prepare_home(settings)
     return {
         **os.environ,
+        **named_by_config(settings),
         "DAGSTER_HOME": str(settings.dagster_home),
         "MARKETLAKE_HOME": str(settings.home),
         "MARKETLAKE_EXCHANGES": ",".join(settings.exchanges),

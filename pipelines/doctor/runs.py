@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 
 from pipelines.doctor.model import Finding, Severity
 from pipelines.ingest.freshness import newest_session
+from pipelines.orchestration.home_config import POSTGRES_URL, HistoryUnavailableError
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
@@ -26,7 +27,11 @@ def check_runs(settings: Settings, lake: Lake, mics: Collection[str]) -> Iterato
         return
     from pipelines.orchestration.failures import failed_jobs
 
-    failed = [job for job in failed_jobs(settings) if job.exchange in mics]
+    try:
+        failed = [job for job in failed_jobs(settings) if job.exchange in mics]
+    except HistoryUnavailableError as error:
+        yield Finding("runs", "error", str(error), f"start the server, or put {POSTGRES_URL} right")
+        return
     for job in failed:
         times = "run" if job.count == 1 else f"{job.count} runs"
         since = f"since the last good one, {job.last_success:%Y-%m-%d %H:%M} UTC" if job.last_success else "and none succeeded"

@@ -1,17 +1,39 @@
 """The configuration of Dagster's instance in a marketlake home.
 
-Lives here: `dagster.yaml`, and making it. Imports nothing of Dagster, so that a command can
+Lives here: `dagster.yaml`, making it, and where Dagster's history is kept. Imports nothing of Dagster, so that a command can
 start Dagster's programs without waiting for that import first.
-Does not live here: opening the instance (`instance.py`), the environment of Dagster's programs
-(`cli/dagster_process.py`).
+Does not live here: opening the instance (`instance.py`), the storages themselves (`compat/`), the environment of Dagster's
+programs (`cli/dagster_process.py`).
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from pipelines.settings import Settings
+from pipelines.user_files import UserFileError
 
+#: The variable by which `dagster.yaml` refers to the database: neither the file nor a command line of Dagster holds the password.
+POSTGRES_URL: Final = "MARKETLAKE_DAGSTER_POSTGRES_URL"
+
+_SQLITE = """\
+event_log_storage:
+  module: pipelines.orchestration.event_log
+  class: SessionEventLog
+  config:
+    base_dir: {home}/history
+"""
+_POSTGRES = f"""\
+storage:
+  custom:
+    module: pipelines.orchestration.compat.postgres_storage
+    class: SessionPostgresStorage
+    config:
+      postgres_url:
+        env: {POSTGRES_URL}
+"""
 _CONFIG = """\
 # Written by marketlake when the home is set up; edit as you like.
 telemetry:
@@ -19,11 +41,7 @@ telemetry:
 # The dialog that greets a first visit: an invitation to write to Dagster's makers.
 nux:
   enabled: false
-event_log_storage:
-  module: pipelines.orchestration.event_log
-  class: SessionEventLog
-  config:
-    base_dir: {home}/history
+{storage}\
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -41,11 +59,43 @@ retention:
 """
 
 
+class HistoryUnavailableError(RuntimeError):
+    """The database of Dagster's history cannot be used. The message says why, and nothing of a password."""
+
+
 def prepare_home(settings: Settings) -> Path:
-    """Make the home's DAGSTER_HOME, with its dagster.yaml. Returns it."""
+    """Make the home's DAGSTER_HOME, with its dagster.yaml. Returns it.
+
+    Raises UserFileError where the file and the settings name different storages: runs would go where nobody looks for them.
+    """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(_CONFIG.format(home=home), encoding="utf-8")
+    _write_config(home / "dagster.yaml", settings)
     return home
+
+
+def named_by_config(settings: Settings) -> dict[str, str]:
+    """The variables of the environment that the home's `dagster.yaml` names."""
+    url = settings.dagster_postgres_url
+    return {} if url is None else {POSTGRES_URL: url.get_secret_value()}
+
+
+def _write_config(path: Path, settings: Settings) -> None:
+    on_postgres = settings.dagster_postgres_url is not None
+    if on_postgres and find_spec("dagster_postgres") is None:
+        raise UserFileError(f"{POSTGRES_URL} is set, and dagster-postgres is not installed: pip install 'marketlake[postgres]'")
+    on_sqlite = _CONFIG.format(storage=_SQLITE.format(home=path.parent))
+    wanted = _CONFIG.format(storage=_POSTGRES) if on_postgres else on_sqlite
+    present = path.read_text(encoding="utf-8") if path.exists() else None
+    if present is None or (on_postgres and present == on_sqlite):
+        path.write_text(wanted, encoding="utf-8")
+    elif on_postgres and POSTGRES_URL not in present:
+        raise UserFileError(
+            f"{path} keeps Dagster's history elsewhere, although {POSTGRES_URL} is set: move the file away, and the next command "
+            "writes one that keeps it there"
+        )
+    elif POSTGRES_URL in present and not on_postgres:
+        raise UserFileError(
+            f"{path} keeps Dagster's history on PostgreSQL, and {POSTGRES_URL} is not set: set it, or move the file away to keep "
+            "the history in files of the home"
+        )

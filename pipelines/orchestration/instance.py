@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from pipelines.orchestration.compat.run_origin import name_origin
-from pipelines.orchestration.home_config import prepare_home
+from pipelines.orchestration.home_config import named_by_config, prepare_home
 from pipelines.settings import Settings
 
 #: Tags that say which process executes a run, so that a run whose process was killed can be distinguished from one at work. The
@@ -39,9 +41,26 @@ UNFINISHED = frozenset(
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance of a home; runs that died without a word are marked as failed first."""
     # Not by DAGSTER_HOME: this process may work on several homes.
-    instance = dg.DagsterInstance.from_config(str(prepare_home(settings)))
+    folder = prepare_home(settings)
+    with _environment(named_by_config(settings)):
+        instance = dg.DagsterInstance.from_config(str(folder))
     fail_dead_runs(instance)
     return instance
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let Dagster read what `dagster.yaml` leaves to the environment, while it opens the storages."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def identify_run(context: dg.InitResourceContext) -> None:

@@ -17,13 +17,14 @@ BUILD_SETTINGS = {
     "indicators/warm.py",
     "orchestration/compat/home_storage.py",
 }
-#: Where the environment is the interface of something else: of the terminal, of Dagster's programs, of dbt's profile, of the
-#: machine's user, and of the tests that kill a process.
+#: Where the environment is the interface of something else: of the terminal, of Dagster's programs and `dagster.yaml`, of dbt's
+#: profile, of the machine's user, and of the tests that kill a process.
 TOUCH_ENVIRONMENT = {
     "cli/options.py",
     "cli/dagster_process.py",
     "dbt/process.py",
     "dbt/run.py",
+    "orchestration/instance.py",
     "user_cache.py",
     "storage/crash_points.py",
 }

@@ -109,14 +109,14 @@ class SessionEventLog(SqliteEventLogStorage):
 
         A materialisation without rows is left out: an asset that yielded none would have all that reads it skipped.
         """
-        if not _is_without_rows(event):
-            super().store_event(_planned_once(event))
+        if not is_without_rows(event):
+            super().store_event(plan_once(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store asset materialisations in the index that the asset pages read. Other events take the ordinary way."""
         batch: list[EventLogEntry] = []
         for event in events:
-            if event.dagster_event and event.dagster_event.is_step_materialization and not _is_without_rows(event):
+            if event.dagster_event and event.dagster_event.is_step_materialization and not is_without_rows(event):
                 batch.append(event)
             else:
                 self.store_event(event)
@@ -155,12 +155,14 @@ def _without_waiting_for_the_disk(connection: Any, record: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _is_without_rows(event: EventLogEntry) -> bool:
+def is_without_rows(event: EventLogEntry) -> bool:
+    """Whether an event is the materialisation of a session of which the table has nothing."""
     made = event.dagster_event
     return made is not None and made.is_step_materialization and _NO_ROWS in made.step_materialization_data.materialization.metadata
 
 
-def _planned_once(event: EventLogEntry) -> EventLogEntry:
+def plan_once(event: EventLogEntry) -> EventLogEntry:
+    """The event itself; of a planned check, planned for the run instead of for one of its sessions."""
     # Dagster plans a check for every partition of the run, though the check has none. The one result then finds no plan to
     # replace, and each plan stays in the check's history as a line "Skipped" or "Execution failed".
     planned = event.dagster_event.event_specific_data if event.dagster_event else None

@@ -41,9 +41,15 @@ class HomeStorage(DagsterSqliteStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> HomeStorage:
-        """Made from dagster.yaml."""
-        return cls(str(_home()), inst_data)
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Any:
+        """Made from dagster.yaml: this class, or the storage on PostgreSQL where the settings have a database."""
+        url = Settings().dagster_postgres_url
+        if url is None:
+            return cls(str(_home()), inst_data)
+        # dagster-postgres need not be installed otherwise.
+        from pipelines.orchestration.compat.postgres_storage import SessionPostgresStorage
+
+        return SessionPostgresStorage(url.get_secret_value(), inst_data)
 
 
 class HomeComputeLogs(LocalComputeLogManager):
