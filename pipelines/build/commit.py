@@ -13,16 +13,15 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.build import replacement_windows
-from pipelines.build.database import build_path, newest_known, read_built
+from pipelines.build.database import BuiltTable, build_path, newest_known, open_built
 from pipelines.build.derived_tables import DERIVED, partition_values
 from pipelines.build.plan import BuildPlan
 from pipelines.build.replacement_windows import Replaced
-from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
-from pipelines.storage.upsert import append_new, replace_rows
+from pipelines.storage.upsert import append_new, replace_in_parts
 
 
 @dataclass(frozen=True)
@@ -37,48 +36,43 @@ class Committed:
 
 def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Committed]:
     """Replace each derived table's window by what dbt built: one commit a table, none where nothing differs."""
-    path = build_path(state_dir, plan.exchange)
     crash_point("build.finished")
     touched = replacement_windows.touched_sessions(plan)
+    metadata = {"build": plan.fingerprint()[:16]}
     committed = {}
-    for name, derived in DERIVED.items():
-        schema = derived.schema
-        rows = read_built(path, derived.relation)
-        replaced = derived.replaced(plan, schema, rows)
-        if name == "scanner_signals":
-            _keep_replaced_signals(lake, plan, schema, rows, replaced, path)
-        partitions = partition_values(schema, replaced.sessions)
-        metadata = {"build": plan.fingerprint()[:16]}
-        version = replace_rows(lake, plan.exchange, schema, rows, replaced.outdated, partitions, metadata)
-        crash_point("derived.committed")
-        # A session on which no scanner fired was scanned all the same.
-        scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}
-        committed[name] = Committed(name, version, rows.height, scanned | _by_session(rows))
+    with open_built(build_path(state_dir, plan.exchange)) as connection:
+        for name, derived in DERIVED.items():
+            built = BuiltTable(connection, derived.relation, derived.schema)
+            replaced = derived.replaced(plan, derived.schema, built.keys())
+            if name == "scanner_signals":
+                _keep_replaced_signals(lake, plan, built, replaced)
+            parts = built.parts(partition_values(derived.schema, replaced.sessions))
+            version = replace_in_parts(lake, plan.exchange, derived.schema, built.rows, replaced.outdated, parts, metadata)
+            crash_point("derived.committed")
+            # A session on which no scanner fired was scanned all the same.
+            scanned = dict.fromkeys(touched, 0) if name == "scanner_signals" else {}
+            by_session = built.rows_by_session()
+            committed[name] = Committed(name, version, sum(by_session.values()), scanned | by_session)
     return committed
 
 
-def _by_session(rows: pl.DataFrame) -> dict[date, int]:
-    column = "session_date" if "session_date" in rows.columns else "date"
-    return dict(rows.group_by(column).len().sort(column).iter_rows())
-
-
-def _keep_replaced_signals(
-    lake: Lake, plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame, replaced: Replaced, path: Path
-) -> None:
+def _keep_replaced_signals(lake: Lake, plan: BuildPlan, built: BuiltTable, replaced: Replaced) -> None:
     """Signals that this build withdraws, or whose code has changed, stay readable in `scanner_signals_superseded`.
 
     They were believed until the newest input of the build was known. `superseded_by` names what its scanner now says of the same
     instrument and moment, where that is a signal.
     """
+    schema = built.schema
     table = LakeTable(lake.table_uri(plan.exchange, schema.name), schema)
     stored = table.read(partitions=partition_values(schema, replaced.sessions))
     if stored.is_empty():
         return
     old = stored.filter(replaced.outdated(stored))
+    rows = built.rows()
     gone = old.join(rows.select(schema.names), on=schema.names, how="anti", nulls_equal=True)
     if gone.is_empty():
         return
-    newest = pl.concat([newest_known(path), rows["known_at"], gone["known_at"]]).max()
+    newest = pl.concat([newest_known(built.connection), rows["known_at"], gone["known_at"]]).max()
     asked = ["scanner_name", "instrument_id", "ts"]
     instead = rows.select(*asked, other="signal_id").unique(asked, keep="first", maintain_order=True)
     gone = gone.join(instead, on=asked, how="left", maintain_order="left").with_columns(

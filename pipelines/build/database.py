@@ -1,16 +1,20 @@
 """The build database: where dbt computes one exchange's window from pinned files.
 
-Lives here: preparing it (schema `lake`) and reading what dbt made of it.
-Does not live here: the models (`dbt_project/`) and committing their windows (`orchestration` calls `publish.replace_rows`).
+Lives here: preparing it (schema `lake`) and reading what dbt made of it (`BuiltTable`).
+Does not live here: the models (`dbt_project/`) and committing their windows (`commit.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from pipelines.build.plan import BuildPlan
 from pipelines.market.schema import TableSchema
@@ -21,6 +25,9 @@ from pipelines.storage.relations import quoted, select_files
 
 #: Derived tables whose rows stay on record as they were issued.
 RECORDS = ("scanner_signals",)
+
+#: Rows of a derived table that are compared and written at once: half a gigabyte of the widest.
+ROWS_PER_PART = 750_000
 
 
 def build_path(state_dir: Path, exchange: str) -> Path:
@@ -79,22 +86,75 @@ def replaced_tables(names: Iterable[str]) -> dict[str, TableSchema]:
     return {name: TABLES[name] for name in (f"{table}_superseded" for table in names) if name in TABLES}
 
 
-def read_built(path: Path, relation: str) -> pl.DataFrame:
-    """Rows of a relation that dbt built, as `schema.name`."""
-    schema, name = relation.split(".")
+@dataclass(frozen=True)
+class BuiltTable:
+    """What dbt built of one table: a relation `schema.name` of the build database, read part by part."""
+
+    connection: duckdb.DuckDBPyConnection
+    relation: str
+    schema: TableSchema
+
+    def rows(self, partitions: Sequence[PartitionValue] | None = None) -> pl.DataFrame:
+        """Its rows, of some partitions only where given."""
+        if partitions is None:
+            return self._query(f"SELECT * FROM {self._name}")
+        column, wanted = quoted(str(self.schema.partition_by)), sorted(partitions)
+        # The span of values is what DuckDB compares with its zone maps.
+        among = f"{column} BETWEEN ? AND ? AND list_contains(?, {column})"
+        return self._query(f"SELECT * FROM {self._name} WHERE {among}", [wanted[0], wanted[-1], wanted])
+
+    def keys(self) -> pl.DataFrame:
+        """The distinct keys, with their sessions and without the time within a session."""
+        names = dict.fromkeys(name for name in (*self.schema.key, "session_date", "date") if name in self.schema.names)
+        days = [quoted(name) for name in names if not pa.types.is_timestamp(self.schema.column(name).type)]
+        return self._query(f"SELECT DISTINCT {', '.join(days)} FROM {self._name}")
+
+    def rows_by_session(self) -> dict[date, int]:
+        """How many rows it has of each session, in their order."""
+        column = "session_date" if "session_date" in self.schema.names else "date"
+        return dict(self._query(f"SELECT {column}, count(*) FROM {self._name} GROUP BY 1 ORDER BY 1").iter_rows())
+
+    def parts(self, partitions: Sequence[PartitionValue]) -> list[list[PartitionValue]]:
+        """Partitions in groups of neighbours, each of no more rows than are held in memory at once, but of one at least.
+
+        Raises ValueError where it has rows of other partitions.
+        """
+        column = quoted(str(self.schema.partition_by))
+        rows = dict(self._query(f"SELECT {column}, count(*) FROM {self._name} GROUP BY 1").iter_rows())
+        if others := sorted(rows.keys() - set(partitions)):
+            raise ValueError(f"{self.relation} has rows of {others[0]}, which the build does not replace; this is a defect")
+        groups: list[list[PartitionValue]] = []
+        held = 0
+        for value in sorted(partitions):
+            held += rows.get(value, 0)
+            if not groups or held > ROWS_PER_PART:
+                groups.append([])
+                held = rows.get(value, 0)
+            groups[-1].append(value)
+        return groups
+
+    @property
+    def _name(self) -> str:
+        return ".".join(quoted(part) for part in self.relation.split("."))
+
+    def _query(self, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
+        return self.connection.sql(sql, params=[*parameters]).pl()
+
+
+@contextmanager
+def open_built(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a build database, for reading."""
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return connection.sql(f"SELECT * FROM {quoted(schema)}.{quoted(name)}").pl()
+        yield connection
 
 
-def newest_known(path: Path) -> pl.Series:
+def newest_known(connection: duckdb.DuckDBPyConnection) -> pl.Series:
     """The latest known_at of the indicators that a build made, daily and one-minute: no bar or action it took in came later."""
     parts = " union all ".join(
         f"select max(known_at) as known_at from indicators.{name}" for name in ("indicators_daily", "indicators_1m")
     )
-    with duckdb.connect(str(path), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.sql(parts).pl().get_column("known_at").drop_nulls()
+    return connection.sql(parts).pl().get_column("known_at").drop_nulls()
 
 
 def _view(

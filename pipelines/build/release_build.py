@@ -49,6 +49,11 @@ def release_database_path(state_dir: Path) -> Path:
     return state_dir / "dbt" / "release.duckdb"
 
 
+def release_target_dir(state_dir: Path) -> Path:
+    """Where dbt writes its artefacts and logs when it works on that database."""
+    return release_database_path(state_dir).with_name("release_target")
+
+
 def prepared_database(state_dir: Path) -> ReleaseDatabase | None:
     """What the database there was made from; None where there is none, or one that was not finished."""
     record = _record_path(state_dir)

@@ -1,6 +1,6 @@
 """What of a derived table a build replaces: which stored rows are outdated, and in which sessions they lie.
 
-Lives here: one function per kind of table, `(plan, schema, rows built) -> Replaced`, and the sessions that a plan touches.
+Lives here: one function per kind of table, `(plan, schema, keys built) -> Replaced`, and the sessions that a plan touches.
 Does not live here: which table is of which kind (`commit.py`), planning (`build/plan.py`), replacing (`storage/upsert.py`).
 """
 
@@ -33,17 +33,17 @@ class Replaced:
 ReplacementStrategy = Callable[[BuildPlan, TableSchema, pl.DataFrame], Replaced]
 
 
-def replace_indicators(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_indicators(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """Indicators and their state: each instrument from its first change as far as the walk followed it."""
-    return _in(plan, _built(plan.minute if schema.name.endswith("_1m") else plan.daily, rows))
+    return _in(plan, _built(plan.minute if schema.name.endswith("_1m") else plan.daily, keys))
 
 
-def replace_curves(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_curves(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """Curves: each follows from its own session's minutes alone."""
     return _in(plan, plan.minute.with_columns(to_session="changed_to"))
 
 
-def replace_profiles(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_profiles(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """Profiles: whole sessions, those of changed minutes and the 20 regular ones after each."""
     sessions = plan.calendar.sessions
     due: set[date] = set()
@@ -58,34 +58,34 @@ def replace_profiles(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -
     return _of_sessions(sorted(due))
 
 
-def scanned(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def scanned(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """What scanners make: whole sessions, all that the plan touches for any instrument."""
     return _of_sessions(touched_sessions(plan))
 
 
-def replace_nightly_scans(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_nightly_scans(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """The same of nightly scans; live ones stay on record whatever the nightly run finds."""
-    found = scanned(plan, schema, rows)
+    found = scanned(plan, schema, keys)
     return Replaced(lambda stored: found.outdated(stored) & (stored.get_column("mode") == "nightly"), found.sessions)
 
 
-def daily(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def daily(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """What is said of daily bars: the daily window."""
     return _in(plan, plan.daily)
 
 
-def replace_reconciliation(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_reconciliation(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """What compares days with their minutes: either window."""
     days, minutes = _in(plan, plan.daily), _in(plan, plan.minute)
     sessions = sorted({*days.sessions, *minutes.sessions})
     return Replaced(lambda stored: days.outdated(stored) | minutes.outdated(stored), sessions)
 
 
-def replace_quality_metrics(plan: BuildPlan, schema: TableSchema, rows: pl.DataFrame) -> Replaced:
+def replace_quality_metrics(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -> Replaced:
     """Figures of bars by session: those of the window of the table measured, and those made again under their key."""
     days, minutes = _in(plan, plan.daily), _in(plan, plan.minute)
     key = list(schema.key)
-    made = rows.select(key).unique().with_columns(__made=pl.lit(value=True))
+    made = keys.select(key).unique().with_columns(__made=pl.lit(value=True))
 
     def outdated(stored: pl.DataFrame) -> pl.Series:
         again = stored.select(key).join(made, on=key, how="left", maintain_order="left").get_column("__made").fill_null(value=False)
@@ -93,7 +93,7 @@ def replace_quality_metrics(plan: BuildPlan, schema: TableSchema, rows: pl.DataF
         of_minutes = stored.get_column("table_name") == "bars_1m"
         return again | (minutes.outdated(bars) & of_minutes) | (days.outdated(bars) & ~of_minutes)
 
-    return Replaced(outdated, sorted({*days.sessions, *minutes.sessions, *rows.get_column("date").unique()}))
+    return Replaced(outdated, sorted({*days.sessions, *minutes.sessions, *keys.get_column("date").unique()}))
 
 
 def touched_sessions(plan: BuildPlan) -> list[date]:
@@ -112,12 +112,12 @@ def looked_at(plan: BuildPlan) -> list[date]:
     return [s.session_date for s in around]
 
 
-def _built(window: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _built(window: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """The window as far as it was built: the walk leaves an instrument once nothing can differ from the last build any more.
 
     It never leaves before the last change, so up to there a session without a row has lost its bar.
     """
-    ends = rows.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
+    ends = keys.group_by("instrument_id").agg(pl.col("session_date").max().alias("built_to"))
     joined = window.join(ends, on="instrument_id", how="left", maintain_order="left")
     return joined.with_columns(to_session=pl.coalesce(pl.max_horizontal("built_to", "changed_to"), "to_session"))
 

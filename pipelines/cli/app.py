@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `scan.py`,
-`explain.py`, `withdraw.py`, `dbt.py`).
+`explain.py`, `withdraw.py`, `dbt.py`, `docs.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipelines.cli.calendar import calendar_app
 from pipelines.cli.console import INTERRUPTED, USAGE, counted, fail, progress, say, say_error, say_json, table, warn
 from pipelines.cli.dbt import dbt
 from pipelines.cli.describe import describe
+from pipelines.cli.docs import docs
 from pipelines.cli.explain import explain
 from pipelines.cli.ingest import ingest, say_suspects
 from pipelines.cli.instruments import instruments
@@ -107,7 +108,9 @@ app.command("withdraw")(withdraw)
 app.add_typer(instruments, name="instruments")
 app.add_typer(scanners, name="scanners")
 app.command("scan")(scan)
-app.command("dbt")(dbt)
+# From its first argument on the line is dbt's, options too: the two dashes may be left out.
+app.command("dbt", context_settings={"allow_interspersed_args": False})(dbt)
+app.command("docs")(docs)
 
 indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")

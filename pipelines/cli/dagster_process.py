@@ -2,14 +2,13 @@
 
 Lives here: starting them with the right environment, at the same time, and ending them together. It starts programs and imports
 nothing of Dagster.
-Does not live here: the instance's configuration (`orchestration/home_config.py`).
+Does not live here: the instance's configuration (`orchestration/home_config.py`), signals and ports (`serving.py`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,14 +17,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 from pipelines.cli.console import fail, warn
+from pipelines.cli.serving import ENDS, EndedError, raise_ended, require_free
 from pipelines.package_data import shipped
 from pipelines.settings import Settings
 
-#: What ends the command: Ctrl-C, a service manager, a closed terminal.
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: For the shutdown of all; what is left after that is killed.
 _SHUTDOWN_SECONDS = 30.0
 #: A code server that ends sooner than this after its start would only end again.
@@ -61,14 +58,15 @@ def command(program: str, *arguments: str) -> list[str]:
 
 def run_ui(settings: Settings, host: str, port: int, start: Start = start_session) -> None:
     """Run webserver and daemon until interrupted. A port that cannot be listened on ends the command before anything is started."""
-    _require_free(host, port)
+    # Left to itself Dagster starts its daemon, fails at the port a few seconds later and prints a traceback.
+    require_free(host, port)
     process_environment = environment(settings)
     is_new = not (settings.dagster_home / "history").exists()
     if is_new:
         # One process makes the history's tables: several at once would meet at it.
         _fail_dead_runs(settings)
     print(f"Dagster's UI: http://{host}:{port}  (Ctrl-C ends it)", flush=True)  # noqa: T201
-    for number in _ENDS:
+    for number in ENDS:
         signal.signal(number, raise_ended)
     with TemporaryDirectory(prefix="marketlake-") as folder:
         programs = Programs(Path(folder), process_environment, settings.home, start)
@@ -169,7 +167,7 @@ class Programs:
         try:
             yield
         finally:
-            for number in _ENDS:
+            for number in ENDS:
                 signal.signal(number, signal.SIG_IGN)
             deadline = time.monotonic() + _SHUTDOWN_SECONDS
             # The code server last: the others ask it until they end.
@@ -180,15 +178,11 @@ class Programs:
         return _Started(name, self._start(arguments, self._environment, self._home), time.monotonic())
 
 
-class EndedError(Exception):
-    """A signal ends this command."""
-
-
 @contextmanager
 def _held_back() -> Iterator[None]:
     """Let a signal that ends the command wait for the end of the block: a program must be on record before it can be ended."""
     came: list[int] = []
-    handlers = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in _ENDS}
+    handlers = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in ENDS}
     try:
         yield
     finally:
@@ -196,11 +190,6 @@ def _held_back() -> Iterator[None]:
             signal.signal(number, handler)
     if came:
         signal.raise_signal(came[0])
-
-
-def raise_ended(number: int, _frame: FrameType | None) -> None:
-    """Handle a signal that ends the command."""
-    raise EndedError(signal.Signals(number).name)
 
 
 def _program(name: str) -> str:
@@ -228,14 +217,3 @@ def _fail_dead_runs(settings: Settings) -> None:
 
     with open_instance(settings):
         pass
-
-
-def _require_free(host: str, port: int) -> None:
-    # Left to itself Dagster starts its daemon, fails at the port a few seconds later and prints a traceback.
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        fail(f"cannot listen on {host}:{port}: {error.strerror}; name another port with --port, or end the program that has it")

@@ -17,7 +17,8 @@ from pipelines.cli.options import Exchange, configured, day, read_settings
 
 def dbt(
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="What dbt is to do, after two dashes: -- build -s staging", metavar="-- ARGUMENTS")
+        list[str] | None,
+        typer.Argument(help="What dbt is to do, with options of its own: build -s staging", metavar="-- ARGUMENTS"),
     ] = None,
     exchange: Exchange = None,
     session: Annotated[str | None, typer.Option(help="Session that the models build; default: the newest.", metavar="DATE")] = None,
@@ -31,7 +32,7 @@ def dbt(
 
     Example: marketlake dbt -- build -s staging
     """
-    from pipelines.build.release_build import NoReleaseError, prepare_release_database, release_database_path
+    from pipelines.build.release_build import NoReleaseError, prepare_release_database, release_database_path, release_target_dir
     from pipelines.ingest.freshness import NoBarsError
     from pipelines.market.calendar import CalendarError, calendar
     from pipelines.scanners.build_configuration import configure_build
@@ -67,5 +68,5 @@ def dbt(
         from pipelines.dbt.run import run_dbt_command
         from pipelines.scanners.project import dbt_project_dir
 
-        target = path.with_name("release_target")
+        target = release_target_dir(settings.state_dir)
         raise typer.Exit(run_dbt_command(arguments, build_db=path, target_dir=target, project_dir=dbt_project_dir()))

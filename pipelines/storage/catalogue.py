@@ -67,6 +67,8 @@ def write_catalogue(
     temporary.unlink(missing_ok=True)
     with duckdb.connect(str(temporary)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        # One transaction: each comment by itself would wait for the disk.
+        connection.begin()
         shown = _create_views(connection, lake, release, schemas)
         for view in create_adjusted_views(connection, shown["indicators_daily"]) if shown.keys() >= _ADJUSTABLE else ():
             _comment(connection, view)
@@ -77,6 +79,7 @@ def write_catalogue(
         connection.execute("CREATE TABLE releases AS SELECT * FROM history ORDER BY sequence")
         connection.unregister("history")
         _comment(connection, RELEASES, kind="TABLE")
+        connection.commit()
     temporary.chmod(0o444)
     os.replace(temporary, path)
     return path

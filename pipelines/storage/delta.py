@@ -1,30 +1,33 @@
 """One Delta table of the lake: versions, file lists, reads and commits.
 
-Lives here: `LakeTable`, the only place that calls deltalake.
-Does not live here: what to write (`merge.py`, `upsert.py`), what to release (`releases.py`).
+Lives here: `LakeTable`; with `data_files.py` the only place that calls deltalake.
+Does not live here: how rows are encoded (`data_files.py`), what to write (`merge.py`, `upsert.py`), what to release
+(`releases.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import partial
+from typing import Literal
 from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from pipelines.market.schema import TableSchema
+from pipelines.storage.data_files import DataFiles
 
 PartitionValue = date | int
-#: 15,000 rows a group keep one instrument's day within one group (facts measured on 500 × 375 bars a session).
-_WRITER = WriterProperties(compression="ZSTD", max_row_group_size=15_000)
 #: Versions are kept until a release no longer pins them; deletion is a decision of maintenance, not the log's.
 _CONFIGURATION: dict[str, str | None] = {
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
+    # A reader replays at most so many commits beside the checkpoint.
+    "delta.checkpointInterval": "10",
 }
 _COMMIT_ATTEMPTS = 20
 
@@ -99,9 +102,7 @@ class LakeTable:
         return [] if handle is None else handle.history()
 
     def update(
-        self,
-        change: Callable[[Callable[[Sequence[PartitionValue] | None], pl.DataFrame]], Change],
-        metadata: Mapping[str, str],
+        self, change: Callable[[Callable[[Sequence[PartitionValue] | None], pl.DataFrame]], Change], metadata: Mapping[str, str]
     ) -> int | None:
         """Read, decide, commit; and again from the new head when another writer was faster.
 
@@ -109,34 +110,45 @@ class LakeTable:
         Returns the version that holds the change: the base version when there was nothing to write.
         Raises LakeConflictError after 20 lost races.
         """
+        return self.update_in_parts(lambda read: [change(read)], metadata)
+
+    def update_in_parts(
+        self,
+        changes: Callable[[Callable[[Sequence[PartitionValue] | None], pl.DataFrame]], Iterable[Change]],
+        metadata: Mapping[str, str],
+    ) -> int | None:
+        """`update` by several changes, each of partitions of its own, so that rows need not fit in memory together.
+
+        Each is written as it comes; one commit takes all of them in.
+        """
         for _ in range(_COMMIT_ATTEMPTS):
             handle = self._open()
-            decided = change(partial(self._read, handle))
-            if decided.partitions is not None and not decided.partitions:
-                return None if handle is None else handle.version()
-            if handle is None:
-                handle = self._create()
-                if handle.version() > 0:
-                    # Another writer made the table meanwhile: what was decided knows nothing of its rows.
+            base, files, partitions = handle, None, set[PartitionValue]()
+            for decided in changes(partial(self._read, handle)):
+                if decided.partitions is not None and not decided.partitions:
                     continue
-            try:
-                self._write(handle, decided, metadata)
-            except CommitFailedError:
-                continue
-            return handle.version()
+                base = base or self._create()
+                files = files or DataFiles(self.uri, self.schema, base.version())
+                self._write(files, decided.rows)
+                partitions.update(decided.partitions or [])
+            if base is None or files is None:
+                return None if handle is None else handle.version()
+            if self._commit(base, files, "overwrite", partitions, metadata):
+                return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
 
     def append(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> int:
-        """Add rows as one commit. The caller knows that their keys are new."""
-        handle = self._open() or self._create()
-        write_deltalake(
-            handle,
-            self._arrow(frame),
-            mode="append",
-            writer_properties=_WRITER,
-            commit_properties=CommitProperties(custom_metadata=dict(metadata)),
-        )
-        return handle.version()
+        """Add rows as one commit. The caller knows that their keys are new. Raises LakeConflictError after 20 lost races."""
+        for _ in range(_COMMIT_ATTEMPTS):
+            base = self._open() or self._create()
+            if new := self._new_fields(base.schema()):
+                # A commit that only adds files does not change the table's columns.
+                base.alter.add_columns(new)
+            files = DataFiles(self.uri, self.schema, base.version())
+            self._write(files, frame)
+            if self._commit(base, files, "append", (), metadata):
+                return base.version() + 1
+        raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
 
     # --- below: the handle ---
 
@@ -153,13 +165,15 @@ class LakeTable:
         return handle
 
     def _create(self) -> DeltaTable:
-        return DeltaTable.create(
+        """The table's first version, without rows: if another writer made it meanwhile, a commit to this one fails."""
+        DeltaTable.create(
             self.uri,
             schema=self.schema.arrow(),
             mode="ignore",
             partition_by=[self.schema.partition_by] if self.schema.partition_by else None,
             configuration=_CONFIGURATION,
         )
+        return DeltaTable(self.uri, version=0)
 
     def _read(
         self,
@@ -196,18 +210,52 @@ class LakeTable:
         files = sorted(handle.file_uris(file_pruning_predicate=predicate))
         return [unquote(file) if file.startswith("/") else file for file in files]
 
-    def _write(self, handle: DeltaTable, decided: Change, metadata: Mapping[str, str]) -> None:
-        predicate = None if decided.partitions is None else self._predicate(decided.partitions)
-        write_deltalake(
-            handle,
-            self._arrow(decided.rows),
-            mode="overwrite",
-            predicate=predicate,
-            # Indicators that were chosen since widen the table; those no longer chosen stay in it, as NULL.
-            schema_mode="merge" if {field.name for field in handle.schema().fields} != set(self.schema.names) else None,
-            writer_properties=_WRITER,
-            commit_properties=CommitProperties(custom_metadata=dict(metadata)),
-        )
+    def _write(self, files: DataFiles, rows: pl.DataFrame) -> None:
+        """Write rows, a file for each partition."""
+        table, column = self._arrow(rows), self.schema.partition_by
+        if column is None:
+            files.write(table, None)
+            return
+        runs = rows.get_column(column).sort().rle().struct.unnest()
+        start = 0
+        for length, value in runs.iter_rows():
+            files.write(table.slice(start, length), value)
+            start += length
+
+    def _commit(
+        self,
+        base: DeltaTable,
+        files: DataFiles,
+        mode: Literal["append", "overwrite"],
+        partitions: Collection[PartitionValue],
+        metadata: Mapping[str, str],
+    ) -> bool:
+        """Commit files as the version after `base`; False, and the files are gone, where another writer has made that version."""
+        column = self.schema.partition_by
+        try:
+            base.create_write_transaction(
+                [*files.added],
+                mode,
+                self._widened(base.schema()),
+                partition_by=[column] if column else None,
+                partition_filters=[(column, "in", [str(p) for p in sorted(partitions)])] if column and partitions else None,
+                # Never on top of a version that was not read: what was decided knows nothing of its rows.
+                commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
+            )
+        except CommitFailedError:
+            files.discard()
+            return False
+        return True
+
+    def _widened(self, stored: Schema) -> Schema:
+        """The stored columns, and indicators that were chosen since. Those no longer chosen stay, as NULL."""
+        new = self._new_fields(stored)
+        return Schema([*stored.fields, *new]) if new else stored
+
+    def _new_fields(self, stored: Schema) -> list[Field]:
+        known = {field.name for field in stored.fields}
+        new = [field.with_nullable(True) for field in self.schema.arrow() if field.name not in known]
+        return Schema.from_arrow(pa.schema(new)).fields if new else []
 
     def _predicate(self, partitions: Iterable[PartitionValue]) -> str:
         if not self.schema.partition_by:

@@ -1,6 +1,6 @@
 """Where things are in the lake: joining URIs and reaching their file system.
 
-Lives here: `Lake`, the address book of a lake root.
+Lives here: `Lake`, the address book of a lake root, and `filesystem_of`.
 Does not live here: reading or writing tables (`delta.py`) and raw files (`raw.py`).
 """
 
@@ -37,9 +37,10 @@ class Lake:
         """Address of one exchange's table: `{root}/{MIC}/{table}`."""
         return self.uri(exchange, table)
 
-    def filesystem(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """File system and path of an address in this lake."""
-        if "://" not in uri:
-            return pafs.LocalFileSystem(), str(Path(uri).absolute())
-        filesystem, path = pafs.FileSystem.from_uri(uri)
-        return filesystem, path
+
+def filesystem_of(uri: str) -> tuple[pafs.FileSystem, str]:
+    """File system and path of an address: of a folder of this machine, or a URI such as `s3://bucket/prefix`."""
+    if "://" not in uri:
+        return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    filesystem, path = pafs.FileSystem.from_uri(uri)
+    return filesystem, path

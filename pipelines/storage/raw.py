@@ -25,7 +25,7 @@ import pyarrow.fs as pafs
 from pipelines.market.tables.operations import RAW_FILES
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
-from pipelines.storage.location import Lake
+from pipelines.storage.location import Lake, filesystem_of
 
 _CHUNK = 1 << 20
 
@@ -72,7 +72,7 @@ def store_raw(
     Raises OSError when the file cannot be read.
     """
     delivery = identify_delivery(exchange, path, name=name, source=source, options=options, received_at=received_at)
-    filesystem, target = lake.filesystem(raw_uri(lake, exchange, delivery.content_hash))
+    filesystem, target = filesystem_of(raw_uri(lake, exchange, delivery.content_hash))
     if filesystem.get_file_info(target).type == pafs.FileType.NotFound:
         _copy_atomically(path, filesystem, target, delivery.content_hash)
         crash_point("raw.stored")
@@ -87,7 +87,7 @@ def raw_uri(lake: Lake, exchange: str, content_hash: str) -> str:
 @contextmanager
 def local_copy(lake: Lake, exchange: str, content_hash: str) -> Iterator[Path]:
     """A readable local path of a raw file's bytes for the duration of the block."""
-    filesystem, path = lake.filesystem(raw_uri(lake, exchange, content_hash))
+    filesystem, path = filesystem_of(raw_uri(lake, exchange, content_hash))
     if isinstance(filesystem, pafs.LocalFileSystem):
         # Opened here, so that a copy that is gone is distinguished from a file that its source cannot read.
         with Path(path).open("rb"):

@@ -6,7 +6,7 @@ Does not live here: the gate (`ingest/gate.py`); `publish` only refuses what has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -138,21 +138,35 @@ def replace_rows(
 
     `partitions` bounds what is read and rewritten (None: the table is small and has no partitions).
     """
+    return replace_in_parts(lake, exchange, schema, lambda _: rows, outdated, [partitions], metadata)
+
+
+def replace_in_parts(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    rows_of: Callable[[Sequence[PartitionValue] | None], pl.DataFrame],
+    outdated: Callable[[pl.DataFrame], pl.Series],
+    parts: Sequence[Sequence[PartitionValue] | None],
+    metadata: Mapping[str, str],
+) -> int | None:
+    """`replace_rows` for more rows than fit in memory: part by part, by the rows of its partitions, in one commit."""
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
-    rows = rows.select(schema.names)
-    rows = rows.cast(dict(empty_frame(schema).schema))  # type: ignore[arg-type]
+    types: dict[str, pl.DataType] = dict(empty_frame(schema).schema)
 
-    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
-        stored = read(partitions)
-        kept = stored.filter(~outdated(stored)) if stored.height else stored
-        after = pl.concat([kept, rows])
-        if partitions is None:
-            return Change(after, [] if same_rows(stored, after, schema) else None)
-        column = str(schema.partition_by)
-        touched = _changed_partitions(stored, after, schema)
-        return Change(after.filter(pl.col(column).is_in(touched)), touched)
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Iterator[Change]:
+        for partitions in parts:
+            rows = rows_of(partitions).select(schema.names).cast(types)  # type: ignore[arg-type]
+            stored = read(partitions)
+            kept = stored.filter(~outdated(stored)) if stored.height else stored
+            after = pl.concat([kept, rows])
+            if partitions is None:
+                yield Change(after, [] if same_rows(stored, after, schema) else None)
+                continue
+            touched = _changed_partitions(stored, after, schema)
+            yield Change(after.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
 
-    return table.update(decide, metadata)
+    return table.update_in_parts(decide, metadata)
 
 
 def same_rows(left: pl.DataFrame, right: pl.DataFrame, schema: TableSchema) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
@@ -25,6 +25,7 @@ from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
+from pipelines.package_data import code_version
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
@@ -94,11 +95,16 @@ def update_track_record(
             {"rules": rules},
         )
         crash_point("research.committed")
-    made = scanner_performance(stored.read(columns=NEEDED), scanners, {exchange: days})
-    version = replace_rows(
-        lake, exchange, performance, made, lambda before: before.get_column("exchange") == exchange, None, {"rules": rules}
-    )
-    crash_point("research.committed")
+    counted = LakeTable(lake.table_uri(exchange, performance.name), performance)
+    made_of = _made_of(rules, stored.version(), scanners, days)
+    version = counted.version()
+    if version is not None and counted.scan_versions()[0].get("made_of") == made_of:
+        made = counted.read(version)
+    else:
+        made = scanner_performance(stored.read(columns=NEEDED), scanners, {exchange: days})
+        metadata = {"rules": rules, "made_of": made_of}
+        version = replace_rows(lake, exchange, performance, made, _of_exchange(exchange), None, metadata)
+        crash_point("research.committed")
     done = {outcomes.name: stored.version(), performance.name: version}
     return TrackRecord(found, None if since == date.min else since, made, done)
 
@@ -114,6 +120,18 @@ def _rules(exchange: str, costs: CostSettings, fills: FillRules) -> str:
         "delisting_haircut": fills.delisting_haircut,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _made_of(rules: str, outcomes: int | None, scanners: Mapping[str, ScannerId], days: ExchangeCalendar) -> str:
+    """Everything that figures follow from: with the same of it they need not be counted again."""
+    identities = {name: asdict(scanner) for name, scanner in scanners.items()}
+    sessions = [(str(session.session_date), session.kind) for session in days.sessions]
+    inputs = [code_version(), rules, outcomes, identities, sessions]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _of_exchange(exchange: str) -> Callable[[pl.DataFrame], pl.Series]:
+    return lambda before: before.get_column("exchange") == exchange
 
 
 def _classes(lake: Lake, exchange: str, versions: Mapping[str, int]) -> dict[str, str]:

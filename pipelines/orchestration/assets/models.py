@@ -36,8 +36,8 @@ from pipelines.storage.location import Lake
 
 #: Tables with rows of each session that has bars, daily ones or minutes: without any there is nothing of the session in them.
 OF_BARS = frozenset({*INDICATOR_TABLES, "intraday_curves", "intraday_profiles", "minute_reconciliation"})
-#: Unit tests of models belong to the test suite; a nightly run would only repeat them.
-_BUILD = ["build", "--exclude-resource-type", "unit_test"]
+#: Unit tests of models belong to the test suite; a nightly run would only repeat them. Of exposures there is nothing to build.
+_BUILD = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
 
 
 class BuildScope(dg.Config):

@@ -12,7 +12,8 @@ import pytest
 import typer
 import yaml
 
-from pipelines.cli.dagster_process import EndedError, Programs, Start, raise_ended, start_session
+from pipelines.cli.dagster_process import Programs, Start, start_session
+from pipelines.cli.serving import EndedError, raise_ended
 
 WAITING = [sys.executable, "-m", "pipelines.orchestration.dagster_program"]
 

@@ -18,10 +18,15 @@ MODEL_FILES = sorted(p for p in MODELS.rglob("*") if p.suffix in {".sql", ".py"}
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    manifest = compile_project(tmp_path_factory.mktemp("compiled"))
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    return {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"}
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = compile_project(tmp_path_factory.mktemp("compiled"))
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def nodes(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
 
 
 @pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
@@ -49,6 +54,13 @@ def test_compiled_text_names_no_database_and_no_clock(nodes: dict[str, dict[str,
         assert '"empty"' not in text, node["name"]
         assert not re.search(r"\b(now|today|current_date|current_timestamp|random|uuid)\b\s*\(", text, re.IGNORECASE), node["name"]
         assert not re.search(r"\b(current_date|current_timestamp)\b", text, re.IGNORECASE), node["name"]
+
+
+def test_a_test_of_a_model_depends_on_that_model_alone(manifest: dict[str, Any]) -> None:
+    """dbt takes up a test with any of its parents: `-s +technical_rsi` would test models that were not built."""
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test" and node["attached_node"]]
+    assert tests
+    assert [node["name"] for node in tests if node["depends_on"]["nodes"] != [node["attached_node"]]] == []
 
 
 def test_macros_and_tests_stand_one_to_a_file_named_after_them() -> None:

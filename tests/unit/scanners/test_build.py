@@ -20,7 +20,8 @@ MADE = {
 
 
 def test_every_model_and_test_passes(build: Build) -> None:
-    assert set(build.statuses.values()) == {"success", "pass"}
+    # Of an exposure, which only says who reads a model, dbt has nothing to do.
+    assert {status for key, status in build.statuses.items() if not key.startswith("exposure.")} == {"success", "pass"}
     assert sum(key.startswith("unit_test.") for key in build.statuses) >= 6
 
 

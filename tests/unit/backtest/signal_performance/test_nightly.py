@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.layout import FillRules
+from pipelines.backtest.signal_performance import update
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.signal_performance.update import update_track_record
 from pipelines.market.calendar import calendar
@@ -218,3 +219,20 @@ def test_the_settings_of_fills_reach_the_outcomes(road) -> None:
 
     assert exits(FillRules(locked_move=0.015, delisting_haircut=0.3)) == [("stop", 97.0), ("cash_out", pytest.approx(0.7 * 97))]
     assert exits(FillRules(locked_move=0.05, delisting_haircut=0.5)) == [("stop", 98.0), ("cash_out", pytest.approx(0.5 * 97))]
+
+
+def test_figures_are_counted_again_only_where_something_they_follow_from_changed(road, night, monkeypatch) -> None:
+    night(day(70), None)
+    first = stored(road)
+    counted: list[int] = []
+    honest = update.scanner_performance
+    monkeypatch.setattr(update, "scanner_performance", lambda rows, *rest: counted.append(rows.height) or honest(rows, *rest))
+    again = night(day(70), None)
+    assert counted == []
+    assert again.performance.sort(TABLES["scanner_performance"].key).equals(first[1])
+    # Of the same outcomes under another version of the code the figures may be others.
+    monkeypatch.setattr(update, "code_version", lambda: "another")
+    night(day(70), None)
+    assert len(counted) == 1
+    night(day(71), (day(71), day(71)))
+    assert len(counted) == 2
