@@ -1,5 +1,5 @@
 # One command each; `make help` lists them. Needs GNU make and Python >= 3.11 with venv, nothing else.
-# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest), WORKERS (of the tests), BENCH_ARGS (for the benchmarks).
+# Variables: PYTHON (the interpreter for .venv), PYTEST_ARGS (more arguments for pytest), WORKERS (of the tests), COVERAGE_GOAL (percent), BENCH_ARGS (for the benchmarks).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,11 +20,14 @@ INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN
 # collection, which puts the slow ones first (tests/conftest.py).
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 2 ? 2 : cores > 4 ? 4 : cores)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+COVERAGE := $(BIN)/python -m coverage
+# Percent of the package's statements and branches.
+COVERAGE_GOAL ?= 92
 # What is compiled ahead.
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
-.PHONY: help demo test test-all ui screenshots bench bench-large lint lock install install-dev clean clean-lake
+.PHONY: help demo test test-all coverage ui screenshots bench bench-large lint lock install install-dev clean clean-lake
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +46,13 @@ test-all: $(VENV)/.dev $(VENV)/.warm ## every test: slow ones and those in a bro
 
 screenshots: $(VENV)/.dev $(VENV)/.warm ## remake the pictures in docs/images from this home, which holds the demo (needs chromium)
 	@$(BIN)/python -m tests.ui.screenshots .
+
+coverage: $(VENV)/.dev $(VENV)/.warm ## the fast tests, measured: functions below COVERAGE_GOAL percent by name, and the total
+	@$(COVERAGE) erase
+	@$(COVERAGE) run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not ui" $(PYTEST_ARGS)
+	@$(COVERAGE) combine --quiet
+	@$(COVERAGE) json --quiet -o coverage.json
+	@$(BIN)/python -m tests.support.coverage_floor coverage.json --floor $(COVERAGE_GOAL)
 
 bench: $(VENV)/.bench $(VENV)/.warm ## side by side with peers, as ratios (a twentieth of the large build)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
@@ -100,7 +110,7 @@ $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
 
 clean: ## remove what runs and tools make (.venv, .state, caches, the catalogue); the lake stays
 	rm -rf $(VENV) .state build dist *.egg-info marketlake.duckdb marketlake.duckdb.wal dbt_project/target dbt_project/logs logs
-	rm -rf .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .coverage .coverage.* coverage.json .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-lake: ## remove the lake of this folder, raw files included: only the vendor can give them again
