@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -52,12 +51,12 @@ def suite_hash(table: str) -> str:
 
 def run_suite(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
     """What the shipped suite of a table finds in a profile. Great Expectations is imported here and nowhere else."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
+    context.variables.analytics_enabled = False
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     suite = ExpectationSuite(**json.loads(suite_path(table).read_text(encoding="utf-8")))
     asset = context.data_sources.add_pandas("staged").add_dataframe_asset(table)

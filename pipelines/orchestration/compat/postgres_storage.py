@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dagster as dg
 from dagster._core.events.log import EventLogEntry
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
@@ -72,7 +73,7 @@ class SessionPostgresStorage(DagsterPostgresStorage):
     @classmethod
     def config_type(cls) -> dict[str, Any]:
         """The address alone: more of it is said in the address itself."""
-        return {"postgres_url": super().config_type()["postgres_url"]}
+        return {"postgres_url": dg.StringSource}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SessionPostgresStorage:
