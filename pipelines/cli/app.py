@@ -22,7 +22,7 @@ from pipelines.cli.docs import docs
 from pipelines.cli.explain import explain
 from pipelines.cli.ingest import ingest, say_suspects
 from pipelines.cli.instruments import instruments
-from pipelines.cli.interrupts import redeliver_dropped_interrupts
+from pipelines.cli.interrupts import keep_interrupts_out_of_logs, redeliver_dropped_interrupts
 from pipelines.cli.options import (
     Exchange,
     Json,
@@ -339,6 +339,7 @@ def ui(
 def main() -> None:
     """Entry point. Ends with 0 on success, 1 on a refused or failed job, 2 on wrong usage, 130 on Ctrl-C; no bare traceback."""
     redeliver_dropped_interrupts()
+    keep_interrupts_out_of_logs()
     from pydantic import ValidationError
 
     from pipelines.indicators.custom.file import IndicatorFileError

@@ -60,7 +60,9 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kinds) if entry.dagster_event]
     for event in sorted(events, key=lambda event: not event.is_step_failure):
-        error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+        # A run that was reported as failed, its process being gone, has a message and nothing else.
+        failure = event.step_failure_data if event.is_step_failure else event.event_specific_data and event.job_failure_data
+        error = failure.error if failure else None
         while error and error.cause:
             error = error.cause
         text = " ".join((error.message if error else event.message or "").split())

@@ -18,7 +18,7 @@ README = Path(__file__).parents[2] / "README.md"
 FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Examples that name the reader's own files or shares, run until they are interrupted, or take away what others show; `demo` is
 #: run first.
-_NOT_HERE = tuple(f"marketlake {name}" for name in ("ingest ", "instruments split ", "ui", "demo", "nightly", "withdraw"))
+_NOT_HERE = tuple(f"marketlake {name}" for name in ("ingest ", "instruments split ", "ui", "docs", "demo", "nightly", "withdraw"))
 
 
 def of_helps(group: object, name: str = "") -> list[str]:

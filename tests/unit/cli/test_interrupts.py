@@ -39,6 +39,38 @@ def test_other_errors_in_a_finalizer_are_printed_as_before() -> None:
     assert "ValueError: of a finalizer" in ended.stderr
 
 
+_CLOSING = """
+{install}
+import sqlite3, sqlalchemy
+from sqlalchemy.pool import {pool}
+class Connection(sqlite3.Connection):
+    def close(self): raise {error}
+pool = {pool}(lambda: Connection(":memory:"))
+try:
+    pool.connect().invalidate()
+    print("went on")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+_KEEP_OUT = "from pipelines.cli.interrupts import keep_interrupts_out_of_logs; keep_interrupts_out_of_logs()"
+
+
+@pytest.mark.parametrize("pool", ["NullPool", "QueuePool", "SingletonThreadPool"])
+@pytest.mark.parametrize(
+    ("install", "error", "said", "is_logged"),
+    [
+        pytest.param("", "KeyboardInterrupt", "interrupted\n", True, id="SQLAlchemy alone logs an interrupt"),
+        pytest.param(_KEEP_OUT, "KeyboardInterrupt", "interrupted\n", False, id="an interrupt is not logged"),
+        pytest.param(_KEEP_OUT, "OSError", "went on\n", True, id="another error is"),
+    ],
+)
+def test_an_interrupt_while_a_connection_is_closed(pool: str, install: str, error: str, said: str, is_logged: bool) -> None:
+    program = _CLOSING.format(install=install, pool=pool, error=error)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout == said
+    assert ("Exception" in ended.stderr) == is_logged
+
+
 _UI = """
 import sys
 from pipelines.cli.dagster_process import run_ui, start_session

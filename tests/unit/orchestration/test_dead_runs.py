@@ -1,4 +1,4 @@
-"""A run whose process was killed is told from one at work, marked as failed, and blocks nobody."""
+"""A run whose process was killed is distinguished from one at work, marked as failed, and blocks nobody."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pipelines.orchestration.failures import failed_jobs
 from pipelines.orchestration.instance import PID_TAG, STARTED_TAG, fail_dead_runs, open_instance, process_tags
 from pipelines.settings import Settings
 from pipelines.storage.locks import home_lock
@@ -104,3 +105,18 @@ def test_the_instance_lies_in_the_home_and_keeps_what_a_person_wrote_into_its_co
     with open_instance(home):
         pass
     assert config.read_text().endswith("# mine\n")
+
+
+@dg.job(name="XNYS_nightly", executor_def=dg.in_process_executor)
+def nightly() -> None:
+    nothing()
+
+
+def test_a_dead_run_is_named_among_the_failed_jobs_with_what_became_of_it(home: Settings) -> None:
+    """Its failure has a message and no error: nobody was left to report one."""
+    gone = {PID_TAG: "1", STARTED_TAG: "nobody started then"}
+    with open_instance(home) as instance:
+        run = instance.create_run_for_job(nightly, status=dg.DagsterRunStatus.STARTED, tags=gone)
+    (failed,) = failed_jobs(home)
+    assert (failed.name, failed.count, failed.run_id) == ("XNYS_nightly", 1, run.run_id)
+    assert failed.reason == "process 1 is gone: it was killed or the machine stopped"
