@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from pipelines.build.prepare import current_plan
-from pipelines.market.calendar import calendar
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(based_hom
         home.nightly()
         assert not current_plan(home.settings.state_dir, home.mic)["full"]
     known, provisional = homes
-    assert calendar("XNYS").get(HOLIDAY) is not None
+    assert [home.lake.calendar(home.mic).get(HOLIDAY) is None for home in homes] == [True, False]
 
     assert provisional.rows("quarantine").is_empty()
     sessions = provisional.rows("sessions").filter(pl.col("session_date") <= market.SESSIONS[2])
