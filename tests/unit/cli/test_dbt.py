@@ -50,7 +50,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_it_ends_with_the_exit_code_of_dbt(tmp_path: Path, project: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    places = {"build_db": tmp_path / "x.duckdb", "target_dir": tmp_path / "target", "project_dir": project}
+    places = {"build_db": tmp_path / "x.duckdb", "target_dir": tmp_path / "target", "project_dir": project, "indicators": None}
     codes = [run_dbt_command(words, **places) for words in (["run", "-s", "good"], ["run", "-s", "bad"], ["ruin"])]
     assert codes == [0, 1, 2]
     assert "nowhere" in capfd.readouterr().out
