@@ -54,7 +54,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return build_small_lake(tmp_path_factory.mktemp("build"))
 
 
-def build_small_lake(folder: Path) -> Build:
+def build_small_lake(folder: Path, project_dir: Path | None = None) -> Build:
+    """What dbt makes of a small lake by a project; by default by the shipped one."""
     path = folder / "XNSE.duckdb"
     sessions = [s for s in calendar("XNSE").sessions if s.session_date <= LAST][-SESSIONS:]
     frames = {
@@ -75,7 +76,7 @@ def build_small_lake(folder: Path) -> Build:
                 f"insert into lake.{window} "
                 f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
-    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=shipped("dbt_project"))
+    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=project_dir or shipped("dbt_project"))
     made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)
     indicators = made.rows("from indicators.indicators_daily")
     return Build(made.path, made.manifest, made.statuses, ScanInputs(**frames, indicators_daily=indicators), sessions)

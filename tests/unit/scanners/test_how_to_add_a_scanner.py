@@ -116,8 +116,10 @@ sys.path.insert(0, sys.argv[1])
 from conftest import build_small_lake
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.engine.runner import ScanEngine
+from pipelines.scanners.project import HomeProject
+from pipelines.settings import Settings
 
-build = build_small_lake(Path(sys.argv[2]))
+build = build_small_lake(Path(sys.argv[2]), HomeProject.from_settings(Settings()).directory())
 compiled = load_scanners(build.manifest)
 mine = ["acme_quiet_close", "acme_strong_day"]
 night = build.rows("from marts.scanner_signals where scanner_name like 'acme%' order by signal_id")
