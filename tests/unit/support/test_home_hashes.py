@@ -37,11 +37,11 @@ def make(road: Any, bars_csv: Callable[..., str], tmp_path: Path) -> Make:
     def home(name: str, rows: Sequence[tuple[object, ...]], report: str = "value at risk 1 %", code: str = "1.0+aaaa") -> Path:
         settings: Settings = road.settings
         road.ingest(road.deliver("bars.csv", bars_csv(rows), received_at=ARRIVED))
-        lake = Lake(settings.lake_root)
+        lake = Lake.from_settings(settings)
         release, _ = record_release(
-            lake, "XNYS", versions_of(lake, "XNYS", release_tables()), code_version=code, config={}, sessions=[]
+            lake, "XNYS", versions_of(lake, "XNYS", release_tables(lake)), code_version=code, config={}, sessions=[]
         )
-        publish_catalogue(lake, release, release_tables(), releases(lake), settings.state_dir, settings.catalogue_link)
+        publish_catalogue(lake, release, release_tables(lake), releases(lake), settings.state_dir, settings.catalogue_link)
         reports = settings.home / "reports"
         reports.mkdir()
         (reports / "risk.html").write_text(f"{report}; {release.release_id} of {settings.home}")
