@@ -6,13 +6,12 @@ Does not live here: dbt as a child of a Dagster run (`process.py`), which projec
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.dbt.process import BUILD_DB, INDICATORS
+from pipelines.process_environment import set_environment
 
 
 class DbtError(RuntimeError):
@@ -43,7 +42,7 @@ def run_dbt(
     command = [*arguments, "--project-dir", project, "--profiles-dir", project, "--no-use-colors", "--log-level", "none"]
     if variables:
         command += ["--vars", json.dumps(variables, sort_keys=True)]
-    with _environment(_places(build_db, target_dir, indicators)):
+    with set_environment(_places(build_db, target_dir, indicators)):
         try:
             outcome = dbtRunner().invoke(command)
         finally:
@@ -74,7 +73,7 @@ def run_dbt_command(
         "DBT_PROJECT_DIR": str(project_dir),
         "DBT_PROFILES_DIR": str(project_dir),
     }
-    with _environment(places):
+    with set_environment(places):
         try:
             cli.main(args=[*arguments], prog_name="dbt")
         except SystemExit as end:
@@ -88,18 +87,3 @@ def _places(build_db: Path, target_dir: Path, indicators: Path | None) -> dict[s
     """Where dbt reads and writes and which indicators it computes, as variables."""
     places = {BUILD_DB: str(build_db), "DBT_TARGET_PATH": str(target_dir), "DBT_LOG_PATH": str(target_dir / "logs")}
     return {**places, INDICATORS: str(indicators or "")}
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while: profiles.yml and dbt's own paths are read from there."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
 from pipelines.orchestration.compat.run_origin import name_origin
 from pipelines.orchestration.home_config import named_by_config, prepare_home
+from pipelines.process_environment import set_environment
 from pipelines.settings import Settings
 
 #: Tags that say which process executes a run, so that a run whose process was killed can be distinguished from one at work. The
@@ -42,25 +41,11 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance of a home; runs that died without a word are marked as failed first."""
     # Not by DAGSTER_HOME: this process may work on several homes.
     folder = prepare_home(settings)
-    with _environment(named_by_config(settings)):
+    # `dagster.yaml` leaves the address of a database to the environment.
+    with set_environment(named_by_config(settings)):
         instance = dg.DagsterInstance.from_config(str(folder))
     fail_dead_runs(instance)
     return instance
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let Dagster read what `dagster.yaml` leaves to the environment, while it opens the storages."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def identify_run(context: dg.InitResourceContext) -> None:

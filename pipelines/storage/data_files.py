@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from time import time
 from typing import Any
@@ -36,6 +36,7 @@ class DataFiles:
     def __init__(self, uri: str, schema: TableSchema, base_version: int) -> None:
         self._files, self._root = filesystem_of(uri)
         self._schema, self._base_version = schema, base_version
+        self._begun: list[str] = []
         self.added: list[AddAction] = []
 
     def write(self, rows: pa.Table, partition: date | int | None) -> None:
@@ -50,6 +51,7 @@ class DataFiles:
         encoded = sink.getvalue()
         name = f"part-{self._base_version + 1:08d}-{hashlib.sha256(encoded).hexdigest()[:32]}.parquet"
         path = f"{column}={partition}/{name}" if column else name
+        self._begun.append(path)
         if column and isinstance(self._files, pafs.LocalFileSystem):
             self._files.create_dir(f"{self._root}/{column}={partition}")
         with self._files.open_output_stream(f"{self._root}/{path}") as out:
@@ -65,11 +67,13 @@ class DataFiles:
             )
         )
 
-    def discard(self) -> None:
-        """Delete what was written: its commit came to nothing."""
-        for action in self.added:
-            self._files.delete_file(f"{self._root}/{action.path}")
-        self.added = []
+    def discard(self, kept: Collection[str] = ()) -> None:
+        """Delete what was written, whole or in part, but for the file names in `kept`."""
+        for path in self._begun:
+            target = f"{self._root}/{path}"
+            if path.rpartition("/")[2] not in kept and self._files.get_file_info(target).type == pafs.FileType.File:
+                self._files.delete_file(target)
+        self._begun, self.added = [], []
 
 
 def _writer_options(schema: pa.Schema) -> dict[str, Any]:

@@ -129,13 +129,18 @@ class LakeTable:
         for _ in range(_COMMIT_ATTEMPTS):
             handle = self._open()
             base, files, partitions = handle, None, set[PartitionValue]()
-            for decided in changes(partial(self._read, handle)):
-                if decided.partitions is not None and not decided.partitions:
-                    continue
-                base = base or self._create()
-                files = files or DataFiles(self.uri, self.schema, base.version())
-                self._write(files, decided.rows)
-                partitions.update(decided.partitions or [])
+            try:
+                for decided in changes(partial(self._read, handle)):
+                    if decided.partitions is not None and not decided.partitions:
+                        continue
+                    base = base or self._create()
+                    files = files or DataFiles(self.uri, self.schema, base.version())
+                    self._write(files, decided.rows)
+                    partitions.update(decided.partitions or [])
+            except BaseException:
+                if files is not None:
+                    files.discard()
+                raise
             if base is None or files is None:
                 return None if handle is None else handle.version()
             if self._commit(base, files, "overwrite", partitions, metadata):
@@ -150,7 +155,11 @@ class LakeTable:
                 # A commit that only adds files does not change the table's columns.
                 base.alter.add_columns(new)
             files = DataFiles(self.uri, self.schema, base.version())
-            self._write(files, frame)
+            try:
+                self._write(files, frame)
+            except BaseException:
+                files.discard()
+                raise
             if self._commit(base, files, "append", (), metadata):
                 return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
@@ -235,7 +244,10 @@ class LakeTable:
         partitions: Collection[PartitionValue],
         metadata: Mapping[str, str],
     ) -> bool:
-        """Commit files as the version after `base`; False, and the files are gone, where another writer has made that version."""
+        """Commit files as the version after `base`; False where another writer has made that version.
+
+        Files that this version holds stay: of the same rows another writer makes the same files. The others are deleted.
+        """
         column = self.schema.partition_by
         try:
             base.create_write_transaction(
@@ -248,7 +260,12 @@ class LakeTable:
                 commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
             )
         except CommitFailedError:
-            files.discard()
+            if self.version() == base.version():
+                # No other writer: the log cannot be written.
+                files.discard()
+                raise
+            made = self._require(base.version() + 1)
+            files.discard({file.rpartition("/")[2] for file in made.file_uris()})
             return False
         return True
 

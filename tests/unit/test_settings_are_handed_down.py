@@ -23,8 +23,7 @@ TOUCH_ENVIRONMENT = {
     "cli/options.py",
     "cli/dagster_process.py",
     "dbt/process.py",
-    "dbt/run.py",
-    "orchestration/instance.py",
+    "process_environment.py",
     "user_cache.py",
     "storage/crash_points.py",
 }

@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from pipelines.market.schema import Column, TableSchema
 from pipelines.storage.delta import Change, LakeTable
@@ -128,6 +130,8 @@ def test_a_change_that_fails_half_way_is_not_seen(tmp_path: Path) -> None:
         table(tmp_path).update_in_parts(parts, {})
     assert table(tmp_path).version() == version
     assert table(tmp_path).read().equals(before, null_equal=True)
+    # What it had written takes no place: the disk may be full.
+    assert len(content(tmp_path)) == len(table(tmp_path).files(version))
 
 
 def test_a_writer_that_lost_leaves_no_files_behind(tmp_path: Path) -> None:
@@ -145,6 +149,35 @@ def test_a_writer_that_lost_leaves_no_files_behind(tmp_path: Path) -> None:
     assert calls == [0, 5]
     # The one that was replaced stays: earlier versions read it.
     assert len(content(tmp_path)) == len(table(tmp_path).files(version or 0)) + 1
+
+
+def test_a_writer_that_lost_to_the_same_rows_leaves_the_winners_files(tmp_path: Path) -> None:
+    """Both write one file under one name: the same rows for the same version."""
+    table(tmp_path).append(rows(FIRST), {})
+    calls: list[int] = []
+
+    def decide(read: Callable[..., pl.DataFrame]) -> Change:
+        stored = read([SECOND])
+        calls.append(stored.height)
+        if len(calls) == 1:
+            table(tmp_path).append(rows(SECOND), {})
+        return Change(rows(SECOND), [] if stored.height else [SECOND])
+
+    assert table(tmp_path).update(decide, {}) == 2
+    assert calls == [0, 5]
+    assert table(tmp_path).read().height == 10
+
+
+def test_a_log_that_cannot_be_written_is_not_taken_for_another_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = table(tmp_path).append(rows(FIRST), {})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise CommitFailedError("the disk is full")
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", refuse)
+    with pytest.raises(CommitFailedError, match="the disk is full"):
+        table(tmp_path).update(lambda _: Change(rows(SECOND), [SECOND]), {})
+    assert len(content(tmp_path)) == len(table(tmp_path).files(version))
 
 
 def test_a_column_that_came_later_is_missing_in_older_files(tmp_path: Path) -> None:
