@@ -2,37 +2,34 @@
 
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
-(`ingest.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `scan.py`,
-`explain.py`, `withdraw.py`, `dbt.py`, `docs.py`).
+(`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
+`withdraw.py`, `dbt.py`, `docs.py`).
 """
 
 from __future__ import annotations
 
 import sys
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.cli.calendar import calendar_app
-from pipelines.cli.console import INTERRUPTED, USAGE, counted, fail, progress, say, say_error, say_json, table, warn
+from pipelines.cli.console import INTERRUPTED, USAGE, fail, say, say_error, say_json, table, warn
 from pipelines.cli.dbt import dbt
 from pipelines.cli.describe import describe
 from pipelines.cli.docs import docs
 from pipelines.cli.explain import explain
-from pipelines.cli.ingest import ingest, say_suspects
+from pipelines.cli.indicators import indicators
+from pipelines.cli.ingest import ingest
 from pipelines.cli.instruments import instruments
 from pipelines.cli.interrupts import keep_interrupts_out_of_logs, redeliver_dropped_interrupts
+from pipelines.cli.nightly import nightly
 from pipelines.cli.options import (
-    Exchange,
     Json,
-    Wait,
     check_settings_file,
     configured,
-    day,
     moment,
     read_settings,
-    require_home,
     setting_problems,
 )
 from pipelines.cli.quarantine import quarantine
@@ -40,7 +37,7 @@ from pipelines.cli.scan import scan, scanners
 from pipelines.cli.withdraw import withdraw
 
 if TYPE_CHECKING:
-    from pipelines.settings import Settings
+    pass
 
 app = typer.Typer(
     name="marketlake",
@@ -111,119 +108,8 @@ app.command("scan")(scan)
 # From its first argument on the line is dbt's, options too: the two dashes may be left out.
 app.command("dbt", context_settings={"allow_interspersed_args": False})(dbt)
 app.command("docs")(docs)
-
-indicators = typer.Typer(rich_markup_mode=None)
 app.add_typer(indicators, name="indicators")
-
-
-@indicators.callback(invoke_without_command=True)
-def list_indicators(context: typer.Context, as_json: Json = False) -> None:
-    """List the indicators of this installation: built-in, plugged in, chosen in the file MARKETLAKE_INDICATORS names.
-
-    With columns, parameters, warm-up and range; `describe NAME` tells about one.
-
-    Example: marketlake indicators --json
-    """
-    if context.invoked_subcommand is not None:
-        return
-    from pipelines.cli.indicator_pages import COLUMNS, indicator_rows
-    from pipelines.indicators.registry import home_registry
-
-    settings = read_settings()
-    rows = indicator_rows(home_registry(settings.indicators))
-    _warn_of_faulty_plugins(settings)
-    if as_json:
-        say_json(rows)
-        return
-    shown = [
-        [
-            row["name"],
-            " ".join(row["columns"]),
-            " ".join(f"{name}={value:g}" for name, value in row["parameters"].items()),
-            row["warm_up"],
-            row["range"],
-        ]
-        for row in rows
-    ]
-    table(COLUMNS, shown)
-
-
-@indicators.command("describe")
-def describe_indicator(
-    name: Annotated[str, typer.Argument(help="Indicator or column, for example rsi or bb_upper_20.")], as_json: Json = False
-) -> None:
-    """Tell formula, source, convention, inputs, units and carried state of one indicator.
-
-    Example: marketlake indicators describe rsi
-    """
-    from pipelines.cli.indicator_pages import UnknownIndicatorError, describe
-    from pipelines.indicators.registry import home_registry
-
-    try:
-        content = describe(name, home_registry(read_settings().indicators))
-    except UnknownIndicatorError as error:
-        fail(str(error), USAGE)
-    if as_json:
-        say_json(content)
-        return
-    columns = content.pop("columns", {})
-    for what, text in content.items():
-        say(f"{what + ':':<12} {text}")
-    for column, text in columns.items():
-        say(f"  {column}: {text}")
-
-
-@app.command()
-def nightly(
-    exchange: Exchange = None,
-    session: Annotated[str | None, typer.Option(help="Rebuild this session besides what is new.", metavar="DATE")] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="First session to rebuild besides what is new.", metavar="DATE")
-    ] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last session to rebuild besides what is new.", metavar="DATE")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Rebuild everything from the lake.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Make the folder a home without asking, where it is none yet.")] = False,
-    wait: Wait = None,
-    as_json: Json = False,
-) -> None:
-    """Run the nightly job in this process: build what is new or restated, backtest, report, publish a release.
-
-    Without bars, or without those of a session asked for, it ends with 1 and changes nothing.
-
-    Example: marketlake nightly --exchange XNYS
-    """
-    from pipelines.market.calendar import CalendarError, calendar
-
-    settings = read_settings(wait)
-    mic = configured(settings, exchange)
-    if session and (first or last):
-        fail("give either --session or --from and --to, not both", USAGE)
-    if bool(first) != bool(last):
-        fail("--from and --to go together", USAGE)
-    try:
-        days = [calendar(mic, settings.calendars).session(day(session, "--session")).session_date] if session else []
-        if first and last:
-            days = [s.session_date for s in calendar(mic, settings.calendars).between(day(first, "--from"), day(last, "--to"))]
-            if not days:
-                fail(f"no session of {mic} lies between {first} and {last}", USAGE)
-    except CalendarError as error:
-        fail(str(error), USAGE)
-    require_home(settings, make=yes)
-    if first and last:
-        _warn_of_missing(settings, mic, days)
-    summary = _nightly(settings, mic, days, full=full, quiet=as_json)
-    if as_json:
-        say_json({**summary, "new": summary["new"].as_json()})
-    else:
-        from pipelines.ingest.suspected_actions import suspected_actions
-        from pipelines.storage.location import Lake
-
-        failed = summary.pop("checks_failed")
-        say(summary.pop("new").describe())
-        table(["what", "value"], [[k, v] for k, v in summary.items()])
-        for line in failed:
-            print(f"check failed: {line}", file=sys.stderr)  # noqa: T201
-        say_suspects(settings, mic, suspected_actions(Lake.from_settings(settings), mic))
+app.command("nightly")(nightly)
 
 
 @app.command()
@@ -365,39 +251,3 @@ def main() -> None:
             raise
         say_error("interrupted")
         sys.exit(INTERRUPTED)
-
-
-def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:
-    """Name how many sessions of a range have no bars and are therefore left out; without any, the run itself fails."""
-    from pipelines.ingest.freshness import sessions_with_bars
-    from pipelines.storage.location import Lake
-
-    present = sessions_with_bars(Lake.from_settings(settings), mic, days)
-    if present and (missing := len(days) - len(present)):
-        warn(f"{mic} has no bars of {counted(missing, 'session')} from {days[0]} to {days[-1]}: they are left out")
-
-
-def _warn_of_faulty_plugins(settings: Settings) -> None:
-    """Name the packages whose sources, indicators or scanners are left out of what follows."""
-    from pipelines.indicators.registry import home_registry
-    from pipelines.scanners.extensions.plugins import load_plugins
-    from pipelines.sources.registry import load_sources
-
-    indicators = home_registry(settings.indicators)
-    for reason in [*map(str, load_sources().broken.values()), *indicators.broken.values(), *load_plugins()[1].values()]:
-        warn(reason)
-
-
-def _nightly(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
-    """Run the nightly job and tell what it published."""
-    _warn_of_faulty_plugins(settings)
-    from pipelines.definitions import build_definitions
-    from pipelines.orchestration.launch import JobFailedError, nightly_summary
-    from pipelines.orchestration.launch import nightly as run_nightly
-    from pipelines.storage.locks import LockHeldError
-
-    try:
-        with progress(f"nightly run of {mic}", quiet=quiet):
-            return nightly_summary(settings, mic, run_nightly(settings, mic, build_definitions, sessions=days, full=full))
-    except (JobFailedError, LockHeldError) as error:
-        fail(str(error))

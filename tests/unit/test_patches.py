@@ -85,9 +85,9 @@ gate._suite = None
     [
         ('monkeypatch.setattr(gate, "_validate", print)', "gate._validate"),
         ("patch.setattr(gate._Checks, 'run', print)", "gate._Checks.run"),
-        ('monkeypatch.setattr("pipelines.cli.app._nightly", print)', "pipelines.cli.app._nightly"),
+        ('monkeypatch.setattr("pipelines.cli.nightly._run", print)', "pipelines.cli.nightly._run"),
         ('monkeypatch.setitem(gate._KNOWN, "a", 1)', "gate._KNOWN.a"),
-        ('with mock.patch("pipelines.cli.app._nightly"): pass', "pipelines.cli.app._nightly"),
+        ('with mock.patch("pipelines.cli.nightly._run"): pass', "pipelines.cli.nightly._run"),
         ('with mock.patch.object(gate, "_validate"): pass', "gate._validate"),
         ("gate._validate = print", "gate._validate"),
         ("del gate._validate", "gate._validate"),
