@@ -59,7 +59,8 @@ def test_a_program_that_waits_ends_by_an_interrupt_without_a_word(tmp_path: Path
 
 
 def test_all_are_started_before_the_code_server_answers_and_end_together(tmp_path: Path) -> None:
-    never_answers = stand_in(script(tmp_path / "never_answers", "sleep 600"))
+    # A shell would heed the interrupt only when its command has ended.
+    never_answers = stand_in(script(tmp_path / "never_answers", "exec sleep 600"))
     programs = Programs(tmp_path, dict(os.environ), tmp_path, never_answers)
     with programs.ended_together():
         programs.start_code_server()
@@ -102,7 +103,8 @@ def test_a_signal_while_a_program_is_started_leaves_none_behind(
     tmp_path: Path,
 ) -> None:
     """The signal comes when the process is there and nobody has noted it yet."""
-    never_answers = stand_in(script(tmp_path / "never_answers", "sleep 600"))
+    # A shell would heed the interrupt only when its command has ended.
+    never_answers = stand_in(script(tmp_path / "never_answers", "exec sleep 600"))
     started = []
 
     def interrupted(arguments: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
