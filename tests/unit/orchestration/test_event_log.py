@@ -56,7 +56,7 @@ def test_a_figure_that_names_another_session_stays_as_it_is(storage: SessionEven
 
 def test_the_files_of_many_runs_can_be_written_in_turn(storage: SessionEventLog) -> None:
     """More runs than prepared statements are kept for."""
-    for number in range(40):
+    for number in range(20):
         with storage.run_connection(f"{number:08}-0000-0000-0000-000000000000") as connection:
             connection.exec_driver_sql("select 1")
     record(storage, {FIRST: {"rows": 1}})
