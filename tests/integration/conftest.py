@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -336,10 +336,10 @@ def kill(process: "subprocess.Popen[Any]") -> None:
     process.wait(timeout=30)
 
 
-def wait_until(true: Callable[[], Any], what: str, seconds: float = 600.0, ends: Mapping[str, Any] | None = None) -> Any:
-    """Ask until the answer is true and return it; AssertionError with `what` after the deadline."""
+def wait_until(true: Callable[[], Any], what: str | Callable[[], str], seconds: float = 600.0) -> Any:
+    """Ask until the answer is true and return it; AssertionError with `what`, asked for only then, after the deadline."""
     deadline = time.monotonic() + seconds
     while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what} {dict(ends or {})}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}"
         time.sleep(0.2)
     return found
