@@ -23,6 +23,7 @@ import polars as pl
 import pytest
 
 from pipelines.build.derived_tables import DERIVED as BUILT
+from pipelines.build.prepare import current_plan
 from pipelines.bundled import bundled_folder
 from pipelines.ingest.arrivals import make_request
 from pipelines.market.tables import TABLES
@@ -302,6 +303,29 @@ def based_home(
 
     def make(name: str) -> SmallHome:
         return copy_home(SmallHome(made_once("based_home", build)), new_home(name))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def one_night_later(
+    based_home: Callable[..., SmallHome],
+    new_home: Callable[..., SmallHome],
+    made_once: Callable[..., Path],
+    dbt_manifest: Path,
+    dbt_parsed: Callable[[str], Path],
+    tape: Tape,
+) -> Callable[..., SmallHome]:
+    """Makes a home that went on from the base with the first session and a nightly run; that was done once, and is copied."""
+
+    def build(folder: Path) -> None:
+        home = copy_home(based_home("one_night"), _prepare(SmallHome(folder), dbt_manifest, dbt_parsed))
+        home.ingest(*tape.delivery(folder / "inbound", SESSIONS[0]), received=arrival(1))
+        home.nightly()
+        assert not current_plan(home.settings.state_dir, home.mic)["full"]
+
+    def make(name: str) -> SmallHome:
+        return copy_home(SmallHome(made_once("one_night_later", build)), new_home(name))
 
     return make
 

@@ -3,6 +3,7 @@
 The end is moved before Memorial Day, 2014-05-26, on real bars of weeks around it.
 """
 
+import shutil
 from datetime import date
 from typing import Any
 
@@ -23,22 +24,29 @@ def state(home: Any, entry: str) -> None:
         file.write(f'{entry}\nsource = "for this test"\n')
 
 
-def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(based_home: Any, tape: Any, market: Any) -> None:
-    homes = [based_home("known"), based_home("provisional")]
-    state(homes[1], f"[[known]]\nuntil = {KNOWN_UNTIL}")
-    for home in homes:
-        folder = home.folder / "inbound"
-        files = [file for session in market.SESSIONS[:3] for file in tape.delivery(folder, session)]
-        home.ingest(*files, received=market.arrival(1))
-        home.nightly()
-        assert not current_plan(home.settings.state_dir, home.mic)["full"]
-    known, provisional = homes
-    assert [home.lake.calendar(home.mic).get(HOLIDAY) is None for home in homes] == [True, False]
+@pytest.fixture(scope="module")
+def provisional(based_home: Any, tape: Any, market: Any) -> Any:
+    """The home of `one_night_later`, with a calendar that ends before the night's session and the last of the base."""
+    home = based_home("provisional")
+    state(home, f"[[known]]\nuntil = {KNOWN_UNTIL}")
+    home.ingest(*tape.delivery(home.folder / "inbound", market.SESSIONS[0]), received=market.arrival(1))
+    home.nightly()
+    assert not current_plan(home.settings.state_dir, home.mic)["full"]
+    return home
+
+
+def test_a_night_beyond_the_known_end_publishes_what_a_full_calendar_does(
+    provisional: Any, one_night_later: Any, market: Any
+) -> None:
+    known = one_night_later("known")
+    assert [home.lake.calendar(home.mic).get(HOLIDAY) is None for home in (known, provisional)] == [True, False]
 
     assert provisional.rows("quarantine").is_empty()
-    sessions = provisional.rows("sessions").filter(pl.col("session_date") <= market.SESSIONS[2])
+    sessions = provisional.rows("sessions").filter(pl.col("session_date") <= market.SESSIONS[0])
     assert sessions.drop("status").equals(known.rows("sessions").head(sessions.height).drop("status"))
-    assert sessions.filter(pl.col("session_date") > KNOWN_UNTIL)["status"].unique().to_list() == ["provisional"]
+    beyond = sessions.filter(pl.col("session_date") > KNOWN_UNTIL)
+    assert beyond.height > 5
+    assert beyond["status"].unique().to_list() == ["provisional"]
     assert known.rows("sessions")["status"].head(sessions.height).unique().to_list() == ["known"]
     assert provisional.fingerprints(market.DERIVED) == known.fingerprints(market.DERIVED)
     assert set(provisional.releases()[-1].config["calendars"]) == {"XNYS"}
@@ -46,14 +54,12 @@ def test_nights_beyond_the_known_end_publish_what_a_full_calendar_does(based_hom
 
 
 def test_a_list_that_comes_later_changes_no_figure_and_one_against_the_bars_stops_the_run(
-    based_home: Any, tape: Any, market: Any
+    provisional: Any, new_home: Any, market: Any
 ) -> None:
     from pipelines.orchestration.launch import JobFailedError
 
-    home = based_home("listed")
-    state(home, f"[[known]]\nuntil = {KNOWN_UNTIL}")
-    home.ingest(*tape.delivery(home.folder / "inbound", market.SESSIONS[0]), received=market.arrival(1))
-    home.nightly()
+    home = market.copy_home(provisional, new_home("listed"))
+    shutil.copytree(provisional.folder / "calendars", home.folder / "calendars")
     before = home.fingerprints(market.DERIVED)
 
     state(home, f"[[holiday]]\ndate = {HOLIDAY}")

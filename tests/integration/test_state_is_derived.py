@@ -12,17 +12,16 @@ pytestmark = pytest.mark.slow
 
 
 def test_without_its_state_a_home_goes_on_as_if_nothing_had_happened(
-    based_home: Any, new_home: Any, tape: Any, market: Any, tmp_path: Any
+    based_home: Any, one_night_later: Any, new_home: Any, tape: Any, market: Any, tmp_path: Any
 ) -> None:
-    kept, lost = based_home("kept"), new_home("lost")
-    shutil.copytree(kept.folder / "lake", lost.folder / "lake")
-    (lost.folder / "marketlake.duckdb").symlink_to(f".state/catalogue/{kept.releases()[-1].release_id}.duckdb")
+    kept, lost = one_night_later("kept"), new_home("lost")
+    based = based_home("based")
+    shutil.copytree(based.folder / "lake", lost.folder / "lake")
+    (lost.folder / "marketlake.duckdb").symlink_to(f".state/catalogue/{based.releases()[-1].release_id}.duckdb")
     shutil.rmtree(lost.settings.state_dir)
-    files = tape.delivery(tmp_path, market.SESSIONS[0])
 
-    for home in (kept, lost):
-        home.ingest(*files, received=market.arrival(1))
-        home.nightly()
+    lost.ingest(*tape.delivery(tmp_path, market.SESSIONS[0]), received=market.arrival(1))
+    lost.nightly()
 
     tables = (*market.INGESTED, *market.DERIVED)
     assert lost.fingerprints(tables) == kept.fingerprints(tables)
