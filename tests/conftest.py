@@ -33,9 +33,9 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left alone with one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests come first, that of the pages before all, so that no worker is left alone with one at the end."""
+    slow, pages = ({item.path for item in items if item.get_closest_marker(mark)} for mark in ("slow", "ui"))
+    items.sort(key=lambda item: (item.path not in slow, item.path not in pages))
 
 
 @pytest.fixture(scope="session")
