@@ -60,7 +60,7 @@ def careless(market: Any) -> Any:
     return write
 
 
-def test_every_answer_during_five_nightly_runs_is_that_of_one_release(
+def test_every_answer_during_three_nightly_runs_is_that_of_one_release(
     based_home: Any, tape: Any, market: Any, careless: Any, tmp_path: Path
 ) -> None:
     home = based_home("read")
@@ -74,7 +74,7 @@ def test_every_answer_during_five_nightly_runs_is_that_of_one_release(
     try:
         for out in answers.values():
             market.wait_until(lambda out=out: out.exists() and out.read_text().count("\n") > 2, f"answers of {out.name}")
-        for day, session in enumerate(market.SESSIONS, start=1):
+        for day, session in enumerate(market.SESSIONS[:3], start=1):
             home.ingest(*tape.delivery(tmp_path / "inbound", session), received=market.arrival(day))
             release = home.nightly()["release_id"]
             market.wait_until(
@@ -86,7 +86,7 @@ def test_every_answer_during_five_nightly_runs_is_that_of_one_release(
 
     assert ended == [0, 0, 0]
     published = {release.release_id: _published(home, release.release_id, market) for release in home.releases()}
-    assert len(published) == 1 + len(market.SESSIONS)
+    assert len(published) == 1 + 3
     for manner, out in answers.items():
         said = set(out.read_text().splitlines())
         assert said <= set(published.values()), manner
