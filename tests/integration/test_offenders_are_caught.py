@@ -199,13 +199,14 @@ def offended(new_home: Any, tape: Any, market: Any, tmp_path_factory: Any) -> Of
     offended = Offended(new_home("offended"), folder)
     first = market.SESSIONS[:4]
     files = [*tape.base(folder), *(file for session in first for file in tape.delivery(folder, session))]
-    offended.run("ingest", *map(str, files), "--source", "csv", "--received-at", market.arrival(0).isoformat())
+    # What is taken in does not depend on the plug-ins: in this process.
+    assert offended.home.ingest(*files, received=market.arrival(0)).exit_code == 0
     day = market.date(2014, 5, 20)
     (line,) = tape.daily(day, day, ["IBM"])
     restated = market.write(folder / "restated.csv", [line.rsplit(",", 1)[0] + ",1234567"])
-    offended.run("ingest", str(restated), "--source", "csv", "--received-at", market.arrival(1).isoformat())
+    assert offended.home.ingest(restated, received=market.arrival(1)).exit_code == 0
     offended.nightly()
-    offended.run("ingest", *map(str, tape.delivery(folder, market.SESSIONS[4])), "--source", "csv")
+    assert offended.home.ingest(*tape.delivery(folder, market.SESSIONS[4]), received=market.arrival(2)).exit_code == 0
     offended.nightly()
     return offended
 
