@@ -27,8 +27,7 @@ def delivered(based_home: Any, new_home: Any, tape: Any, market: Any, tmp_path_f
     restated = [_with_close(line, 187.0) for line in tape.daily(RESTATED, RESTATED, ["IBM"])]
     factors = bundled_folder() / "lean" / "equity" / "usa" / "factor_files" / "aapl.csv"
     deliveries = [
-        ("csv", tape.delivery(folder, first)),
-        ("csv", [*tape.delivery(folder, split)]),
+        ("csv", [*tape.delivery(folder, first), *tape.delivery(folder, split)]),
         ("csv", [market.write(folder / "restated.csv", restated), *tape.delivery(folder, late)]),
         ("lean", [factors]),
         ("csv", tape.delivery(folder, last)),

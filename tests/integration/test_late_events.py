@@ -92,8 +92,6 @@ def restatements(home: Any, tape: Any, market: Any) -> None:
 
 def withdrawn_delivery(home: Any, tape: Any, market: Any) -> None:
     """A restatement that was built already, and everything of the last session."""
-    _restate(home, tape, market, close=171.0)
-    home.nightly()
     last = market.SESSIONS[-1]
     for name in ("restated.csv", f"daily-{last}.csv", f"more-{last}.csv"):
         home.withdraw(name, market.arrival(11))
@@ -109,7 +107,8 @@ def after(known: Any, new_home: Any, tape: Any, market: Any) -> Callable[[Callab
 
     def made(event: Callable[..., None]) -> Any:
         if event.__name__ not in homes:
-            home = market.copy_home(known, new_home(event.__name__))
+            before = made(restatements) if event is withdrawn_delivery else known
+            home = market.copy_home(before, new_home(event.__name__))
             event(home, tape, market)
             home.nightly()
             homes[event.__name__] = home
