@@ -43,7 +43,10 @@ class Watch:
         return {"taken": sorted(self.taken), "waiting": dict(sorted(self.waiting.items()))}
 
     def settled(self, files: Iterable[InboxFile], now: float, settle_seconds: float) -> list[InboxFile]:
-        """Files not taken yet that were found unchanged for `settle_seconds`, oldest first by their own times, then by name."""
+        """Files not taken yet that were found unchanged for `settle_seconds`, oldest first by their own times, then by name.
+
+        now: a moment before the look at `files`, so that a pause during the look makes no file older.
+        """
         ready = [f for f in files if f.identity not in self.taken and self._age(f, now) >= settle_seconds]
         return sorted(ready, key=lambda file: (file.mtime_ns, file.name))
 
@@ -55,7 +58,10 @@ class Watch:
         return [] if len(ready) < fresh and patient else ready
 
     def after(self, files: Sequence[InboxFile], taken: Iterable[InboxFile], now: float) -> Watch:
-        """The watch after a look at `files` of which some were `taken` or refused. Files that are gone are forgotten."""
+        """The watch after a look at `files` of which some were `taken` or refused. Files that are gone are forgotten.
+
+        now: a moment after the look.
+        """
         there = {f.identity for f in files}
         done = (self.taken & there) | {f.identity for f in taken}
         return Watch(frozenset(done), {key: min(self.waiting.get(key, now), now) for key in sorted(there - done)})

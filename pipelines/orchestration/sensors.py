@@ -46,7 +46,8 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
     def inbox_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         now = time.time()
         remembered = recall(memory, context.cursor)
-        files, watch = batches(folder, max_bytes), Watch.from_json(remembered)
+        files, seen = batches(folder, max_bytes), time.time()
+        watch = Watch.from_json(remembered)
         unfinished, repeated = _look_at_runs(context.instance, mic, remembered.get("open", {}), {file.name for file in files})
         settled = _up_to(watch.settled(files, now, settings.inbox_settle_seconds), max_bytes)
         requests: dict[str | None, dg.RunRequest] = {request.run_key: request for request in repeated}
@@ -65,7 +66,7 @@ def live_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
             context.log.warning(line)
         quiet = dg.SkipReason("; ".join(refused) or f"no new batch in {folder}")
         under_way = {request.tags[SCAN_TAG]: request.tags["marketlake/batch"] for request in requests.values()}
-        content = {**watch.after(files, settled, now).to_json(), "open": {**unfinished, **under_way}}
+        content = {**watch.after(files, settled, seen).to_json(), "open": {**unfinished, **under_way}}
         return dg.SensorResult(
             run_requests=list(requests.values()),
             skip_reason=None if requests else quiet,

@@ -94,7 +94,7 @@ def vendor_inbox_sensor(mic: str, settings: Settings) -> dg.SensorDefinition:
         remembered = recall(memory, context.cursor)
         visit = _Visit()
         _repeat_dead_runs(context.instance, mic, settings, remembered.get("open", []), visit)
-        _find_deliveries(mic, settings, remembered.get("watches", {}), visit, time.time())
+        _find_deliveries(mic, settings, remembered.get("watches", {}), visit)
         for line in visit.said:
             context.log.warning(line)
         content = {"open": sorted(visit.open), "watches": {name: watch.to_json() for name, watch in visit.watches.items()}}
@@ -182,15 +182,14 @@ def _repeat_dead_runs(
             visit.request(delivery, f"{delivery_id}-{len(records) + 1}")
 
 
-def _find_deliveries(mic: str, settings: Settings, remembered: Mapping[str, Any], visit: _Visit, now: float) -> None:
-    """Request a run for each source whose files have come to rest, and say once what lies there and cannot be taken.
-
-    now: seconds since 1970.
-    """
+def _find_deliveries(mic: str, settings: Settings, remembered: Mapping[str, Any], visit: _Visit) -> None:
+    """Request a run for each source whose files have come to rest, and say once what lies there and cannot be taken."""
     root, settle = settings.vendor_inbox_dir, settings.vendor_inbox_settle_seconds
     sources = load_sources()
     for name, reader in sources.items():
-        files, watch = source_files(root, mic, reader), Watch.from_json(remembered.get(name))
+        now = time.time()
+        files, seen = source_files(root, mic, reader), time.time()
+        watch = Watch.from_json(remembered.get(name))
         settled = watch.settled_together(files, now, settle)
         visit.refuse((file for file in settled if file.fault), f"{mic}/{name}/")
         sound = {file.name: file.identity for file in settled if not file.fault}
@@ -200,12 +199,14 @@ def _find_deliveries(mic: str, settings: Settings, remembered: Mapping[str, Any]
             save_delivery(delivery, settings.state_dir)
             visit.request(delivery, f"{delivery.delivery_id}-1")
         if files:
-            visit.watches[name] = watch.after(files, settled, now)
-    beside, watch = _unplaced(mic, settings), Watch.from_json(remembered.get(_BESIDE))
+            visit.watches[name] = watch.after(files, settled, seen)
+    now = time.time()
+    beside, seen = _unplaced(mic, settings), time.time()
+    watch = Watch.from_json(remembered.get(_BESIDE))
     settled = watch.settled(beside, now, settle)
     visit.refuse(settled, "")
     if beside:
-        visit.watches[_BESIDE] = watch.after(beside, settled, now)
+        visit.watches[_BESIDE] = watch.after(beside, settled, seen)
 
 
 def _unplaced(mic: str, settings: Settings) -> list[InboxFile]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,7 @@ from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor
 from pipelines.settings import Settings
+from pipelines.sources.registry import source
 from pipelines.storage.locks import home_lock
 
 MIC = "XNYS"
@@ -327,3 +329,28 @@ def test_a_run_holds_the_lock_and_fails_with_what_was_refused_which_is_its_concl
     assert conclusion(at_once.state_dir, MIC, str(request.tags[DELIVERY_TAG])) is not None
     vendor.end_runs("FAILURE")
     assert vendor.tick()[0] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "looks", "make"), [(sensors, "batches", live_sensor), (vendor_inbox, "source_files", vendor_inbox_sensor)]
+)
+def test_a_pause_during_a_look_makes_no_file_older(
+    module: Any, looks: str, make: Any, home: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine stands still for longer than the settle time before the folder is listed; the next look comes at once."""
+    waiting = home.model_copy(update={"inbox_settle_seconds": 0.2, "vendor_inbox_settle_seconds": 0.2})
+    write(waiting.inbox_dir / MIC / ("a.csv" if module is sensors else "csv/a.csv"))
+    look, pauses = getattr(module, looks), iter([0.3])
+
+    def looked(*given: Any) -> Any:
+        time.sleep(next(pauses, 0.0))
+        return look(*given)
+
+    monkeypatch.setattr(module, looks, looked)
+    if module is vendor_inbox:
+        monkeypatch.setattr(module, "load_sources", lambda: {"csv": source("csv")})
+    daemon = Daemon(make(MIC, waiting), instance)
+    assert daemon.tick()[0] == []
+    assert daemon.tick()[0] == []
+    time.sleep(0.3)
+    assert len(daemon.tick()[0]) == 1
