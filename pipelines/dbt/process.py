@@ -8,6 +8,7 @@ A dbt that outlives a killed run would go on writing beside the database that th
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -20,6 +21,9 @@ BUILD_DB = "MARKETLAKE_BUILD_DB"
 #: Names the home's file of chosen indicators, for the models that compute them.
 INDICATORS = "MARKETLAKE_INDICATORS"
 _SECONDS_BETWEEN_LOOKS = 0.2
+#: New objects after which the garbage collector looks for cycles. Python's 700 has it walk dbt's manifest, of which nothing is ever
+#: garbage, again and again.
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def options(build_database: Path, home: Path, indicators: Path | None) -> list[str]:
@@ -48,8 +52,13 @@ def main() -> None:
         # By its name, from its folder: for another path dbt would parse the project anew.
         os.chdir(ours.build_database.parent)
         os.environ[BUILD_DB] = ours.build_database.name
+    gc.disable()
     from dbt.cli.main import cli
 
+    # Modules stay as long as the process: the collector need not look at what they made.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    gc.enable()
     sys.exit(cli())
 
 

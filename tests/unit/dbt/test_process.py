@@ -62,6 +62,17 @@ def test_a_run_hands_its_home_to_dbt_and_names_the_database_from_its_folder(tmp_
     assert done.stdout.split() == [*told, "build", "--select", "staging"]
 
 
+def test_the_garbage_collector_looks_seldom_and_not_at_modules(tmp_path: Path) -> None:
+    """It is on: what dbt makes for a model refers to itself, and a build of all of history must not keep it."""
+    code = (
+        "import gc, sys, types; fake = types.ModuleType('dbt.cli.main'); "
+        "fake.cli = lambda: print(gc.isenabled(), gc.get_threshold()[0] > 10_000, gc.get_freeze_count() > 0); "
+        "sys.modules['dbt.cli.main'] = fake; from pipelines.dbt.process import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "build"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
