@@ -30,10 +30,11 @@ def options(build_database: Path, home: Path, indicators: Path | None) -> list[s
     """What a run in this process hands to `marketlake-dbt`, before the words for dbt.
 
     Options and not variables of the environment: those would be this process's too, and of its other homes. The parent is named,
-    since it may be gone before its child can ask.
+    since it may be gone before its child can ask. A run learns from dbt's events, so that dbt need not write its manifest, graph
+    and results after each of them; what it takes up again, the parsed project, it writes all the same.
     """
     chosen = [f"--indicators={indicators}"] if indicators else []
-    return [f"--build-database={build_database}", f"--parent={os.getpid()}", f"--home={home}", *chosen]
+    return [f"--build-database={build_database}", f"--parent={os.getpid()}", f"--home={home}", *chosen, "--no-write-json"]
 
 
 def main() -> None:

@@ -19,3 +19,10 @@ def test_the_command_line_of_dbt_is_one_that_marketlake_dbt_can_call() -> None:
 
     assert isinstance(cli, click.Command)
     assert callable(dbtRunner.invoke)
+
+
+def test_dbt_can_be_told_before_its_command_to_write_no_manifest() -> None:
+    """`pipelines/dbt/process.py` hands it to every build of a run; an option that dbt does not know fails the run."""
+    from dbt.cli.main import cli
+
+    assert "--no-write-json" in {word for option in cli.params for word in option.secondary_opts}

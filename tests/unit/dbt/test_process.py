@@ -58,7 +58,7 @@ def test_a_run_hands_its_home_to_dbt_and_names_the_database_from_its_folder(tmp_
     (tmp_path / "build").mkdir()
     command = [sys.executable, "-c", code, *given, "build", "--select", "staging"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    told = [str(tmp_path / "build"), "XNYS.duckdb", str(tmp_path), str(tmp_path / "mine.yml")]
+    told = [str(tmp_path / "build"), "XNYS.duckdb", str(tmp_path), str(tmp_path / "mine.yml"), "--no-write-json"]
     assert done.stdout.split() == [*told, "build", "--select", "staging"]
 
 
