@@ -29,6 +29,8 @@ import math
 import numpy as np
 from numba import njit
 
+# Says where numba keeps what it compiles: the same folder, whichever kernel of this package a process imports first.
+import pipelines.indicators.jit  # noqa: F401
 from pipelines.backtest.layout import (
     BUY,
     CASH_OUT,

@@ -14,6 +14,9 @@ import math
 import numpy as np
 from numba import njit
 
+# Says where numba keeps what it compiles: the same folder, whichever kernel of this package a process imports first.
+import pipelines.indicators.jit  # noqa: F401
+
 #: Codes of `first_touch`. WAITING: the stop was touched, and nobody has bought (sold) since.
 NOTHING, AT_STOP, AT_TARGET, WAITING = 0, 1, 2, 3
 #: Flags of `blocked`, as `backtest/fills.py` has them.

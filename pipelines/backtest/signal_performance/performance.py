@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from pipelines.backtest.signal_performance.intervals import by_session, false_discovery, wilson
-from pipelines.backtest.signal_performance.kernel import not_overlapping
 from pipelines.backtest.signal_performance.market import HORIZONS, LONGEST, owned
 from pipelines.backtest.signal_performance.trade_simulation import STOP_TARGET
 from pipelines.backtest.statistics import longest_losing_streak, profit_factor
@@ -154,6 +153,9 @@ def _identity(scanner: ScannerId) -> dict[str, Any]:
 
 def _taken(rows: pl.DataFrame) -> np.ndarray:
     """Which of the signals, ordered by entry, came when none taken before of the same instrument and side was held."""
+    # Here: numba takes as long to import as polars, and most who ask this module want the identities of scanners alone.
+    from pipelines.backtest.signal_performance.kernel import not_overlapping
+
     entered = rows.with_row_index("at").filter(pl.col("entry_ts").is_not_null())
     held = entered.select(
         "at",

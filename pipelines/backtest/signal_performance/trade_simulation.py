@@ -12,7 +12,6 @@ import numpy as np
 
 from pipelines.backtest.signal_performance.charges import Charges
 from pipelines.backtest.signal_performance.holdings import PAID_OUT
-from pipelines.backtest.signal_performance.kernel import AT_STOP, NOTHING, WAITING, first_touch
 from pipelines.backtest.signal_performance.market import LONGEST, Market
 from pipelines.backtest.signal_performance.minutes import Minutes
 
@@ -96,6 +95,9 @@ def to_stop_or_target(
     market: Market, charges: Charges, entries: Entries, minutes: Minutes | None, *, waits: bool = True
 ) -> Outcomes:
     """Left at the stop or target, whichever is touched first; as `held_to` the longest horizon otherwise. waits: as there."""
+    # Here: a night without new signals follows none, and need not import numba.
+    from pipelines.backtest.signal_performance.kernel import AT_STOP, NOTHING, WAITING, first_touch
+
     session = market.session[entries.bar]
     over = market.is_over(LONGEST, session)
     last = market.exit_at[LONGEST][entries.bar]

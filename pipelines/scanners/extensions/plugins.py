@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.scanners.engine.python_scanner import PythonScanner
-from pipelines.scanners.extensions.sql_reads import SCHEMA, sql_faults, template_faults
 from pipelines.scanners.registry import ManifestError, read_declaration
 
 ENTRY_POINT_GROUP = "marketlake.scanners"
@@ -107,6 +106,8 @@ def _plugin(entry: EntryPoint) -> Plugin:
 def _folder_files(what: str, plugin: str, folder: Path) -> dict[str, str]:
     import yaml
 
+    from pipelines.scanners.extensions.sql_reads import template_faults  # sqlglot, which only added scanners need
+
     if not folder.is_dir():
         raise ScannerPluginError(f"{what}: {folder} is no folder")
     files: dict[str, str] = {}
@@ -136,6 +137,8 @@ def _folder_files(what: str, plugin: str, folder: Path) -> dict[str, str]:
 
 def _python_files(what: str, plugin: str, scanner: PythonScanner) -> dict[str, str]:
     import yaml
+
+    from pipelines.scanners.extensions.sql_reads import SCHEMA, sql_faults  # sqlglot
 
     declared = {
         "name": scanner.name,

@@ -18,7 +18,6 @@ import duckdb
 
 from pipelines.package_data import code_version, shipped
 from pipelines.scanners.extensions.discovery import Extensions, assemble_project
-from pipelines.scanners.extensions.sql_reads import sql_faults
 
 
 def usable(additions: Extensions, folder: Path, indicators: Path | None) -> Extensions:
@@ -80,6 +79,8 @@ def _fault(additions: Extensions, refused: dict[str, str], indicators: Path | No
 
 def _refused(additions: Extensions, manifest: Path) -> dict[str, str]:
     """Plug-ins whose models, as dbt rendered them, read or call what a scanner may not."""
+    from pipelines.scanners.extensions.sql_reads import sql_faults  # sqlglot
+
     nodes = {node["name"]: node for node in json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()}
     refused = {}
     for plugin in additions.plugins:
