@@ -108,7 +108,7 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
-	@$(BIN)/python -m pipelines.cli.warm
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pipelines.cli.warm
 	@touch $@
 
 clean: ## remove what runs and tools make (.venv, .state, caches, the catalogue); the lake stays

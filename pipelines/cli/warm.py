@@ -1,18 +1,45 @@
 """Compile ahead what the first job would wait for: `python -m pipelines.cli.warm`, run once after an installation.
 
-Lives here: calling every compiler once: numba for the backtest's step, the track record and the indicators, dbt for the models; and
-making the databases of the home's Dagster instance.
+Lives here: calling every compiler once: Python's for the modules of jobs, numba for the backtest's step, the track record and the
+indicators, dbt for the models; and making the databases of the home's Dagster instance.
 Does not live here: the kernels, the models, or where their compiled forms are kept.
 """
 
 from __future__ import annotations
 
+import compileall
+import importlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from pipelines.package_data import PACKAGE
 from pipelines.settings import Settings
+
+#: What commands import beside this package's modules at the top: at a step's first need, or in a program that they start.
+LATE_IMPORTS = (
+    "pipelines.definitions",
+    "dagster_webserver.cli",
+    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+    "great_expectations",
+    "exchange_calendars",
+    "matplotlib.backends.backend_agg",
+    "scipy.stats",
+    "empyrical",
+)
+
+
+def warm_modules() -> None:
+    """Import what commands and jobs import, at a step's first need too: Python then keeps the bytecode, which uv does not install.
+
+    Compiling takes half of a short command, where the environment forbids Python to keep what it compiled
+    (PYTHONDONTWRITEBYTECODE, as in many images of containers); `make` lifts that for this program.
+    """
+    compileall.compile_dir(PACKAGE, quiet=2)
+    for name in LATE_IMPORTS:
+        importlib.import_module(name)
 
 
 def warm_backtest() -> None:
@@ -103,9 +130,8 @@ def prepare_instance(settings: Settings) -> None:
 def main() -> None:
     """Compile everything, saying what is going on: half a minute at first, seconds when nothing changed."""
     settings = Settings()
-    # The backtest's kernel first: indicators redirect numba's cache for whatever is imported after them, and a job that only
-    # backtests does not import them; both must look in the same place.
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("modules", warm_modules),
         ("backtest kernel", warm_backtest),
         ("track record", warm_track_record),
         ("indicator kernels", lambda: warm_indicators(settings)),

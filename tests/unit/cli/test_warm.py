@@ -1,0 +1,39 @@
+"""What an installation compiles ahead: names that there are, and bytecode that stays."""
+
+import subprocess
+import sys
+from importlib.util import cache_from_source, find_spec
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli.warm import LATE_IMPORTS, warm_modules
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", LATE_IMPORTS)
+def test_what_is_imported_ahead_is_there(name: str) -> None:
+    assert find_spec(name) is not None
+
+
+def test_make_keeps_bytecode_though_the_environment_forbids_it() -> None:
+    """uv installs none, and without it half of a short command is compiling modules."""
+    (recipe,) = [line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "pipelines.cli.warm" in line]
+    given = recipe.strip().removeprefix("@").split()[0]
+    assert given == "PYTHONDONTWRITEBYTECODE="
+    # Empty is as if unset.
+    asked = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
+    assert subprocess.run(asked, env={given.removesuffix("="): ""}, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_modules_of_the_package_have_bytecode_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.cli import warm
+
+    module = tmp_path / "package" / "module.py"
+    module.parent.mkdir()
+    module.write_text("X = 1\n")
+    monkeypatch.setattr(warm, "PACKAGE", module.parent)
+    monkeypatch.setattr(warm, "LATE_IMPORTS", ("json",))
+    warm_modules()
+    assert Path(cache_from_source(str(module))).is_file()
