@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -57,9 +56,9 @@ def by_session(totals: np.ndarray, counts: np.ndarray, held: int, content: str, 
     The ends are the percentiles, moved away from the ratio by two factors. Blocks of finite length miss part of the variance that
     overlap makes, a known part for outcomes that share h − k of h sessions (Künsch 1989, Annals of Statistics 17, section 3). And
     few blocks say little of the spread between blocks, as in Student's t with one degree of freedom less than there are blocks.
-    Circular blocks: Politis and Romano (1992), by `arch`.
+    Circular blocks: Politis and Romano (1992).
     """
-    from scipy import stats
+    from scipy import special
 
     length = 2 * held
     ratio = _ratios(totals.sum(axis=0, keepdims=True), counts.sum(axis=0, keepdims=True))[0]
@@ -68,22 +67,19 @@ def by_session(totals: np.ndarray, counts: np.ndarray, held: int, content: str, 
     # Many columns are the same: nearly every signal has a base.
     different, which = np.unique(np.concatenate([whole, counts], axis=1), axis=1, return_inverse=True)
     which = which.reshape(-1)
-    parts = []
-    for times in _times_drawn(totals.shape[0], length, content, samples):
-        total, counted = np.split((times @ different)[:, which], 2, axis=1)
-        parts.append(_ratios(total / _UNITS, counted))
-    drawn = np.concatenate(parts)
+    total, counted = np.split(sums_drawn(different, length, content, samples)[:, which], 2, axis=1)
+    drawn = _ratios(total / _UNITS, counted)
     blocks = np.array([np.unique(np.flatnonzero(column) // length).size for column in counts.T])
     known = blocks >= 2
     low, high, p_value = (np.full(totals.shape[1], np.nan) for _ in range(3))
     if known.any():
         missed = 1.0 / math.sqrt(_variance_seen(held, length))
-        widened = missed * stats.t.ppf((1 + LEVEL) / 2, blocks[known] - 1) / NormalDist().inv_cdf((1 + LEVEL) / 2)
+        widened = missed * special.stdtrit(blocks[known] - 1, (1 + LEVEL) / 2) / NormalDist().inv_cdf((1 + LEVEL) / 2)
         ends = np.nanquantile(drawn[:, known], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         low[known], high[known] = ratio[known] + (ends - ratio[known]) * widened
         error = np.nanstd(drawn[:, known], axis=0) * missed
         distance = np.divide(np.abs(ratio[known]), error, out=np.full(error.size, np.nan), where=error > 0)
-        p_value[known] = 2.0 * stats.t.sf(distance, blocks[known] - 1)
+        p_value[known] = 2.0 * special.stdtr(blocks[known] - 1, -distance)
     return Spread(low, high, p_value)
 
 
@@ -93,25 +89,40 @@ def false_discovery(p_values: np.ndarray) -> np.ndarray:
     Benjamini and Hochberg (1995), Journal of the Royal Statistical Society B 57; right for tests that are independent or depend
     positively, as track records on the same bars do.
     """
-    from scipy import stats
-
     out = np.full(p_values.size, np.nan)
-    known = ~np.isnan(p_values)
-    if known.any():
-        out[known] = stats.false_discovery_control(p_values[known], method="bh")
+    known = np.flatnonzero(~np.isnan(p_values))
+    ordered = known[np.argsort(p_values[known])]
+    rates = p_values[ordered] * (ordered.size / np.arange(1, ordered.size + 1))
+    out[ordered] = np.minimum(np.minimum.accumulate(rates[::-1])[::-1], 1.0)
     return out
 
 
-def _times_drawn(sessions: int, length: int, content: str, samples: int) -> Iterator[np.ndarray]:
-    """How often each session is drawn in each sample: float64[at most _DRAWN, sessions], until there are `samples`."""
-    from arch.bootstrap import CircularBlockBootstrap
+def sums_drawn(values: np.ndarray, length: int, content: str, samples: int) -> np.ndarray:
+    """Sums over the sessions that each sample draws: float64[samples, k] of whole numbers float64[sessions, k].
 
+    A sample is as many sessions as there are, in blocks of `length` from a session drawn at random on, wrapped around the end; the
+    last block is cut. What a block adds is known before it is drawn, so that only its first session is looked up.
+    """
+    sessions = values.shape[0]
+    blocks = -(-sessions // length)
+    of_block, of_last = (_window_sums(values, size) for size in (min(length, sessions), sessions - (blocks - 1) * length))
     seed = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
-    bootstrap = CircularBlockBootstrap(length, np.arange(sessions), seed=np.random.Generator(np.random.PCG64(seed)))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    parts = []
     for begin in range(0, samples, _DRAWN):
         size = min(_DRAWN, samples - begin)
-        drawn = np.stack([bootstrap.update_indices() for _ in range(size)]) + np.arange(size)[:, None] * sessions
-        yield np.bincount(drawn.ravel(), minlength=size * sessions).reshape(size, sessions).astype(np.float64)
+        starts = generator.integers(sessions, size=(size, blocks))
+        whole = (starts[:, :-1] + np.arange(size)[:, None] * sessions).ravel()
+        times = np.bincount(whole, minlength=size * sessions).reshape(size, sessions).astype(np.float64)
+        parts.append(times @ of_block + of_last[starts[:, -1]])
+    return np.concatenate(parts)
+
+
+def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
+    """Of each session, the sum over the `size` sessions from it on, wrapped around the end. Exact: of whole numbers, as integers."""
+    wrapped = np.concatenate([values, values[:size]]).astype(np.int64)
+    summed = np.concatenate([np.zeros((1, values.shape[1]), np.int64), wrapped.cumsum(axis=0)])
+    return (summed[size : size + values.shape[0]] - summed[: values.shape[0]]).astype(np.float64)
 
 
 def _variance_seen(held: int, length: int) -> float:

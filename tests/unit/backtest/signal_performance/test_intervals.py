@@ -1,12 +1,15 @@
 """Intervals of a win rate, against published values, scipy, and what a bootstrap must give."""
 
+import hashlib
+
 import numpy as np
 import pytest
+from arch.bootstrap import CircularBlockBootstrap
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, false_discovery_control
 
-from pipelines.backtest.signal_performance.intervals import by_session, false_discovery, wilson
+from pipelines.backtest.signal_performance.intervals import by_session, false_discovery, sums_drawn, wilson
 
 
 @pytest.mark.parametrize(
@@ -76,6 +79,22 @@ def test_ninety_five_intervals_in_a_hundred_hold_the_truth(held: int, sessions: 
     covered = float(((spread.low <= 0.5) & (spread.high >= 0.5)).mean())
     # The deviation of the share of 1,500 runs is 0.6 %; drawing sessions one by one covered 94, 90 and 61 %.
     assert 0.925 <= covered <= 0.975
+
+
+@given(st.integers(1, 90), st.integers(1, 60), st.integers(0, 2**31))
+def test_samples_are_the_circular_blocks_of_arch(sessions: int, length: int, seed: int) -> None:
+    """Every session's sums, of more samples than are drawn at a time, bit for bit."""
+    values = np.random.default_rng(seed).integers(-(10**9), 10**9, (sessions, 3)).astype(np.float64)
+    content = str(seed)
+    number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
+    bootstrap = CircularBlockBootstrap(length, values, seed=np.random.Generator(np.random.PCG64(number)))
+    expected = [data[0][0].sum(axis=0) for data in bootstrap.bootstrap(520)]
+    assert np.array_equal(sums_drawn(values, length, content, 520), expected)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_false_discovery_rates_are_those_of_scipy(p_values: list[float]) -> None:
+    assert np.array_equal(false_discovery(np.array(p_values)), false_discovery_control(p_values))
 
 
 def test_the_same_content_draws_the_same_and_another_does_not() -> None:
