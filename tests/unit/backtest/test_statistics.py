@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import empyrical
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +24,22 @@ def test_the_first_return_counts_against_the_initial_cash():
 def test_a_year_of_252_sessions():
     assert s.cagr(np.full(252, 1.1 ** (1 / 252) - 1)) == pytest.approx(0.1)
     assert s.cagr(np.full(504, 1.21 ** (1 / 504) - 1)) == pytest.approx(0.1)
+
+
+@given(st.lists(st.floats(-0.9, 2.0), min_size=2, max_size=400))
+def test_figures_are_those_of_empyrical(values: list[float]):
+    returns = np.array(values)
+    varies = bool(returns.std() > 1e-12)
+    expected = {
+        s.total_return: empyrical.cum_returns_final(returns),
+        s.cagr: empyrical.annual_return(returns),
+        s.max_drawdown: empyrical.max_drawdown(returns),
+        s.sharpe: empyrical.sharpe_ratio(returns) if varies else None,
+        s.sortino: empyrical.sortino_ratio(returns) if varies and (returns < 0).any() else None,
+    }
+    for figure, value in expected.items():
+        known = value is not None and math.isfinite(value)
+        assert figure(returns) == (pytest.approx(float(value), rel=1e-12) if known else None)
 
 
 def test_the_deflated_sharpe_of_its_papers_example():
