@@ -119,7 +119,7 @@ def sums_drawn(values: np.ndarray, length: int, content: str, samples: int) -> n
 
 
 def _window_sums(values: np.ndarray, size: int) -> np.ndarray:
-    """Of each session, the sum over the `size` sessions from it on, wrapped around the end. Exact: of whole numbers, as integers."""
+    """Of each session, the sum over the `size` sessions from it on, wrapped around the end; of whole numbers, so exact."""
     wrapped = np.concatenate([values, values[:size]]).astype(np.int64)
     summed = np.concatenate([np.zeros((1, values.shape[1]), np.int64), wrapped.cumsum(axis=0)])
     return (summed[size : size + values.shape[0]] - summed[: values.shape[0]]).astype(np.float64)
