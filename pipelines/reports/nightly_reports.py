@@ -6,6 +6,7 @@ Does not live here: VaR (`risk/`), the page (`risk_report.py`).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.backtest.statistics import session_returns
+from pipelines.backtest.unchanged import STORED
 from pipelines.backtest.update import BacktestInputs, current_run, initial_cash
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
@@ -26,9 +28,13 @@ from pipelines.reports.file_names import report_name
 from pipelines.reports.risk_report import build_risk_report
 from pipelines.risk.var import var_table
 from pipelines.storage.crash_points import crash_point
-from pipelines.storage.delta import empty_frame
+from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
+from pipelines.storage.step_records import hash_heads, hash_parts
 from pipelines.storage.upsert import replace_rows
+
+#: Tables whose versions the page names.
+_SHOWN = ("bars_daily", "corporate_actions", "scanner_signals")
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def write_risk_report(
         provenance={
             "input_fingerprint": inputs.fingerprint,
             "code_version": code_version(),
-            "inputs": {name: versions[name] for name in ("bars_daily", "corporate_actions", "scanner_signals") if name in versions},
+            "inputs": {name: versions[name] for name in _SHOWN if name in versions},
         },
         timezone=venue.timezone,
         currency=venue.currency,
@@ -87,6 +93,30 @@ def write_risk_report(
     temporary.write_text(html, encoding="utf-8")
     os.replace(temporary, path)
     return RiskReport(path, var, equity, run, version)
+
+
+def current_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> RiskReport | None:
+    """The report as it was stored last, read and not made; None while there is no run."""
+    found = current_run(lake, exchange, scanner)
+    if found is None:
+        return None
+    schema = TABLES["risk_var"]
+    table = LakeTable(lake.table_uri(exchange, schema.name), schema)
+    var = table.read().filter(pl.col("portfolio") == f"{exchange}:{scanner}").sort(list(schema.sort_by))
+    return RiskReport(folder / report_name(exchange, scanner), var, found[2], found[0], table.version())
+
+
+def hash_report_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], backtest_inputs: str) -> str:
+    """A hash of all that `write_risk_report` follows from. backtest_inputs: that of the backtest's (`backtest/unchanged.py`)."""
+    shown = {name: versions.get(name) for name in _SHOWN}
+    return hash_parts(backtest_inputs, shown, hash_heads(lake, exchange, STORED), lake.calendar(exchange).frame().write_csv())
+
+
+def hash_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> str:
+    """A hash of what `write_risk_report` left: the rows of `risk_var`, and the file's content."""
+    path = folder / report_name(exchange, scanner)
+    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return hash_parts(hash_heads(lake, exchange, ["risk_var"]), content)
 
 
 def _session_after(days: ExchangeCalendar, sessions: pl.Series) -> date | None:

@@ -4,14 +4,15 @@ Lives here: the last assets of an exchange's nightly run.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import dagster as dg
 import polars as pl
 
 from pipelines.backtest.signal_performance.performance import scanner_ids
-from pipelines.backtest.update import count_trials, read_inputs, run_nightly, store_result
+from pipelines.backtest.unchanged import NightlyBacktest
+from pipelines.backtest.update import read_inputs
 from pipelines.build.derived_tables import DERIVED, versions_of
 from pipelines.build.prepare import current_plan
 from pipelines.ingest.freshness import require_bars
@@ -22,6 +23,7 @@ from pipelines.orchestration.metadata import link, picture, preview, rounded, ro
 from pipelines.orchestration.release import publish_release, release_tables
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.storage.delta import LakeTable
+from pipelines.storage.step_records import StepRecord
 
 #: Ingested tables that a release holds and no model reads.
 _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_other_series")
@@ -79,20 +81,13 @@ def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     def backtest_runs(
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
-        inputs = read_inputs(marketlake.lake, mic, pinned(marketlake, mic), BACKTESTED_SCANNER)
-        trials = count_trials(scanner_ids(marketlake.project.declared_scanners().values()), inputs.recorded)
-        result = run_nightly(
-            mic,
-            inputs,
-            BACKTESTED_SCANNER,
-            cash=marketlake.backtest_cash,
-            costs=marketlake.costs,
-            fills=marketlake.fill_rules,
-            trials=trials,
-        )
-        if result is None:
+        backtest = _research(marketlake, mic, pinned(marketlake, mic))
+        record = StepRecord.of(marketlake.state_dir, mic, "backtest_runs")
+        found = backtest.run(record, anew=_is_full(marketlake, mic))
+        if found is None:
             return dg.MaterializeResult(metadata={"trades": 0, "note": "no bars to trade on"})
-        versions = store_result(marketlake.lake, mic, result)
+        run, trades = found
+        version = LakeTable(marketlake.lake.table_uri(mic, "backtest_runs"), TABLES["backtest_runs"]).version()
         figures = (
             "scanner_used",
             "total_signals",
@@ -107,15 +102,33 @@ def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         paid = ("costs", "costs_assumed", "costs_unsure")
         return dg.MaterializeResult(
             metadata={
-                "run_id": result.run_id,
-                **rounded({name: result.run[name] for name in (*figures, *paid) if result.run[name] is not None}),
-                "delta_version": -1 if versions["backtest_runs"] is None else versions["backtest_runs"],
+                "run_id": run["run_id"],
+                **rounded({name: run[name] for name in (*figures, *paid) if run[name] is not None}),
+                "delta_version": -1 if version is None else version,
                 **_rows(marketlake, mic, "backtest_runs"),
-                "last_trades": preview(result.trades.drop("run_id", "signal_id")),
+                "last_trades": preview(trades.drop("run_id", "signal_id")),
             }
         )
 
     return backtest_runs
+
+
+def _research(marketlake: MarketlakeResource, mic: str, versions: Mapping[str, int]) -> NightlyBacktest:
+    return NightlyBacktest(
+        marketlake.lake,
+        mic,
+        versions,
+        BACKTESTED_SCANNER,
+        scanner_ids(marketlake.project.declared_scanners().values()),
+        cash=marketlake.backtest_cash,
+        costs=marketlake.costs,
+        fills=marketlake.fill_rules,
+    )
+
+
+def _is_full(marketlake: MarketlakeResource, mic: str) -> bool:
+    """Whether everything was asked to be made anew; then nothing stands because it was made before."""
+    return bool(current_plan(marketlake.state_dir, mic)["full"])
 
 
 def _risk(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
@@ -131,12 +144,18 @@ def _risk(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock
     ) -> dg.MaterializeResult[None]:
         from pipelines.backtest.update import initial_cash
-        from pipelines.reports.nightly_reports import write_risk_report
+        from pipelines.reports.nightly_reports import current_report, hash_report, hash_report_inputs, write_risk_report
         from pipelines.reports.picture import equity_picture
 
-        versions = pinned(marketlake, mic)
-        inputs = read_inputs(marketlake.lake, mic, versions, BACKTESTED_SCANNER)
-        report = write_risk_report(marketlake.lake, mic, BACKTESTED_SCANNER, inputs, versions, marketlake.reports_dir)
+        lake, folder, versions = marketlake.lake, marketlake.reports_dir, pinned(marketlake, mic)
+        record = StepRecord.of(marketlake.state_dir, mic, "risk_report")
+        made_of = hash_report_inputs(lake, mic, versions, _research(marketlake, mic, versions).made_of)
+        if not _is_full(marketlake, mic) and record.holds(made_of, hash_report(lake, mic, BACKTESTED_SCANNER, folder)):
+            report = current_report(lake, mic, BACKTESTED_SCANNER, folder)
+        else:
+            inputs = read_inputs(lake, mic, versions, BACKTESTED_SCANNER)
+            report = write_risk_report(lake, mic, BACKTESTED_SCANNER, inputs, versions, folder)
+            record.write(made_of, hash_report(lake, mic, BACKTESTED_SCANNER, folder))
         if report is None:
             return dg.MaterializeResult(metadata={"note": "no backtest to report on"})
         return dg.MaterializeResult(

@@ -1,0 +1,76 @@
+"""A nightly backtest that is run only where it would give anything else than what is stored.
+
+Lives here: `NightlyBacktest`: everything that a run follows from, as one hash, and the stored run where the hash is the same.
+Does not live here: the run and its tables (`update.py`), the record of the last one (`storage/step_records.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from pipelines.backtest.exchange_costs import CostSettings, tables_fingerprint
+from pipelines.backtest.layout import FillRules
+from pipelines.backtest.signal_performance.performance import ScannerId
+from pipelines.backtest.update import count_trials, current_run, read_inputs, run_nightly, store_result
+from pipelines.ingest.traded_sessions import traded_calendar
+from pipelines.package_data import code_version
+from pipelines.storage.location import Lake
+from pipelines.storage.step_records import StepRecord, hash_heads, hash_parts, hash_tables
+
+#: Tables that a run is made of (bars of minutes tell only which provisional sessions there were), and those that it stores.
+READ = ("bars_daily", "corporate_actions", "instruments", "price_flags", "scanner_signals")
+STORED = ("backtest_runs", "backtest_trades", "backtest_equity")
+
+
+@dataclass(frozen=True)
+class NightlyBacktest:
+    """The backtest of a scanner at pinned versions. declared: the home's scanners. cash, costs, fills: as of `run_nightly`."""
+
+    lake: Lake
+    exchange: str
+    versions: Mapping[str, int]
+    scanner: str
+    declared: Mapping[str, ScannerId]
+    cash: float
+    costs: CostSettings
+    fills: FillRules
+
+    @cached_property
+    def made_of(self) -> str:
+        """A hash of all that the run follows from: content of tables, calendar, scanners, settings, code."""
+        return hash_parts(
+            code_version(),
+            self.exchange,
+            self.scanner,
+            hash_tables(self.lake, self.exchange, {name: self.versions.get(name) for name in READ}),
+            traded_calendar(self.lake, self.exchange, self.versions).frame().write_csv(),
+            {name: asdict(identity) for name, identity in self.declared.items()},
+            self.cash,
+            asdict(self.costs),
+            asdict(self.fills),
+            tables_fingerprint(self.exchange),
+        )
+
+    def run(self, record: StepRecord, *, anew: bool = False) -> tuple[dict[str, Any], pl.DataFrame] | None:
+        """The row of the run and its trades, stored; None when there is no bar to trade on.
+
+        record: of the last run of this exchange. Where that was made of the same, and its tables are as it left them, they are read
+        and nothing is computed, unless `anew`.
+        """
+        if not anew and record.holds(self.made_of, hash_heads(self.lake, self.exchange, STORED)):
+            stored = current_run(self.lake, self.exchange, self.scanner)
+            if stored is not None:
+                return stored[0], stored[1].sort("trade_number")
+        inputs = read_inputs(self.lake, self.exchange, self.versions, self.scanner)
+        trials = count_trials(self.declared, inputs.recorded)
+        result = run_nightly(self.exchange, inputs, self.scanner, cash=self.cash, costs=self.costs, fills=self.fills, trials=trials)
+        if result is None:
+            return None
+        store_result(self.lake, self.exchange, result)
+        record.write(self.made_of, hash_heads(self.lake, self.exchange, STORED))
+        return result.run, result.trades

@@ -1,0 +1,207 @@
+"""A nightly backtest whose inputs and tables are those of the last one is read, and any other is run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.backtest import unchanged
+from pipelines.backtest.exchange_costs import CostSettings
+from pipelines.backtest.layout import FillRules
+from pipelines.backtest.signal_performance.performance import ScannerId
+from pipelines.backtest.unchanged import STORED, NightlyBacktest
+from pipelines.market.calendar import calendar
+from pipelines.market.tables import TABLES
+from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.location import Lake
+from pipelines.storage.step_records import StepRecord
+from pipelines.storage.upsert import replace_rows
+
+MIC = "XNYS"
+SESSIONS = calendar(MIC).between(date(2024, 1, 2), date(2024, 2, 29))
+
+
+def filled(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns of a table, with some value of its type where none is told and one is needed."""
+    schema = dict(empty_frame(TABLES[table]).schema)
+    some: dict[Any, Any] = {pl.String: "x", pl.Int64: 1, pl.Float64: 1.0}
+    told = rows.with_columns(exchange=pl.lit(MIC), session_year=2024)
+    lacking = [c for c in TABLES[table].columns if c.name not in told.columns]
+    made = told.with_columns(
+        pl.lit(None if c.nullable else some.get(type(schema[c.name]), SESSIONS[0].opens_at)).alias(c.name) for c in lacking
+    )
+    return made.select(list(schema)).cast(schema)  # type: ignore[arg-type]
+
+
+def bars() -> pl.DataFrame:
+    prices = [100.0 + (7 * n) % 11 for n in range(len(SESSIONS))]
+    return filled(
+        "bars_daily",
+        pl.DataFrame(
+            {
+                "instrument_id": f"{MIC}:A",
+                "session_date": [s.session_date for s in SESSIONS],
+                **{
+                    name: [price * by for price in prices]
+                    for name, by in (("open", 1), ("high", 1.02), ("low", 0.98), ("close", 1))
+                },
+                "volume": 10**9,
+            }
+        ),
+    )
+
+
+def signals() -> pl.DataFrame:
+    days = SESSIONS[:-5:6]
+    rows = {
+        "signal_id": [f"s{n}" for n in range(len(days))],
+        "session_date": [s.session_date for s in days],
+        "ts": [s.closes_at for s in days],
+        "known_at": [s.closes_at for s in days],
+        "signal_type": ["BUY", "SELL"] * (len(days) // 2) + ["BUY"] * (len(days) % 2),
+    }
+    return filled("scanner_signals", pl.DataFrame(rows).with_columns(instrument_id=pl.lit(f"{MIC}:A"), scanner_name=pl.lit("s")))
+
+
+class Night:
+    """A lake and its record; `runs` counts how often the backtest was computed."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lake, self.record = Lake(str(folder / "lake")), StepRecord.of(folder / "state", MIC, "backtest_runs")
+        self.runs, run = 0, unchanged.run_nightly
+
+        def counted(*given: Any, **named: Any) -> Any:
+            self.runs += 1
+            return run(*given, **named)
+
+        monkeypatch.setattr(unchanged, "run_nightly", counted)
+        self.put("bars_daily", bars())
+        self.put("scanner_signals", signals())
+        self.settings: dict[str, Any] = {
+            "declared": {"s": ScannerId(1, "h")},
+            "cash": 1e6,
+            "costs": CostSettings(),
+            "fills": FillRules(),
+        }
+
+    def put(self, table: str, rows: pl.DataFrame) -> None:
+        parts = None if TABLES[table].partition_by is None else [2024]
+        replace_rows(self.lake, MIC, TABLES[table], rows, lambda stored: pl.repeat(True, stored.height, eager=True), parts, {})
+
+    def run(self, **named: Any) -> Any:
+        names = (*unchanged.READ, *STORED)
+        heads = {name: LakeTable(self.lake.table_uri(MIC, name), TABLES[name]).version() for name in names}
+        versions = {name: version for name, version in heads.items() if version is not None}
+        return NightlyBacktest(self.lake, MIC, versions, "s", **self.settings).run(self.record, **named)
+
+    def stored(self) -> list[pl.DataFrame]:
+        return [LakeTable(self.lake.table_uri(MIC, n), TABLES[n]).read().select(TABLES[n].reproducible()) for n in STORED]
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    return Night(tmp_path, monkeypatch)
+
+
+def test_the_same_night_again_reads_what_it_stored(night: Night) -> None:
+    run, trades = night.run()
+    before = night.stored()
+    again, same_trades = night.run()
+
+    assert trades.height > 0
+    assert night.runs == 1
+    assert again.keys() - run.keys() == {"release_id"}
+    assert {name: again[name] for name in run} == run
+    assert same_trades.equals(trades)
+    assert all(left.equals(right) for left, right in zip(before, night.stored(), strict=True))
+
+
+def dearer(night: Night) -> None:
+    night.put("bars_daily", bars().with_columns(close=pl.col("close") + (pl.int_range(pl.len()) == 9).cast(pl.Float64) * 0.01))
+
+
+def one_signal_less(night: Night) -> None:
+    night.put("scanner_signals", signals()[1:])
+
+
+def another_action(night: Night) -> None:
+    rows = {"instrument_id": [f"{MIC}:A"], "ex_date": [SESSIONS[20].session_date], "action": ["dividend"], "amount": [1.0]}
+    night.put("corporate_actions", filled("corporate_actions", pl.DataFrame(rows).with_columns(session_date="ex_date")))
+
+
+def other(**settings: Any) -> Callable[[Night], None]:
+    return lambda night: night.settings.update(settings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dearer,
+        one_signal_less,
+        another_action,
+        other(cash=2e6),
+        other(costs=CostSettings(9.0)),
+        other(fills=replace(FillRules(), volume_share=0.05)),
+        other(declared={"s": ScannerId(1, "h"), "t": ScannerId(1, "h")}),
+    ],
+)
+def test_a_changed_input_is_computed_and_gives_what_a_home_without_a_record_gives(
+    night: Night, change: Callable[[Night], None]
+) -> None:
+    night.run()
+    change(night)
+    night.run()
+    incremental = night.stored()
+    assert night.runs == 2
+
+    night.record.path.unlink()
+    night.run()
+    assert night.runs == 3
+    assert all(left.equals(right) for left, right in zip(incremental, night.stored(), strict=True))
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"inputs": "', "[]", "{}", '{"inputs": "x", "outputs": "x"}'])
+def test_a_record_that_is_half_written_or_of_something_else_is_not_trusted(night: Night, content: str) -> None:
+    night.run()
+    night.record.path.write_text(content)
+    night.run()
+    assert night.runs == 2
+
+
+def test_a_full_night_computes_anew(night: Night) -> None:
+    night.run()
+    night.run(anew=True)
+    assert night.runs == 2
+
+
+def test_other_code_computes_anew(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.run()
+    monkeypatch.setattr(unchanged, "code_version", lambda: "other")
+    night.run()
+    assert night.runs == 2
+
+
+def test_tables_that_somebody_else_wrote_are_made_again(night: Night) -> None:
+    night.run()
+    expected = night.stored()
+    night.put("backtest_trades", LakeTable(night.lake.table_uri(MIC, "backtest_trades"), TABLES["backtest_trades"]).read()[1:])
+    night.run()
+    assert night.runs == 2
+    assert all(left.equals(right) for left, right in zip(expected, night.stored(), strict=True))
+
+
+def test_a_lake_that_counts_the_same_versions_of_other_rows_is_another(night: Night) -> None:
+    """As after a restore, with the state left behind."""
+    night.run()
+    shutil.rmtree(night.lake.table_uri(MIC, "bars_daily"))
+    dearer(night)
+    assert LakeTable(night.lake.table_uri(MIC, "bars_daily"), TABLES["bars_daily"]).version() == 1
+    night.run()
+    assert night.runs == 2
