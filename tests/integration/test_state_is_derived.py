@@ -29,20 +29,6 @@ def test_without_its_state_a_home_goes_on_as_if_nothing_had_happened(
     assert [r.fingerprint for r in lost.releases()] == [r.fingerprint for r in kept.releases()]
 
 
-def test_in_a_night_with_nothing_new_the_report_stays_and_one_that_was_lost_or_altered_is_written_again(based_home: Any) -> None:
-    home = based_home("report")
-    (report,) = (home.folder / "reports").glob("*.html")
-    content, tables = report.read_bytes(), home.fingerprints(("risk_var", "backtest_runs", "backtest_trades", "backtest_equity"))
-    summaries = []
-    for spoil in (None, lambda: report.write_bytes(content[:100]), report.unlink, None):
-        if spoil:
-            spoil()
-        summaries.append(home.nightly())
-        assert report.read_bytes() == content
-    assert home.fingerprints(("risk_var", "backtest_runs", "backtest_trades", "backtest_equity")) == tables
-    assert len({str({k: v for k, v in summary.items() if k not in {"run", "new"}}) for summary in summaries}) == 1
-
-
 def test_a_nightly_of_an_exchange_without_a_bar_says_so_and_leaves_no_release(new_home: Any) -> None:
     home = new_home("empty", "XNSE")
     code, output = home.run("nightly", "--json")
