@@ -6,6 +6,7 @@ Does not live here: what a column means (the schemas in `market/tables/`, indica
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,9 +29,11 @@ def describe(
     Example: marketlake describe scanner_signals
     """
     from pipelines.indicators.registry import home_registry
+    from pipelines.indicators.tables import indicator_tables
+    from pipelines.market.tables import TABLES
 
     indicators = home_registry(read_settings().indicators)
-    known = published_relations(indicators)
+    known = published_relations({**TABLES, **indicator_tables(indicators)})
     schema = known.get(name.lower())
     if schema is None:
         near = get_close_matches(name.lower(), known, 1, 0.5)
@@ -48,30 +51,19 @@ def describe(
     table(shown, [[column[field] for field in shown] for column in content["columns"]])
 
 
-def published_relations(indicators: Registry) -> dict[str, TableSchema]:
+def published_relations(tables: Mapping[str, TableSchema]) -> dict[str, TableSchema]:
     """Every relation of the catalogue by name: tables of the lake, views over them, copies of their newest rows.
 
-    indicators: the home's.
+    tables: the lake's, those of the home's indicators among them.
     """
-    from pipelines.indicators.tables import indicator_tables
-    from pipelines.market.tables import TABLES
-    from pipelines.market.tables.views import (
-        BARS_DAILY_ADJUSTED,
-        LATEST_ROWS,
-        PRICE_FACTORS,
-        SIGNALS_OF_RELEASE,
-        latest,
-        with_factors,
-        with_marks,
-    )
+    from pipelines.market.tables.views import LATEST_ROWS, PRICE_FACTORS, adjusted, latest, of_release, with_factors, with_marks
 
-    of_indicators = indicator_tables(indicators)
-    marked = {name: with_marks(of_indicators[name]) for name in ("indicators_daily", "indicators_1m")}
-    stored = {**TABLES, **of_indicators, **marked}
+    marked = {name: with_marks(tables[name]) for name in ("indicators_daily", "indicators_1m")}
+    stored = {**tables, **marked}
     computed = (
-        SIGNALS_OF_RELEASE,
+        of_release(tables["scanner_signals"]),
         PRICE_FACTORS,
-        BARS_DAILY_ADJUSTED,
+        adjusted(tables["bars_daily"]),
         with_factors(marked["indicators_daily"]),
         *(latest(stored[name]) for name in LATEST_ROWS),
     )
@@ -87,7 +79,7 @@ def description(schema: TableSchema, indicators: Registry) -> dict[str, Any]:
         "table": schema.name,
         "description": schema.description,
         "key": list(schema.key),
-        "origin": _origin(schema.name),
+        "origin": origin(schema.name),
         "columns": [
             {
                 "name": column.name,
@@ -102,7 +94,8 @@ def description(schema: TableSchema, indicators: Registry) -> dict[str, Any]:
     }
 
 
-def _origin(name: str) -> str:
+def origin(name: str) -> str:
+    """Where the rows of a relation come from."""
     from pipelines.build.derived_tables import DERIVED
     from pipelines.market.tables import MERGED, TABLES
 

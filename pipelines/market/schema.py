@@ -1,7 +1,7 @@
 """The vocabulary of table schemas: `Column` and `TableSchema`.
 
-Lives here: what a column and a table are, and their Arrow form. Everything derived from a schema (pandera contracts, GX columns,
-catalogue views, fingerprints, docs) starts from these two classes.
+Lives here: what a column and a table are, and their Arrow and polars forms. Everything derived from a schema (pandera contracts, GX
+columns, dbt's yml, catalogue views and comments, fingerprints, docs) starts from these two classes.
 Does not live here: the tables themselves (`market/tables/`).
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import polars as pl
 import pyarrow as pa
 
 UTC_TIMESTAMP = pa.timestamp("us", tz="UTC")
 DATE = pa.date32()
+TIME = pa.time64("ns")
 TEXT = pa.string()
 REAL = pa.float64()
 FLOAT = pa.float32()
@@ -34,6 +36,11 @@ class Column:
     unit: str | None = None
     nullable: bool = False
     observational: bool = False
+
+    @property
+    def comment(self) -> str:
+        """What people read of the column wherever it is shown: its meaning and, in brackets, its unit."""
+        return f"{self.description} [{self.unit}]" if self.unit else self.description
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,12 @@ class TableSchema:
     def arrow(self) -> pa.Schema:
         """The Arrow schema, fields in published order."""
         return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    def polars(self) -> dict[str, pl.DataType]:
+        """Polars' types by column, in published order."""
+        frame = pl.from_arrow(self.arrow().empty_table())
+        assert isinstance(frame, pl.DataFrame)
+        return dict(frame.schema)
 
     def reproducible(self) -> list[str]:
         """Names of the columns that the same inputs always reproduce."""

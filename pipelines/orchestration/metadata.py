@@ -37,7 +37,7 @@ def schema_metadata(schema: TableSchema) -> dg.TableSchema:
             dg.TableColumn(
                 c.name,
                 type=str(c.type),
-                description=c.description + (f" [{c.unit}]" if c.unit else ""),
+                description=c.comment,
                 constraints=dg.TableColumnConstraints(nullable=c.nullable),
             )
             for c in schema.columns

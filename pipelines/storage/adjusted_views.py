@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import duckdb
 
 from pipelines.market.schema import TableSchema
-from pipelines.market.tables.views import ADJUSTED_PRICES, BARS_DAILY_ADJUSTED, PRICE_FACTORS, with_factors
+from pipelines.market.tables.views import ADJUSTED_PRICES, PRICE_FACTORS, adjusted, with_factors
 from pipelines.storage.relations import quoted
 
 # Actions whose ex-date lies beyond the newest session of the exchange do not belong to today's basis yet. A dividend is a factor of
@@ -84,13 +84,15 @@ _DIVIDEND = "coalesce(f.dividend_factor, 1.0)"
 _PRICE = f"({_SPLIT} * {_DEMERGER})"
 
 
-def create_adjusted_views(connection: duckdb.DuckDBPyConnection, indicators: TableSchema) -> tuple[TableSchema, ...]:
-    """Create the views beside bars_daily, corporate_actions and the table of `indicators`; return their schemas."""
+def create_adjusted_views(
+    connection: duckdb.DuckDBPyConnection, bars: TableSchema, indicators: TableSchema
+) -> tuple[TableSchema, ...]:
+    """Create the views beside the tables of daily `bars`, of corporate actions and of `indicators`; return their schemas."""
     connection.execute(_FACTORS)
-    _create(connection, BARS_DAILY_ADJUSTED, "bars_daily", dict.fromkeys(ADJUSTED_PRICES, "price") | {"volume": "volume"})
+    _create(connection, adjusted(bars), bars.name, dict.fromkeys(ADJUSTED_PRICES, "price") | {"volume": "volume"})
     units = {column.name: column.unit or "" for column in indicators.columns}
     _create(connection, with_factors(indicators), indicators.name, units)
-    return PRICE_FACTORS, BARS_DAILY_ADJUSTED, with_factors(indicators)
+    return PRICE_FACTORS, adjusted(bars), with_factors(indicators)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, view: TableSchema, table: str, units: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ import duckdb
 
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.operations import RELEASES
-from pipelines.market.tables.views import LATEST_ROWS, SIGNALS_OF_RELEASE, latest, with_marks
+from pipelines.market.tables.views import LATEST_ROWS, latest, of_release, with_marks
 from pipelines.storage.adjusted_views import create_adjusted_views
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
@@ -26,6 +26,8 @@ from pipelines.storage.releases import Release, releases_frame
 
 #: What the views in today's price basis read.
 _ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
+#: The table whose rows are shown with the release.
+_SIGNALS = "scanner_signals"
 #: Tables whose values may span a suspected action.
 _MARKED = ("indicators_daily", "indicators_1m")
 
@@ -70,8 +72,9 @@ def write_catalogue(
         # One transaction: each comment by itself would wait for the disk.
         connection.begin()
         shown = _create_views(connection, lake, release, schemas)
-        for view in create_adjusted_views(connection, shown["indicators_daily"]) if shown.keys() >= _ADJUSTABLE else ():
-            _comment(connection, view)
+        if shown.keys() >= _ADJUSTABLE:
+            for view in create_adjusted_views(connection, shown["bars_daily"], shown["indicators_daily"]):
+                _comment(connection, view)
         for name in LATEST_ROWS:
             if name in shown:
                 _copy_latest(connection, shown[name])
@@ -102,8 +105,8 @@ def _create_views(
 ) -> dict[str, TableSchema]:
     """Create a view of each table and return what the views show: `schemas` with the columns that the catalogue adds."""
     shown = dict(schemas)
-    if SIGNALS_OF_RELEASE.name in schemas:
-        shown[SIGNALS_OF_RELEASE.name] = SIGNALS_OF_RELEASE
+    if _SIGNALS in schemas:
+        shown[_SIGNALS] = of_release(schemas[_SIGNALS])
     # price_flags first: marks are read from it.
     for name in sorted(schemas, key=lambda table: (table in _MARKED, table)):
         body = _union(lake, release, schemas[name])
@@ -124,7 +127,7 @@ def _union(lake: Lake, release: Release, schema: TableSchema) -> str:
             if files:
                 parts.append(select_files(schema, files, table.columns(versions[schema.name])))
     body = " UNION ALL ".join(parts) if parts else select_files(schema, [])
-    if schema.name != SIGNALS_OF_RELEASE.name:
+    if schema.name != _SIGNALS:
         return body
     return f"SELECT *, {literal(release.release_id)} AS release_id FROM ({body})"
 
@@ -148,5 +151,4 @@ def _copy_latest(connection: duckdb.DuckDBPyConnection, schema: TableSchema) -> 
 def _comment(connection: duckdb.DuckDBPyConnection, schema: TableSchema, kind: str = "VIEW") -> None:
     connection.execute(f"COMMENT ON {kind} {quoted(schema.name)} IS {literal(schema.description)}")
     for column in schema.columns:
-        text = column.description + (f" [{column.unit}]" if column.unit else "")
-        connection.execute(f"COMMENT ON COLUMN {quoted(schema.name)}.{quoted(column.name)} IS {literal(text)}")
+        connection.execute(f"COMMENT ON COLUMN {quoted(schema.name)}.{quoted(column.name)} IS {literal(column.comment)}")

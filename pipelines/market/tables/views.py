@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipelines.market.schema import DATE, REAL, TEXT, Column, TableSchema
-from pipelines.market.tables.bars import BARS_DAILY, EXCHANGE, INSTRUMENT_ID, PROVENANCE
-from pipelines.market.tables.scanning import SCANNER_SIGNALS
+from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, PROVENANCE
 
 #: Columns of daily bars that a split or a demerger rescales.
 ADJUSTED_PRICES = ("open", "high", "low", "close")
@@ -34,32 +33,8 @@ PRICE_FACTORS = TableSchema(
     ),
 )
 
-BARS_DAILY_ADJUSTED = TableSchema(
-    name="bars_daily_adjusted",
-    description="Daily bars in today's price basis: prices times split_factor and demerger_factor, volume over split_factor.",
-    key=BARS_DAILY.key,
-    columns=(
-        *(
-            replace(column, type=REAL, description=f"{column.description.removesuffix(', as traded.').rstrip('.')}, adjusted.")
-            if column.name in {*ADJUSTED_PRICES, "volume"}
-            else column
-            for column in BARS_DAILY.columns
-            if column not in PROVENANCE or column.name == "known_at"
-        ),
-        Column("close_total_return", REAL, "Adjusted close times dividend_factor: dividends reinvested.", unit="price"),
-        _SPLIT_FACTOR,
-        _DEMERGER_FACTOR,
-        _DIVIDEND_FACTOR,
-    ),
-)
-
-
-#: Signals as the catalogue shows them.
-SIGNALS_OF_RELEASE = replace(
-    SCANNER_SIGNALS,
-    columns=(*SCANNER_SIGNALS.columns, Column("release_id", TEXT, "Release that the catalogue shows.", observational=True)),
-)
-
+_NOT_ADJUSTED = {column.name for column in PROVENANCE} - {"known_at"}
+_RELEASE_ID = Column("release_id", TEXT, "Release that the catalogue shows.", observational=True)
 _SUSPECTED_ACTION = Column(
     "suspected_action",
     DATE,
@@ -70,6 +45,33 @@ _SUSPECTED_ACTION = Column(
 
 #: Tables whose newest rows the catalogue keeps in its own file, and how many of each instrument.
 LATEST_ROWS = {"indicators_daily": 1, "bars_daily": 50}
+
+
+def adjusted(bars: TableSchema) -> TableSchema:
+    """The view of daily bars in today's price basis."""
+    return TableSchema(
+        name=f"{bars.name}_adjusted",
+        description="Daily bars in today's price basis: prices times split_factor and demerger_factor, volume over split_factor.",
+        key=bars.key,
+        columns=(
+            *(
+                replace(column, type=REAL, description=f"{column.description.removesuffix(', as traded.').rstrip('.')}, adjusted.")
+                if column.name in {*ADJUSTED_PRICES, "volume"}
+                else column
+                for column in bars.columns
+                if column.name not in _NOT_ADJUSTED
+            ),
+            Column("close_total_return", REAL, "Adjusted close times dividend_factor: dividends reinvested.", unit="price"),
+            _SPLIT_FACTOR,
+            _DEMERGER_FACTOR,
+            _DIVIDEND_FACTOR,
+        ),
+    )
+
+
+def of_release(signals: TableSchema) -> TableSchema:
+    """Signals as the catalogue shows them: with the release that it is of."""
+    return replace(signals, columns=(*signals.columns, _RELEASE_ID))
 
 
 def latest(table: TableSchema) -> TableSchema:

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from pipelines.cli.describe import published_relations
-from pipelines.indicators.registry import installed
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
 from pipelines.storage.catalogue import publish_catalogue
@@ -163,7 +162,7 @@ def test_every_relation_of_the_catalogue_is_described_with_every_column(home: Pa
         ).pl()
     assert relations.filter(pl.col("comment").fill_null("") == "").get_column("name").to_list() == []
     assert columns.filter(pl.col("comment").fill_null("") == "").is_empty()
-    described = {name: set(schema.names) for name, schema in published_relations(installed()).items()}
+    described = {name: set(schema.names) for name, schema in published_relations(SCHEMAS).items()}
     assert {name: set(rows["column_name"]) for (name,), rows in columns.group_by("table_name")} == described
     assert set(relations.get_column("name")) == set(described)
 

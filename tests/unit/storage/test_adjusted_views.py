@@ -27,7 +27,7 @@ def catalogue() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET TimeZone = 'UTC'")
         for schema in (TABLES["bars_daily"], TABLES["corporate_actions"], INDICATORS_DAILY):
             connection.execute(f"CREATE TABLE {quoted(schema.name)} AS {select_files(schema, [])}")
-        create_adjusted_views(connection, INDICATORS_DAILY)
+        create_adjusted_views(connection, TABLES["bars_daily"], INDICATORS_DAILY)
         yield connection
 
 
