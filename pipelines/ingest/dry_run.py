@@ -24,6 +24,7 @@ from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import RawCopies, stage
 from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.quality.contract import check_contract
 from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.location import Lake
@@ -75,6 +76,7 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
     priorities = {name: source.priority for name, source in sources.items()}
     tables, lost = {}, []
     for table, rows in passing.items():
+        check_contract(TABLES[table], rows)
         merge = try_publish(lake, order.exchange, TABLES[table], rows, priorities)
         lost.append(count_held(table, merge.refused))
         counts = staged.counts[table]

@@ -22,6 +22,7 @@ from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.ingest.suites import Suite, run_suite
 from pipelines.ingest.withheld import SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.quality.contract import check_contract
 from pipelines.quality.market_context import market_context
 from pipelines.sources.protocol import histories_begin
 from pipelines.sources.registry import load_sources
@@ -134,12 +135,14 @@ def publish_staged(
 ) -> TablePublication:
     """Merge a staged table's passed rows into the lake in one commit.
 
-    Raises GateNotPassedError when the gate did not see them, MissingInstrumentsError when the lake does not have their
+    Raises GateNotPassedError when the gate did not see them, ContractError when they are not what the table's schema promises,
+    MissingInstrumentsError when the lake does not have their
     instruments yet: a run that ends between the two commits leaves instruments without bars, which the next run completes, never
     the reverse.
     """
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir)
+    check_contract(TABLES[table], rows)
     if table in BAR_TABLES:
         _require_instruments(lake, exchange, table, rows)
     batches = rows.get_column("batch_id").unique().sort().to_list()
