@@ -6,35 +6,24 @@ Does not live here: filling it for a build (`database.py`) or a scan (`scanners/
 
 from __future__ import annotations
 
-from typing import Any
-
 import duckdb
-import polars as pl
 
 from pipelines.build.database import RECORDS, replaced_tables
 from pipelines.build.plan import INPUTS
 from pipelines.indicators.registry import Registry
 from pipelines.indicators.tables import INDICATOR_TABLE_NAMES, indicator_tables
-from pipelines.market.closing_auction import CLOSING_AUCTIONS
 from pipelines.market.schema import TableSchema
-from pipelines.market.tables import TABLES
+from pipelines.market.tables import TABLES, build_inputs
+from pipelines.market.tables.build_inputs import BUILD_INPUTS
 from pipelines.storage.relations import quoted, select_files
 
 #: Derived tables whose last built rows the models read.
 CARRIED_FORWARD = (*INDICATOR_TABLE_NAMES, "intraday_curves", "intraday_profiles", "scanner_signals", "scanner_runs")
 
-#: Columns of `lake.universe_members`: a symbol (or instrument_id) belongs from one session to another, both included.
-UNIVERSE_MEMBERS: dict[str, Any] = {
-    "universe_name": pl.String,
-    "exchange": pl.String,
-    "symbol": pl.String,
-    "valid_from": pl.Date,
-    "valid_to": pl.Date,
-}
-#: Columns of `lake.universe_rules`: the median traded value (close × volume) of 20 regular sessions that must be exceeded.
-UNIVERSE_RULES: dict[str, Any] = {"universe_name": pl.String, "min_traded_value": pl.Float64}
-#: Columns of `lake.finding_effects`; a finding without a row has its default effect.
-FINDING_EFFECTS: dict[str, Any] = {"finding": pl.String, "effect": pl.String}
+#: Columns of what the home's files fill, as polars' types.
+UNIVERSE_MEMBERS = build_inputs.UNIVERSE_MEMBERS.polars()
+UNIVERSE_RULES = build_inputs.UNIVERSE_RULES.polars()
+FINDING_EFFECTS = build_inputs.FINDING_EFFECTS.polars()
 
 
 def lake_schemas(registry: Registry) -> dict[str, TableSchema]:
@@ -64,16 +53,5 @@ def create_lake_schema(connection: duckdb.DuckDBPyConnection, registry: Registry
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
     for name, schema in replaced_tables((*INPUTS, *RECORDS)).items():
         connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")
-    frames: dict[str, dict[str, Any]] = {
-        "closing_auctions": CLOSING_AUCTIONS,
-        "universe_members": UNIVERSE_MEMBERS,
-        "universe_rules": UNIVERSE_RULES,
-        "finding_effects": FINDING_EFFECTS,
-    }
-    for name, columns in frames.items():
-        connection.register("nothing", pl.DataFrame(schema=columns).to_arrow())
-        connection.execute(f"create table lake.{name} as from nothing")
-        connection.unregister("nothing")
-    for name in ("window_daily", "window_1m", "window_listings"):
-        connection.execute(f"create table lake.{name} (instrument_id varchar, from_session date, to_session date, changed_to date)")
-    connection.execute("create table lake.window_bounds (first_session date, last_session date)")
+    for name, schema in BUILD_INPUTS.items():
+        connection.execute(f"create table lake.{quoted(name)} as {select_files(schema, [])}")

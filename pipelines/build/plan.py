@@ -18,6 +18,7 @@ from pipelines.build.changes import changed_rows
 from pipelines.build.listings import NameChanges, changed_names, universe_window
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.tables import TABLES
+from pipelines.market.tables.build_inputs import WINDOW_BOUNDS, WINDOW_DAILY
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 
@@ -25,9 +26,9 @@ from pipelines.storage.location import Lake
 INPUTS = ("bars_daily", "bars_1m", "corporate_actions", "instruments", "instrument_aliases")
 
 #: Shape of a window: rows to rebuild and, from `changed_to` on, rows that only follow from what came before them.
-WINDOW = {"instrument_id": pl.String, "from_session": pl.Date, "to_session": pl.Date, "changed_to": pl.Date}
+WINDOW = WINDOW_DAILY.polars()
 #: The exchange's first and last session with bars: one row, or none without bars.
-BOUNDS = {"first_session": pl.Date, "last_session": pl.Date}
+BOUNDS = WINDOW_BOUNDS.polars()
 
 
 @dataclass(frozen=True)

@@ -17,24 +17,18 @@ from importlib.resources import files
 import polars as pl
 
 from pipelines.market.session import Session
+from pipelines.market.tables.build_inputs import CLOSING_AUCTIONS
 
-#: Columns of `closing_auctions`. Days are sessions, both included; `starts` and `ends` local time, the end exclusive.
-CLOSING_AUCTIONS = {
-    "exchange": pl.String,
-    "symbol": pl.String,
-    "valid_from": pl.Date,
-    "valid_to": pl.Date,
-    "starts": pl.Time,
-    "ends": pl.Time,
-}
+# Days are sessions, both included; `starts` and `ends` local time, the end exclusive.
+_COLUMNS = CLOSING_AUCTIONS.polars()
 
 
 @cache
 def closing_auctions(mic: str) -> pl.DataFrame:
-    """Instruments of an exchange that close in an auction: columns of `CLOSING_AUCTIONS`; no rows where there is none."""
+    """Instruments of an exchange that close in an auction: columns of `lake.closing_auctions`; no rows where there is none."""
     resource = files("pipelines.market") / "calendars" / f"{mic}_closing_auction.csv"
     if not resource.is_file():
-        return pl.DataFrame(schema=CLOSING_AUCTIONS)
+        return pl.DataFrame(schema=_COLUMNS)
     with resource.open(encoding="utf-8") as text:
         rows = [
             (
@@ -47,7 +41,7 @@ def closing_auctions(mic: str) -> pl.DataFrame:
             )
             for line in csv.DictReader(text)
         ]
-    return pl.DataFrame(rows, schema=CLOSING_AUCTIONS, orient="row")
+    return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
 
 
 def auction_minutes(mic: str, session: Session) -> int | None:

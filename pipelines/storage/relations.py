@@ -20,6 +20,7 @@ _SQL_TYPES = {
     pa.int32(): "INTEGER",
     pa.bool_(): "BOOLEAN",
     pa.date32(): "DATE",
+    pa.time64("ns"): "TIME_NS",
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
     pa.list_(pa.float64()): "DOUBLE[]",
     pa.list_(pa.int64()): "BIGINT[]",
