@@ -1,6 +1,6 @@
 """The GX suites: which file judges a table, and what its expectations find in the profile of a batch.
 
-Lives here: `run_suite`, where a suite's file is, and its hash.
+Lives here: `run_suite`, where a suite's file is, its hash, and the columns in it, which follow the table's schema.
 Does not live here: what a failed expectation refuses (`gate.py`), the profile (`quality/profile.py`).
 """
 
@@ -16,9 +16,13 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.market.schema import TableSchema
+from pipelines.market.tables.profiles import profile_schema
 from pipelines.package_data import shipped
 
 _SAMPLES = 5
+#: The expectation that names the columns.
+_COLUMNS = "profile_has_its_columns"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,19 @@ def suite_path(table: str) -> Path:
 def suite_hash(table: str) -> str:
     """SHA-256 of the suite's file."""
     return hashlib.sha256(suite_path(table).read_bytes()).hexdigest()
+
+
+def suite_text(table: TableSchema, written: str) -> str:
+    """The file of a table's suite: its expectations as `written` by people, the columns of the profile as the schema gives them."""
+    document = json.loads(written)
+    expectation = {
+        "type": "expect_table_columns_to_match_set",
+        "kwargs": {"column_set": profile_schema(table).names, "exact_match": True},
+        "severity": "critical",
+        "meta": {"name": _COLUMNS, "why": "A missing figure would make the other expectations pass unseen."},
+    }
+    others = [each for each in document["expectations"] if each["meta"]["name"] != _COLUMNS]
+    return json.dumps({**document, "expectations": [expectation, *others]}, indent=2) + "\n"
 
 
 def run_suite(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:

@@ -1,7 +1,8 @@
 """The profile of a staged table: a row per session and instrument, which the GX suite of the table judges.
 
 Lives here: `profile`, one aggregation per table.
-Does not live here: the expectations (`expectations/*.json`) and running them (`ingest/suites.py`).
+Does not live here: what its columns are (`market/tables/profiles.py`), the expectations (`expectations/*.json`) and running them
+(`ingest/suites.py`).
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import polars as pl
 
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
+from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.market.tables.profiles import REFERENCE_SESSION
 from pipelines.quality.market_context import MARKET_CONTEXT
-
-#: Bars are profiled per session and instrument; reference rows one by one.
-_BARS = {"bars_daily", "bars_other_series", "bars_1m", "bars_1m_extended"}
 
 
 def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -23,15 +23,10 @@ def profile(table: str, rows: pl.DataFrame, days: ExchangeCalendar, around: pl.D
     `around` (see `market_context.py`) adds market_coverage, market_step and share_off_scale to daily bars; to minutes the latter
     two, their high and low over those of the day, and how far their median close lies outside the day (1: inside).
     """
-    if table in _BARS:
+    if table in BAR_TABLES:
         return _with_market_context(table, _profile_bars(table, rows, days), around)
-    day = {"corporate_actions": "ex_date", "instruments": "valid_from", "instrument_aliases": "valid_from"}[table]
-    key = {
-        "corporate_actions": ["instrument_id", "ex_date", "action"],
-        "instruments": ["instrument_id", "valid_from"],
-        "instrument_aliases": ["instrument_id", "kind", "value", "valid_from"],
-    }[table]
-    return rows.with_columns(pl.col(day).alias("session"), pl.len().over(key).alias("copies")).drop(
+    copies = pl.len().over(TABLES[table].key).cast(pl.Int64)
+    return rows.with_columns(pl.col(REFERENCE_SESSION[table]).alias("session"), copies.alias("copies")).drop(
         "received_at", "overrules", strict=False
     )
 

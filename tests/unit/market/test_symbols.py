@@ -15,7 +15,7 @@ def well_formed(*symbols: str | None) -> list[bool | None]:
 
 def test_the_suite_of_instruments_demands_what_the_row_rules_do() -> None:
     suite = json.loads((shipped("expectations") / "instruments.json").read_text(encoding="utf-8"))["expectations"]
-    (regex,) = [e["kwargs"]["regex"] for e in suite if e["kwargs"]["column"] == "symbol" and "regex" in e["kwargs"]]
+    (regex,) = [e["kwargs"]["regex"] for e in suite if e["kwargs"].get("column") == "symbol" and "regex" in e["kwargs"]]
     assert regex == SYMBOL_PATTERN
 
 
