@@ -30,7 +30,7 @@ COVERAGE_GOAL ?= 92
 COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
-.PHONY: help demo test test-all coverage ui screenshots bench bench-large lint lock install install-dev clean clean-lake
+.PHONY: help demo test test-all coverage ui screenshots generate bench bench-large lint lock install install-dev clean clean-lake
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test-all: $(VENV)/.dev $(VENV)/.warm ## every test: slow ones and those in a bro
 
 screenshots: $(VENV)/.dev $(VENV)/.warm ## remake the pictures in docs/images from this home, which holds the demo (needs chromium)
 	@$(BIN)/python -m tests.ui.screenshots .
+
+generate: $(VENV)/.runtime ## rewrite the committed files that follow from the code: dbt's yml, columns in GX suites, docs/tables.md
+	@$(BIN)/python -m pipelines.cli.generate
 
 coverage: $(VENV)/.dev $(VENV)/.warm ## the fast tests, measured: functions below COVERAGE_GOAL percent by name, and the total
 	@$(COVERAGE) erase

@@ -1,4 +1,4 @@
-"""What people read about indicators: `marketlake indicators`, and docs/indicators.md (`python -m pipelines.cli.indicator_pages`).
+"""What people read about indicators: `marketlake indicators`, and docs/indicators.md (`make generate`).
 
 Lives here: rows, descriptions and the page, all from the registry and the families.
 Does not live here: what an indicator is (`indicators/`), printing tables (`console.py`).
@@ -6,9 +6,7 @@ Does not live here: what an indicator is (`indicators/`), printing tables (`cons
 
 from __future__ import annotations
 
-import sys
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from pipelines.indicators.builtin import INDICATORS
@@ -124,7 +122,7 @@ def _bounded(low: float | None, high: float | None) -> str:
     return f", {'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}".replace("-", "−")
 
 
-_HEAD = """<!-- Written by `python -m pipelines.cli.indicator_pages`; a test says when it is out of date. -->
+_HEAD = """<!-- Written by `make generate`; a test says when it is out of date. -->
 # Indicators
 
 `indicators_daily` and `indicators_1m` have the same columns, DOUBLE and FLOAT. A value is NULL until it is defined at the bar;
@@ -154,14 +152,3 @@ What can be chosen, with bounds, and the columns of an example:
 _END = """A wrong file is refused with the line and what to do. Windows reach to 1,000 bars. At the contract's parameters the chosen
 columns have the very bits of the contract's, whose names they would take; such an entry is refused as a duplicate.
 """
-
-
-def main() -> None:
-    """Write docs/indicators.md of this checkout."""
-    path = Path(__file__).parents[2] / "docs" / "indicators.md"
-    path.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{path.name}\n")
-
-
-if __name__ == "__main__":
-    main()

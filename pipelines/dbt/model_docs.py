@@ -1,26 +1,24 @@
-"""The yml of models whose columns are a table schema, written from that schema: `python -m pipelines.dbt.model_docs`.
+"""The yml of models whose columns are a table schema, made from that schema.
 
 Lives here: one yml per staging model, indicator table and mart, with descriptions, types and the tests that follow from the key.
-Does not live here: the yml of scanners and of schema `scan`, which people write.
+Does not live here: the yml of scanners (`scanners/model_columns.py`) and of schema `scan`, which people write; that of the sources
+(`build/source_docs.py`); writing files (`cli/generate.py`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.indicators.registry import REGISTRY
-from pipelines.indicators.tables import indicator_tables
-from pipelines.market.schema import TableSchema
-from pipelines.market.tables import TABLES
+from pipelines.indicators.tables import INDICATOR_TABLE_NAMES
+from pipelines.market.schema import Column, TableSchema
 from pipelines.market.tables.quality import PRICE_FLAG_KINDS
-from pipelines.package_data import shipped
 from pipelines.storage.relations import sql_type
 
-_HEADER = "# Written by `python -m pipelines.dbt.model_docs` from the table schemas; edit those.\n"
+#: The first line of every yml that is made from schemas.
+HEADER = "# Written by `make generate` from the schemas in pipelines/market/tables; edit those.\n"
 
 
 @dataclass(frozen=True)
@@ -42,26 +40,23 @@ class ModelDoc:
     extra: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
-def model_docs() -> Iterator[ModelDoc]:
-    """Every yml that follows from a schema."""
+def model_docs(tables: Mapping[str, TableSchema]) -> Iterator[ModelDoc]:
+    """Every yml that follows from a schema. tables: the lake's, those of the built-in indicators among them."""
     for name, left_out in _STAGING.items():
-        table = TABLES[name]
+        table = tables[name]
         columns = tuple(c for c in table.names if c not in left_out)
         yield ModelDoc("staging", f"stg_{name}", table, columns, tested=False)
-    # What an installation or a home adds is not written into files that ship with the code.
-    for name, table in indicator_tables(REGISTRY).items():
-        yield ModelDoc("indicators", name, table, tuple(table.names), enforced=False, follows_lake=True)
+    for name in INDICATOR_TABLE_NAMES:
+        yield ModelDoc("indicators", name, tables[name], tuple(tables[name].names), enforced=False, follows_lake=True)
     # Python models: dbt enforces contracts on SQL only.
     for name in ("intraday_curves", "intraday_profiles"):
-        yield ModelDoc("indicators", name, TABLES[name], tuple(TABLES[name].names), enforced=False)
+        yield ModelDoc("indicators", name, tables[name], tuple(tables[name].names), enforced=False)
     for name, extra in _MARTS.items():
-        yield ModelDoc("marts", name, TABLES[name], tuple(TABLES[name].names), extra=extra)
+        yield ModelDoc("marts", name, tables[name], tuple(tables[name].names), extra=extra)
 
 
 def render(doc: ModelDoc) -> str:
     """The text of one yml."""
-    import yaml  # comes with dbt
-
     model: dict[str, Any] = {"name": doc.model, "description": doc.table.description}
     if doc.enforced:
         model["config"] = {"contract": {"enforced": True}}
@@ -76,22 +71,36 @@ def render(doc: ModelDoc) -> str:
             {"same_columns": {"name": "columns_are_the_lake_tables", "arguments": {"table_name": doc.model}}}
         )
     model["columns"] = [_column(doc, name) for name in doc.columns]
-    return _HEADER + yaml.safe_dump({"models": [model]}, sort_keys=False, width=130, allow_unicode=True)
+    return yml_text({"models": [model]})
 
 
-def path_of(doc: ModelDoc, project: Path) -> Path:
+def yml_text(content: Mapping[str, Any]) -> str:
+    """The text of a yml that is made from schemas."""
+    import yaml  # comes with dbt
+
+    return HEADER + yaml.safe_dump(dict(content), sort_keys=False, width=130, allow_unicode=True)
+
+
+def inline_yml(text: str) -> str:
+    """A text as it stands in a line of yml: in quotes where it needs them."""
+    import yaml  # comes with dbt
+
+    line: str = yaml.safe_dump({"text": text}, width=10_000, allow_unicode=True)
+    return line.removeprefix("text: ").rstrip("\n")
+
+
+def path_of(doc: ModelDoc) -> Path:
     """Where the yml of a model lies in the dbt project."""
-    return project / "models" / doc.folder / f"{doc.model}.yml"
+    return Path("models") / doc.folder / f"{doc.model}.yml"
+
+
+def column_entry(column: Column) -> dict[str, Any]:
+    """A column of a yml: its name, type and meaning."""
+    return {"name": column.name, "data_type": sql_type(column.type).lower(), "description": column.comment}
 
 
 def _column(doc: ModelDoc, name: str) -> dict[str, Any]:
-    column = doc.table.column(name)
-    unit = f" [{column.unit}]" if column.unit else ""
-    entry: dict[str, Any] = {
-        "name": name,
-        "data_type": sql_type(column.type).lower(),
-        "description": column.description + unit,
-    }
+    entry = column_entry(doc.table.column(name))
     if name in doc.extra:
         entry["data_tests"] = [
             {kind: {"name": f"{name}_{_NAMED[kind]}", **test}} for each in doc.extra[name] for kind, test in each.items()
@@ -140,15 +149,3 @@ _MARTS: Mapping[str, Mapping[str, list[Any]]] = {
     "minute_reconciliation": {},
     "data_quality_metrics": {"data_quality_score": [_within(0, 1)], "missing_data_pct": [_within(0, 100)]},
 }
-
-
-def main() -> None:
-    """Write every yml into the dbt project of this checkout."""
-    project = shipped("dbt_project")
-    for doc in model_docs():
-        path_of(doc, project).write_text(render(doc), encoding="utf-8")
-        sys.stdout.write(f"{path_of(doc, project).relative_to(project)}\n")
-
-
-if __name__ == "__main__":
-    main()

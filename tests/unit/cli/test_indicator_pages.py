@@ -14,7 +14,7 @@ BUILT_IN = Registry(INDICATORS, COLUMNS)
 
 def test_the_committed_page_is_current() -> None:
     committed = (Path(__file__).parents[3] / "docs" / "indicators.md").read_text(encoding="utf-8")
-    assert committed == page(), "run python -m pipelines.cli.indicator_pages"
+    assert committed == page(), "run make generate"
 
 
 def test_every_column_and_family_is_on_the_page() -> None:
