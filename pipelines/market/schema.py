@@ -85,7 +85,8 @@ class TableSchema:
 
     def polars(self) -> dict[str, pl.DataType]:
         """Polars' types by column, in published order."""
-        frame = pl.from_arrow(self.arrow().empty_table())
+        # From no batch: to make empty columns pyarrow would import pandas.
+        frame = pl.from_arrow(pa.Table.from_batches([], schema=self.arrow()))
         assert isinstance(frame, pl.DataFrame)
         return dict(frame.schema)
 
