@@ -321,11 +321,13 @@ def test_the_command_dg_is_pointed_at_the_one_object_that_it_takes_for_definitio
 
 
 def test_the_nightly_backtest_is_told_how_many_scanners_were_tried(home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.backtest import unchanged
     from pipelines.orchestration.assets import research
     from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 
     asked: dict[str, object] = {}
-    monkeypatch.setattr(research, "run_nightly", lambda *_, **given: asked.update(given))
+    monkeypatch.setattr(unchanged, "run_nightly", lambda *_, **given: asked.update(given))
+    monkeypatch.setattr(research, "current_plan", lambda *_: {"full": False})
     given = MarketlakeResource.from_settings(home)
     research.research_assets("XNSE", lambda *_: {})[0](dg.build_asset_context(), marketlake=given, lock=WriterLock(home=given.home))
     assert asked["trials"] == len(given.project.declared_scanners()) >= 19
