@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 from benchmarks.tables import SEED, Table, ratio
 from pipelines.ingest import staging
 from pipelines.ingest.arrivals import make_request
-from pipelines.ingest.batches import outcome, stage_request
+from pipelines.ingest.batches import outcome
+from pipelines.ingest.judging import stage_judged
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.suites import ExpectationResult, Suite, run_suite
 from pipelines.market.calendar import calendar
@@ -114,7 +115,7 @@ def _ingested(reader: str, path: Path, folder: Path) -> dict[str, float]:
     begun = time.perf_counter()
     order = make_request(lake, MIC, [path], source(reader), received_at=ARRIVED)
     with _timed(staging, "judge", "rules", seconds):
-        staged = stage_request(lake, order, known, state, Limits())
+        staged = stage_judged(lake, order, known, state, Limits(), _timed_suite(seconds))
     seconds["stage"] = time.perf_counter() - begun
     seconds["publish"] = 0.0
     tables = json.loads((staged / "staged.json").read_text(encoding="utf-8"))["tables"]

@@ -13,18 +13,19 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
 from pipelines.ingest.overrides import Override
+from pipelines.ingest.parsing import Parsed
 from pipelines.ingest.quarantine import refused_before, store_quarantine
 from pipelines.ingest.requests import IngestRequest, load_decision, save_decision
 from pipelines.ingest.staged import Staged
-from pipelines.ingest.staging import stage
+from pipelines.ingest.staging import stage_parsed
 from pipelines.market.tables import TABLES
-from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import empty_frame
@@ -32,18 +33,26 @@ from pipelines.storage.location import Lake
 from pipelines.storage.upsert import append_new
 
 _DECISION = "decision.json"
+_REFUSALS = "refusals.json"
 _MOVES = "moves.parquet"
 _READ, _HELD = "read.parquet", "held.parquet"
 
 
-def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path, limits: Limits) -> Path:
-    """Stage an order: set bad rows aside in quarantine, register its files, write its tables. Returns the order's folder.
+def stage_content(
+    lake: Lake,
+    order: IngestRequest,
+    sources: Mapping[str, Source],
+    state_dir: Path,
+    content: Parsed,
+    refusals: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Path:
+    """Stage what an order's files hold: set bad rows aside in quarantine, register the files, write the tables.
 
-    `limits`: how much one file may take. Rows that a gate refused before, and nobody released, stay out. The folder appears whole
-    or not at all.
+    Returns the order's folder, which appears whole or not at all. Rows that a gate refused before, and nobody released, stay out;
+    `refusals`: what gates of this run refused of the order, kept in the folder.
     """
     held = refused_before(lake, order.exchange)
-    staged = stage(lake, order, sources, held, limits=limits)
+    staged = stage_parsed(lake, order, sources, content, held)
     store_quarantine(lake, order.exchange, staged.quarantine)
     register_files(lake, order, staged)
     row = ["batch_id", "row_number"]
@@ -51,7 +60,7 @@ def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source
         table: rows.join(held.filter(pl.col("table_name") == table), on=row, how="anti", maintain_order="left")
         for table, rows in staged.tables.items()
     }
-    return write_staged(order, staged, allowed, state_dir, refused_again(staged, held))
+    return write_staged(order, staged, allowed, state_dir, refused_again(staged, held), refusals)
 
 
 def refused_again(staged: Staged, held: pl.DataFrame) -> list[pl.DataFrame]:
@@ -69,10 +78,11 @@ def write_staged(
     allowed: Mapping[str, pl.DataFrame],
     state_dir: Path,
     refused: Sequence[pl.DataFrame] = (),
+    refusals: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Path:
     """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all.
 
-    `refused`: counts of the rows that are not allowed (columns of `account.HELD`).
+    `refused`: counts of the rows that are not allowed (columns of `account.HELD`). `refusals`: as in `stage_content`.
     """
     folder = order.folder(state_dir)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -93,6 +103,7 @@ def write_staged(
         "tables": {t: {**vars(c), "held": held.get(t, 0)} for t, c in staged.counts.items()},
     }
     (temporary / "staged.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    (temporary / _REFUSALS).write_text(json.dumps({t: dict(r) for t, r in refusals.items()}), encoding="utf-8")
     if order.decision is not None:
         save_decision(order.decision, temporary / _DECISION)
     shutil.rmtree(folder, ignore_errors=True)
@@ -108,13 +119,10 @@ def decision_of(folder: Path) -> Override | None:
     return load_decision(path) if path.is_file() else None
 
 
-def staged_folder(order: IngestRequest, state_dir: Path) -> Path:
-    """Folder of an order that was staged. FileNotFoundError when it was not, or the state folder was deleted since."""
-    folder = order.folder(state_dir)
-    if not (folder / "staged.json").is_file():
-        raise FileNotFoundError(f"order {order.request_id} is not staged in {folder}: ingest its files again")
-    _point_to(folder)
-    return folder
+def read_refusals(folder: Path) -> dict[str, dict[str, Any]]:
+    """What gates refused of the order before the folder's tables were staged without it (fields of `judging.Finding`), by table."""
+    found: dict[str, dict[str, Any]] = json.loads((folder / _REFUSALS).read_text(encoding="utf-8"))
+    return found
 
 
 def current_folder(state_dir: Path, exchange: str) -> Path:
@@ -144,6 +152,11 @@ def register_files(lake: Lake, order: IngestRequest, staged: Staged) -> None:
     schema = TABLES["raw_files"]
     append_new(lake, order.exchange, schema, pl.DataFrame(rows, schema=empty_frame(schema).schema), {"order": order.request_id})
     crash_point("raw.registered")
+
+
+def staged_tables(folder: Path) -> list[str]:
+    """Names of the tables in an order's folder."""
+    return list(json.loads((folder / "staged.json").read_text(encoding="utf-8"))["tables"])
 
 
 def read_batch(folder: Path, table: str, columns: list[str] | None = None) -> pl.DataFrame:

@@ -16,14 +16,15 @@ import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
 from pipelines.ingest.batches import refused_again
-from pipelines.ingest.gate import ValidationResult, refused_rows
-from pipelines.ingest.publish import validate_staged, warnings_of
+from pipelines.ingest.gate import refused_rows
+from pipelines.ingest.judging import judge_tables
+from pipelines.ingest.parsing import RawCopies, parse_deliveries
+from pipelines.ingest.publish import warnings_of
 from pipelines.ingest.quarantine import refused_before
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
-from pipelines.ingest.staging import RawCopies, stage
-from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
-from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.ingest.staging import stage_parsed
+from pipelines.market.tables import TABLES
 from pipelines.quality.contract import check_contract
 from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
@@ -56,15 +57,15 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
     """
     held = refused_before(lake, order.exchange)
     refused: dict[str, list[str]] = {}
-    copies = _where_they_are(paths)
-    staged = stage(lake, order, sources, held, copies, limits=limits)
+    content = parse_deliveries(lake, order, sources, _where_they_are(paths), limits=limits)
+    staged = stage_parsed(lake, order, sources, content, held)
     passing = _without(staged, held)
     stopped, warnings, lines = _gated(lake, order.exchange, passing)
     if stopped:
         refused.update(lines)
         again = [rows.select("batch_id", "row_number", "rule", table_name=pl.lit(table)) for table, rows in stopped.items()]
         held = pl.concat([held, *(rows.select(held.columns) for rows in again)])
-        staged = stage(lake, order, sources, held, copies, limits=limits)
+        staged = stage_parsed(lake, order, sources, content, held)
         passing = _without(staged, held)
         stopped, warnings, lines = _gated(lake, order.exchange, passing)
         if stopped:
@@ -116,19 +117,7 @@ def _gated(
     lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame]
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, list[str]]]:
     """Rows of each table that its gate refuses (with `rule`), the gates' warnings, and a line per table that refuses."""
-    validations: dict[str, ValidationResult] = {}
-    for table, rows in staged.items():
-        daily = staged["bars_daily"] if table == "bars_1m" else None
-        validations[table] = validate_staged(lake, exchange, table, rows, daily)
-    concerned = {table: validations[table].refused for table in (*SIGHTED, *BAR_TABLES)}
-    withheld = withheld_sessions(concerned, dict(staged))
-    stopped, lines = {}, {}
-    for table, validation in validations.items():
-        rows = staged[table]
-        hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
-        whole = ValidationResult(**{**vars(validation), "withheld": tuple(withheld[position] for position in hit)})
-        out = refused_rows(whole, rows)
-        if out.height:
-            stopped[table] = out
-            lines[table] = [whole.describe()]
+    validations = judge_tables(lake, exchange, staged)
+    stopped = {table: out for table, found in validations.items() if (out := refused_rows(found, staged[table])).height}
+    lines = {table: [validations[table].describe()] for table in stopped}
     return stopped, [warning for validation in validations.values() for warning in warnings_of(validation)], lines

@@ -71,12 +71,24 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     withheld = _withheld(lake, exchange, folder, validation, suite)
     validation = replace(validation, withheld=_withheld_here(table, rows, withheld))
     held = refused_rows(validation, rows)
-    kept = held if table not in SIGHTED else held.filter(pl.col(SESSION_COLUMN[table]).is_in(list(validation.refused)))
+    kept = kept_rows(validation, held)
     if kept.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
     note_refused(folder, table, held.height, kept, warnings_of(validation))
     record_validation(validation, state_dir)
     return validation
+
+
+def kept_rows(validation: ValidationResult, held: pl.DataFrame) -> pl.DataFrame:
+    """Those of the refused rows (`held`) that are kept in quarantine: not the instruments that refused bars showed first."""
+    if validation.table not in SIGHTED:
+        return held
+    return held.filter(pl.col(SESSION_COLUMN[validation.table]).is_in(list(validation.refused)))
+
+
+def note_nothing_withheld(folder: Path) -> None:
+    """Record that no refusal of one staged table holds back rows of another, as the first of its gates would find again."""
+    (folder / _WITHHELD).write_text("[]", encoding="utf-8")
 
 
 def warnings_of(validation: ValidationResult) -> list[dict[str, Any]]:

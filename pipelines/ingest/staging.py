@@ -1,16 +1,14 @@
 """Staging: from raw files to rows that fit the lake's tables, with every bad row set aside.
 
-Lives here: parsing an order's deliveries, attaching sessions, identity and known_at, running row rules, counting.
-Does not live here: judging sessions (`gate.py`), writing staged files (`batches.py`).
+Lives here: attaching sessions, identity and known_at to parsed rows, running row rules, counting.
+Does not live here: reading the files (`parsing.py`), judging sessions (`gate.py`), writing staged files (`batches.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import polars as pl
 
@@ -20,33 +18,27 @@ from pipelines.identity.resolve_rows import resolved
 from pipelines.identity.ticker_reuse import describe_holders, other_holders
 from pipelines.ingest.accounting import count_read
 from pipelines.ingest.overrides import overridden_rules, undecided, with_overrides
+from pipelines.ingest.parsing import Parsed, parse_deliveries, with_notes
 from pipelines.ingest.quarantine import quarantine_rows
 from pipelines.ingest.reference_rows import stage_reference
 from pipelines.ingest.requests import IngestRequest
-from pipelines.ingest.staged import SESSION_COLUMN, Counts, FileOutcome, Staged
+from pipelines.ingest.staged import SESSION_COLUMN, Counts, Staged
 from pipelines.ingest.staging_columns import in_currency_units, known_by_close, place_minutes, stage_columns, without_empty_zeros
-from pipelines.ingest.traded_sessions import provisional_notes
-from pipelines.ingest.withdrawal_records import withdrawals
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.symbols import is_well_formed
 from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.duplicates import resolve_duplicates
-from pipelines.quality.file_completeness import thin
-from pipelines.quality.precedence import set_aside
 from pipelines.quality.price_continuity import minutes_in_line, with_adjacent_bars
 from pipelines.quality.row_rules import MALFORMED_SYMBOL, judge
 from pipelines.quality.rows_without_prices import coalesce_with_bars
-from pipelines.quality.session_hours import find_wrong_hours
-from pipelines.quality.stale_files import Repeats, repeated
+from pipelines.quality.stale_files import Repeats
 from pipelines.quality.traded_basis import actions_not_in_prices, bars_as_traded
 from pipelines.quality.wrong_symbol import find_other_instruments
 from pipelines.sources.limits import Limits
-from pipelines.sources.protocol import ParsedTable, ParseOptions, RawFile, Source, SourceError, histories_begin
-from pipelines.sources.reading import read_file
+from pipelines.sources.protocol import Source, histories_begin
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import PROVENANCE_COLUMNS
-from pipelines.storage.raw import Delivery, local_copy
 
 #: What an instrument_id has behind the ticker where that was used before.
 _FIRST_DAY = r":\d{4}-\d{2}-\d{2}$"
@@ -60,28 +52,21 @@ _HELD = {"table_name": pl.String, "batch_id": pl.String, "row_number": pl.Int64}
 _JUDGED_AS = {"bars_1m_extended": "bars_1m", "bars_other_series": "bars_daily"}
 
 
-#: Gives a readable local path of a delivery's raw file.
-RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
+def stage(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], *, limits: Limits) -> Staged:
+    """Parse and judge an order's deliveries. Nothing is written. `limits`: how much one file may take."""
+    return stage_parsed(lake, order, sources, parse_deliveries(lake, order, sources, limits=limits))
 
 
-def stage(
-    lake: Lake,
-    order: IngestRequest,
-    sources: Mapping[str, Source],
-    held: pl.DataFrame | None = None,
-    raw_copies: RawCopies | None = None,
-    *,
-    limits: Limits,
+def stage_parsed(
+    lake: Lake, order: IngestRequest, sources: Mapping[str, Source], content: Parsed, held: pl.DataFrame | None = None
 ) -> Staged:
-    """Parse and judge an order's deliveries. Nothing is written. A file that its source cannot use is refused, the others go on.
+    """Judge what an order's files hold (`content`). Nothing is written, and `content` stays as it is.
 
     Rules that a person overruled for a row do not count for it. Of an order with a decision only the rows it lets in are staged, or
     set aside by another rule. Rows that a gate refused before (`held`: table_name, batch_id, row_number) name no instrument.
-    `raw_copies`: where the files are; by default in the lake. `limits`: how much one file may take.
     """
     days = lake.calendar(order.exchange)
-    raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
-    parsed, files, repeats = _parse(lake, order, sources, days, raw_copies, limits)
+    parsed, files = content.tables, content.files
     held = pl.DataFrame(schema=_HELD) if held is None else held
     priorities = {name: source.priority for name, source in sources.items()}
     lags = {name: source.publication_lag for name, source in sources.items()}
@@ -94,12 +79,12 @@ def stage(
     shown = pl.concat([placed[table].filter("within_calendar").select(_SHOWN) for table in BAR_TABLES])
     others = other_holders(order.exchange, shown.select("symbol", "session_date"), names.aliases, names.foreign)
     notes = describe_holders(shown, others, names.aliases, names.companies)
-    prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), repeats)
+    prepared = _with_stale(resolved(order.exchange, placed, shown, names, others, begin), content.repeats)
     for table in ("bars_daily", "bars_other_series"):
         prepared[table] = coalesce_with_bars(lake, order.exchange, table, prepared[table])
     daily, minutes = attach(prepared["bars_daily"], names.links), prepared["bars_1m"]
     slips = find_other_instruments(lake, order.exchange, daily, minutes)
-    files = [_with_notes(f, *(by_batch.get(f.delivery.batch_id) for by_batch in (notes, slips))) for f in files]
+    files = [with_notes(f, *(by_batch.get(f.delivery.batch_id) for by_batch in (notes, slips))) for f in files]
     prepared["bars_daily"] = with_adjacent_bars(lake, order.exchange, daily, actions, minutes)
     prepared["bars_1m"] = minutes_in_line(lake, days, minutes, daily, actions)
     for table in ("bars_other_series", "bars_1m_extended"):
@@ -174,100 +159,12 @@ def _with_stale(prepared: dict[str, pl.DataFrame], repeats: Repeats) -> dict[str
     return found
 
 
-def _parse(
-    lake: Lake,
-    order: IngestRequest,
-    sources: Mapping[str, Source],
-    days: ExchangeCalendar,
-    raw_copies: RawCopies,
-    limits: Limits,
-) -> tuple[dict[str, pl.DataFrame], list[FileOutcome], Repeats]:
-    from pipelines.sources.protocol import FRAME_SCHEMAS
-
-    provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
-    frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
-    files = []
-    taken_back = withdrawals(lake, order.exchange)
-    aside = set_aside([d for d in order.deliveries if d.batch_id not in taken_back], sources)
-    for delivery in order.deliveries:
-        if delivery.batch_id in taken_back:
-            reason = f"{delivery.name}: this delivery was {taken_back[delivery.batch_id].describe()}; a right file is another one"
-            files.append(FileOutcome(delivery, "refused", reason, 0))
-            continue
-        if delivery.batch_id in aside:
-            files.append(FileOutcome(delivery, "accepted", aside[delivery.batch_id], 0))
-            continue
-        try:
-            with raw_copies(delivery) as path:
-                raw = RawFile(path, delivery.name, delivery.content_hash, limits, lake.calendars)
-                options = options_from_json(delivery.options)
-                tables = read_file(sources, delivery.source, raw, options)
-        except OSError as error:
-            reason = f"{delivery.name}: its raw copy in the lake cannot be read ({error.strerror or error}); ingest the file again"
-            files.append(FileOutcome(delivery, "refused", reason, 0))
-            continue
-        except SourceError as error:
-            files.append(FileOutcome(delivery, "refused", str(error), 0))
-            continue
-        if fault := find_wrong_hours(tables, options, lake.calendars):
-            files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
-            continue
-        for table in tables:
-            frames[table.table].append(
-                table.frame.with_columns(
-                    source=pl.lit(delivery.source),
-                    batch_id=pl.lit(delivery.batch_id),
-                    received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
-                )
-            )
-        files.append(_accepted(delivery, tables))
-    parsed = {table: pl.concat(parts) for table, parts in frames.items()}
-    whole_market = [name for name, source in sources.items() if source.whole_market]
-    repeats = repeated(lake, days, parsed, whole_market)
-    again = repeats.files
-    notes = thin(lake, order.exchange, parsed["bars_daily"], whole_market), provisional_notes(days, parsed)
-    files = [
-        FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
-        if f.delivery.batch_id in again
-        else _with_notes(f, *(by_batch.get(f.delivery.batch_id) for by_batch in notes))
-        for f in files
-    ]
-    return {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}, files, repeats
-
-
 def _actions(lake: Lake, exchange: str, parsed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Corporate actions on record and in this order: instrument_id, ex_date, action."""
     columns = ["instrument_id", "ex_date", "action"]
     stored = LakeTable(lake.table_uri(exchange, "corporate_actions"), TABLES["corporate_actions"]).read(columns=columns)
     assigned = pl.format("{}:{}", pl.lit(exchange), pl.col("symbol").str.to_uppercase()).alias("instrument_id")
     return pl.concat([stored.select(columns), parsed["corporate_actions"].with_columns(assigned).select(columns)])
-
-
-def options_from_json(text: str) -> ParseOptions:
-    """Reading options from their canonical JSON."""
-    import json
-
-    content = json.loads(text)
-    session = content.pop("session", None)
-    return ParseOptions(**content, session=date.fromisoformat(session) if session else None)
-
-
-def _accepted(delivery: Delivery, tables: list[ParsedTable]) -> FileOutcome:
-    days: list[date] = []
-    for table in tables:
-        column = next((c for c in ("session_date", "ts", "ex_date") if c in table.frame.columns), None)
-        if column:
-            days += table.frame.select(pl.col(column).cast(pl.Date)).to_series().drop_nulls().unique().to_list()
-    # A UTC date may be a day off the exchange's; one day of slack keeps a replay from missing the file.
-    first, last = (min(days) - timedelta(days=1), max(days) + timedelta(days=1)) if days else (None, None)
-    notes = "; ".join(dict.fromkeys(note for table in tables for note in table.notes))
-    basis = next((table.price_basis for table in tables if table.price_basis), None)
-    return FileOutcome(delivery, "accepted", notes or None, sum(t.frame.height for t in tables), first, last, basis)
-
-
-def _with_notes(file: FileOutcome, *notes: str | None) -> FileOutcome:
-    """The file with more to say of it."""
-    return replace(file, reason="; ".join(filter(None, [file.reason, *notes])) or None)
 
 
 def _figures(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:

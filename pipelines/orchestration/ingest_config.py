@@ -44,7 +44,6 @@ class DeliveryConfig(dg.Config):
     session: str = Field(default="", description="Date (YYYY-MM-DD) of files whose rows carry only times; else empty.")
     received_at: str = Field(default="", description="When the files arrived, ISO 8601 with offset; empty: now.")
     request_id: str | None = Field(default=None, description="An order that a command or a sensor has saved; for machines.")
-    already_staged: bool = Field(default=False, description="The order is staged already; for machines.")
 
 
 def request_of(

@@ -20,9 +20,10 @@ import dagster as dg
 import polars as pl
 
 from pipelines.ingest.accounting import Account
-from pipelines.ingest.batches import account, outcome, read_batch, stage_request
+from pipelines.ingest.batches import account, outcome, read_batch, read_refusals
 from pipelines.ingest.freshness import newest_session, sessions_with_bars
-from pipelines.ingest.overridden_rows import NotReleasedError, record_release, stage_release
+from pipelines.ingest.overridden_rows import NotReleasedError, record_release
+from pipelines.ingest.overrides import quarantined
 from pipelines.ingest.publish import validate_staged
 from pipelines.ingest.quarantine import REFUSED
 from pipelines.ingest.requests import IngestRequest, discard_request, resumed, save_request
@@ -39,8 +40,6 @@ from pipelines.reports.news import news_of
 from pipelines.scanners.project import HomeProject
 from pipelines.scanners.suspected_actions import newly_suspected
 from pipelines.settings import Settings
-from pipelines.sources.limits import configured_limits
-from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
@@ -79,11 +78,10 @@ class IngestReport:
 
 
 def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
-    """Take an order through gate and lake.
+    """Take an order through gate and lake, in one run that parses its files.
 
-    A run whose gate refuses a session publishes nothing of that table; the refused sessions then lie in quarantine, and a second
-    run publishes the rest. Raises JobFailedError when a run fails for any other reason, LockHeldError when another writer is
-    at work.
+    Sessions that a gate refuses lie in quarantine then, and the run publishes the rest. Raises JobFailedError when the run fails,
+    LockHeldError when another writer is at work.
     """
     lake = Lake.from_settings(settings)
     save_request(order, settings.state_dir)
@@ -91,31 +89,15 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
         home_lock(settings.state_dir, f"ingest of {len(order.deliveries)} files", settings.lock_wait),
         open_instance(settings) as instance,
     ):
-        attempts: list[dict[str, Any]] = []
-        refused: dict[str, list[str]] = {}
-        for _ in range(2):
-            folder = stage_request(lake, order, load_sources(), settings.state_dir, configured_limits(settings))
-            days = sorted({d for t in INGESTED for d in read_batch(folder, t).get_column(SESSION_COLUMN[t]).to_list()})
-            config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
-            result = run_job(
-                instance,
-                settings,
-                ingest_definitions(settings, order.exchange),
-                ingest_job_name(order.exchange),
-                order.exchange,
-                days,
-                config,
-            )
-            attempts.append(outcome(folder))
-            blocked = _refused_sessions(result, order.exchange)
-            refused.update(blocked)
-            if result.success:
-                break
-            if not blocked:
-                raise failure(result)
-        else:
+        result = _run_request(instance, settings, order, _arrival_sessions(order, settings.calendars))
+        folder = order.folder(settings.state_dir)
+        blocked = _refused_sessions(result, order.exchange)
+        if blocked:
+            refused = {**_refused_before_publishing(folder), **blocked}
             raise JobFailedError(f"the gate refused sessions twice in a row: {refused}; see the run in `marketlake ui`")
-        files, tables = _combine(attempts)
+        if not result.success:
+            raise failure(result)
+        done = outcome(folder)
         staged = read_batch(folder, "bars_daily")
         suspects = newly_suspected(
             lake,
@@ -124,8 +106,15 @@ def ingest(settings: Settings, order: IngestRequest) -> IngestReport:
             staged["session_date"].unique().to_list(),
             set(staged["instrument_id"]),
         )
-        stayed_out = account(folder, order.exchange, settings.calendars)
-        return IngestReport(files, tables, refused, result.run_id, suspects, stayed_out, settings.max_quarantined_share)
+        return IngestReport(
+            done["files"],
+            done["tables"],
+            _refused_before_publishing(folder),
+            result.run_id,
+            suspects,
+            account(folder, order.exchange, settings.calendars),
+            settings.max_quarantined_share,
+        )
 
 
 @dataclass(frozen=True)
@@ -155,18 +144,10 @@ def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
         order = resumed(order, state)
         save_request(order, state)
         try:
-            folder = stage_release(lake, order, load_sources(), state, configured_limits(settings))
-            days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
-            config = {"ops": {_op(order.exchange): {"config": {"request_id": order.request_id, "already_staged": True}}}}
-            result = run_job(
-                instance,
-                settings,
-                ingest_definitions(settings, order.exchange),
-                ingest_job_name(order.exchange),
-                order.exchange,
-                days,
-                config,
-            )
+            result = _run_request(instance, settings, order, _held_sessions(lake, order))
+            if stands_against := _message_of(result, NotReleasedError):
+                raise NotReleasedError(stands_against)
+            folder = order.folder(state)
             if blocked := _refused_sessions(result, order.exchange):
                 reasons = "; ".join(f"the gate of {name} {'; '.join(why)}" for name, why in blocked.items())
                 validation = validate_staged(lake, order.exchange, table, read_batch(folder, table))
@@ -182,6 +163,7 @@ def release(settings: Settings, order: IngestRequest) -> ReleaseReport:
         record_release(lake, order, folder)
         discard_request(order, state)
         figures = outcome(folder)["tables"][table]
+        days = read_batch(folder, table).get_column(SESSION_COLUMN[table]).unique().sort().to_list()
         version = LakeTable(lake.table_uri(order.exchange, table), TABLES[table]).version()
         done = {verb: figures[verb] for verb in ("accepted", "restated", "unchanged")}
         overruled = list(order.decision.overruled) if order.decision else []
@@ -235,8 +217,29 @@ def _is_interruption(event: dg.DagsterEvent) -> bool:
     return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
-def _op(mic: str) -> str:
-    return f"{mic}__raw_files"
+def _run_request(
+    instance: dg.DagsterInstance, settings: Settings, order: IngestRequest, sessions: Sequence[date]
+) -> dg.ExecuteInProcessResult:
+    """Run the ingest job for an order that is saved. The run stands under `sessions`; it records those that it finds besides."""
+    mic = order.exchange
+    config = {"ops": {f"{mic}__raw_files": {"config": {"request_id": order.request_id}}}}
+    return run_job(instance, settings, ingest_definitions(settings, mic), ingest_job_name(mic), mic, sessions, config)
+
+
+def _arrival_sessions(order: IngestRequest, calendars: Path) -> list[date]:
+    """The order's sessions; of an order whose files say which, the last one by the day on which they arrived."""
+    if order.sessions is not None:
+        return list(order.sessions)
+    zone = calendar(order.exchange, calendars).exchange.zone
+    arrived = max(delivery.received_at for delivery in order.deliveries).astimezone(zone).date()
+    return sorted(day for day in partition_sessions(order.exchange, calendars) if day <= arrived)[-1:]
+
+
+def _held_sessions(lake: Lake, order: IngestRequest) -> list[date]:
+    """Sessions of the rows that the order's decision lets in."""
+    assert order.decision is not None
+    held = order.decision.selection.of(quarantined(lake, order.exchange))
+    return held["session_date"].drop_nulls().unique().sort().to_list()
 
 
 def _partition_tags(mic: str, sessions: Sequence[date], calendars: Path) -> dict[str, str]:
@@ -246,6 +249,13 @@ def _partition_tags(mic: str, sessions: Sequence[date], calendars: Path) -> dict
     if len(keys) > 1 and len(keys) <= _RANGE_LIMIT and len(covered) == len(keys):
         return {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     return {"dagster/partition": keys[-1]}
+
+
+def _refused_before_publishing(folder: Path) -> dict[str, list[str]]:
+    """What the run left out before it published the rest, a sentence for each table whose gate refused something."""
+    found = read_refusals(folder)
+    # In the order of the checks' steps, so that reports of a run and of what it launched name them alike.
+    return {table: [found[table]["description"]] for table in sorted(found, key=lambda name: f"{name}_gate")}
 
 
 def _refused_sessions(result: dg.ExecuteInProcessResult, mic: str) -> dict[str, list[str]]:
@@ -261,30 +271,31 @@ def failure(result: dg.ExecuteInProcessResult) -> JobFailedError:
     """The first failed step of a run as an error for people."""
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause:
-                error = error.cause
-            # What this project raises is a sentence; its class would only stand before it.
-            reason = _OWN_ERROR.sub("", error.message.strip()) if error else "no reason recorded"
+            error = _innermost(event.step_failure_data.error)
+            reason = _own_words(error) if error else "no reason recorded"
             return JobFailedError(f"step {event.step_key} failed: {reason} (run {result.run_id[:8]}; `marketlake ui` shows it)")
-        if event.is_failure and event.job_failure_data.error:
-            error = event.job_failure_data.error
-            while error.cause:
-                error = error.cause
+        if event.is_failure and (error := _innermost(event.job_failure_data.error)):
             return JobFailedError(f"{error.message.strip()} (run {result.run_id[:8]})")
     return JobFailedError(f"run {result.run_id} failed; `marketlake ui` shows why")
 
 
-def _combine(attempts: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, dict[str, int]]]:
-    """Figures of one ingest from its runs: what the first run published counts as unchanged in the second."""
-    last = attempts[-1]
-    tables = {name: dict(row) for name, row in last["tables"].items()}
-    for earlier in attempts[:-1]:
-        for name, row in earlier["tables"].items():
-            for verb in ("accepted", "restated"):
-                tables[name][verb] += row[verb]
-                tables[name]["unchanged"] -= row[verb]
-    return list(last["files"]), tables
+def _message_of(result: dg.ExecuteInProcessResult, kind: type[Exception]) -> str | None:
+    """The words of the error that failed a step of the run, where it is of this kind."""
+    failures = (event.step_failure_data.error for event in result.all_events if event.is_step_failure)
+    causes = (error for failed in failures if (error := _innermost(failed)) and error.cls_name == kind.__name__)
+    return next((_own_words(error) for error in causes), None)
+
+
+def _innermost(error: Any) -> Any:
+    """The first cause of an error that Dagster has on record, or None where it has none."""
+    while error and error.cause:
+        error = error.cause
+    return error
+
+
+def _own_words(error: Any) -> str:
+    """What this project raises is a sentence; its class would only stand before it."""
+    return _OWN_ERROR.sub("", error.message.strip())
 
 
 def nightly(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -25,15 +26,20 @@ def describe_sessions(
     recorded: Collection[date] | None = None,
     *,
     calendars: Path | None,
+    whole_run: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Give each session its metadata: with the materialisation that Dagster records of the run, or in one of its own.
 
     `recorded`: sessions that the run's own materialisation stands for; by default all of the run's. One of them without metadata is
     not materialised: nothing of it was there. Days that are no partitions (an action's ex-date on a holiday) are left out.
-    `calendars`: the home's folder of calendars.
+    `calendars`: the home's folder of calendars. `whole_run`: what the run's own materialisation says of all of it; where nothing is
+    there of the run's sessions, the newest of the others bears it.
     """
     own = run_sessions(context) if recorded is None else recorded
     for day in own:
         context.add_asset_metadata(dict(sessions.get(day, WITHOUT_ROWS)), asset_key=key, partition_key=day.isoformat())
     others = partition_sessions(mic, calendars).difference(own)
-    record_sessions(context, key, {day: figures for day, figures in sessions.items() if day in others})
+    beside = {day: figures for day, figures in sorted(sessions.items()) if day in others}
+    if beside and not sessions.keys() & set(own):
+        beside[max(beside)] = {**whole_run, **beside[max(beside)]}
+    record_sessions(context, key, beside)

@@ -1,11 +1,11 @@
 """A home for tests and the way into its lake, step by step and without Dagster.
 
-Lives here: `Road`, `make_home`.
+Lives here: `Road`, `make_home`, `stage_request`.
 Does not live here: fixtures that give them to tests (`tests/conftest.py`), homes that run the real jobs (`tests/integration/`).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.ingest.batches import outcome, stage_request
+from pipelines.ingest.batches import outcome, stage_content, staged_tables
+from pipelines.ingest.judging import stage_judged
+from pipelines.ingest.parsing import parse_deliveries
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
@@ -23,7 +25,7 @@ from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
 from pipelines.sources.limits import Limits, configured_limits
-from pipelines.sources.protocol import ParseOptions
+from pipelines.sources.protocol import ParseOptions, Source
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
@@ -43,6 +45,11 @@ def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     # For the programs of Dagster that a test starts.
     monkeypatch.setenv("DAGSTER_HOME", str(folder / ".state" / "dagster"))
     return Settings()
+
+
+def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], state_dir: Path, limits: Limits) -> Path:
+    """Parse and stage an order as it is, before any gate has judged it. Returns its folder."""
+    return stage_content(lake, order, sources, state_dir, parse_deliveries(lake, order, sources, limits=limits))
 
 
 @dataclass(frozen=True)
@@ -97,18 +104,16 @@ class Road:
     def ingest(self, *deliveries: Delivery, sessions: Sequence[date] | None = None) -> dict[str, dict[str, int]]:
         """The ingest job's steps one after the other: stage, gate, publish what passed. Returns each table's figures.
 
-        As in the job, an order of which the gate refuses something is staged again without it.
+        As in the job, what the gate refuses of an order stays out, and the rest is staged without it.
         """
         order, state, sources = self.order(*deliveries, sessions=sessions), self.settings.state_dir, load_sources()
         priorities = {name: source.priority for name, source in sources.items()}
-        for _ in range(2):
-            folder = stage_request(self.lake, order, sources, state, self.limits)
-            # As in the job: instruments before their bars, names after them.
-            place = {"instruments": 0, "instrument_aliases": 2}
-            tables = sorted(json.loads((folder / "staged.json").read_text())["tables"], key=lambda name: place.get(name, 1))
-            validations = [run_gate(self.lake, order.exchange, table, folder, state, self.suite) for table in tables]
-            if not any(validation.refused or validation.withheld for validation in validations):
-                break
+        folder = stage_judged(self.lake, order, sources, state, self.limits, self.suite)
+        # As in the job: instruments before their bars, names after them.
+        place = {"instruments": 0, "instrument_aliases": 2}
+        tables = sorted(staged_tables(folder), key=lambda name: place.get(name, 1))
+        for table in tables:
+            run_gate(self.lake, order.exchange, table, folder, state, self.suite)
         for table in tables:
             publish_staged(self.lake, order.exchange, table, folder, state, priorities)
         figures: dict[str, dict[str, int]] = outcome(folder)["tables"]

@@ -7,13 +7,15 @@ Does not live here: staging, rules and merging (`ingest/`, `quality/`, `storage/
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from pipelines.ingest.accounting import by_session
-from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch, stage_request, staged_folder
+from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch
 from pipelines.ingest.freshness import count_by_session
+from pipelines.ingest.judging import stage_judged
 from pipelines.ingest.overridden_rows import stage_release
 from pipelines.ingest.publish import TablePublication, publish_staged
 from pipelines.ingest.staged import SESSION_COLUMN
@@ -28,8 +30,12 @@ from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 
+#: What a run says of all of a table.
+Figures = Mapping[str, Any]
 #: Refused sessions that one run notes on a table, and letters of a text in metadata.
 _MOST_OBSERVED, _LONGEST = 50, 2_000
+#: Up to this many sessions of a delivery are recorded although nothing of them changed.
+_MOST_UNCHANGED = 30
 
 
 def ingest_assets(mic: str, deliveries: Sequence[Path], calendars: Path | None = None) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -70,27 +76,22 @@ def _raw_files(mic: str, deliveries: Sequence[Path], partitions: dg.PartitionsDe
         state = marketlake.state_dir
         # Not from the resource: whoever launches a run can change its config there.
         order = request_of(config, mic, marketlake, run_sessions(context), deliveries)
-        if config.already_staged:
-            folder = staged_folder(order, state)
-        elif order.decision is not None:
-            folder = stage_release(marketlake.lake, order, load_sources(), state, marketlake.limits)
-        else:
-            folder = stage_request(marketlake.lake, order, load_sources(), state, marketlake.limits)
+        stage = stage_judged if order.decision is None else stage_release
+        folder = stage(marketlake.lake, order, load_sources(), state, marketlake.limits)
         files = outcome(folder)["files"]
         refused = [f"{f['path']}: {f['reason']}" for f in files if f["status"] == "refused"]
         for reason in refused:
             context.log.error("refused: %s", reason)
-        describe_sessions(
-            context, mic, table_key(mic, "raw_files"), by_session(*counts_by_session(folder)), calendars=marketlake.lake.calendars
-        )
-        return dg.MaterializeResult(
-            metadata={
-                **row_count(LakeTable(marketlake.lake.table_uri(mic, "raw_files"), TABLES["raw_files"])),
-                "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
-                **({"refused_files": "; ".join(refused)[:_LONGEST]} if refused else {}),
-                "deliveries": preview(pl.DataFrame(files, infer_schema_length=None)),
-            }
-        )
+        whole: Figures = {
+            **row_count(LakeTable(marketlake.lake.table_uri(mic, "raw_files"), TABLES["raw_files"])),
+            "whole_run": f"{len(files):,} file{'' if len(files) == 1 else 's'}, {len(refused):,} refused",
+            **({"refused_files": "; ".join(refused)[:_LONGEST]} if refused else {}),
+            "deliveries": preview(pl.DataFrame(files, infer_schema_length=None)),
+        }
+        figures = by_session(*counts_by_session(folder))
+        key = table_key(mic, "raw_files")
+        describe_sessions(context, mic, key, figures, calendars=marketlake.lake.calendars, whole_run=whole)
+        return dg.MaterializeResult(metadata=whole)
 
     return raw_files
 
@@ -115,14 +116,14 @@ def _staged(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg.Ass
             day: {**session_row_count(staged_rows.get(day, 0)), "rows": staged_rows.get(day, 0), **read.get(day, {})}
             for day in sorted({*staged_rows, *read})
         }
-        describe_sessions(context, mic, staged_key(mic, table), figures, calendars=marketlake.lake.calendars)
-        return dg.MaterializeResult(
-            metadata={
-                "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
-                "dagster/row_count": rows.height,
-                "preview": preview(rows.drop("received_at")),
-            }
-        )
+        whole: Figures = {
+            "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
+            "dagster/row_count": rows.height,
+            "preview": preview(rows.drop("received_at")),
+        }
+        key = staged_key(mic, table)
+        describe_sessions(context, mic, key, figures, calendars=marketlake.lake.calendars, whole_run=whole)
+        return dg.MaterializeResult(metadata=whole)
 
     return staged
 
@@ -146,20 +147,20 @@ def _lake_table(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
         day = SESSION_COLUMN[table]
         staged_rows = _count(read_batch(folder, table, [day]), day)
-        published = _published(done, staged_rows, run_sessions(context))
+        published = _published(done, staged_rows, [*run_sessions(context), *_delivered(staged_rows)])
         stored = LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table])
         counts = count_by_session(stored, published, column=day)
         figures = {session: {**each, **session_row_count(counts.get(session, 0))} for session, each in published.items()}
-        describe_sessions(context, mic, table_key(mic, table), figures, calendars=marketlake.lake.calendars)
+        whole: Figures = {
+            "delta_version": -1 if done.version is None else done.version,
+            **row_count(stored),
+            "whole_run": f"{done.accepted:,} rows accepted, {done.restated:,} restated, {done.unchanged:,} unchanged, "
+            f"{done.moved:,} moved, {done.refused:,} refused; {len(done.sessions):,} sessions changed",
+        }
+        key = table_key(mic, table)
+        describe_sessions(context, mic, key, figures, calendars=marketlake.lake.calendars, whole_run=whole)
         _observe_refusals(context, mic, table, folder, marketlake.lake.calendars)
-        return dg.MaterializeResult(
-            metadata={
-                "delta_version": -1 if done.version is None else done.version,
-                **row_count(stored),
-                "whole_run": f"{done.accepted:,} rows accepted, {done.restated:,} restated, {done.unchanged:,} unchanged, "
-                f"{done.moved:,} moved, {done.refused:,} refused; {len(done.sessions):,} sessions changed",
-            }
-        )
+        return dg.MaterializeResult(metadata=whole)
 
     return lake_table
 
@@ -184,6 +185,12 @@ def _committed_before(table: str) -> tuple[str, ...]:
 
 def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
     return dict(rows.group_by(column).len().sort(column).iter_rows())
+
+
+def _delivered(staged: Mapping[date, int]) -> list[date]:
+    """Sessions that are recorded although nothing of them changed: all of a delivery of some, the last one of a history."""
+    days = sorted(staged)
+    return days if len(days) <= _MOST_UNCHANGED else days[-1:]
 
 
 def _published(done: TablePublication, staged: Mapping[date, int], own: Sequence[date]) -> dict[date, dict[str, int]]:

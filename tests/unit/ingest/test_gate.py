@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.ingest import suites
-from pipelines.ingest.batches import read_batch, stage_request
+from pipelines.ingest.batches import read_batch
 from pipelines.ingest.gate import GateNotPassedError, passed_rows, validate_batch
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.calendar import calendar
@@ -16,6 +16,7 @@ from pipelines.market.tables import TABLES
 from pipelines.package_data import shipped
 from pipelines.quality.profile import profile
 from pipelines.sources.registry import load_sources
+from tests.support.road import stage_request
 
 GOOD_DAY, BAD_DAY = date(2024, 1, 2), date(2024, 1, 3)
 PRIORITIES = {"csv": 10}

@@ -5,9 +5,9 @@ from datetime import date
 import polars as pl
 import pytest
 
-from pipelines.ingest.batches import stage_request
 from pipelines.ingest.publish import MissingInstrumentsError, publish_staged, run_gate
 from pipelines.sources.registry import load_sources
+from tests.support.road import stage_request
 
 ODD = {
     "a blank": "BRK B",

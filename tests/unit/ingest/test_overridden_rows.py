@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipelines.ingest import overridden_rows as release_module
-from pipelines.ingest.batches import read_batch, stage_request
+from pipelines.ingest.batches import read_batch
 from pipelines.ingest.overridden_rows import (
     AlreadyReleasedError,
     NotReleasedError,
@@ -23,6 +23,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import load_request, replay_request, save_request
 from pipelines.ingest.suites import Suite
 from pipelines.sources.registry import load_sources
+from tests.support.road import stage_request
 from tests.support.suites import only_for
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)

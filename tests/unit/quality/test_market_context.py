@@ -92,7 +92,7 @@ def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]
 def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
     road, bars_csv, price: float, high: float | None, refused: list[str], warned: list[str]
 ) -> None:
-    from pipelines.ingest.batches import stage_request
+    from tests.support.road import stage_request
 
     daily = road.deliver("daily.csv", bars_csv(market(DAY, NAMES[:1])))
     minute = road.deliver("minute.csv", bars_csv(minutes(price, high)))
