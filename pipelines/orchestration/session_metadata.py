@@ -41,5 +41,8 @@ def describe_sessions(
     others = partition_sessions(mic, calendars).difference(own)
     beside = {day: figures for day, figures in sorted(sessions.items()) if day in others}
     if beside and not sessions.keys() & set(own):
-        beside[max(beside)] = {**whole_run, **beside[max(beside)]}
+        # Not in bulk, which goes to the assets' pages alone: the page of the run shows it too.
+        newest = max(beside)
+        metadata = {**whole_run, **beside.pop(newest)}
+        context.log_event(dg.AssetMaterialization(key, partition=newest.isoformat(), metadata=metadata))
     record_sessions(context, key, beside)

@@ -47,14 +47,14 @@ def _gate(mic: str, table: str) -> dg.AssetChecksDefinition:
         if validation.judgements or refused:
             yield _result(spec, finding, stops=stops)
         else:
-            # No row, so no expectation ran: the step is done and has no verdict. Publishing waits for the step's output.
+            # No row, so no expectation ran: the step is done and there is no result. Publishing waits for the step's output.
             yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return gate
 
 
 def _result(spec: dg.AssetCheckSpec, finding: Finding, *, stops: bool) -> dg.AssetCheckResult:
-    """The verdict. Of severity ERROR it stops what is downstream: nothing sound is left. WARN lets the rest of the batch pass."""
+    """The result of the check: of severity ERROR it stops what is downstream, as nothing sound is left; WARN lets the rest pass."""
     columns = {"expectation": pl.String, "severity": pl.String, "unexpected": pl.Int64, "sample": pl.String}
     return dg.AssetCheckResult(
         asset_key=spec.asset_key,
