@@ -9,13 +9,15 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from pipelines.cli.serving import ENDS, EndedError, raise_ended
+from pipelines.cli.serving import ENDS
 
 #: dbt's page knows a tracker, off in our project but on by a variable of the environment. A browser then calls nobody either. The
 #: page's script, which is all in the page, compiles its templates.
@@ -31,17 +33,22 @@ def serve_page(page: Path, host: str, port: int, when_ready: Callable[[], None])
     It is read for every request: a page made anew meanwhile is what the next reload shows. `when_ready` is called once requests
     are taken.
     """
-    for number in ENDS:
-        signal.signal(number, raise_ended)
-    try:
-        with _server(page, host, port) as server:
-            when_ready()
-            server.serve_forever()
-    except EndedError as reason:
+    ended: list[str] = []
+    with _server(page, host, port) as server:
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            ended.append(signal.Signals(number).name)
+            # In a thread of its own, since `shutdown` waits for this one. An error raised here would be lost where the signal comes
+            # while a request is taken: the server catches those.
+            threading.Thread(target=server.shutdown).start()
+
+        for number in ENDS:
+            signal.signal(number, end)
+        when_ready()
+        server.serve_forever()
         for number in ENDS:
             signal.signal(number, signal.SIG_IGN)
-        return str(reason)
-    raise AssertionError("a server that no signal ended has ended")
+    return ended[0]
 
 
 def _server(page: Path, host: str, port: int) -> ThreadingHTTPServer:

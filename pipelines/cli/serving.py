@@ -16,8 +16,8 @@ from pipelines.cli.console import fail
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class EndedError(Exception):
-    """A signal ends this command."""
+class EndedError(BaseException):
+    """A signal ends this command. As KeyboardInterrupt, no error: what handles those must not take it for one."""
 
 
 def raise_ended(number: int, _frame: FrameType | None) -> None:

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from email.message import Message
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -79,6 +80,25 @@ def test_the_page_is_served_as_it_is_now_until_a_signal_comes(tmp_path: Path, po
         assert get(port, "/../secret")[0] == 404
 
     assert while_served(lambda: serve_page(page, "127.0.0.1", port, lambda: None), ask, number) == number.name
+
+
+@pytest.mark.timeout(120)
+def test_a_signal_that_comes_while_a_request_is_taken_ends_the_server(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "index.html"
+    page.write_text("page")
+    take = ThreadingHTTPServer.process_request
+
+    def take_with_signal(*request: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        take(*request)
+
+    monkeypatch.setattr(ThreadingHTTPServer, "process_request", take_with_signal)
+    visitor = threading.Thread(target=get, args=(port,))
+    visitor.start()
+    assert serve_page(page, "127.0.0.1", port, lambda: None) == "SIGTERM"
+    visitor.join()
 
 
 def test_a_browser_may_load_nothing_from_elsewhere_for_the_page(tmp_path: Path, port: int) -> None:
