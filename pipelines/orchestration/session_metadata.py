@@ -40,9 +40,9 @@ def describe_sessions(
         context.add_asset_metadata(dict(sessions.get(day, WITHOUT_ROWS)), asset_key=key, partition_key=day.isoformat())
     others = partition_sessions(mic, calendars).difference(own)
     beside = {day: figures for day, figures in sorted(sessions.items()) if day in others}
-    if beside and not sessions.keys() & set(own):
-        # Not in bulk, which goes to the assets' pages alone: the page of the run shows it too.
-        newest = max(beside)
-        metadata = {**whole_run, **beside.pop(newest)}
-        context.log_event(dg.AssetMaterialization(key, partition=newest.isoformat(), metadata=metadata))
+    newest = max(beside) if beside and not sessions.keys() & set(own) else None
+    last = beside.pop(newest) if newest else {}
     record_sessions(context, key, beside)
+    if newest:
+        # After the others, as the newest on the asset's page, and not in bulk: the page of the run shows it too.
+        context.log_event(dg.AssetMaterialization(key, partition=newest.isoformat(), metadata={**whole_run, **last}))

@@ -65,8 +65,11 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
         latest = dg.AssetRecordsFilter(table_key("XNYS", "bars_1m"), asset_partitions=[str(BAD)])
         shown = instance.fetch_materializations(latest, limit=1).records[0].asset_materialization
         sessions |= {f"staged_{t}": instance.get_materialized_partitions(staged_key("XNYS", t)) for t in INGESTED}
+        newest = instance.get_latest_materialization_event(table_key("XNYS", "bars_1m"))
     assert shown is not None
+    assert newest is not None
     facts = {
+        "newest": newest.asset_materialization,
         "shown": shown.metadata,
         "runs": runs,
         "logged": logged,
@@ -130,7 +133,7 @@ def test_the_runs_log_says_as_an_error_what_is_refused(case: SimpleNamespace) ->
     assert any(f"the gate of bars_1m refused: {BAD}: range_is_possible" in line for line in said), said
 
 
-def test_the_gate_of_a_table_without_rows_has_no_verdict(case: SimpleNamespace) -> None:
+def test_the_gate_of_a_table_without_rows_has_no_result(case: SimpleNamespace) -> None:
     """Minutes alone were delivered: no expectation on daily bars ran, so none held."""
     judged = {
         e.dagster_event.asset_check_evaluation_data.asset_check_key.name
@@ -148,6 +151,11 @@ def test_a_table_is_materialised_for_the_sessions_of_which_the_runs_brought_rows
     assert made.pop("bars_1m") == made.pop("staged_bars_1m") == {str(BEFORE), str(BAD), str(NEXT)}
     assert made.pop("instruments") == {str(BEFORE)}
     assert set(made) <= {"staged_instruments", "instrument_aliases", "staged_instrument_aliases"}
+
+
+def test_the_tables_page_opens_with_its_newest_session_and_the_figures_of_the_whole_run(case: SimpleNamespace) -> None:
+    assert case.newest.partition == str(NEXT)
+    assert {"delta_version", "whole_run", "rows_accepted", "rows_restated"} <= case.newest.metadata.keys()
 
 
 def test_a_sessions_page_shows_its_rows_in_the_table(case: SimpleNamespace) -> None:
