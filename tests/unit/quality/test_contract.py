@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from pipelines.ingest.batches import read_batch, stage_request
+from pipelines.ingest.batches import read_batch
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.tables import MERGED, TABLES
 from pipelines.quality.contract import ContractError, check_contract
 from pipelines.sources.registry import load_sources
+from tests.support.road import stage_request
 
 FILLED = {
     pl.String: "x",
