@@ -49,11 +49,6 @@ class ScanInputs:
     finding_effects: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
-def is_same(held: pl.DataFrame, rows: pl.DataFrame) -> bool:
-    """Whether two frames hold the same rows in the same order, in columns of the same names and types."""
-    return held is rows or (held.schema == rows.schema and held.equals(rows))
-
-
 def read_inputs(
     lake: Lake,
     exchange: str,

@@ -17,7 +17,7 @@ import polars as pl
 
 from pipelines.market.tables.scanning import SCANNER_RUNS, SCANNER_SIGNALS
 from pipelines.scanners.engine.exclusions import LEFT_OUT, left_out
-from pipelines.scanners.engine.inputs import ScanInputs, is_same
+from pipelines.scanners.engine.inputs import ScanInputs
 from pipelines.scanners.engine.model_executor import ModelExecutor
 from pipelines.scanners.engine.scan_database import GIVEN, NoSessionError, ScanDatabase
 from pipelines.scanners.engine.standing_signals import event_scanners, minutes_since_open, still_holding
@@ -91,16 +91,10 @@ class ScanEngine:
         """Free the database."""
         self._connection.close()
 
-    def give(self, inputs: ScanInputs, instead_of: ScanInputs | None = None) -> None:
-        """Replace every input, as a new engine would have it. ValueError when a frame lacks a column that may not be missing.
-
-        instead_of: what the engine was given last, with nothing appended since; what is equal in both is left where it is.
-        """
+    def give(self, inputs: ScanInputs) -> None:
+        """Replace every input, as a new engine would have it. ValueError when a frame lacks a column that may not be missing."""
         for entry in fields(inputs):
-            rows = getattr(inputs, entry.name)
-            # A scan adds to the curves those that it made of earlier minutes.
-            if instead_of is None or entry.name == "intraday_curves" or not is_same(getattr(instead_of, entry.name), rows):
-                self.replace(entry.name, rows)
+            self.replace(entry.name, getattr(inputs, entry.name))
 
     def replace(self, table: str, rows: pl.DataFrame) -> None:
         """Replace an input. KeyError when it is no input, ValueError when the frame lacks a column that may not be missing."""

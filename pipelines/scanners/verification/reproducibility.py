@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import product
 
 import polars as pl
 
@@ -51,21 +50,17 @@ def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl
     Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
     times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
     """
-    # One kind of future after the other: within a session most of it is the same for each evaluation time, and is given once.
-    cuts = {"truncated": truncated, "spoiled": spoiled}
-    if not asked:
-        return pl.DataFrame(schema=DIFFERENCES)
-    found: dict[tuple[int, str], pl.DataFrame] = {}
-    # One engine for all: what it keeps are texts and views, and each input that differs is replaced.
+    futures = [(at, names, name, cut) for at, names in asked for name, cut in (("truncated", truncated), ("spoiled", spoiled))]
+    found = [pl.DataFrame(schema=DIFFERENCES)]
+    if not futures:
+        return found[0]
+    # One engine for all: what it keeps are texts and views, and each input is replaced.
     with ScanEngine(compiled, inputs) as engine:
-        given = inputs
-        for name, (number, (at, names)) in product(cuts, enumerate(asked)):
-            future = cuts[name](inputs, at)
-            engine.give(future, given)
-            given = future
+        for at, names, name, cut in futures:
+            engine.give(cut(inputs, at))
             then = engine.run(at, names).signals
-            found[number, name] = _described(different(*_judged(_of(recorded, [(at, names)]), then)), name)
-    return pl.concat(found[key] for key in product(range(len(asked)), cuts))
+            found.append(_described(different(*_judged(_of(recorded, [(at, names)]), then)), name))
+    return pl.concat(found)
 
 
 def _of(signals: pl.DataFrame, asked: Sequence[tuple[datetime, Sequence[str]]]) -> pl.DataFrame:

@@ -1,8 +1,6 @@
 """What the build recorded is repeated by a scan, and a record that is not is named."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import product
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,8 @@ import polars as pl
 import pytest
 
 from pipelines.market.tables import TABLES
-from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.indicators import indicators_ahead
-from pipelines.scanners.verification.look_ahead import different, spoiled, truncated
 from pipelines.scanners.verification.records import check_record, sessions_to_check
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.storage.delta import LakeTable, empty_frame
@@ -44,33 +40,6 @@ def test_a_record_that_a_scan_does_not_give_is_named(build: Build, compiled: Com
 
     assert set(find_unreproduced(compiled, build.inputs, dearer, asked)["instrument_id"]) == {"XNSE:RISE"}
     assert set(find_look_ahead(compiled, build.inputs, recorded.filter(~rise), asked)["instrument_id"]) == {"XNSE:RISE"}
-
-
-def test_an_engine_that_keeps_equal_inputs_finds_what_a_new_one_would(build: Build, compiled: CompiledScanners) -> None:
-    """From one future to another, within a session, across sessions, and back."""
-    early, late = (build.sessions[-1].opens_at + timedelta(minutes=m) for m in (3, 25))
-    moments = [early, late, build.sessions[-3].closes_at, build.sessions[-1].closes_at, early]
-    given = build.inputs
-    with ScanEngine(compiled, given) as engine:
-        for cut, moment in product((truncated, spoiled), moments):
-            future = cut(build.inputs, moment)
-            engine.give(future, given)
-            given = future
-            with ScanEngine(compiled, future) as fresh:
-                assert different(engine.run(moment).signals, fresh.run(moment).signals).is_empty()
-
-
-@pytest.mark.parametrize("name", ["instruments", "bars_daily", "bars_1m", "indicators_daily"])
-def test_an_input_that_differs_is_replaced(build: Build, compiled: CompiledScanners, name: str) -> None:
-    """By a row, and in one value of one row."""
-    rows = getattr(build.inputs, name)
-    column = "valid_from" if name == "instruments" else "known_at"
-    other = rows.with_columns(pl.when(pl.int_range(pl.len()) == 1).then(pl.lit(None)).otherwise(column).alias(column))
-    for changed in (rows[1:], other):
-        with ScanEngine(compiled, build.inputs) as engine:
-            engine.give(replace(build.inputs, **{name: changed}), build.inputs)
-            held = engine.query(f"select count(*), count({column}) from lake.{name}").row(0)
-            assert held == (changed.height, changed.height - changed[column].null_count())
 
 
 def test_a_scanners_last_scan_and_its_first_and_last_signals_are_repeated(build: Build) -> None:
