@@ -16,11 +16,11 @@ import polars as pl
 from pipelines.ingest.batches import read_batch, stage_content, staged_tables
 from pipelines.ingest.gate import ValidationResult, refused_rows
 from pipelines.ingest.parsing import parse_deliveries
-from pipelines.ingest.publish import kept_rows, note_nothing_withheld, validate_staged
+from pipelines.ingest.publish import kept_rows, note_nothing_withheld, validate_staged, withheld_in
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.suites import Suite, run_suite
-from pipelines.ingest.withheld import SIGHTED, mark_withheld, withheld_sessions
+from pipelines.ingest.withheld import SIGHTED, withheld_sessions
 from pipelines.market.tables import BAR_TABLES
 from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
@@ -70,8 +70,7 @@ def judge_tables(
     concerned = {table: validations[table].refused for table in (*SIGHTED, *BAR_TABLES)}
     withheld = withheld_sessions(concerned, staged)
     for table, rows in staged.items():
-        hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
-        validations[table] = replace(validations[table], withheld=tuple(withheld[position] for position in hit))
+        validations[table] = replace(validations[table], withheld=withheld_in(table, rows, withheld))
     return validations
 
 

@@ -7,7 +7,7 @@ Does not live here: the merge (`storage/upsert.py`), the gate (`gate.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -69,7 +69,7 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
     validation = validate_staged(lake, exchange, table, rows, daily, suite)
     withheld = _withheld(lake, exchange, folder, validation, suite)
-    validation = replace(validation, withheld=_withheld_here(table, rows, withheld))
+    validation = replace(validation, withheld=withheld_in(table, rows, withheld))
     held = refused_rows(validation, rows)
     kept = kept_rows(validation, held)
     if kept.height and decision_of(folder) is None:
@@ -116,7 +116,8 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult, su
     return found
 
 
-def _withheld_here(table: str, rows: pl.DataFrame, withheld: list[Withheld]) -> tuple[Withheld, ...]:
+def withheld_in(table: str, rows: pl.DataFrame, withheld: Sequence[Withheld]) -> tuple[Withheld, ...]:
+    """Those of the `withheld` sessions of which a staged table has rows."""
     hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
     return tuple(withheld[position] for position in hit)
 
@@ -148,9 +149,8 @@ def publish_staged(
     """Merge a staged table's passed rows into the lake in one commit.
 
     Raises GateNotPassedError when the gate did not see them, ContractError when they are not what the table's schema promises,
-    MissingInstrumentsError when the lake does not have their
-    instruments yet: a run that ends between the two commits leaves instruments without bars, which the next run completes, never
-    the reverse.
+    MissingInstrumentsError when the lake does not have their instruments yet: a run that ends between the two commits leaves
+    instruments without bars, which the next run completes, never the reverse.
     """
     staged = read_batch(folder, table)
     rows, checked = passed_rows(table, staged, state_dir)
