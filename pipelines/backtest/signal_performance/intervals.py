@@ -65,8 +65,7 @@ def by_session(totals: np.ndarray, counts: np.ndarray, held: int, content: str, 
     # As whole billionths sums are exact, in whatever order a processor adds.
     whole = np.round(totals * _UNITS)
     # Many columns are the same: nearly every signal has a base.
-    different, which = np.unique(np.concatenate([whole, counts], axis=1), axis=1, return_inverse=True)
-    which = which.reshape(-1)
+    different, which = _different_columns(np.concatenate([whole, counts], axis=1))
     total, counted = np.split(sums_drawn(different, length, content, samples)[:, which], 2, axis=1)
     drawn = _ratios(total / _UNITS, counted)
     blocks = np.array([np.unique(np.flatnonzero(column) // length).size for column in counts.T])
@@ -103,6 +102,9 @@ def sums_drawn(values: np.ndarray, length: int, content: str, samples: int) -> n
     A sample is as many sessions as there are, in blocks of `length` from a session drawn at random on, wrapped around the end; the
     last block is cut. What a block adds is known before it is drawn, so that only its first session is looked up.
     """
+    # Here: numba takes as long to import as polars, and most who ask for a record want no interval.
+    from pipelines.backtest.signal_performance.kernel import sums_of_rows
+
     sessions = values.shape[0]
     blocks = -(-sessions // length)
     of_block, of_last = (_window_sums(values, size) for size in (min(length, sessions), sessions - (blocks - 1) * length))
@@ -110,12 +112,17 @@ def sums_drawn(values: np.ndarray, length: int, content: str, samples: int) -> n
     generator = np.random.Generator(np.random.PCG64(seed))
     parts = []
     for begin in range(0, samples, _DRAWN):
-        size = min(_DRAWN, samples - begin)
-        starts = generator.integers(sessions, size=(size, blocks))
-        whole = (starts[:, :-1] + np.arange(size)[:, None] * sessions).ravel()
-        times = np.bincount(whole, minlength=size * sessions).reshape(size, sessions).astype(np.float64)
-        parts.append(times @ of_block + of_last[starts[:, -1]])
+        starts = generator.integers(sessions, size=(min(_DRAWN, samples - begin), blocks))
+        parts.append(sums_of_rows(of_block, starts[:, :-1]) + of_last[starts[:, -1]])
     return np.concatenate(parts)
+
+
+def _different_columns(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each column once, in order of its first place, and for every column of `values` which of them it is."""
+    seen: dict[bytes, int] = {}
+    which = np.array([seen.setdefault(column.tobytes(), len(seen)) for column in values.T], dtype=np.int64)
+    _, first = np.unique(which, return_index=True)
+    return values[:, first], which
 
 
 def _window_sums(values: np.ndarray, size: int) -> np.ndarray:

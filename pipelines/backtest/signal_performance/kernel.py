@@ -88,3 +88,17 @@ def not_overlapping(group, entry, leave):  # type: ignore[no-untyped-def]
             taken[k] = True
             held_until = leave[k]
     return taken
+
+
+@njit(cache=True)
+def sums_of_rows(values, rows):  # type: ignore[no-untyped-def]
+    """Of each sample, the sum of the rows that it names: float64[samples, k] of values float64[n, k], rows int64[samples, m].
+
+    The result is exact for whole numbers, whatever the order, as long as sums stay below 2^53.
+    """
+    out = np.zeros((rows.shape[0], values.shape[1]))
+    for sample in range(rows.shape[0]):
+        for row in rows[sample]:
+            for column in range(values.shape[1]):
+                out[sample, column] += values[row, column]
+    return out

@@ -37,3 +37,22 @@ def test_modules_of_the_package_have_bytecode_afterwards(tmp_path: Path, monkeyp
     monkeypatch.setattr(warm, "LATE_IMPORTS", ("json",))
     warm_modules()
     assert Path(cache_from_source(str(module))).is_file()
+
+
+def test_both_halves_of_the_work_are_done_and_a_failure_of_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.cli import warm
+
+    asked: list[list[str]] = []
+
+    class Ended:
+        def __init__(self, command: list[str]) -> None:
+            asked.append(command[1:])
+            self.command = command
+
+        def wait(self) -> int:
+            return -9 if self.command[-1] == "kernels" else 0
+
+    monkeypatch.setattr(warm.subprocess, "Popen", Ended)
+    monkeypatch.setattr(sys, "argv", ["warm"])
+    assert warm.main() == 1
+    assert asked == [["-m", "pipelines.cli.warm", part] for part in ("modules", "kernels")]
