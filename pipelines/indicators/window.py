@@ -2,15 +2,13 @@
 
 Lives here: which bars a window needs (tail, carried state, or a cold start), the walk through its sessions in bounded memory, and
 where it may stop.
-Does not live here: arithmetic (`engine`), when restated rows became known (`known`), the window itself (`build/plan.py`),
-committing rows (`storage`).
+Does not live here: what is read (`window_reads`), arithmetic (`engine`), when restated rows became known (`known_at`), the window
+itself (`build/plan.py`), committing rows (`storage`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -28,6 +26,7 @@ from pipelines.indicators.registry import Registry
 from pipelines.indicators.restatements import Restatements, bars_of, day_number
 from pipelines.indicators.rows import bar_arrays, result_batch
 from pipelines.indicators.tables import STATE_TYPE, indicator_tables
+from pipelines.indicators.window_reads import BEGINNING, BOUNDS, TIMEFRAMES, Timeframe, WindowReads
 from pipelines.market.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -40,53 +39,7 @@ BARS_PER_CHUNK = 500_000
 #: is still worked in few pieces.
 _FIRST_CHUNK = 8
 
-_BEGINNING = date(1, 1, 1)
 _EPOCH = date(1970, 1, 1)
-
-
-@dataclass(frozen=True)
-class _Timeframe:
-    """Where bars of one size come from, as dbt and storage name the relations, and how they are computed."""
-
-    table: str
-    bars: str
-    replaced: str
-    window: str
-    state: str
-    order: str
-    columns: str
-    intraday: bool
-
-    @property
-    def dtype(self) -> type[np.floating]:
-        """Type of the published columns."""
-        return np.float32 if self.intraday else np.float64
-
-
-_PRICES = "symbol, open, high, low, close, cast(volume as double) as volume"
-
-_TIMEFRAMES = {
-    "daily": _Timeframe(
-        "indicators_daily",
-        "staging.stg_bars_daily",
-        "lake.bars_daily_superseded",
-        "lake.window_daily",
-        "lake.indicator_state_daily",
-        "session_date",
-        f"exchange, instrument_id, session_date, {_PRICES}, turnover, known_at",
-        intraday=False,
-    ),
-    "1m": _Timeframe(
-        "indicators_1m",
-        "staging.stg_bars_1m",
-        "lake.bars_1m_superseded",
-        "lake.window_1m",
-        "lake.indicator_state_1m",
-        "ts",
-        f"exchange, instrument_id, session_date, ts, {_PRICES}, cast(null as double) as turnover, known_at",
-        intraday=True,
-    ),
-}
 
 
 def build_window(
@@ -102,7 +55,7 @@ def build_window(
     was made by another set of indicators, it starts at its first bar, which gives the same bits and costs its history.
     The connection must stay open, and unused by others, until the stream is read.
     """
-    kind = _TIMEFRAMES[timeframe]
+    kind = TIMEFRAMES[timeframe]
     schema = _schema(indicator_tables(registry)[kind.table])
     return pa.RecordBatchReader.from_batches(schema, _Window(connection, kind, registry, schema).batches(bars_per_chunk))
 
@@ -115,24 +68,17 @@ def _schema(table: TableSchema) -> pa.Schema:
 class _Window:
     """The walk through one window: per instrument the raw tail and the state that the next chunk continues from."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, kind: _Timeframe, registry: Registry, schema: pa.Schema) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, kind: Timeframe, registry: Registry, schema: pa.Schema) -> None:
         self._connection, self._kind, self._registry, self._schema = connection, kind, registry, schema
+        self._reads = WindowReads(connection, kind)
         self._lookback = max(registry.lookback(), 1)
         self._states: dict[str, Floats] = {}
-        sessions = self._query("select session_date, bars_expected from staging.stg_sessions order by session_date")
-        self._sessions: list[date] = sessions["session_date"].to_list()
-        self._per_session = int(sessions["bars_expected"].max() or 1) if kind.intraday else 1  # type: ignore[arg-type]
-        self._actions: dict[str, list[tuple[int, float, float]]] = {}
-        for name, ex_date, price_factor, volume_divisor in self._query(
-            "select instrument_id, ex_date, price_factor, volume_divisor from intermediate.int_price_actions "
-            "where price_factor is not null order by instrument_id, ex_date, action"
-        ).iter_rows():
-            self._actions.setdefault(name, []).append((day_number(ex_date), price_factor, volume_divisor))
-        self._tails = self._bars(pl.DataFrame(schema=_BOUNDS), _BEGINNING, _BEGINNING)
+        self._actions = self._reads.actions()
+        self._tails = self._reads.bars(pl.DataFrame(schema=BOUNDS), BEGINNING, BEGINNING)
 
     def batches(self, bars_per_chunk: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows to write: chunk of sessions by chunk of sessions, instruments in order within each."""
-        window = self._query(f"select * from {self._kind.window} order by instrument_id")
+        window = self._reads.window()
         if window.is_empty():
             return
         self._restatements = Restatements(
@@ -146,16 +92,16 @@ class _Window:
             dtype=self._kind.dtype,
         )
         starts = self._prepare(window)
-        largest = max(1, bars_per_chunk // (window.height * self._per_session))
+        largest = max(1, bars_per_chunk // (window.height * self._reads.per_session))
         for begin, end in pairwise(self._edges(_least(starts, "start"), _greatest(starts, "to_session"), largest)):
-            bars = self._bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
+            bars = self._reads.bars(starts.rename({"start": "first", "to_session": "last"}), begin, end - timedelta(days=1))
             if bars.height:
                 yield from self._work(bars, starts, begin, end - timedelta(days=1))
                 starts = starts.filter(~pl.col("instrument_id").is_in(self._settled(starts)))
 
     def _edges(self, first: date, last: date, largest: int) -> list[date]:
         """First days of the chunks from `first` to `last`, and the day after the last one."""
-        days = [day for day in self._sessions if first < day <= last]
+        days = [day for day in self._reads.sessions if first < day <= last]
         edges, at, size = [first], 0, min(_FIRST_CHUNK, largest)
         while at + size - 1 < len(days):
             edges.append(days[at + size - 1])
@@ -174,14 +120,11 @@ class _Window:
         )
         if ends.is_empty():
             return []
-        with _registered(self._connection, ends.select("instrument_id", "session_date")):
-            stored = self._query(
-                f"select instrument_id, state from {self._kind.state} inner join bounds using (instrument_id, session_date)"
-            )
+        stored = self._reads.states_after(ends.select("instrument_id", "session_date"))
         return [
             name
-            for name, state in stored.iter_rows()
-            if np.array(state, dtype=np.float64).tobytes() == self._states[name].tobytes() and not self._known.is_open(name)
+            for name, state in stored.items()
+            if state.tobytes() == self._states[name].tobytes() and not self._known.is_open(name)
         ]
 
     def _prepare(self, window: pl.DataFrame) -> pl.DataFrame:
@@ -198,13 +141,13 @@ class _Window:
         window = window.join(restated, on="instrument_id", how="left", maintain_order="left").with_columns(
             from_session=pl.min_horizontal("from_session", "restated_from")
         )
-        usual = self._lookback // self._per_session + 3 if self._kind.intraday else self._lookback + self._lookback // 4 + 10
-        floors = [self._sessions_before(day, usual) for day in window["from_session"].to_list()]
+        usual = self._lookback // self._reads.per_session + 3 if self._kind.intraday else self._lookback + self._lookback // 4 + 10
+        floors = [self._reads.session_before(day, usual) for day in window["from_session"].to_list()]
         cold = self._load(window.with_columns(pl.Series("floor", floors, dtype=pl.Date)))
-        firsts = self._first_bars(cold)
+        firsts = self._reads.first_bars(cold)
         # Rarely traded instruments: their tail reaches further back than the usual number of sessions.
         begun = cold.join(firsts.filter(pl.col("first_session") < pl.col("from_session")), on="instrument_id", how="semi")
-        waiting = self._load(begun.with_columns(floor=pl.lit(_BEGINNING, dtype=pl.Date))) if begun.height else begun
+        waiting = self._load(begun.with_columns(floor=pl.lit(BEGINNING, dtype=pl.Date))) if begun.height else begun
         new = cold.join(begun, on="instrument_id", how="anti")
         # An action may open a window years before an instrument's first bar; there is nothing to walk through until then.
         starting = firsts.join(pl.concat([waiting, new]), on="instrument_id", how="semi").select("instrument_id", "first_session")
@@ -218,14 +161,8 @@ class _Window:
         """Keep tail and state of the instruments that can continue; return the others."""
         bounds = wanted.select("instrument_id", first="floor", last=pl.col("from_session") - pl.duration(days=1))
         first, last = _least(bounds, "first"), _greatest(bounds, "last")
-        tails = self._newest(self._bars(bounds, first, last))
-        with _registered(self._connection, bounds):
-            states = self._query(
-                f"select instrument_id, max(session_date) as session_date, arg_max(state, session_date) as state "
-                f"from {self._kind.state} inner join bounds using (instrument_id) "
-                "where session_date between ? and ? and session_date between bounds.first and bounds.last group by instrument_id",
-                [first, last],
-            )
+        tails = self._newest(self._reads.bars(bounds, first, last))
+        states = self._reads.newest_states(bounds, first, last)
         found = tails.group_by("instrument_id").agg(pl.len().alias("held"), pl.col("session_date").max())
         warm: list[str] = []
         for name, state, held in (
@@ -236,13 +173,6 @@ class _Window:
                 self._states[name] = np.array(state, dtype=np.float64)
         self._tails = pl.concat([self._tails, tails.filter(pl.col("instrument_id").is_in(warm))])
         return wanted.filter(~pl.col("instrument_id").is_in(warm)).drop("floor")
-
-    def _first_bars(self, cold: pl.DataFrame) -> pl.DataFrame:
-        with _registered(self._connection, cold.select("instrument_id", "from_session")):
-            return self._query(
-                f"select instrument_id, from_session, min(session_date) as first_session from {self._kind.bars} "
-                "inner join bounds using (instrument_id) group by instrument_id, from_session"
-            )
 
     def _work(self, bars: pl.DataFrame, starts: pl.DataFrame, first: date, last: date) -> Iterator[pa.RecordBatch]:
         new = bars.with_columns(is_new=pl.lit(True))
@@ -299,25 +229,9 @@ class _Window:
         state = self._states.get(name, np.full(width, np.nan))
         return Walked(tail, tail.key.size, state, np.empty(0, np.int64), np.empty((0, width)))
 
-    def _bars(self, bounds: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
-        """Bars from `first` to `last` of the instruments of `bounds`, each within its own first … last, in order."""
-        with _registered(self._connection, bounds):
-            return self._query(
-                f"select {self._kind.columns} from {self._kind.bars} as bars inner join bounds using (instrument_id) "
-                "where session_date between ? and ? and session_date between bounds.first and bounds.last "
-                f"order by instrument_id, {self._kind.order}",
-                [first, last],
-            )
-
     def _newest(self, bars: pl.DataFrame) -> pl.DataFrame:
         """Each instrument's last bars, as many as the kernels look back."""
         return bars.group_by("instrument_id", maintain_order=True).tail(self._lookback).select(bars.columns)
-
-    def _sessions_before(self, day: date, count: int) -> date:
-        return self._sessions[max(0, bisect_left(self._sessions, day) - count)] if self._sessions else _BEGINNING
-
-    def _query(self, sql: str, parameters: list[date] | None = None) -> pl.DataFrame:
-        return self._connection.sql(sql, params=parameters or []).pl()
 
 
 @dataclass(frozen=True)
@@ -341,19 +255,6 @@ class _Computed:
         bars = bars_of(self.frame.slice(low, high - low), order)
         days = bars.session[begin - low :][self.result.state_row[shots] - row].astype(np.int64)
         return Walked(bars, begin - low, self.state[number], days, self.result.state[shots]), rows
-
-
-_BOUNDS = {"instrument_id": pl.String, "first": pl.Date, "last": pl.Date}
-
-
-@contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, bounds: pl.DataFrame) -> Iterator[None]:
-    """Let queries join `bounds` for a while."""
-    connection.register("bounds", bounds.to_arrow())
-    try:
-        yield
-    finally:
-        connection.unregister("bounds")
 
 
 def _least(frame: pl.DataFrame, column: str) -> date:
