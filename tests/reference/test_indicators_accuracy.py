@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.references import CASES, PAGE, Case, measure, page
+from benchmarks.reference_cases import CASES, Case
+from benchmarks.references import PAGE, measure, page
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.id}-{case.table}")
