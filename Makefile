@@ -111,7 +111,7 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(COMPILED)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pipelines.cli.warm
+	@$(BIN)/python -m pipelines.cli.warm
 	@touch $@
 
 clean: ## remove what runs and tools make (.venv, .state, caches, the catalogue); the lake stays

@@ -1,5 +1,6 @@
 """What an installation compiles ahead: names that there are, and bytecode that stays."""
 
+import os
 import subprocess
 import sys
 from importlib.util import cache_from_source, find_spec
@@ -19,12 +20,10 @@ def test_what_is_imported_ahead_is_there(name: str) -> None:
 
 def test_make_keeps_bytecode_though_the_environment_forbids_it() -> None:
     """uv installs none, and without it half of a short command is compiling modules."""
-    (recipe,) = [line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "pipelines.cli.warm" in line]
-    given = recipe.strip().removeprefix("@").split()[0]
-    assert given == "PYTHONDONTWRITEBYTECODE="
-    # Empty is as if unset.
-    asked = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
-    assert subprocess.run(asked, env={given.removesuffix("="): ""}, capture_output=True, text=True, check=True).stdout == "False\n"
+    recipe = f"asked: ; @{sys.executable} -c 'import sys; print(sys.dont_write_bytecode)'"
+    forbidding = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    make = ["make", "-s", "-C", str(ROOT), "--no-print-directory", "--eval", recipe, "asked"]
+    assert subprocess.run(make, env=forbidding, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_modules_of_the_package_have_bytecode_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
