@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.deferred_import import defer_import
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables.profiles import profile_schema
 from pipelines.package_data import shipped
@@ -68,6 +69,8 @@ def suite_text(table: TableSchema, written: str) -> str:
 
 def run_suite(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
     """What the shipped suite of a table finds in a profile. Great Expectations is imported here and nowhere else."""
+    # A third of the time that importing GX takes, for expectations about distributions, which no suite has.
+    defer_import("scipy.stats")
     import great_expectations as gx
     from great_expectations.core.expectation_suite import ExpectationSuite
     from great_expectations.data_context.types.base import ProgressBarsConfig
