@@ -143,7 +143,8 @@ def test_thirty_recorded_scans_are_repeated_row_for_row(market: Market) -> None:
 
     for name, moment, signals in chosen:
         inputs = around(market.inputs, moment)
-        assert find_unreproduced(market.compiled, inputs, market.signals, [(moment, [name])]).is_empty(), (name, moment)
+        with ScanEngine(market.compiled, inputs) as engine:
+            assert find_unreproduced(engine, market.signals, [(moment, [name])]).is_empty(), (name, moment)
         recorded = market.signals.filter((pl.col("scanner_name") == name) & (pl.col("ts") == moment))
         assert recorded.height == signals
     assert len(chosen) >= PAIRS - 10

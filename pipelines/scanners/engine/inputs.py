@@ -49,6 +49,10 @@ class ScanInputs:
     finding_effects: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
+#: Of an engine that is given its inputs later.
+NO_INPUTS = ScanInputs(pl.DataFrame(), pl.DataFrame(), pl.DataFrame())
+
+
 def read_inputs(
     lake: Lake,
     exchange: str,

@@ -16,7 +16,8 @@ import polars as pl
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.choices import ScanChoices
-from pipelines.scanners.engine.inputs import ScanInputs, read_inputs
+from pipelines.scanners.engine.inputs import NO_INPUTS, ScanInputs, read_inputs
+from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.scanners.verification.sampling import Asked, sampled_sessions, sampled_times
@@ -78,23 +79,26 @@ def check_record(
     versions: pinned versions by table, of inputs and record alike. choices: those that the record was made with.
     """
     checked = []
-    for session in [*past, last]:
-        recorded, runs = (_of_session(lake, exchange, versions, name, session) for name in ("scanner_signals", "scanner_runs"))
-        runs = runs.filter(mode="nightly")
-        if session == last:
-            # More of it is repeated on the inputs as they are: that is one engine, and what people look at next.
-            repeated, alone = scans_to_repeat(runs), sampled_times(runs, _TIMES_OF_LAST)
-        else:
-            repeated = alone = sampled_times(runs.filter(pl.col("scanner_name").is_in(past[session])), _TIMES)
-        inputs = _inputs(lake, exchange, versions, session, last, choices)
-        checked.append(
-            CheckedRecord(
-                _tried(repeated),
-                _tried(alone),
-                find_unreproduced(compiled, inputs, recorded, repeated),
-                find_look_ahead(compiled, inputs, recorded, alone),
+    # One engine for all: what it keeps are texts and views, and each input is replaced.
+    with ScanEngine(compiled, NO_INPUTS) as engine:
+        for session in [*past, last]:
+            recorded, runs = (_of_session(lake, exchange, versions, name, session) for name in ("scanner_signals", "scanner_runs"))
+            runs = runs.filter(mode="nightly")
+            if session == last:
+                # More of it is repeated on the inputs as they are: that is one scan, and what people look at next.
+                repeated, alone = scans_to_repeat(runs), sampled_times(runs, _TIMES_OF_LAST)
+            else:
+                repeated = alone = sampled_times(runs.filter(pl.col("scanner_name").is_in(past[session])), _TIMES)
+            inputs = _inputs(lake, exchange, versions, session, last, choices)
+            engine.give(inputs)
+            checked.append(
+                CheckedRecord(
+                    _tried(repeated),
+                    _tried(alone),
+                    find_unreproduced(engine, recorded, repeated),
+                    find_look_ahead(engine, inputs, recorded, alone),
+                )
             )
-        )
     return CheckedRecord(
         *(pl.concat([getattr(part, name) for part in checked]) for name in ("repeated", "alone", "parity", "look_ahead"))
     )

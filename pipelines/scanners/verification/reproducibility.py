@@ -13,7 +13,6 @@ from datetime import datetime
 import polars as pl
 
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
-from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.look_ahead import DIFFERENCES, different, spoiled, truncated
 from pipelines.scanners.verification.sampling import Asked, grouped
 
@@ -32,34 +31,28 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
     return grouped(chosen)
 
 
-def find_unreproduced(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+def find_unreproduced(engine: ScanEngine, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
 
-    recorded: rows of `scanner_signals`, those of other scans too. inputs: of the sessions of `asked`.
+    engine: holds the inputs of the sessions of `asked`. recorded: rows of `scanner_signals`, those of other scans too.
     """
     if not asked:
         return pl.DataFrame(schema=DIFFERENCES)
-    with ScanEngine(compiled, inputs) as engine:
-        again = engine.run_at(asked).signals
-    return _described(different(*_judged(_of(recorded, asked), again)), "whole")
+    return _described(different(*_judged(_of(recorded, asked), engine.run_at(asked).signals)), "whole")
 
 
-def find_look_ahead(compiled: CompiledScanners, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+def find_look_ahead(engine: ScanEngine, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered.
 
     Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
-    times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
+    times is not made again. engine: afterwards it holds the inputs of the last of these scans. inputs: to have a future that can be
+    altered, they must reach beyond the evaluation times.
     """
     futures = [(at, names, name, cut) for at, names in asked for name, cut in (("truncated", truncated), ("spoiled", spoiled))]
     found = [pl.DataFrame(schema=DIFFERENCES)]
-    if not futures:
-        return found[0]
-    # One engine for all: what it keeps are texts and views, and each input is replaced.
-    with ScanEngine(compiled, inputs) as engine:
-        for at, names, name, cut in futures:
-            engine.give(cut(inputs, at))
-            then = engine.run(at, names).signals
-            found.append(_described(different(*_judged(_of(recorded, [(at, names)]), then)), name))
+    for at, names, name, cut in futures:
+        engine.give(cut(inputs, at))
+        found.append(_described(different(*_judged(_of(recorded, [(at, names)]), engine.run(at, names).signals)), name))
     return pl.concat(found)
 
 
