@@ -116,9 +116,11 @@ class HomeProject:
         """Every scanner as its yml declares it, by name: in milliseconds and without dbt. Raises RuleFileError, UniverseError."""
         import yaml
 
+        # By libyaml, which a PyYAML that was built without it lacks: a tenth of the time, the same content.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         found = {}
         for path in (self.directory() / "models" / "scanners").rglob("*.yml"):
-            for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            for model in yaml.load(path.read_text(encoding="utf-8"), Loader=loader).get("models", []):  # noqa: S506
                 if "scanner" in model.get("config", {}).get("meta", {}):
                     found[model["name"]] = read_declaration(model, f"scanners.{model['name']}")
         return dict(sorted(found.items()))
