@@ -1,5 +1,7 @@
 """Dagster's history on a PostgreSQL server: the nightly job runs, and all that asks for runs and sessions finds them there."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -9,8 +11,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 
 from pipelines.doctor.runs import check_runs
 from pipelines.orchestration.event_log import record_sessions
@@ -119,16 +119,18 @@ def test_a_run_whose_process_is_gone_is_failed_and_doctor_names_it(case: SimpleN
 
 
 def test_schedules_and_sensors_keep_their_state_on_the_server(case: SimpleNamespace) -> None:
-    with open_instance(case.home.settings) as instance:
-        run = instance.get_run_by_id(case.night["run"])
-        assert run is not None
-        assert run.remote_job_origin is not None
-        origin = run.remote_job_origin.repository_origin.get_instigator_origin("inbox")
-        data = SensorInstigatorData(cursor="the last file seen")
-        instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data))
-    with open_instance(case.home.settings) as instance:
-        (state,) = instance.all_instigator_state()
-    assert (state.status, state.instigator_data) == (InstigatorStatus.RUNNING, data)
+    """A sensor that its definition starts is stopped, and is told how far it has looked, each by a command of its own."""
+    settings, sensor = case.home.settings, "XNYS_vendor_inbox"
+    environment = case.home.environment(DAGSTER_HOME=str(settings.dagster_home))
+    found = []
+    for words in (("stop", sensor), ("cursor", sensor, "--set", "the last file seen")):
+        command = [sys.executable, "-m", "dagster", "sensor", *words, "-m", "pipelines.definitions"]
+        done = subprocess.run(command, cwd=case.home.folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        with open_instance(settings) as instance:
+            (state,) = instance.all_instigator_state()
+        found.append((state.name, state.status.value, state.instigator_data and state.instigator_data.cursor))
+    assert found == [(sensor, "STOPPED", None), (sensor, "STOPPED", "the last file seen")]
 
 
 def test_the_password_is_in_no_file_of_the_home(case: SimpleNamespace) -> None:

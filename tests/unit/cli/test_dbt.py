@@ -11,6 +11,7 @@ import pytest
 from pipelines.dbt.run import run_dbt_command
 from pipelines.package_data import shipped
 from pipelines.settings import Settings
+from tests.support.dbt_connections import close_connections
 
 Command = Callable[..., tuple[int, str, str]]
 DAY = date(2024, 1, 2)
@@ -67,14 +68,13 @@ def test_plain_dbt_needs_no_variable_and_works_on_what_prepare_left(
         monkeypatch.delenv(name, raising=False)
 
     def plain(*arguments: str) -> tuple[int, str]:
-        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import cli
 
         monkeypatch.chdir(copy)
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main(args=[*arguments], prog_name="dbt")
-        DuckDBConnectionManager.close_all_connections()
+        close_connections()
         return code_of(ended.value), capfd.readouterr().out
 
     assert plain("compile", "--quiet")[0] == 0

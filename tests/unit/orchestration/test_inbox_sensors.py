@@ -13,8 +13,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-from dagster._core.events import StepFailureData
-from dagster._utils.error import SerializableErrorInfo
 
 from pipelines.doctor.inboxes import check_inbox
 from pipelines.inbox.deliveries import conclude, conclusion, load_delivery, refused_deliveries
@@ -31,6 +29,21 @@ from pipelines.sources.registry import source
 from pipelines.storage.locks import home_lock
 
 MIC = "XNYS"
+
+
+def failed_step(job: str) -> dg.DagsterEvent:
+    """What a run of this name reports of a step that fails."""
+
+    @dg.op
+    def scan() -> None:
+        raise ValueError("no such column")
+
+    @dg.job(name=job)
+    def failing() -> None:
+        scan()
+
+    (failed,) = (event for event in failing.execute_in_process(raise_on_error=False).all_events if event.is_step_failure)
+    return failed
 
 
 @dataclass
@@ -54,11 +67,7 @@ class Daemon:
 
     def fail_steps(self) -> None:
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-            job, error = record.dagster_run.job_name, SerializableErrorInfo("no such column", [], "LiveScanError")
-            failed = dg.DagsterEvent(
-                event_type_value="STEP_FAILURE", job_name=job, step_key="scan", event_specific_data=StepFailureData(error, None)
-            )
-            self.instance.report_dagster_event(failed, record.dagster_run.run_id)
+            self.instance.report_dagster_event(failed_step(record.dagster_run.job_name), record.dagster_run.run_id)
 
     def end_runs(self, status: str) -> None:
         for record in self.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):

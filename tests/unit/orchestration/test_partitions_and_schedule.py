@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipelines.orchestration.assets.models import BuildScope
 from pipelines.orchestration.partitions import partition_sessions, session_partitions
@@ -163,8 +162,14 @@ def test_an_evening_session_that_is_still_open_waits() -> None:
 def test_the_schedule_ticks_at_its_hour_in_the_zone_of_the_exchange_across_daylight_saving(host_zone: str) -> None:
     """New York's clocks went forward on 2024-03-10: 18:00 there is 23:00 UTC before and 22:00 UTC after."""
     schedule = nightly_schedule("XNYS")
-    start = datetime(2024, 3, 8, 12, tzinfo=UTC).timestamp()
-    ticks = schedule_execution_time_iterator(start, str(schedule.cron_schedule), schedule.execution_timezone)
-    hours = [next(ticks).astimezone(UTC).strftime("%d %H:%M") for _ in range(4)]
+    # Dagster finds the windows of partitions as it does a schedule's ticks, which it gives out by no public name.
+    ticks = dg.TimeWindowPartitionsDefinition(
+        start=datetime(2024, 3, 8, 12, tzinfo=UTC),
+        fmt="%Y-%m-%d %H:%M",
+        timezone=schedule.execution_timezone,
+        cron_schedule=str(schedule.cron_schedule),
+    )
+    keys = ticks.get_partition_keys(datetime(2024, 3, 13, tzinfo=UTC))
+    hours = [ticks.start_time_for_partition_key(key).astimezone(UTC).strftime("%d %H:%M") for key in keys]
     assert hours == ["08 23:00", "09 23:00", "10 22:00", "11 22:00"]
     assert (schedule.default_status, schedule.execution_timezone) == (dg.DefaultScheduleStatus.RUNNING, "America/New_York")

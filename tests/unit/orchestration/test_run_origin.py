@@ -68,15 +68,13 @@ def test_dagster_in_the_checkout_reads_the_history_of_the_home_that_the_settings
     home: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As `dagster dev -w workspace.yaml` there, without DAGSTER_HOME: its dagster.yaml, all else in a temporary folder."""
-    from dagster._core.instance import InstanceRef
-
     with open_instance(home) as instance:
         run = run_job(instance)
         events = len(instance.all_logs(run.run_id))
     monkeypatch.delenv("DAGSTER_HOME")
     (tmp_path / "temporary").mkdir()
-    reference = InstanceRef.from_dir(str(tmp_path / "temporary"), config_dir=str(ROOT))
-    with dg.DagsterInstance.from_ref(reference) as beside:
+    configured = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    with dg.DagsterInstance.local_temp(str(tmp_path / "temporary"), overrides=configured) as beside:
         assert [r.run_id for r in beside.get_runs()] == [run.run_id]
         assert len(beside.all_logs(run.run_id)) == events
         assert beside.storage_directory().startswith(str(home.dagster_home))
