@@ -75,14 +75,16 @@ def warm_backtest() -> None:
 
 
 def warm_track_record() -> None:
-    """Compile the loops of the track record on one bar."""
+    """Compile the loops of the track record on one bar, and its bootstrap on two sessions."""
     import numpy as np
 
+    from pipelines.backtest.signal_performance.intervals import sums_drawn
     from pipelines.backtest.signal_performance.kernel import first_touch, not_overlapping
 
     whole, real = np.zeros(1, np.int64), np.ones(1)
     first_touch(whole, whole, whole, whole, whole, whole + 1, real, real, real, real, real, whole, real, np.zeros(1, np.uint8))
     not_overlapping(whole, whole, whole)
+    sums_drawn(np.ones((2, 1)), 1, "warm", 2)
 
 
 def warm_indicators(settings: Settings) -> None:

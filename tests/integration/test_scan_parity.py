@@ -24,6 +24,7 @@ from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staging import stage
 from pipelines.market.calendar import calendar
 from pipelines.package_data import shipped
+from pipelines.scanners.engine.inputs import NO_INPUTS
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
 from pipelines.scanners.registry import CompiledScanners, load_scanners
 from pipelines.scanners.verification.look_ahead import different, look_ahead
@@ -143,8 +144,8 @@ def test_thirty_recorded_scans_are_repeated_row_for_row(market: Market) -> None:
 
     for name, moment, signals in chosen:
         inputs = around(market.inputs, moment)
-        with ScanEngine(market.compiled, inputs) as engine:
-            assert find_unreproduced(engine, market.signals, [(moment, [name])]).is_empty(), (name, moment)
+        with ScanEngine(market.compiled, NO_INPUTS) as engine:
+            assert find_unreproduced(engine, inputs, market.signals, [(moment, [name])]).is_empty(), (name, moment)
         recorded = market.signals.filter((pl.col("scanner_name") == name) & (pl.col("ts") == moment))
         assert recorded.height == signals
     assert len(chosen) >= PAIRS - 10

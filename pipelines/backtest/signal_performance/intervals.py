@@ -15,7 +15,7 @@ import numpy as np
 
 LEVEL = 0.95
 SAMPLES = 1000
-#: Samples drawn at a time: with twenty years of sessions 20 MB.
+#: Samples drawn at a time: with twenty years of sessions up to 10 MB.
 _DRAWN = 500
 _UNITS = 1e9
 

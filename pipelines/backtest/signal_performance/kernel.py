@@ -1,6 +1,6 @@
-"""Compiled loops of the track record: the first touch of a stop or target, and signals that do not overlap.
+"""Compiled loops of the track record: the first touch of a stop or target, signals that do not overlap, sums of drawn blocks.
 
-Lives here: what must look at one bar after another. Does not live here: which bars to look at (`trade_simulation.py`).
+Lives here: what must look at one row after another. Does not live here: which bars to look at (`trade_simulation.py`).
 One file on purpose: numba's cache notices a change of the compiled function's own file only.
 
 Prices and levels are compared as whole ten-thousandths, so that a tie is a touch on every machine. An action's factor is what it

@@ -90,12 +90,11 @@ def check_record(
             else:
                 repeated = alone = sampled_times(runs.filter(pl.col("scanner_name").is_in(past[session])), _TIMES)
             inputs = _inputs(lake, exchange, versions, session, last, choices)
-            engine.give(inputs)
             checked.append(
                 CheckedRecord(
                     _tried(repeated),
                     _tried(alone),
-                    find_unreproduced(engine, recorded, repeated),
+                    find_unreproduced(engine, inputs, recorded, repeated),
                     find_look_ahead(engine, inputs, recorded, alone),
                 )
             )

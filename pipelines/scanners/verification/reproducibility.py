@@ -31,13 +31,15 @@ def scans_to_repeat(runs: pl.DataFrame) -> Asked:
     return grouped(chosen)
 
 
-def find_unreproduced(engine: ScanEngine, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+def find_unreproduced(engine: ScanEngine, inputs: ScanInputs, recorded: pl.DataFrame, asked: Asked) -> pl.DataFrame:
     """Signals that a scan with the same inputs gives otherwise than recorded; none is what is hoped for. Columns of `DIFFERENCES`.
 
-    engine: holds the inputs of the sessions of `asked`. recorded: rows of `scanner_signals`, those of other scans too.
+    engine: is given the inputs, whatever it held before. recorded: rows of `scanner_signals`, those of other scans too. inputs: of
+    the sessions of `asked`.
     """
     if not asked:
         return pl.DataFrame(schema=DIFFERENCES)
+    engine.give(inputs)
     return _described(different(*_judged(_of(recorded, asked), engine.run_at(asked).signals)), "whole")
 
 
@@ -45,8 +47,7 @@ def find_look_ahead(engine: ScanEngine, inputs: ScanInputs, recorded: pl.DataFra
     """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered.
 
     Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
-    times is not made again. engine: afterwards it holds the inputs of the last of these scans. inputs: to have a future that can be
-    altered, they must reach beyond the evaluation times.
+    times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
     """
     futures = [(at, names, name, cut) for at, names in asked for name, cut in (("truncated", truncated), ("spoiled", spoiled))]
     found = [pl.DataFrame(schema=DIFFERENCES)]

@@ -55,3 +55,17 @@ def test_both_halves_of_the_work_are_done_and_a_failure_of_one_is_told(monkeypat
     monkeypatch.setattr(sys, "argv", ["warm"])
     assert warm.main() == 1
     assert asked == [["-m", "pipelines.cli.warm", part] for part in ("modules", "kernels")]
+
+
+def test_what_is_compiled_of_a_bootstrap_is_what_a_night_calls() -> None:
+    """numba compiles anew for arrays of another layout, and whole rows have another than rows without their last column."""
+    import numpy as np
+
+    from pipelines.backtest.signal_performance.intervals import sums_drawn
+    from pipelines.backtest.signal_performance.kernel import sums_of_rows
+    from pipelines.cli.warm import warm_track_record
+
+    warm_track_record()
+    compiled = list(sums_of_rows.signatures)
+    sums_drawn(np.ones((50, 4)), 2, "night", 10)
+    assert sums_of_rows.signatures == compiled

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.market.tables import TABLES
+from pipelines.scanners.engine.inputs import NO_INPUTS
 from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.indicators import indicators_ahead
@@ -28,8 +29,8 @@ def test_every_recorded_scan_of_the_small_lake_is_repeated_with_and_without_its_
     asked = scans_to_repeat(build.rows("from marts.scanner_runs"))
 
     assert {name for _, names in asked for name in names} == set(compiled.scanners)
-    with ScanEngine(compiled, build.inputs) as engine:
-        assert find_unreproduced(engine, recorded, asked).is_empty()
+    with ScanEngine(compiled, NO_INPUTS) as engine:
+        assert find_unreproduced(engine, build.inputs, recorded, asked).is_empty()
         assert find_look_ahead(engine, build.inputs, recorded, asked[-3:]).is_empty()
 
 
@@ -40,8 +41,8 @@ def test_a_record_that_a_scan_does_not_give_is_named(build: Build, compiled: Com
     rise = pl.col("symbol") == "RISE"
     dearer = recorded.with_columns(entry_price=pl.when(rise & (pl.col("ts") == moment)).then(105.0).otherwise("entry_price"))
 
-    with ScanEngine(compiled, build.inputs) as engine:
-        assert set(find_unreproduced(engine, dearer, asked)["instrument_id"]) == {"XNSE:RISE"}
+    with ScanEngine(compiled, NO_INPUTS) as engine:
+        assert set(find_unreproduced(engine, build.inputs, dearer, asked)["instrument_id"]) == {"XNSE:RISE"}
         assert set(find_look_ahead(engine, build.inputs, recorded.filter(~rise), asked)["instrument_id"]) == {"XNSE:RISE"}
 
 
