@@ -11,6 +11,7 @@ import compileall
 import importlib
 import subprocess
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -152,13 +153,15 @@ def main() -> int:
     With the name of a part as argument only that part, in this process.
     """
     parts = steps(Settings())
-    if len(sys.argv) > 1:
-        for name, step in parts[sys.argv[1]]:
+    parser = ArgumentParser(prog="python -m pipelines.cli.warm", description="Compile ahead what the first job would wait for.")
+    parser.add_argument("part", nargs="?", choices=list(parts), help="one half of the work, in this process (default: both)")
+    if part := parser.parse_args().part:
+        for name, step in parts[part]:
             sys.stdout.write(f"preparing {name} …\n")
             sys.stdout.flush()
             step()
         return 0
-    running = [subprocess.Popen([sys.executable, "-m", "pipelines.cli.warm", part]) for part in parts]  # noqa: S603
+    running = [subprocess.Popen([sys.executable, "-m", "pipelines.cli.warm", half]) for half in parts]  # noqa: S603
     codes = [process.wait() for process in running]
     return int(any(codes))
 
