@@ -51,7 +51,8 @@ def test_three_shares_and_a_dozen_sessions_come_out_alike_in_every_zone_of_the_m
     minutes = [f"INFY,{sessions[-1]} {9 + m // 60:02d}:{m % 60:02d},1510,1512,1509,1511,{m}" for m in range(15, 45)]
     files = [market.write(tmp_path / "daily.csv", daily), market.write(tmp_path / "minutes.csv", minutes)]
     found = {}
-    for zone in ("UTC", "Asia/Kolkata", "America/New_York"):
+    # Ahead of UTC and behind it; in UTC itself all the other tests run.
+    for zone in ("Asia/Kolkata", "America/New_York"):
         home = new_home("zone", "XNSE")
         for arguments in (
             ("ingest", *map(str, files), "--source", "csv", "--received-at", market.arrival(0).isoformat()),
@@ -63,5 +64,4 @@ def test_three_shares_and_a_dozen_sessions_come_out_alike_in_every_zone_of_the_m
         assert home.rows("indicators_daily").height == 36
         assert str(home.rows("bars_1m")["ts"].min()) == f"{sessions[-1]} 03:45:00+00:00"
 
-    assert found["Asia/Kolkata"] == found["UTC"]
-    assert found["America/New_York"] == found["UTC"]
+    assert found["America/New_York"] == found["Asia/Kolkata"]
