@@ -19,10 +19,12 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipelines.indicators.registry import installed
-from pipelines.ingest.suites import Suite, run_suite
+from pipelines.ingest.suites import Suite
 from pipelines.market.calendar import calendar
 from pipelines.settings import Settings
+from tests.support.order import place_of
 from tests.support.road import Road, make_home
+from tests.support.suites import shipped_suites
 
 # A test says what holds, not how fast this machine is.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -33,9 +35,9 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, that of the pages before all, so that no worker is left alone with one at the end."""
-    slow, pages = ({item.path for item in items if item.get_closest_marker(mark)} for mark in ("slow", "ui"))
-    items.sort(key=lambda item: (item.path not in slow, item.path not in pages))
+    """The longest files come first, then others with slow tests, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: place_of(item.path, is_slow=item.path in slow))
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +83,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def suite() -> Suite:
     """What judges the batches of `road`; a module of tests that are not about the gate has a fixture of this name instead."""
-    return run_suite
+    return shipped_suites
 
 
 @pytest.fixture

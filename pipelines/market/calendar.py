@@ -144,6 +144,10 @@ class ExchangeCalendar:
 
     def windows_frame(self) -> pl.DataFrame:
         """One row per window: session_date, opens_at, closes_at (UTC, end exclusive)."""
+        return self._windows_frame
+
+    @cached_property
+    def _windows_frame(self) -> pl.DataFrame:
         rows = [(s.session_date, start, end) for s in self.sessions for start, end in s.windows]
         times = pl.Datetime("us", "UTC")
         schema: dict[str, pl.DataType] = {"session_date": pl.Date(), "opens_at": times, "closes_at": times}

@@ -5,6 +5,7 @@ Does not live here: fixtures that give them to tests (`tests/conftest.py`), home
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -20,7 +21,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
-from pipelines.ingest.suites import Suite, run_suite
+from pipelines.ingest.suites import Suite
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
@@ -31,6 +32,7 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, store_raw
 from tests.support.indicator_tables import INDICATOR_TABLES
+from tests.support.suites import shipped_suites
 
 #: When deliveries arrive that do not say otherwise: long after every bar in these tests.
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -58,7 +60,7 @@ class Road:
 
     settings: Settings
     #: What judges a staged table: the shipped suites, unless a test is not about them.
-    suite: Suite = run_suite
+    suite: Suite = shipped_suites
 
     @property
     def lake(self) -> Lake:
@@ -67,6 +69,11 @@ class Road:
     @property
     def limits(self) -> Limits:
         return configured_limits(self.settings)
+
+    def go_on_from(self, other: "Road") -> "Road":
+        """Give this home, which has no lake yet, the lake of another; what came there is not taken in a second time."""
+        shutil.copytree(other.settings.lake_root, self.settings.lake_root)
+        return self
 
     def table(self, name: str, mic: str = "XNYS") -> LakeTable:
         return LakeTable(self.lake.table_uri(mic, name), {**TABLES, **INDICATOR_TABLES}[name])

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import polars as pl
 import pytest
 
 from pipelines.ingest.accounting import Account
+from pipelines.ingest.suites import Suite
 from pipelines.orchestration import launch
+from tests.support.suites import no_expectations
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 Command = Callable[..., tuple[int, str, str]]
@@ -16,8 +19,22 @@ WHY = ("--reason", "another company, said the exchange")
 
 
 @pytest.fixture
-def bars(bars_csv) -> str:
-    return bars_csv([("TWICE", day, 10, 11, 9, 10, 100 + day.day) for day in (D1, D2, D3)])
+def suite() -> Suite:
+    return no_expectations
+
+
+@pytest.fixture(scope="module")
+def taken_in(module_road, bars_csv):
+    """A home with three bars of one share."""
+    road = replace(module_road, suite=no_expectations)
+    road.ingest(road.deliver("d.csv", bars_csv([("TWICE", day, 10, 11, 9, 10, 100 + day.day) for day in (D1, D2, D3)])))
+    return road
+
+
+@pytest.fixture
+def held(taken_in, road):
+    """A copy of that home."""
+    return road.go_on_from(taken_in)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +51,8 @@ def bars(bars_csv) -> str:
         (("TWICE", "--from", "2024-01-04", "--decided-at", "2999-01-01T00:00:00+00:00", *WHY), "lies in the future"),
     ],
 )
-def test_wrong_input_is_one_line_and_ends_with_two(road, marketlake: Command, bars: str, arguments, says: str) -> None:
-    road.ingest(road.deliver("d.csv", bars))
+def test_wrong_input_is_one_line_and_ends_with_two(held, marketlake: Command, arguments, says: str) -> None:
+    road = held
     code, out, err = marketlake("instruments", "split", *arguments)
     assert code == 2
     assert says in err
@@ -44,9 +61,9 @@ def test_wrong_input_is_one_line_and_ends_with_two(road, marketlake: Command, ba
     assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
 
 
-def test_a_split_that_something_new_on_record_contradicts_is_no_success(road, marketlake: Command, bars: str, monkeypatch) -> None:
+def test_a_split_that_something_new_on_record_contradicts_is_no_success(held, marketlake: Command, monkeypatch) -> None:
     """Between look and ingest a ticker history arrives that says whose the ticker is: the file is accepted, its row is not."""
-    road.ingest(road.deliver("d.csv", bars))
+    road = held
 
     def ingest_after_a_history(_settings, order):  # type: ignore[no-untyped-def]
         road.ingest(road.deliver("map_files/twice.csv", "20200102,twice,N\n20501231,twice,N\n", source="lean"))
@@ -60,8 +77,8 @@ def test_a_split_that_something_new_on_record_contradicts_is_no_success(road, ma
     assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
 
 
-def test_a_split_of_which_the_gate_refuses_something_is_no_success(road, marketlake: Command, bars: str, monkeypatch) -> None:
-    road.ingest(road.deliver("d.csv", bars))
+def test_a_split_of_which_the_gate_refuses_something_is_no_success(held, marketlake: Command, monkeypatch) -> None:
+    road = held
 
     def ingest_in_part(_settings, order):  # type: ignore[no-untyped-def]
         road.ingest(*order.deliveries)
@@ -82,9 +99,8 @@ def report(refused: dict[str, list[str]]) -> launch.IngestReport:
 
 
 @pytest.mark.slow
-def test_a_split_is_recorded_explained_done_once_and_taken_back(dagster_road, marketlake: Command, bars: str) -> None:
-    road = dagster_road
-    road.ingest(road.deliver("d.csv", bars))
+def test_a_split_is_recorded_explained_done_once_and_taken_back(dagster_road, held, marketlake: Command) -> None:
+    road = held
     asked = ("instruments", "split", "twice", "--from", "2024-01-04", *WHY, "--json")
     code, out, _ = marketlake(*asked)
     done = json.loads(out)

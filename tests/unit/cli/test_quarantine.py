@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -27,10 +28,18 @@ def suite() -> Suite:
     return no_expectations
 
 
-@pytest.fixture
-def marketlake(road, bars_csv, marketlake: Command) -> Command:
-    """The command in this process, on a home whose quarantine holds rows 3 to 5 of one delivery."""
+@pytest.fixture(scope="module")
+def set_aside(module_road, bars_csv):
+    """A home whose quarantine holds rows 3 to 5 of one delivery."""
+    road = replace(module_road, suite=no_expectations)
     road.ingest(road.deliver("bars.csv", bars_csv(ROWS)))
+    return road
+
+
+@pytest.fixture
+def marketlake(set_aside, road, marketlake: Command) -> Command:
+    """The command in this process, on a copy of that home."""
+    road.go_on_from(set_aside)
     return marketlake
 
 

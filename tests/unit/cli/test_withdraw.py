@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -26,15 +27,23 @@ def suite() -> Suite:
     return no_expectations
 
 
-@pytest.fixture
-def batch(road, bars_csv) -> str:
-    """A delivery that restated one bar and brought another."""
+@pytest.fixture(scope="module")
+def restated(module_road, bars_csv):
+    """A home with a delivery that restated one bar and brought another, and the name of its batch."""
+    road = replace(module_road, suite=no_expectations)
     arrivals = [datetime(2024, 2, day, tzinfo=UTC) for day in (1, 2)]
     road.ingest(road.deliver("good.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10, 100)]), received_at=arrivals[0]))
     wrong = bars_csv([("AAPL", DAY, 20, 21, 19, 20, 100), ("AAPL", NEXT, 20, 21, 19, 20, 100)])
     delivery = road.deliver("wrong.csv", wrong, received_at=arrivals[1])
     road.ingest(delivery)
-    return delivery.batch_id
+    return road, delivery.batch_id
+
+
+@pytest.fixture
+def batch(restated, road) -> str:
+    home, name = restated
+    road.go_on_from(home)
+    return name
 
 
 @pytest.fixture

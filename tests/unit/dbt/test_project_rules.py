@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.build.compile import compile_models
 from pipelines.build.derived_tables import DERIVED
 from pipelines.package_data import shipped
 
@@ -18,9 +17,8 @@ MODEL_FILES = sorted(p for p in MODELS.rglob("*") if p.suffix in {".sql", ".py"}
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = compile_models(shipped("dbt_project"), tmp_path_factory.mktemp("compiled"))
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def manifest(dbt_manifest: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((dbt_manifest / "manifest.json").read_text(encoding="utf-8"))
     return content
 
 

@@ -3,6 +3,7 @@
 Companies, days and prices are made up; every expected row is what the same files give when the link comes first.
 """
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from pipelines.build.plan import plan_build
 from pipelines.storage.delta import LakeTable
+from tests.support.suites import no_expectations
 
 D1, D2, D3, D4 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4), date(2024, 1, 5)
 LATER = datetime(2025, 4, 1, 12, tzinfo=UTC)
@@ -40,14 +42,20 @@ def active(road, mic: str = "XNYS") -> dict[str, bool]:
     return dict(rows.rows())
 
 
-@pytest.fixture
-def split_in_two(road, bars_csv):
+@pytest.fixture(scope="module")
+def told_apart(module_road, bars_csv):
     """OLD until 3 January, NEW from the 4th, daily and by the minute, each with an identity of its own; and a dividend of NEW."""
+    road = replace(module_road, suite=no_expectations)
     road.ingest(road.deliver("d.csv", bars_csv(bars({D1: "OLD", D2: "OLD", D3: "NEW", D4: "NEW"}))))
     road.ingest(road.deliver("m.csv", bars_csv([minute("OLD", D2), minute("NEW", D3)])))
     road.ingest(road.deliver("actions.csv", f"symbol,ex_date,action,amount\nNEW,{D4},dividend,1\n", source="actions"))
     assert {owner for *_, owner in owners(road)} == {"XNYS:OLD", "XNYS:NEW"}
     return road
+
+
+@pytest.fixture
+def split_in_two(told_apart, road):
+    return road.go_on_from(told_apart)
 
 
 def test_a_rename_told_late_makes_one_history_of_bars_minutes_and_actions(split_in_two) -> None:

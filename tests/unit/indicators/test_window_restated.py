@@ -36,7 +36,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield database
 
 
-@pytest.mark.parametrize("size", ["daily", "1m"])
+@pytest.mark.parametrize("size", ["daily", pytest.param("1m", marks=pytest.mark.slow)])
 @given(
     deliveries=st.lists(
         st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(NAMES), st.integers(0, SESSIONS - 1)), min_size=1, max_size=3),
