@@ -25,10 +25,15 @@ def minutes(name: str, day: date, price: float) -> list[tuple[object, ...]]:
     return [(name, opened + timedelta(minutes=n), price, price * 1.001, price * 0.999, price, 10) for n in range(60)]
 
 
+@pytest.fixture(scope="module")
+def taken_in(module_road, bars_csv):
+    module_road.ingest(module_road.deliver("first.csv", bars_csv([row for day in DAYS[:3] for row in market(day)])))
+    return module_road
+
+
 @pytest.fixture
-def three_sessions(road, bars_csv):
-    road.ingest(road.deliver("first.csv", bars_csv([row for day in DAYS[:3] for row in market(day)])))
-    return road
+def three_sessions(taken_in, road):
+    return road.go_on_from(taken_in)
 
 
 def take(road, bars_csv, rows) -> tuple[int, set[str]]:
