@@ -5,8 +5,10 @@ volume, SPLIT halves its price in the last session and does nothing else, YOUNG 
 """
 
 import io
+import json
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from pipelines.scanners.registry import CompiledScanners, load_scanners
 SESSIONS = 60
 LAST = date(2024, 6, 28)
 MINUTES = 30
+#: What the build leaves in its folder.
+DATABASE, STATUSES = "XNSE.duckdb", "statuses.json"
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,15 @@ class Build:
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    return build_small_lake(tmp_path_factory.mktemp("build"))
+def build(made_once: Callable[..., Path]) -> Build:
+    """What dbt makes of the small lake by the shipped project, once for all of pytest's workers."""
+    return read_small_lake(made_once("small_lake", lambda folder: build_small_lake(folder, shipped("dbt_project"))))
 
 
-def build_small_lake(folder: Path, project_dir: Path | None = None) -> Build:
-    """What dbt makes of a small lake by a project; by default by the shipped one."""
-    path = folder / "XNSE.duckdb"
-    sessions = [s for s in calendar("XNSE").sessions if s.session_date <= LAST][-SESSIONS:]
-    frames = {
-        "sessions": calendar("XNSE").frame(),
-        "instruments": _instruments(sessions),
-        "bars_daily": _daily(sessions),
-        "bars_1m": _minutes(sessions[-2:]),
-        "corporate_actions": _actions(sessions),
-    }
-    with duckdb.connect(str(path)) as connection:
+def build_small_lake(folder: Path, project_dir: Path) -> None:
+    """Let dbt build the small lake by a project."""
+    _, frames = _small_lake()
+    with duckdb.connect(str(folder / DATABASE)) as connection:
         create_lake_schema(connection, installed())
         for name, frame in frames.items():
             connection.register("incoming", frame.to_arrow())
@@ -76,10 +73,28 @@ def build_small_lake(folder: Path, project_dir: Path | None = None) -> Build:
                 f"insert into lake.{window} "
                 f"select instrument_id, min(session_date), max(session_date), max(session_date) from lake.{bars} group by all"
             )
-    results = run_dbt(["build"], build_db=path, target_dir=folder / "target", project_dir=project_dir or shipped("dbt_project"))
-    made = Build(path, folder / "target" / "manifest.json", {r["unique_id"]: r["status"] for r in results}, _NOTHING, sessions)
-    indicators = made.rows("from indicators.indicators_daily")
-    return Build(made.path, made.manifest, made.statuses, ScanInputs(**frames, indicators_daily=indicators), sessions)
+    results = run_dbt(["build"], build_db=folder / DATABASE, target_dir=folder / "target", project_dir=project_dir)
+    statuses = {result["unique_id"]: result["status"] for result in results}
+    (folder / STATUSES).write_text(json.dumps(statuses), encoding="utf-8")
+
+
+def read_small_lake(folder: Path) -> Build:
+    """What was built in a folder, with what it was built of."""
+    sessions, frames = _small_lake()
+    statuses = json.loads((folder / STATUSES).read_text(encoding="utf-8"))
+    made = Build(folder / DATABASE, folder / "target" / "manifest.json", statuses, _NOTHING, sessions)
+    return replace(made, inputs=ScanInputs(**frames, indicators_daily=made.rows("from indicators.indicators_daily")))
+
+
+def _small_lake() -> tuple[list[Session], dict[str, pl.DataFrame]]:
+    sessions = [s for s in calendar("XNSE").sessions if s.session_date <= LAST][-SESSIONS:]
+    return sessions, {
+        "sessions": calendar("XNSE").frame(),
+        "instruments": _instruments(sessions),
+        "bars_daily": _daily(sessions),
+        "bars_1m": _minutes(sessions[-2:]),
+        "corporate_actions": _actions(sessions),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -113,13 +113,14 @@ import json, sys
 from pathlib import Path
 import duckdb
 sys.path.insert(0, sys.argv[1])
-from conftest import build_small_lake
+from conftest import build_small_lake, read_small_lake
 from pipelines.scanners.registry import load_scanners
 from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
 
-build = build_small_lake(Path(sys.argv[2]), HomeProject.from_settings(Settings()).directory())
+build_small_lake(Path(sys.argv[2]), HomeProject.from_settings(Settings()).directory())
+build = read_small_lake(Path(sys.argv[2]))
 compiled = load_scanners(build.manifest)
 mine = ["acme_quiet_close", "acme_strong_day"]
 night = build.rows("from marts.scanner_signals where scanner_name like 'acme%' order by signal_id")
