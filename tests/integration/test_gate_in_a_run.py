@@ -23,7 +23,7 @@ from pipelines.storage.delta import LakeTable
 from tests.support.road import stage_request
 
 BEFORE, BAD, NEXT = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CHECK = dg.AssetCheckKey(staged_key("XNYS", "bars_1m"), "gate_bars_1m")

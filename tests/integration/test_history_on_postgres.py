@@ -20,7 +20,7 @@ from pipelines.orchestration.keys import staged_key, table_key
 from tests.support.postgres import PASSWORD, running_postgres
 
 pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 #: A history file: 23 years of sessions.
 MANY = [date(2001, 1, 1) + timedelta(days=n) for n in range(5_800)]

@@ -13,7 +13,7 @@ from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import nightly_job_name
 from pipelines.orchestration.launch import JobFailedError, nightly, run_job
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 FRESHNESS = dg.AssetCheckKey(dg.AssetKey(["XNYS", "bars_daily"]), "freshness")
 #: A session of the calendar after every bar of the small market.

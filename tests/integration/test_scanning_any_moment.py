@@ -20,7 +20,7 @@ from pipelines.market.calendar import calendar
 from pipelines.market.session import Session
 from pipelines.scanners.extensions.plugins import load_plugins
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 ROOT = Path(__file__).parents[2]
 RUN = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
@@ -153,7 +153,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             now = close[symbol]
             lines.append(f"{symbol},{session.session_date},{at},{max(at, now) + 0.5},{min(at, now) - 0.5},{now},{1000 + number}")
     (home.folder / "days.csv").write_text("\n".join(lines) + "\n")
-    home.ok("ingest", "days.csv", "--source", "csv")
     minutes = ["symbol,timestamp,open,high,low,close,volume"]
     opens = _sessions()[-1].opens_at
     for minute in range(60):
@@ -162,7 +161,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             price = start + minute * step
             minutes.append(f"{symbol},{ts},{price:.2f},{price + 0.02:.2f},{price - 0.02:.2f},{price:.2f},10")
     (home.folder / "minutes.csv").write_text("\n".join(minutes) + "\n")
-    home.ok("ingest", "minutes.csv", "--source", "csv")
+    home.ok("ingest", "days.csv", "minutes.csv", "--source", "csv")
     home.ok("nightly")
     return home
 

@@ -58,6 +58,13 @@ def test_only_a_total_below_the_floor_fails(report: Path, capsys: pytest.Capture
     assert lines[0].split() == ["50.0", "%", "3", "of", "6", "missing", "module.py:Thing.half"] or floor == 50.0
 
 
+def test_functions_are_held_against_a_goal_that_the_total_need_not_reach(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(report), "--floor", "71.4", "--goal", "60"]) == 0
+    *named, counted, _ = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in named] == ["module.py:Thing.half", "module.py:never"]
+    assert counted == "2 functions below 60 %"
+
+
 def test_a_report_without_branches_is_refused(report: Path) -> None:
     without = json.loads(report.read_text())
     without["meta"]["branch_coverage"] = False
