@@ -34,15 +34,19 @@ ACTIONS = "symbol,ex_date,action,ratio,successor"
 
 @pytest.fixture(scope="module")
 def known(based_home: Any, tape: Any, market: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A home with a year of five shares, released session by session at its end: GONE falls silent, OLD goes on as NEW."""
+    """A home with a year of five shares, the sessions at its end released together: GONE falls silent, OLD goes on as NEW."""
     folder = tmp_path_factory.mktemp("deliveries")
     home = based_home("known")
     gone = [line.replace("IWM", "GONE") for line in tape.daily(market.BASE[0], LAST_OF_GONE, ["IWM"])]
     home.ingest(market.write(folder / "more.csv", [*gone, *_renamed(tape, *market.BASE)]), received=market.arrival(1))
     home.nightly()
-    for number, session in enumerate(market.SESSIONS, start=2):
+    files = {}
+    for session in market.SESSIONS:
         more = market.write(folder / f"more-{session}.csv", _renamed(tape, session, session))
-        home.ingest(*tape.delivery(folder, session), more, received=market.arrival(number))
+        files[session] = [*tape.delivery(folder, session), more]
+    *first, last = files.values()
+    home.ingest(*(file for each in first for file in each), received=market.arrival(2))
+    home.ingest(*last, received=market.arrival(3))
     home.nightly()
     return home
 
