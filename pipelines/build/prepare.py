@@ -21,6 +21,7 @@ from pipelines.build import replacement_windows
 from pipelines.build.database import RECORDS, build_path, prepare_build
 from pipelines.build.derived_tables import derived_schemas, partition_values
 from pipelines.build.plan import INPUTS, BuildPlan, plan_build
+from pipelines.build.verification import require_intact_inputs, require_tables
 from pipelines.ingest.freshness import require_bars
 from pipelines.ingest.restated_sessions import are_restated, released_sessions, require_no_contradiction
 from pipelines.ingest.traded_sessions import traded_calendar
@@ -64,9 +65,11 @@ def open_build(
     since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
     something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
     at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar, and NoBarsError
-    where there are none, or none of a session of `bars_of`. Nothing is written then.
+    where there are none, or none of a session of `bars_of`, DamagedTableError where a table or a file that the build reads is not
+    as it was written, ForeignCommitError where another program committed to a table. Nothing is written then.
     """
     last = latest_release(lake)
+    require_tables(lake, exchange, last.versions(exchange) if last else {})
     days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
     # First: the newest session with bars may be one that the calendar has taken back.
     require_no_contradiction(lake, exchange, counted["session_date"])
@@ -82,6 +85,7 @@ def open_build(
     if not plan.is_empty:
         configuration.check_universes(lake, exchange)
     records = last.versions(exchange) if last else {}
+    require_intact_inputs(lake, plan, versions or {}, records)
     fill_database(lake, plan, build_path(state_dir, exchange), configuration, derived_versions=versions or {}, records=records)
     _remember(plan, state_dir)
     return plan

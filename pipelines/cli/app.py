@@ -232,6 +232,7 @@ def main() -> None:
     from pipelines.orchestration.home_config import HistoryUnavailableError
     from pipelines.scanners.registry import UniverseError
     from pipelines.scanners.rules.file import RuleFileError
+    from pipelines.storage.errors import DamagedTableError
     from pipelines.user_files import UserFileError
 
     try:
@@ -240,7 +241,7 @@ def main() -> None:
     except (IndicatorFileError, RuleFileError, UniverseError, UserFileError) as error:
         say_error(str(error))
         sys.exit(USAGE)
-    except HistoryUnavailableError as error:
+    except (DamagedTableError, HistoryUnavailableError) as error:
         say_error(str(error))
         sys.exit(1)
     except ValidationError as error:

@@ -7,7 +7,7 @@ Does not live here: what a catalogue allows (`storage/query.py`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import redirect_stdout
 from datetime import datetime
 from io import StringIO
@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines.cli.console import say_record
 from pipelines.indicators.tables import home_tables
+from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.printable import visible, visible_json
 from pipelines.settings import Settings
@@ -27,6 +28,7 @@ from pipelines.storage.catalogue import publish_catalogue, write_catalogue
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
 from pipelines.storage.relations import quoted
+from pipelines.storage.release_integrity import damaged_tables
 from pipelines.storage.releases import UnknownReleaseError, find_release, latest_release
 from pipelines.storage.releases import releases as all_releases
 
@@ -74,7 +76,8 @@ def run_query(
     except (NoCatalogueError, NotAQueryError, UnknownReleaseError) as error:
         raise QueryError(str(error)) from error
     except duckdb.Error as error:
-        raise QueryError(refusal_in(str(error)) or _first_lines(str(error))) from error
+        reason = refusal_in(str(error)) or _damage(lake, release_id, schemas, str(error)) or _first_lines(str(error))
+        raise QueryError(reason) from error
     except RuntimeError as error:
         # What DuckDB makes of Ctrl-C.
         if str(error) != "Query interrupted":
@@ -82,6 +85,17 @@ def run_query(
         raise KeyboardInterrupt from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise QueryError(f"{output} cannot hold this result ({_first_lines(str(error))}); cast such columns to varchar") from error
+
+
+def _damage(lake: Lake, release_id: str | None, schemas: Mapping[str, TableSchema], message: str) -> str | None:
+    """What is wrong with the release's files where DuckDB's error is about one: it says what it met, and not what to do."""
+    if ".parquet" not in message and "Parquet" not in message:
+        return None
+    release = find_release(lake, release_id) if release_id is not None else latest_release(lake)
+    if release is None:
+        return None
+    damaged = [*damaged_tables(lake, release, schemas, deep=False)] or [*damaged_tables(lake, release, schemas, deep=True)]
+    return "; ".join(damaged) or None
 
 
 def _write(result: duckdb.DuckDBPyRelation, output: str, stream: IO[str], *, vertical: bool) -> None:

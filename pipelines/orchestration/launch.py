@@ -343,7 +343,7 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
         "new_release": release.get("new"),
         "new": news_of(lake, mic, find_release(lake, str(release["release_id"])), is_new=bool(release["new"])),
         "catalogue": str(settings.catalogue_link),
-        "signals": signals.read(columns=["signal_id"]).height,
+        "signals": signals.row_count(),
         "backtest_of": backtest.get("scanner_used"),
         "trades": backtest.get("trades"),
         "total_return": backtest.get("total_return"),

@@ -16,10 +16,21 @@ from urllib.parse import unquote
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from pipelines.market.schema import TableSchema
 from pipelines.storage.data_files import DataFiles
+from pipelines.storage.errors import DamagedTableError
+from pipelines.storage.integrity import (
+    MARK,
+    Damage,
+    DataFile,
+    are_as_written,
+    describe_damage,
+    find_damage,
+    mark_of,
+)
+from pipelines.storage.table_log import data_files, open_table, require_own_commit, require_table, table_place
 
 PartitionValue = date | int
 #: Versions are kept until a release no longer pins them; deletion is a decision of maintenance, not the log's.
@@ -33,7 +44,9 @@ _COMMIT_ATTEMPTS = 20
 
 
 #: What reading a damaged table raises: files that are gone or cut, a log that cannot be followed.
-UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError)
+UNREADABLE = (DamagedTableError, OSError, DeltaError, pl.exceptions.PolarsError)
+#: What polars raises where a Parquet file is not one; its Rust panics on some.
+_UNDECODABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 class LakeConflictError(RuntimeError):
@@ -93,13 +106,37 @@ class LakeTable:
         partitions: Sequence[PartitionValue] | None = None,
         columns: Sequence[str] | None = None,
         where: pl.Expr | None = None,
+        *,
+        verify: bool = True,
     ) -> pl.DataFrame:
         """Rows of a version (default: the latest) in the schema's order; an empty frame while the table does not exist.
 
-        `where` is asked of each row group's statistics before it is read.
+        `where` is asked of each row group's statistics before it is read. Files are compared with their checksums first, which
+        reads them whole; `verify` False: not, for a glance at few columns of a long history. Raises DamagedTableError.
         """
         handle = self._open(version)
-        return self._read(handle, partitions, columns, where)
+        return self._read(handle, partitions, columns, where, verify=verify)
+
+    def data_files(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> list[DataFile]:
+        """Data files of a version with what the log says of them, of some partitions only where given."""
+        return data_files(self._require(version), self.uri, self.schema.partition_by, partitions)
+
+    def find_damage(self, version: int, partitions: Sequence[PartitionValue] | None = None, *, deep: bool) -> list[Damage]:
+        """Files of a version that are missing or of another size; `deep`: or of another content than was written."""
+        return find_damage(table_place(self.uri), self.data_files(version, partitions), deep=deep)
+
+    def require_intact(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> None:
+        """Raise DamagedTableError where a file of a version is not as it was written. Reads these files whole."""
+        if damages := self.find_damage(version, partitions, deep=True):
+            raise DamagedTableError(describe_damage(table_place(self.uri), damages))
+
+    def own_version(self) -> int | None:
+        """`version`, known to be marketlake's: raises ForeignCommitError otherwise. No commit of ours ever stands on such a one."""
+        handle = self._open()
+        if handle is None:
+            return None
+        require_own_commit(handle)
+        return handle.version()
 
     def scan_versions(self) -> list[dict[str, object]]:
         """The table's history, newest first: version, timestamp, operation, custom metadata."""
@@ -128,6 +165,8 @@ class LakeTable:
         """
         for _ in range(_COMMIT_ATTEMPTS):
             handle = self._open()
+            if handle is not None:
+                require_own_commit(handle)
             base, files, partitions = handle, None, set[PartitionValue]()
             try:
                 for decided in changes(partial(self._read, handle)):
@@ -151,9 +190,10 @@ class LakeTable:
         """Add rows as one commit. The caller knows that their keys are new. Raises LakeConflictError after 20 lost races."""
         for _ in range(_COMMIT_ATTEMPTS):
             base = self._open() or self._create()
+            require_own_commit(base)
             if new := self._new_fields(base.schema()):
                 # A commit that only adds files does not change the table's columns.
-                base.alter.add_columns(new)
+                base.alter.add_columns(new, commit_properties=CommitProperties(custom_metadata={MARK: mark_of([])}))
             files = DataFiles(self.uri, self.schema, base.version())
             try:
                 self._write(files, frame)
@@ -167,16 +207,10 @@ class LakeTable:
     # --- below: the handle ---
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
-        try:
-            return DeltaTable(self.uri, version=version)
-        except TableNotFoundError:
-            return None
+        return open_table(self.uri, version)
 
     def _require(self, version: int) -> DeltaTable:
-        handle = self._open(version)
-        if handle is None:
-            raise FileNotFoundError(f"{self.uri}: no such table")
-        return handle
+        return require_table(self.uri, version)
 
     def _create(self) -> DeltaTable:
         """The table's first version, without rows: if another writer made it meanwhile, a commit to this one fails."""
@@ -186,6 +220,7 @@ class LakeTable:
             mode="ignore",
             partition_by=[self.schema.partition_by] if self.schema.partition_by else None,
             configuration=_CONFIGURATION,
+            commit_properties=CommitProperties(custom_metadata={MARK: mark_of([])}),
         )
         return DeltaTable(self.uri, version=0)
 
@@ -195,6 +230,8 @@ class LakeTable:
         partitions: Sequence[PartitionValue] | None,
         columns: Sequence[str] | None = None,
         where: pl.Expr | None = None,
+        *,
+        verify: bool = True,
     ) -> pl.DataFrame:
         names = list(columns or self.schema.names)
         if handle is None or (partitions is not None and not partitions):
@@ -202,6 +239,8 @@ class LakeTable:
         files = self._files(handle, partitions if self.schema.partition_by else None)
         if not files:
             return empty_frame(self.schema).select(names)
+        if verify and not are_as_written(files):
+            raise self._damaged(handle, "a file changed while it was read")
         types = empty_frame(self.schema).schema
         partition = self.schema.partition_by
         rows = pl.scan_parquet(
@@ -214,7 +253,18 @@ class LakeTable:
             missing_columns="insert",
             extra_columns="ignore",
         )
-        return (rows if where is None else rows.filter(where)).select(names).collect()
+        try:
+            return (rows if where is None else rows.filter(where)).select(names).collect()
+        except _UNDECODABLE as error:
+            raise self._damaged(handle, " ".join(str(error).split())[:160]) from None
+
+    def _damaged(self, handle: DeltaTable, reason: str) -> DamagedTableError:
+        """What is wrong with a version that could not be read, its files compared one by one; `reason` where all are as written."""
+        place, files = table_place(self.uri), data_files(handle, self.uri, self.schema.partition_by)
+        damages = find_damage(place, files, deep=False) or find_damage(place, files, deep=True)
+        return DamagedTableError(
+            describe_damage(place, damages) if damages else f"{place} cannot be read ({reason}); nothing is wrong with its files"
+        )
 
     def _files(self, handle: DeltaTable, partitions: Sequence[PartitionValue] | None) -> list[str]:
         """Data files of a handle, sorted. Delta writes local paths percent-encoded; these are as the file system has them."""
@@ -249,6 +299,7 @@ class LakeTable:
         Files that this version holds stay: of the same rows another writer makes the same files. The others are deleted.
         """
         column = self.schema.partition_by
+        mark = mark_of([(action.path, action.size) for action in files.added])
         try:
             base.create_write_transaction(
                 [*files.added],
@@ -257,7 +308,7 @@ class LakeTable:
                 partition_by=[column] if column else None,
                 partition_filters=[(column, "in", [str(p) for p in sorted(partitions)])] if column and partitions else None,
                 # Never on top of a version that was not read: what was decided knows nothing of its rows.
-                commit_properties=CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0),
+                commit_properties=CommitProperties(custom_metadata={**metadata, MARK: mark}, max_commit_retries=0),
             )
         except CommitFailedError:
             if self.version() == base.version():

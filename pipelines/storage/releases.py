@@ -18,6 +18,7 @@ import polars as pl
 from pipelines.market.tables.operations import RELEASES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
+from pipelines.storage.table_log import list_contents, open_table
 
 TableVersions = dict[str, dict[str, int]]
 
@@ -74,9 +75,9 @@ def record_release(
     if built_with is not None:
         made = last.config.get("built_with", {}) if last else {}
         config = {**config, "built_with": {**made, exchange: built_with}}
-    content = json.dumps([merged, code_version, dict(config)], sort_keys=True)
-    fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    if last and last.fingerprint == fingerprint:
+    fingerprint = _fingerprint(lake, merged, code_version, config)
+    # The versions too: a table that was repaired holds the same in another version, and the one released before cannot be read.
+    if last and last.fingerprint == fingerprint and last.table_versions == merged:
         return last, False
     sequence = last.sequence + 1 if last else 1
     release = Release(
@@ -124,6 +125,18 @@ def find_release(lake: Lake, release_id: str) -> Release:
 def releases_frame(found: list[Release]) -> pl.DataFrame:
     """Releases as rows of the published `releases` table."""
     return _frame(found)
+
+
+def _fingerprint(lake: Lake, versions: TableVersions, code_version: str, config: Mapping[str, Any]) -> str:
+    """Hash of what the tables hold at these versions, the code and the configuration: not of the versions, which every lake counts.
+
+    The names of data files hold the hashes of their contents.
+    """
+    contents = {
+        exchange: {name: list_contents(open_table(lake.table_uri(exchange, name), version)) for name, version in tables.items()}
+        for exchange, tables in versions.items()
+    }
+    return hashlib.sha256(json.dumps([contents, code_version, dict(config)], sort_keys=True).encode()).hexdigest()
 
 
 def _table(lake: Lake) -> LakeTable:

@@ -88,7 +88,7 @@ RELEASES = TableSchema(
         Column("release_id", TEXT, "Sequence number and fingerprint.", observational=True),
         Column("sequence", WHOLE, "Consecutive number of the release.", unit="count"),
         Column("created_at", UTC_TIMESTAMP, "When it was published.", unit="UTC", observational=True),
-        Column("fingerprint", TEXT, "Hash of input versions, code version and configuration."),
+        Column("fingerprint", TEXT, "Hash of the contents of its tables, code version and configuration."),
         Column("table_versions", TEXT, "Versions as JSON: {exchange: {table: version}}.", observational=True),
         Column("code_version", TEXT, "Distribution version and hash of the code."),
         Column("config", TEXT, "Configuration that shapes results, as canonical JSON."),
