@@ -175,11 +175,13 @@ def doctor(
     exchange: Annotated[
         str | None, typer.Option("--exchange", help="Look at this exchange alone; default: every configured one.", metavar="MIC")
     ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file of the lake and compare it with what was written.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check installation, files, lake, catalogue, runs, freshness, clock and calendar; say what is wrong and the way out.
 
-    Ends with 1 for what needs action now (!!), with 0 where there are warnings alone.
+    Ends with 1 for what needs action now (!!), with 0 where there are warnings alone. Missing and cut files are always seen,
+    changed content with --deep, which reads the whole lake.
 
     Example: marketlake doctor
     """
@@ -197,7 +199,7 @@ def doctor(
         if not as_json:
             for line in done or ["nothing to repair"]:
                 say(line)
-    findings = examine(settings, mics=mics)
+    findings = examine(settings, mics=mics, deep=deep)
     if as_json:
         say_json([f.as_json() for f in findings])
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
-from pipelines.doctor import calendars, exchanges, files, inboxes, installation, releases, runs
+from pipelines.doctor import calendars, exchanges, files, inboxes, installation, integrity, releases, runs
 from pipelines.doctor.model import Finding
 from pipelines.doctor.words import listed
 from pipelines.ingest.orphan_bars import repair_orphans
@@ -23,21 +23,30 @@ from pipelines.storage.releases import Release, latest_release
 __all__ = ["Finding", "examine", "repair"]
 
 
-def examine(settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None) -> list[Finding]:
+def examine(
+    settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None, deep: bool = False
+) -> list[Finding]:
     """All checks, in a fixed order. `now` (aware) stands for the clock. `mics`: exchanges to look at, all that are configured by
-    default. Raises UnknownExchangeError for a configured MIC.
+    default. `deep`: every file of the lake is read. Raises UnknownExchangeError for a configured MIC.
     """
     now, asked = now or datetime.now(UTC), settings.exchanges if mics is None else mics
     lake = Lake.from_settings(settings)
     try:
         last = latest_release(lake)
     except UNREADABLE as error:
-        return [installation.check_packages(), installation.check_disk(settings), _unreadable("release", error)]
+        return [
+            installation.check_packages(),
+            installation.check_disk(settings),
+            installation.check_home(settings),
+            _unreadable("release", error),
+        ]
     return [
         installation.check_packages(),
         installation.check_disk(settings),
+        installation.check_home(settings),
         *_guarded("files", lambda: files.check_files(settings, lake)),
-        releases.check_release(last),
+        *_guarded("lake", lambda: integrity.check_lake_files(lake, last, asked, deep=deep)),
+        releases.check_release(settings, last),
         releases.check_catalogue(settings, lake, last),
         releases.check_code(last),
         *_guarded("runs", lambda: runs.check_runs(settings, lake, asked)),
@@ -74,7 +83,8 @@ def _guarded(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Find
 
 def _unreadable(check: str, error: BaseException) -> Finding:
     message = f"a table of the lake cannot be read: {' '.join(str(error).split())}"
-    return Finding(check, "error", message, "restore the lake's files from a backup; they were deleted, moved or cut")
+    advice = "run `marketlake repair`, which says what it can bring back; else restore the lake's files from a backup"
+    return Finding(check, "error", message, advice)
 
 
 def repair(settings: Settings, now: datetime | None = None, *, mics: Collection[str] | None = None) -> list[str]:

@@ -13,8 +13,13 @@ from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
 
 
-def check_release(last: Release | None) -> Finding:
-    """Whether there is anything to look at."""
+def check_release(settings: Settings, last: Release | None) -> Finding:
+    """Whether there is anything to look at, and the lake has on record what analysts see."""
+    link = settings.catalogue_link
+    shown = link.resolve().stem if link.is_symlink() and link.exists() else None
+    if shown is not None and (last is None or shown > last.release_id):
+        known = "the lake has no release on record" if last is None else f"the newest release on record is {last.release_id}"
+        return Finding("release", "error", f"{link} shows {shown}, and {known}: entries were lost", "run `marketlake repair`")
     if last is None:
         advice = "run `marketlake demo`, or ingest files and run `marketlake nightly`"
         return Finding("release", "error", "nothing is released yet", advice)
@@ -39,7 +44,7 @@ def check_catalogue(settings: Settings, lake: Lake, last: Release | None) -> Fin
     if relation is None:
         advice = f"delete {shown}, then run any `marketlake sql` query, which makes it again"
         return Finding("catalogue", "error", f"{shown} cannot be read: {reason}", advice)
-    advice = f"restore the lake's files of {relation} from a backup; they were deleted or moved"
+    advice = f"run `marketlake repair`, which brings back {relation} where it can be; else restore its files from a backup"
     return Finding("catalogue", "error", f"{relation} cannot be read: {reason}", advice)
 
 

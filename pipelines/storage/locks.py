@@ -48,6 +48,25 @@ def home_lock(state_dir: Path, purpose: str, wait: timedelta = timedelta(0)) -> 
         os.close(handle)
 
 
+def lock_holder(state_dir: Path) -> str | None:
+    """Who holds the writer's lock of a home (process, purpose, since when); None where nobody does.
+
+    From the kernel's list: to try the lock would keep out a writer that comes at that moment.
+    """
+    path = state_dir / "writer.lock"
+    if not path.is_file():
+        return None
+    inode = str(path.stat().st_ino)
+    held = (line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines())
+    if not any(fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode for fields in held if len(fields) > 5):
+        return None
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return _holder(handle).partition(";")[0]
+    finally:
+        os.close(handle)
+
+
 def _acquire(handle: int, path: Path, wait: timedelta) -> None:
     deadline = time.monotonic() + wait.total_seconds()
     while True:

@@ -73,7 +73,9 @@ def store_raw(
     """
     delivery = identify_delivery(exchange, path, name=name, source=source, options=options, received_at=received_at)
     filesystem, target = filesystem_of(raw_uri(lake, exchange, delivery.content_hash))
-    if filesystem.get_file_info(target).type == pafs.FileType.NotFound:
+    # A copy of another size was cut, by a disk or a person: this file is what it was.
+    info = filesystem.get_file_info(target)
+    if info.type == pafs.FileType.NotFound or info.size != delivery.size_bytes:
         _copy_atomically(path, filesystem, target, delivery.content_hash)
         crash_point("raw.stored")
     return delivery
@@ -103,6 +105,20 @@ def local_copy(lake: Lake, exchange: str, content_hash: str) -> Iterator[Path]:
 def registered(lake: Lake, exchange: str) -> pl.DataFrame:
     """The register of deliveries of an exchange (`raw_files`)."""
     return LakeTable(lake.table_uri(exchange, RAW_FILES.name), RAW_FILES).read()
+
+
+def damaged_raw_files(lake: Lake, exchange: str) -> list[str]:
+    """Names of the deliveries on record whose kept copy is missing or has other content than was received. Reads every copy."""
+    damaged = []
+    for name, content_hash in registered(lake, exchange).select("name", "content_hash").unique().sort("name").iter_rows():
+        try:
+            with local_copy(lake, exchange, content_hash) as path, path.open("rb") as stream:
+                intact = hashlib.file_digest(stream, "sha256").hexdigest() == content_hash
+        except FileNotFoundError:
+            intact = False
+        if not intact:
+            damaged.append(name)
+    return damaged
 
 
 def _copy_atomically(path: Path, filesystem: pafs.FileSystem, target: str, digest: str) -> None:

@@ -1,5 +1,6 @@
 """`marketlake doctor`: a sound home has no finding; each planted fault is found by the check it belongs to, and by no other."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -18,7 +19,9 @@ from pipelines.package_data import code_version
 from pipelines.settings import Settings
 from pipelines.storage.catalogue import publish_catalogue
 from pipelines.storage.delta import Change, empty_frame
+from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import record_release, releases
+from tests.support.faults import append_foreign, cut, flip_bit, lose, newest_file
 
 #: Monday to Wednesday of a week whose Thursday, Thanksgiving, is no session and whose Friday is a half day.
 DAYS = ("2026-11-23", "2026-11-24", "2026-11-25")
@@ -188,7 +191,56 @@ def test_a_catalogue_whose_data_are_gone_names_the_relation(marred: Any) -> None
     finding = found(marred.settings)["catalogue"]
     assert finding.severity == "error"
     assert finding.finding.startswith("bars_daily cannot be read: ")
-    assert severities(marred.settings) == {"catalogue": "error", "instruments XNYS": "error", "freshness XNYS": "error"}
+    expected = {"lake": "error", "catalogue": "error", "instruments XNYS": "error", "freshness XNYS": "error"}
+    assert severities(marred.settings) == expected
+
+
+def test_a_missing_and_a_cut_file_of_the_release_are_seen_and_named(marred: Any) -> None:
+    cut(newest_file(marred.table("instrument_aliases")))
+    assert severities(marred.settings)["lake"] == "error"
+    finding = found(marred.settings)["lake"]
+    assert re.search(r"XNYS/instrument_aliases is damaged: part-\S+ \([\d,]+ rows\) has another size than was written", finding.finding)
+    assert "marketlake repair" in finding.advice
+    lose(newest_file(marred.table("instrument_aliases")))
+    assert "is missing" in found(marred.settings)["lake"].finding
+
+
+def test_changed_content_is_seen_by_a_deep_look_alone(marred: Any) -> None:
+    flip_bit(newest_file(marred.table("instrument_aliases")))
+    assert "lake" not in severities(marred.settings)
+    (finding,) = [f for f in examine(marred.settings, EVENING, deep=True) if f.severity == "error"]
+    assert (finding.check, "has other content than was written" in finding.finding) == ("lake", True)
+
+
+def test_a_deep_look_compares_the_kept_raw_files(marred: Any) -> None:
+    assert [f.severity for f in examine(marred.settings, EVENING, deep=True) if f.check.startswith("raw files")] == ["ok"]
+    (kept,) = [path for path in Path(marred.settings.lake_root, "XNYS", "raw").rglob("*") if path.is_file()]
+    kept.chmod(0o644)
+    flip_bit(kept)
+    (finding,) = [f for f in examine(marred.settings, EVENING, deep=True) if f.severity == "error"]
+    assert (finding.check, finding.finding) == ("raw files XNYS", "kept copies that are missing or changed: bars.csv")
+
+
+def test_another_programs_commit_and_a_lost_log_are_named(marred: Any) -> None:
+    append_foreign(marred.table("bars_daily"))
+    assert "has a commit that marketlake did not make" in found(marred.settings)["lake"].finding
+    shutil.rmtree(Path(marred.table("instrument_aliases").uri, "_delta_log"))
+    messages = [f.finding for f in examine(marred.settings, EVENING) if f.check == "lake"]
+    assert any("XNYS/instrument_aliases is damaged: its log is gone" in message for message in messages)
+
+
+def test_a_lost_entry_of_the_releases_is_no_home_without_a_release(marred: Any) -> None:
+    releases_log = Path(marred.settings.lake_root, "releases", "_delta_log")
+    sorted(releases_log.glob("*.json"))[-1].unlink()
+    finding = found(marred.settings)["release"]
+    assert finding.severity == "error"
+    assert "entries were lost" in finding.finding
+
+
+def test_a_writer_at_work_is_named(marred: Any) -> None:
+    with home_lock(marred.settings.state_dir, "a test"):
+        assert re.search(r"at work now: process \d+ \(a test\) since ", found(marred.settings)["home"].finding)
+    assert "at work" not in found(marred.settings)["home"].finding
 
 
 def test_of_one_exchange_the_others_are_known_still(sound: Any) -> None:
