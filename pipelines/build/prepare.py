@@ -61,21 +61,21 @@ def open_build(
 ) -> BuildPlan:
     """Plan a build and prepare its database.
 
-    Everything is rebuilt when asked, when nothing was released yet, and when the code or the set of indicators or scanners changed
-    since this exchange was built: rows of two code versions never stand side by side; and when a calendar says
-    something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a scanner looks
-    at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar, and NoBarsError
+    Everything is rebuilt when asked, when nothing was released yet, when a table was repaired since, when the code or the set of
+    indicators or scanners changed since this exchange was built: rows of two code versions never stand side by side; and when a
+    calendar says something else than it did of a session up to the newest one built. Raises UniverseError where a universe that a
+    scanner looks at names an instrument that there is not, BarsOnHolidaysError where bars contradict the calendar, and NoBarsError
     where there are none, or none of a session of `bars_of`, DamagedTableError where a table or a file that the build reads is not
     as it was written, ForeignCommitError where another program committed to a table. Nothing is written then.
     """
-    last = latest_release(lake)
-    require_tables(lake, exchange, last.versions(exchange) if last else {})
+    last, is_repaired = require_tables(lake, exchange, latest_release(lake))
     days, counted = traded_calendar(lake, exchange), released_sessions(lake, exchange, last)
     # First: the newest session with bars may be one that the calendar has taken back.
     require_no_contradiction(lake, exchange, counted["session_date"])
     require_bars(lake, exchange, bars_of)
     same = (
         last is not None
+        and not is_repaired
         and last.built_with(exchange) == configuration.fingerprint
         and not _sessions_changed(last, exchange, counted, days)
     )

@@ -9,6 +9,7 @@ itself; the models' rows come through DuckDB, which does not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from pipelines.build.derived_tables import derived_schemas, partition_values
@@ -20,23 +21,35 @@ from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.errors import WAY_OUT, DamagedTableError
 from pipelines.storage.location import Lake
+from pipelines.storage.releases import Release
 
 #: How far back of the window models look into daily tables: a year of sessions, and what makes a year of them complete.
 _DAILY_REACH = timedelta(days=400)
 
 
-def require_tables(lake: Lake, exchange: str, released: Mapping[str, int]) -> None:
-    """Raise DamagedTableError where a table of the last release (`released`: versions) is gone or ends before the released version.
+def require_tables(lake: Lake, exchange: str, last: Release | None) -> tuple[Release | None, bool]:
+    """The last release as it can be read, and whether a repair came after it: then nothing built stands as that release holds it.
 
-    Raises ForeignCommitError where the newest version of a table is not marketlake's.
+    Of a table that was repaired since, the version of the repair takes the place of the released one. Raises DamagedTableError
+    where a table of the release is gone or ends before the released version, ForeignCommitError where the newest version of a
+    table is not marketlake's.
     """
+    readable = dict(last.versions(exchange)) if last else {}
     for name, schema in {**TABLES, **home_tables(lake.indicators)}.items():
         if name == "releases":
             continue
-        head, known = LakeTable(lake.table_uri(exchange, name), schema).own_version(), released.get(name)
-        if known is not None and (head is None or head < known):
+        table = LakeTable(lake.table_uri(exchange, name), schema)
+        head, known = table.own_version(), readable.get(name)
+        if known is None:
+            continue
+        if head is None or head < known:
             found = "is gone" if head is None else f"ends with version {head}"
             raise DamagedTableError(f"{exchange}/{name} {found}, and the latest release holds version {known} of it: {WAY_OUT}")
+        if (repaired := table.repaired_since(known)) is not None:
+            readable[name] = repaired
+    if last is None or readable == last.versions(exchange):
+        return last, False
+    return replace(last, table_versions={**last.table_versions, exchange: readable}), True
 
 
 def require_intact_inputs(lake: Lake, plan: BuildPlan, derived_versions: Mapping[str, int], records: Mapping[str, int]) -> int:
@@ -56,8 +69,7 @@ def require_intact_inputs(lake: Lake, plan: BuildPlan, derived_versions: Mapping
             continue
         table = LakeTable(lake.table_uri(plan.exchange, name), schemas[name])
         partitions = None if plan.full else _partitions(plan, schemas[name])
-        table.require_intact(version, partitions)
-        count += len(table.data_files(version, partitions))
+        count += table.require_intact(version, partitions)
     return count
 
 

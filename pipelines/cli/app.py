@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `dbt.py`, `docs.py`).
+`withdraw.py`, `repair.py`, `dbt.py`, `docs.py`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pipelines.cli.options import (
     setting_problems,
 )
 from pipelines.cli.quarantine import quarantine
+from pipelines.cli.repair import repair
 from pipelines.cli.scan import scan, scanners
 from pipelines.cli.withdraw import withdraw
 
@@ -110,6 +111,7 @@ app.command("dbt", context_settings={"allow_interspersed_args": False})(dbt)
 app.command("docs")(docs)
 app.add_typer(indicators, name="indicators")
 app.command("nightly")(nightly)
+app.command("repair")(repair)
 
 
 @app.command()
@@ -169,7 +171,7 @@ def releases(as_json: Json = False) -> None:
 
 @app.command()
 def doctor(
-    repair: Annotated[
+    add_instruments: Annotated[
         bool, typer.Option("--repair", help="First put right what needs no decision: bars without instruments.")
     ] = False,
     exchange: Annotated[
@@ -191,7 +193,7 @@ def doctor(
 
     settings = read_settings()
     mics = None if exchange is None else (configured(settings, exchange),)
-    if repair:
+    if add_instruments:
         try:
             done = run_repair(settings, mics=mics)
         except LockHeldError as error:

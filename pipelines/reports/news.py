@@ -30,7 +30,8 @@ class News:
     """What `release` has of an exchange beyond `since` (None: it is the first of the exchange).
 
     sessions: those that had no bar before, in order. signals: new ones by type. withdrawn: signals that are gone. findings: new
-    price flags by kind, and days on which minutes do not agree with their daily bar as `minutes_disagree`.
+    price flags by kind, and days on which minutes do not agree with their daily bar as `minutes_disagree`. repaired: tables of the
+    release before that were repaired since; it cannot be compared with.
     """
 
     release: str
@@ -40,11 +41,14 @@ class News:
     signals: Mapping[str, int]
     withdrawn: int
     findings: Mapping[str, int]
+    repaired: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """One line for people."""
         if not self.is_new:
             return f"nothing is new: {self.release} stays published"
+        if self.repaired:
+            return f"{self.release} is published after a repair of {', '.join(self.repaired)}: not compared with the release before"
         parts = [
             _counted(len(self.sessions), "session", _span(self.sessions)),
             _counted(sum(self.signals.values()), "signal", _kinds(self.signals)),
@@ -74,6 +78,11 @@ def news_of(lake: Lake, exchange: str, release: Release, *, is_new: bool) -> New
     if not is_new:
         return News(release.release_id, None, is_new, (), {}, 0, {})
     after = release.versions(exchange)
+    compared = (*BAR_TABLES, "scanner_signals", "price_flags", "minute_reconciliation")
+    versions = {name: version for name, version in before.items() if name in compared}
+    tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in versions}
+    if repaired := tuple(name for name, version in versions.items() if tables[name].repaired_since(version) is not None):
+        return News(release.release_id, None, is_new, (), {}, 0, {}, repaired)
     signals, withdrawn = _changes(lake, exchange, "scanner_signals", before, after, ["signal_type"])
     flags, _ = _changes(lake, exchange, "price_flags", before, after, ["flag"])
     minutes, _ = _changes(lake, exchange, "minute_reconciliation", before, after, ["agrees"], values=True)

@@ -23,6 +23,7 @@ from pipelines.storage.data_files import DataFiles
 from pipelines.storage.errors import DamagedTableError
 from pipelines.storage.integrity import (
     MARK,
+    REPAIRED,
     Damage,
     DataFile,
     are_as_written,
@@ -125,10 +126,12 @@ class LakeTable:
         """Files of a version that are missing or of another size; `deep`: or of another content than was written."""
         return find_damage(table_place(self.uri), self.data_files(version, partitions), deep=deep)
 
-    def require_intact(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> None:
-        """Raise DamagedTableError where a file of a version is not as it was written. Reads these files whole."""
-        if damages := self.find_damage(version, partitions, deep=True):
-            raise DamagedTableError(describe_damage(table_place(self.uri), damages))
+    def require_intact(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> int:
+        """Raise DamagedTableError where a file of a version is not as it was written. Reads these files whole; returns how many."""
+        files, place = self.data_files(version, partitions), table_place(self.uri)
+        if damages := find_damage(place, files, deep=True):
+            raise DamagedTableError(describe_damage(place, damages))
+        return len(files)
 
     def own_version(self) -> int | None:
         """`version`, known to be marketlake's: raises ForeignCommitError otherwise. No commit of ours ever stands on such a one."""
@@ -203,6 +206,14 @@ class LakeTable:
             if self._commit(base, files, "append", (), metadata):
                 return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
+
+    def repaired_since(self, version: int) -> int | None:
+        """The newest version after `version` that a repair made; None where there is none."""
+        handle = self._open()
+        if handle is None or handle.version() <= version:
+            return None
+        newer = handle.history(handle.version() - version)
+        return next((int(entry["version"]) for entry in newer if REPAIRED in entry and int(entry["version"]) > version), None)
 
     # --- below: the handle ---
 

@@ -25,6 +25,8 @@ from pipelines.storage.location import filesystem_of
 CHECKSUM_DIGITS = 32
 #: Name of what a commit's metadata holds of the files that it adds; a commit without it is not of this version of marketlake.
 MARK = "marketlake"
+#: Name of what a repair notes in a commit's metadata: which fault it put right.
+REPAIRED = "repaired"
 #: One of these is in the metadata of every commit with rows that an earlier version of marketlake made.
 _EARLIER_MARKS = frozenset(
     ("batches", "batch", "build", "calendar", "made_of", "of", "order", "release", "rules", "run", "run_key", "why", "withdrawn")

@@ -107,18 +107,19 @@ def registered(lake: Lake, exchange: str) -> pl.DataFrame:
     return LakeTable(lake.table_uri(exchange, RAW_FILES.name), RAW_FILES).read()
 
 
+def is_kept(lake: Lake, exchange: str, content_hash: str) -> bool:
+    """Whether a raw file is there with the content that was received. Reads it."""
+    try:
+        with local_copy(lake, exchange, content_hash) as path, path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == content_hash
+    except FileNotFoundError:
+        return False
+
+
 def damaged_raw_files(lake: Lake, exchange: str) -> list[str]:
     """Names of the deliveries on record whose kept copy is missing or has other content than was received. Reads every copy."""
-    damaged = []
-    for name, content_hash in registered(lake, exchange).select("name", "content_hash").unique().sort("name").iter_rows():
-        try:
-            with local_copy(lake, exchange, content_hash) as path, path.open("rb") as stream:
-                intact = hashlib.file_digest(stream, "sha256").hexdigest() == content_hash
-        except FileNotFoundError:
-            intact = False
-        if not intact:
-            damaged.append(name)
-    return damaged
+    files = registered(lake, exchange).select("name", "content_hash").unique().sort("name")
+    return [name for name, content_hash in files.iter_rows() if not is_kept(lake, exchange, content_hash)]
 
 
 def _copy_atomically(path: Path, filesystem: pafs.FileSystem, target: str, digest: str) -> None:

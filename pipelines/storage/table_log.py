@@ -28,7 +28,8 @@ def open_table(uri: str, version: int | None = None) -> DeltaTable | None:
         return DeltaTable(uri, version=version)
     except TableNotFoundError:
         if _has_data_files(uri):
-            found = "its log is gone, its data files are there"
+            has_log = version is not None and DeltaTable.is_deltatable(uri)
+            found = f"version {version} in its log is gone" if has_log else "its log is gone, its data files are there"
             raise DamagedTableError(f"{table_place(uri)} is damaged: {found}: {WAY_OUT}") from None
         return None
     except DeltaError as error:
