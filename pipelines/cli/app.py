@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `repair.py`, `dbt.py`, `docs.py`).
+`withdraw.py`, `repair.py`, `rollback.py`, `dbt.py`, `docs.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from pipelines.cli.options import (
 )
 from pipelines.cli.quarantine import quarantine
 from pipelines.cli.repair import repair
+from pipelines.cli.rollback import rollback
 from pipelines.cli.scan import scan, scanners
 from pipelines.cli.withdraw import withdraw
 
@@ -112,6 +113,7 @@ app.command("docs")(docs)
 app.add_typer(indicators, name="indicators")
 app.command("nightly")(nightly)
 app.command("repair")(repair)
+app.command("rollback")(rollback)
 
 
 @app.command()

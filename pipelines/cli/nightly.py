@@ -67,6 +67,8 @@ def nightly(
 
         failed = summary.pop("checks_failed")
         say(summary.pop("new").describe())
+        if hold := summary.pop("hold", None):
+            warn(hold)
         table(["what", "value"], [[k, v] for k, v in summary.items()])
         for line in failed:
             print(f"check failed: {line}", file=sys.stderr)  # noqa: T201

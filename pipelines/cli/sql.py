@@ -25,11 +25,12 @@ from pipelines.printable import visible, visible_json
 from pipelines.settings import Settings
 from pipelines.storage.as_of import refusal_in, refuse_stored, show_as_of
 from pipelines.storage.catalogue import publish_catalogue, write_catalogue
+from pipelines.storage.hold import published_release
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
 from pipelines.storage.relations import quoted
 from pipelines.storage.release_integrity import damaged_tables
-from pipelines.storage.releases import UnknownReleaseError, find_release, latest_release
+from pipelines.storage.releases import UnknownReleaseError, find_release
 from pipelines.storage.releases import releases as all_releases
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -66,7 +67,7 @@ def run_query(
     try:
         if release_id is not None:
             path = write_catalogue(lake, find_release(lake, release_id), schemas, all_releases(lake), settings.state_dir)
-        elif not path.exists() and (last := latest_release(lake)) is not None:
+        elif not path.exists() and (last := published_release(lake)) is not None:
             publish_catalogue(lake, last, schemas, all_releases(lake), settings.state_dir, path)
         with open_catalogue(path, lake) as connection:
             if as_of is not None:
@@ -91,7 +92,7 @@ def _damage(lake: Lake, release_id: str | None, schemas: Mapping[str, TableSchem
     """What is wrong with the release's files where DuckDB's error is about one: it says what it met, and not what to do."""
     if ".parquet" not in message and "Parquet" not in message:
         return None
-    release = find_release(lake, release_id) if release_id is not None else latest_release(lake)
+    release = find_release(lake, release_id) if release_id is not None else published_release(lake)
     if release is None:
         return None
     damaged = [*damaged_tables(lake, release, schemas, deep=False)] or [*damaged_tables(lake, release, schemas, deep=True)]

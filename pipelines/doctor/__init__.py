@@ -16,6 +16,7 @@ from pipelines.ingest.orphan_bars import repair_orphans
 from pipelines.market.calendar_file import HomeCalendarError
 from pipelines.settings import Settings
 from pipelines.storage.delta import UNREADABLE
+from pipelines.storage.hold import read_hold
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
 from pipelines.storage.releases import Release, latest_release
@@ -47,7 +48,7 @@ def examine(
         *_guarded("files", lambda: files.check_files(settings, lake)),
         *_guarded("lake", lambda: integrity.check_lake_files(lake, last, asked, deep=deep)),
         releases.check_release(settings, last),
-        releases.check_catalogue(settings, lake, last),
+        *_guarded("catalogue", lambda: [releases.check_catalogue(settings, lake, last, read_hold(lake))]),
         releases.check_code(last),
         *_guarded("runs", lambda: runs.check_runs(settings, lake, asked)),
         *(finding for mic in asked for finding in _of_exchange(settings, lake, last, mic, now)),

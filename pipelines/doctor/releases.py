@@ -6,9 +6,12 @@ Does not live here: how far an exchange's sessions reach (`exchanges.py`), runs 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.doctor.model import Finding
 from pipelines.package_data import code_version
 from pipelines.settings import Settings
+from pipelines.storage.hold import Hold
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
 
@@ -26,8 +29,8 @@ def check_release(settings: Settings, last: Release | None) -> Finding:
     return Finding("release", "ok", f"{last.release_id} of {last.created_at:%Y-%m-%d %H:%M} UTC")
 
 
-def check_catalogue(settings: Settings, lake: Lake, last: Release | None) -> Finding:
-    """Whether the file that analysts open shows the latest release, and every relation of it can be read."""
+def check_catalogue(settings: Settings, lake: Lake, last: Release | None, hold: Hold | None) -> Finding:
+    """Whether the file that analysts open shows the latest release, or the one that is held, and every relation can be read."""
     link = settings.catalogue_link
     if last is None:
         return Finding("catalogue", "ok", "none needed yet")
@@ -35,12 +38,19 @@ def check_catalogue(settings: Settings, lake: Lake, last: Release | None) -> Fin
         advice = "run any `marketlake sql` query, which publishes it again"
         return Finding("catalogue", "error", f"{link} leads nowhere", advice)
     shown = link.resolve()
-    if shown.stem != last.release_id:
-        return Finding("catalogue", "error", f"{link} shows {shown.stem}, not {last.release_id}", "run `marketlake nightly`")
+    expected = hold.release_id if hold else last.release_id
+    if shown.stem != expected:
+        return Finding("catalogue", "error", f"{link} shows {shown.stem}, not {expected}", "run `marketlake nightly`")
     unreadable = _unreadable(settings, lake)
-    if unreadable is None:
-        return Finding("catalogue", "ok", f"{link} shows {last.release_id}")
-    relation, reason = unreadable
+    if unreadable is not None:
+        return _catalogue_error(shown, *unreadable)
+    if hold and hold.release_id != last.release_id:
+        message, _, advice = hold.describe().partition("; ")
+        return Finding("catalogue", "warning", f"{message}; the newest is {last.release_id}", advice)
+    return Finding("catalogue", "ok", f"{link} shows {expected}")
+
+
+def _catalogue_error(shown: Path, relation: str | None, reason: str) -> Finding:
     if relation is None:
         advice = f"delete {shown}, then run any `marketlake sql` query, which makes it again"
         return Finding("catalogue", "error", f"{shown} cannot be read: {reason}", advice)

@@ -11,8 +11,9 @@ import polars as pl
 from pipelines.market.tables import TABLES
 from pipelines.scanners.engine.runner import ScanResult
 from pipelines.storage.delta import empty_frame
+from pipelines.storage.hold import published_release
 from pipelines.storage.location import Lake
-from pipelines.storage.releases import Release, latest_release
+from pipelines.storage.releases import Release
 from pipelines.storage.upsert import append_new
 
 
@@ -21,8 +22,8 @@ class LiveScanError(RuntimeError):
 
 
 def released(lake: Lake, exchange: str) -> Release:
-    """The latest release; LiveScanError when it holds nothing of the exchange."""
-    release = latest_release(lake)
+    """The published release; LiveScanError when it holds nothing of the exchange."""
+    release = published_release(lake)
     if release is None or not release.versions(exchange):
         others = sorted(release.table_versions) if release else []
         hint = f", or look at what is there with --exchange {' or '.join(others)}" if others else ""

@@ -327,7 +327,10 @@ def _newest_session(lake: Lake, mic: str) -> list[date]:
 
 
 def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """What a nightly run made, for people: release and what is new in it (`new`, a `News`), totals, and the checks that failed."""
+    """What a nightly run made, for people: release and what is new in it (`new`, a `News`), totals, and the checks that failed.
+
+    `hold`, where another release stays published: which, since when, by whom.
+    """
     notes = {
         event.asset_key: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in result.get_asset_materialization_events()
@@ -351,6 +354,7 @@ def nightly_summary(settings: Settings, mic: str, result: dg.ExecuteInProcessRes
         "sharpe_ratio": backtest.get("sharpe_ratio"),
         "report": str(report) if report else None,
         "checks_failed": _failed_checks(result),
+        **({"hold": release["hold"]} if "hold" in release else {}),
     }
 
 

@@ -20,18 +20,23 @@ from pipelines.orchestration.resources import MarketlakeResource
 from pipelines.package_data import code_version
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
 from pipelines.storage.crash_points import crash_point
+from pipelines.storage.hold import Hold, read_hold
 from pipelines.storage.location import Lake
-from pipelines.storage.releases import Release, latest_release, record_release, releases
+from pipelines.storage.releases import Release, find_release, latest_release, record_release, releases
 from pipelines.storage.upsert import replace_rows
 
 
 @dataclass(frozen=True)
 class PublishedRelease:
-    """A release and the catalogue file that shows it. `is_new` is false when nothing had changed."""
+    """A release and the catalogue file that analysts open. `is_new` is false when nothing had changed.
+
+    `hold`: another release stays published.
+    """
 
     release: Release
     catalogue: Path
     is_new: bool
+    hold: Hold | None = None
 
 
 def release_tables(lake: Lake) -> dict[str, TableSchema]:
@@ -40,7 +45,7 @@ def release_tables(lake: Lake) -> dict[str, TableSchema]:
 
 
 def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[str, int], sessions: list[Any]) -> PublishedRelease:
-    """Record the release of an exchange's versions and swap the catalogue to it."""
+    """Record the release of an exchange's versions and swap the catalogue to it, or to the one that is held."""
     sessions_version = replace_rows(
         marketlake.lake,
         mic,
@@ -61,16 +66,17 @@ def publish_release(marketlake: MarketlakeResource, mic: str, versions: Mapping[
         built_with=marketlake.build_configuration.fingerprint,
     )
     crash_point("release.recorded")
+    hold = read_hold(marketlake.lake)
     path = publish_catalogue(
         marketlake.lake,
-        release,
+        release if hold is None else find_release(marketlake.lake, hold.release_id),
         release_tables(marketlake.lake),
         releases(marketlake.lake),
         marketlake.state_dir,
         marketlake.catalogue_link,
     )
     delete_old_catalogues(marketlake.state_dir, marketlake.catalogue_link, marketlake.keep_catalogues_days)
-    return PublishedRelease(release, path, is_new)
+    return PublishedRelease(release, path, is_new, hold)
 
 
 def _calendar_config(lake: Lake, mic: str) -> dict[str, dict[str, str]]:

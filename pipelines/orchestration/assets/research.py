@@ -232,6 +232,7 @@ def _release(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
                 "catalogue": link(done.catalogue),
                 "code_version": done.release.code_version,
                 "table_versions": dg.MetadataValue.json(done.release.table_versions),
+                **({"hold": done.hold.describe()} if done.hold else {}),
             }
         )
 
