@@ -258,3 +258,10 @@ def main() -> None:
             raise
         say_error("interrupted")
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        from pipelines.cli.environment_faults import describe_fault
+
+        if (fault := describe_fault(error)) is None:
+            raise
+        say_error(fault)
+        sys.exit(1)

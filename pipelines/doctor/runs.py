@@ -30,7 +30,9 @@ def check_runs(settings: Settings, lake: Lake, mics: Collection[str]) -> Iterato
     try:
         failed = [job for job in failed_jobs(settings) if job.exchange in mics]
     except HistoryUnavailableError as error:
-        yield Finding("runs", "error", str(error), f"start the server, or put {POSTGRES_URL} right")
+        on_server = settings.dagster_postgres_url is not None
+        advice = f"start the server, or put {POSTGRES_URL} right" if on_server else "move the folder away, as it says"
+        yield Finding("runs", "error", str(error), advice)
         return
     for job in failed:
         times = "run" if job.count == 1 else f"{job.count} runs"

@@ -66,12 +66,41 @@ class HistoryUnavailableError(RuntimeError):
 def prepare_home(settings: Settings) -> Path:
     """Make the home's DAGSTER_HOME, with its dagster.yaml. Returns it.
 
-    Raises UserFileError where the file and the settings name different storages: runs would go where nobody looks for them.
+    Raises UserFileError where the file and the settings name different storages: runs would go where nobody looks for them,
+    HistoryUnavailableError where a database of the history is damaged.
     """
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
+    require_sound_databases(home)
     _write_config(home / "dagster.yaml", settings)
     return home
+
+
+def require_sound_databases(home: Path) -> None:
+    """Raise HistoryUnavailableError where a SQLite file of the history is cut, or is none."""
+    for path in (home / "history" / "runs.db", home / "history" / "index.db", home / "schedules" / "schedules.db"):
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        reason = _damage(path)
+        if reason is not None:
+            raise HistoryUnavailableError(
+                f"Dagster's database {path} is damaged ({reason}): move {path.parent} away, and Dagster starts with an empty "
+                "history; the lake and its releases do not depend on it"
+            )
+
+
+def _damage(path: Path) -> str | None:
+    with path.open("rb") as stream:
+        header = stream.read(100)
+    if not header.startswith(b"SQLite format 3\0") or len(header) < 100:
+        return "it is no SQLite database"
+    page = int.from_bytes(header[16:18], "big")
+    # A page of 65,536 bytes is written as 1.
+    pages, size = int.from_bytes(header[28:32], "big"), page if page > 1 else 65_536
+    # The count is only valid where the version of the file's last change stands beside it.
+    if header[24:28] == header[92:96] and path.stat().st_size < pages * size:
+        return f"it has {path.stat().st_size:,} of {pages * size:,} bytes"
+    return None
 
 
 def named_by_config(settings: Settings) -> dict[str, str]:

@@ -199,7 +199,9 @@ def test_a_missing_and_a_cut_file_of_the_release_are_seen_and_named(marred: Any)
     cut(newest_file(marred.table("instrument_aliases")))
     assert severities(marred.settings)["lake"] == "error"
     finding = found(marred.settings)["lake"]
-    assert re.search(r"XNYS/instrument_aliases is damaged: part-\S+ \([\d,]+ rows\) has another size than was written", finding.finding)
+    assert re.search(
+        r"XNYS/instrument_aliases is damaged: part-\S+ \([\d,]+ rows\) has another size than was written", finding.finding
+    )
     assert "marketlake repair" in finding.advice
     lose(newest_file(marred.table("instrument_aliases")))
     assert "is missing" in found(marred.settings)["lake"].finding
