@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `repair.py`, `rollback.py`, `dbt.py`, `docs.py`).
+`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `dbt.py`, `docs.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pipelines.cli.indicators import indicators
 from pipelines.cli.ingest import ingest
 from pipelines.cli.instruments import instruments
 from pipelines.cli.interrupts import keep_interrupts_out_of_logs, redeliver_dropped_interrupts
+from pipelines.cli.maintain import maintain
 from pipelines.cli.nightly import nightly
 from pipelines.cli.options import (
     Json,
@@ -112,6 +113,7 @@ app.command("dbt", context_settings={"allow_interspersed_args": False})(dbt)
 app.command("docs")(docs)
 app.add_typer(indicators, name="indicators")
 app.command("nightly")(nightly)
+app.command("maintain")(maintain)
 app.command("repair")(repair)
 app.command("rollback")(rollback)
 

@@ -32,8 +32,8 @@ def test_dg_checks_and_lists_the_definitions_of_a_checkout(dagster_road: Any) ->
 
     found = json.loads(listed)
     names = {kind: {entry["name"] for entry in found[kind]} for kind in ("jobs", "schedules", "sensors")}
-    assert {"XNYS_ingest", "XNYS_nightly"} <= names["jobs"]
-    assert names["schedules"] == {"XNYS_nightly_schedule"}
+    assert {"XNYS_ingest", "XNYS_nightly", "maintenance"} <= names["jobs"]
+    assert names["schedules"] == {"XNYS_nightly_schedule", "maintenance_schedule"}
     assert {"XNYS_live_inbox", "XNYS_vendor_inbox"} <= names["sensors"]
     assets = {asset["asset_key"]: asset for asset in found["assets"]}
     assert assets["XNYS/bars_daily"]["dependency_keys"] == ["XNYS/instruments", "XNYS/staged_bars_daily"]
