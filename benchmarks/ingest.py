@@ -27,7 +27,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from benchmarks.tables import SEED, Table, ratio
-from pipelines.ingest import staging
+from pipelines.ingest import row_judging
 from pipelines.ingest.arrivals import make_request
 from pipelines.ingest.batches import outcome
 from pipelines.ingest.judging import stage_judged
@@ -52,8 +52,8 @@ def run(*, small: bool = False) -> Table:
     """Figures of a year of day files and a month of minutes; with `small` of five days each, and a tenth of the instruments."""
     days, listed = (5, LISTED // 10) if small else (DAYS, LISTED)
     sessions, traded = (5, TRADED // 10) if small else (SESSIONS, TRADED)
-    year = _measured("nse_bhavcopy", _days(days), lambda day, folder: _day_file(day, listed, folder))
-    month = _measured("csv", _days(sessions), lambda day, folder: _minute_file(day, traded, folder))
+    year = _measured("nse_bhavcopy", session_days(days), lambda day, folder: _day_file(day, listed, folder))
+    month = _measured("csv", session_days(sessions), lambda day, folder: minute_file(day, traded, folder))
     ruled = [rules + publish for rules, publish in zip(month["rules"], month["publish"], strict=True)]
     rows = [
         *_rows(f"a day file of {listed:,} shares", year, listed),
@@ -114,7 +114,7 @@ def _ingested(reader: str, path: Path, folder: Path) -> dict[str, float]:
     seconds = {"suites": 0.0, "rules": 0.0}
     begun = time.perf_counter()
     order = make_request(lake, MIC, [path], source(reader), received_at=ARRIVED)
-    with _timed(staging, "judge", "rules", seconds):
+    with _timed(row_judging, "judge", "rules", seconds):
         staged = stage_judged(lake, order, known, state, Limits(), _timed_suite(seconds))
     seconds["stage"] = time.perf_counter() - begun
     seconds["publish"] = 0.0
@@ -174,7 +174,7 @@ def _bare(path: Path, schema: TableSchema, day: date, folder: Path) -> dict[str,
     return {"bare": bare, "write": time.perf_counter() - begun}
 
 
-def _days(count: int) -> list[date]:
+def session_days(count: int) -> list[date]:
     sessions = calendar(MIC).between(date(2022, 1, 1), date(2023, 12, 31))
     return [s.session_date for s in sessions if s.kind == "regular"][:count]
 
@@ -212,7 +212,7 @@ def _day_file(day: date, listed: int, folder: Path) -> Path:
     return path
 
 
-def _minute_file(day: date, traded: int, folder: Path) -> Path:
+def minute_file(day: date, traded: int, folder: Path) -> Path:
     """A session of one-minute bars as a vendor's csv, share after share."""
     values = (each.ravel() for each in _prices(day, (traded, MINUTES)))
     clock = [f"{day} {9 + (15 + n) // 60:02d}:{(15 + n) % 60:02d}" for n in range(MINUTES)]

@@ -139,6 +139,15 @@ def first_seen(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def first_and_last(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of the rows that `first_seen` and `tickers_seen` need, of many: the first and the last of each ticker."""
+    ordered = rows.sort("session_date", "known_at", "batch_id", "row_number")
+    name = ["instrument_id", "symbol"]
+    return pl.concat(
+        [ordered.unique(name, keep="first", maintain_order=True), ordered.unique(name, keep="last", maintain_order=True)]
+    )
+
+
 def tickers_seen(rows: pl.DataFrame) -> pl.DataFrame:
     """`first_seen` of each ticker of an instrument: one row per instrument_id and symbol."""
     ordered = rows.sort("session_date", "known_at", "batch_id", "row_number")

@@ -1,43 +1,40 @@
 """Rows of an order with the instruments that their tickers, or the names of companies, mean.
 
-Lives here: `resolved`, over all tables of an order.
+Lives here: which names an order's tickers are resolved by, and resolving its bars and actions by them.
 Does not live here: resolving one ticker and day (`resolve.py`), what names there are (`aliases.py`), ISINs (`isin.attach`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import timedelta
 
 import polars as pl
 
 from pipelines.identity.aliases import RequestNames
 from pipelines.identity.resolve import ALIAS, resolve, reused, successors
-from pipelines.market.tables import BAR_TABLES
 
 
-def resolved(
-    venue: str,
-    placed: Mapping[str, pl.DataFrame],
-    shown: pl.DataFrame,
-    names: RequestNames,
-    others: pl.DataFrame,
-    companies_of: Collection[str],
-) -> dict[str, pl.DataFrame]:
-    """Placed rows with their instruments. `others`: holders of tickers on days that are not the stated company's."""
+def names_in_force(venue: str, shown: pl.DataFrame, names: RequestNames, others: pl.DataFrame) -> pl.DataFrame:
+    """The names (columns of `ALIAS`) by which an order's rows are resolved.
+
+    `shown`: symbol and session_date of its rows. `others`: holders of tickers on days that are not the stated company's.
+    """
     foreign = others.select("instrument_id", "session_date", value="symbol")
     day = {"valid_from": pl.col("session_date"), "valid_to": pl.col("session_date")}
     aliases = pl.concat([names.aliases, foreign.with_columns(**day).select(*ALIAS)])
     days = shown.select("symbol", "session_date").unique()
     left_out = days.join(names.foreign, on="symbol").filter(pl.col("session_date").is_between("first", "last"))
     free = days.join(left_out, on=["symbol", "session_date"], how="anti")
-    aliases = pl.concat([aliases, reused(venue, free, names.aliases)])
-    found = {table: resolve(venue, placed[table], aliases, "session_date") for table in BAR_TABLES}
-    found["corporate_actions"] = _actions(venue, placed["corporate_actions"], aliases, names, companies_of)
-    return {table: rows.with_columns(exchange=pl.lit(venue)) for table, rows in found.items()}
+    return pl.concat([aliases, reused(venue, free, names.aliases)])
 
 
-def _actions(
+def resolve_bars(venue: str, rows: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
+    """Bars with their instruments, by the names in force."""
+    return resolve(venue, rows, aliases, "session_date").with_columns(exchange=pl.lit(venue))
+
+
+def resolve_actions(
     venue: str, actions: pl.DataFrame, aliases: pl.DataFrame, names: RequestNames, companies_of: Collection[str]
 ) -> pl.DataFrame:
     """Corporate actions with their instruments: by the ticker of the day, of the sources `companies_of` by permanent names."""
@@ -59,4 +56,5 @@ def _actions(
     found = permanent.drop("named_on", "permanent", "__company").join(
         disputed, on=["batch_id", "row_number"], how="left", maintain_order="left"
     )
-    return found.with_columns(pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)).drop("disputed")
+    ambiguous = pl.col("ambiguous") | pl.col("disputed").fill_null(value=False)
+    return found.with_columns(ambiguous).drop("disputed").with_columns(exchange=pl.lit(venue))

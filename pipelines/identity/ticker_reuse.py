@@ -122,8 +122,8 @@ def split_reused_tickers(
 def describe_holders(shown: pl.DataFrame, others: pl.DataFrame, aliases: pl.DataFrame, companies: pl.DataFrame) -> dict[str, str]:
     """Batch → what a user should know of its bars on days on which no ticker history names a holder.
 
-    `shown`: batch_id, symbol and session_date of the order's rows. `others`: as `other_holders` gives them. `aliases`: columns of
-    `ALIAS`, kind symbol. `companies`: instrument_id of those whose whole history is stated.
+    `shown`: batch_id, symbol and session_date of the order's rows, and how many `rows`. `others`: as `other_holders` gives them.
+    `aliases`: columns of `ALIAS`, kind symbol. `companies`: instrument_id of those whose whole history is stated.
     """
     foreign = shown.join(others.select("symbol", "session_date", "instrument_id"), on=["symbol", "session_date"])
     held_tickers = aliases.join(companies, on="instrument_id", how="semi")["value"].unique()
@@ -134,7 +134,7 @@ def describe_holders(shown: pl.DataFrame, others: pl.DataFrame, aliases: pl.Data
     lines = (
         pl.concat([foreign, free.select(foreign.columns)])
         .group_by("batch_id", "symbol", "instrument_id")
-        .agg(pl.col("session_date").min().alias("first"), pl.col("session_date").max().alias("last"), pl.len().alias("rows"))
+        .agg(pl.col("session_date").min().alias("first"), pl.col("session_date").max().alias("last"), pl.col("rows").sum())
         .sort("batch_id", "symbol", "first")
     )
     found: dict[str, list[str]] = {}

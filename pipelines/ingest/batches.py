@@ -1,17 +1,15 @@
 """Staged batches on disk: an order's tables between staging and the lake, and what happened to it.
 
-Lives here: writing and reading staged tables, the content hash that a gate's pass is keyed by, the order's outcome file.
+Lives here: writing and reading staged tables, the order's outcome file.
 Does not live here: staging itself (`staging.py`), validation (`gate.py`), what the counts say (`accounting.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
+from pipelines.ingest.held_rows import refused_again, without_held
 from pipelines.ingest.overrides import Override
 from pipelines.ingest.parsing import Parsed
 from pipelines.ingest.quarantine import refused_before, store_quarantine
@@ -30,6 +29,7 @@ from pipelines.sources.protocol import Source
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import empty_frame
 from pipelines.storage.location import Lake
+from pipelines.storage.row_parts import PartWriter, RowParts, stored_parts
 from pipelines.storage.upsert import append_new
 
 _DECISION = "decision.json"
@@ -55,32 +55,19 @@ def stage_content(
     staged = stage_parsed(lake, order, sources, content, held)
     store_quarantine(lake, order.exchange, staged.quarantine)
     register_files(lake, order, staged)
-    row = ["batch_id", "row_number"]
-    allowed = {
-        table: rows.join(held.filter(pl.col("table_name") == table), on=row, how="anti", maintain_order="left")
-        for table, rows in staged.tables.items()
-    }
+    allowed = {table: without_held(staged, table, held) for table in staged.counts}
     return write_staged(order, staged, allowed, state_dir, refused_again(staged, held), refusals)
-
-
-def refused_again(staged: Staged, held: pl.DataFrame) -> list[pl.DataFrame]:
-    """Counts (columns of `account.HELD`) of staged rows that a gate refused before (`held`), by table."""
-    row = ["batch_id", "row_number"]
-    return [
-        count_held(table, rows.join(held.filter(pl.col("table_name") == table).select(*row, "rule"), on=row))
-        for table, rows in staged.tables.items()
-    ]
 
 
 def write_staged(
     order: IngestRequest,
     staged: Staged,
-    allowed: Mapping[str, pl.DataFrame],
+    allowed: Mapping[str, Iterable[pl.DataFrame]],
     state_dir: Path,
     refused: Sequence[pl.DataFrame] = (),
     refusals: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Path:
-    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, and the figures of all.
+    """Write an order's folder: of its staged tables the rows that are `allowed` to go on, in parts, and the figures of all.
 
     `refused`: counts of the rows that are not allowed (columns of `account.HELD`). `refusals`: as in `stage_content`.
     """
@@ -88,12 +75,11 @@ def write_staged(
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for table, rows in allowed.items():
-        rows.write_parquet(temporary / f"{table}.parquet")
+    written = {table: _write_table(temporary, table, parts, spilled=table in staged.spilled) for table, parts in allowed.items()}
     staged.moves.write_parquet(temporary / _MOVES)
     staged.read.write_parquet(temporary / _READ)
     pl.concat([count_quarantined(staged.quarantine), *refused]).write_parquet(temporary / _HELD)
-    held = {table: rows.height - allowed[table].height for table, rows in staged.tables.items()}
+    held = {table: staged.rows(table).height() - rows for table, rows in written.items()}
     outcome = {
         "files": [
             {"path": f.delivery.name, "status": f.status, "rows": f.rows_read, **({"reason": f.reason} if f.reason else {})}
@@ -159,12 +145,35 @@ def staged_tables(folder: Path) -> list[str]:
     return list(json.loads((folder / "staged.json").read_text(encoding="utf-8"))["tables"])
 
 
-def read_batch(folder: Path, table: str, columns: list[str] | None = None) -> pl.DataFrame:
-    """A staged table, or some columns of it. FileNotFoundError when the order was not staged."""
+def _write_table(folder: Path, table: str, parts: Iterable[pl.DataFrame], *, spilled: bool) -> int:
+    """Write a table as one file, or a file for each of its parts; returns how many rows it has."""
+    if not spilled:
+        rows = pl.concat(parts)
+        rows.write_parquet(folder / f"{table}.parquet")
+        return rows.height
+    height, writer = 0, PartWriter(folder / table)
+    for part in parts:
+        writer.add(part)
+        height += part.height
+    return height
+
+
+def batch_rows(folder: Path, table: str, columns: list[str] | None = None) -> RowParts:
+    """A staged table, part by part; of one that is a single part, and so is read at once, some columns.
+
+    FileNotFoundError when the order was not staged.
+    """
     path = folder / f"{table}.parquet"
-    if not path.is_file():
+    if path.is_file():
+        return RowParts([pl.read_parquet(path, columns=columns)])
+    if not (folder / table).is_dir():
         raise FileNotFoundError(f"{path} does not exist: materialise staged_{table} first")
-    return pl.read_parquet(path, columns=columns)
+    return stored_parts(folder / table)
+
+
+def read_batch(folder: Path, table: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """A staged table, or some columns of it, at once. FileNotFoundError when the order was not staged."""
+    return batch_rows(folder, table, columns).frame(columns)
 
 
 def read_moves(folder: Path) -> pl.DataFrame:
@@ -176,13 +185,6 @@ def note_outcome(folder: Path, table: str, figures: Mapping[str, Any], lost: pl.
     """Add a published table's figures to the order's outcome, and which rows the merge refused (`lost`, with their `rule`)."""
     count_held(table, lost).write_parquet(folder / f"{table}.lost.parquet")
     (folder / f"{table}.published.json").write_text(json.dumps(dict(figures)), encoding="utf-8")
-
-
-def content_hash(rows: pl.DataFrame) -> str:
-    """SHA-256 of a staged table's rows in order."""
-    sink = io.BytesIO()
-    rows.drop("received_at", strict=False).write_ipc(sink, compression="uncompressed")
-    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
 from pipelines.ingest.accounting import Account, account_of, count_held, count_quarantined
-from pipelines.ingest.batches import refused_again
-from pipelines.ingest.gate import refused_rows
+from pipelines.ingest.gate import refused_parts
+from pipelines.ingest.held_rows import refused_again, without_held
 from pipelines.ingest.judging import judge_tables
-from pipelines.ingest.parsing import RawCopies, parse_deliveries
+from pipelines.ingest.parsing import Parsed, RawCopies, parse_deliveries
 from pipelines.ingest.publish import warnings_of
 from pipelines.ingest.quarantine import refused_before
 from pipelines.ingest.requests import IngestRequest
@@ -30,9 +31,8 @@ from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery
+from pipelines.storage.row_parts import PartWriter, RowParts
 from pipelines.storage.upsert import try_publish
-
-_ROW = ["batch_id", "row_number"]
 
 
 class DryRunFailedError(RuntimeError):
@@ -55,9 +55,14 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
     A ticker whose stored bars a late link would give to another instrument is compared under its present one. Raises
     DryRunFailedError where the gate refuses more once the sessions that it refused are taken out.
     """
+    with TemporaryDirectory(prefix="marketlake-") as scratch:
+        content = parse_deliveries(lake, order, sources, _where_they_are(paths), limits=limits, scratch=Path(scratch))
+        return _try_parsed(lake, order, sources, content)
+
+
+def _try_parsed(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], content: Parsed) -> DryRun:
     held = refused_before(lake, order.exchange)
     refused: dict[str, list[str]] = {}
-    content = parse_deliveries(lake, order, sources, _where_they_are(paths), limits=limits)
     staged = stage_parsed(lake, order, sources, content, held)
     passing = _without(staged, held)
     stopped, warnings, lines = _gated(lake, order.exchange, passing)
@@ -76,19 +81,20 @@ def run_dry(lake: Lake, order: IngestRequest, sources: Mapping[str, Source], pat
             )
     priorities = {name: source.priority for name, source in sources.items()}
     tables, lost = {}, []
-    for table, rows in passing.items():
-        check_contract(TABLES[table], rows)
-        merge = try_publish(lake, order.exchange, TABLES[table], rows, priorities)
-        lost.append(count_held(table, merge.refused))
-        counts = staged.counts[table]
-        tables[table] = {
-            "read": counts.read,
-            "accepted": merge.accepted.height,
-            "unchanged": merge.unchanged,
-            "restated": merge.restated.height,
-            "duplicates": counts.duplicates,
-            "quarantined": counts.quarantined + staged.tables[table].height - rows.height + merge.refused.height,
-        }
+    for table, batch in passing.items():
+        counts, figures, published = staged.counts[table], dict.fromkeys(("accepted", "unchanged", "restated", "refused"), 0), 0
+        for rows in batch.parts():
+            check_contract(TABLES[table], rows)
+            merge = try_publish(lake, order.exchange, TABLES[table], rows, priorities)
+            lost.append(count_held(table, merge.refused))
+            published += rows.height
+            figures["accepted"] += merge.accepted.height
+            figures["unchanged"] += merge.unchanged
+            figures["restated"] += merge.restated.height
+            figures["refused"] += merge.refused.height
+        refused_rows = figures.pop("refused")
+        quarantined = counts.quarantined + staged.rows(table).height() - published + refused_rows
+        tables[table] = {"read": counts.read, **figures, "duplicates": counts.duplicates, "quarantined": quarantined}
     counted = pl.concat([count_quarantined(staged.quarantine), *refused_again(staged, held), *lost])
     names = {f.delivery.batch_id: f.delivery.name for f in staged.files}
     files = [
@@ -106,18 +112,23 @@ def _where_they_are(paths: Mapping[str, Path]) -> RawCopies:
     return found
 
 
-def _without(staged: Staged, held: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    return {
-        table: rows.join(held.filter(pl.col("table_name") == table), on=_ROW, how="anti", maintain_order="left")
-        for table, rows in staged.tables.items()
-    }
+def _without(staged: Staged, held: pl.DataFrame) -> dict[str, RowParts]:
+    """Staged tables without the rows in `held`; those on disk in files of their own."""
+    passing = {}
+    for table in staged.counts:
+        files = staged.rows(table).files
+        writer = PartWriter(files[0].parent.with_name(f"{table}.passing") if files else None)
+        for rows in without_held(staged, table, held):
+            writer.add(rows)
+        passing[table] = writer.written()
+    return passing
 
 
 def _gated(
-    lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame]
+    lake: Lake, exchange: str, staged: Mapping[str, RowParts]
 ) -> tuple[dict[str, pl.DataFrame], list[dict[str, Any]], dict[str, list[str]]]:
     """Rows of each table that its gate refuses (with `rule`), the gates' warnings, and a line per table that refuses."""
     validations = judge_tables(lake, exchange, staged)
-    stopped = {table: out for table, found in validations.items() if (out := refused_rows(found, staged[table])).height}
+    stopped = {table: out for table, found in validations.items() if (out := refused_parts(found, staged[table])).height}
     lines = {table: [validations[table].describe()] for table in stopped}
     return stopped, [warning for validation in validations.values() for warning in warnings_of(validation)], lines

@@ -7,8 +7,11 @@ Does not live here: running a suite (`suites.py`); row rules (`quality/row_rules
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,7 +19,6 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.ingest.batches import content_hash
 from pipelines.ingest.quarantine import REFUSED
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.ingest.suites import ExpectationResult, Suite, run_suite, suite_hash
@@ -24,8 +26,11 @@ from pipelines.ingest.withheld import Withheld, mark_withheld
 from pipelines.market.calendar import calendar
 from pipelines.quality.profile import profile
 from pipelines.storage.crash_points import crash_point
+from pipelines.storage.row_parts import RowParts
 
 _DESCRIBED = 20
+#: Those of some staged rows that passed.
+PassedRows = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 class GateNotPassedError(RuntimeError):
@@ -69,29 +74,41 @@ class ValidationResult:
 def validate_batch(
     exchange: str,
     table: str,
-    rows: pl.DataFrame,
-    beside: pl.DataFrame | None = None,
+    batch: pl.DataFrame | RowParts,
+    beside: Callable[[pl.DataFrame], pl.DataFrame | None] = lambda _: None,
     around: pl.DataFrame | None = None,
     suite: Suite = run_suite,
     calendars: Path | None = None,
 ) -> ValidationResult:
-    """Run the table's suite on the batch's profile.
+    """Run the table's suite on the batch's profile, which is made part by part: a session lies in one part.
 
-    `beside`: stored rows that the batch will stand beside, profiled with it. `around`: figures of `quality/market_context.py`.
+    `beside`: stored rows that a part will stand beside, profiled with it. `around`: figures of `quality/market_context.py`.
     `calendars`: the home's folder of calendars; None: those that ship. A session is not refused by an expectation that a person
     overruled for rows of the failing instrument and session.
     """
-    judged = rows if beside is None else pl.concat([rows.select(beside.columns), beside])
-    figures = profile(table, judged, calendar(exchange, calendars), around)
-    sessions = tuple(rows.get_column(SESSION_COLUMN[table]).unique().sort().to_list())
-    judgements = suite(table, figures) if rows.height else ()
-    excused = overridden_expectations(table, rows)
+    batch = in_parts(batch)
+    figures: list[pl.DataFrame] = []
+    days: set[date] = set()
+    excused: set[tuple[date, str, str]] = set()
+    for rows in batch.parts():
+        stored = beside(rows)
+        judged = rows if stored is None else pl.concat([rows.select(stored.columns), stored])
+        figures.append(profile(table, judged, calendar(exchange, calendars), around))
+        days.update(rows.get_column(SESSION_COLUMN[table]).unique())
+        excused |= overridden_expectations(table, rows)
+    sessions = tuple(sorted(days))
+    judgements = suite(table, pl.concat(figures)) if sessions else ()
     refused: dict[date, tuple[str, ...]] = {}
     for judgement in judgements:
         if not judgement.success and judgement.severity == "critical":
             for session in _stopped(judgement, sessions, excused):
                 refused[session] = (*refused.get(session, ()), judgement.name)
-    return ValidationResult(table, content_hash(rows), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+    return ValidationResult(table, content_hash(batch), suite_hash(table), judgements, sessions, dict(sorted(refused.items())))
+
+
+def in_parts(rows: pl.DataFrame | RowParts) -> RowParts:
+    """Rows of a staged table, as parts."""
+    return rows if isinstance(rows, RowParts) else RowParts([rows])
 
 
 def overridden_expectations(table: str, rows: pl.DataFrame) -> set[tuple[date, str, str]]:
@@ -132,6 +149,23 @@ def refused_rows(validation: ValidationResult, rows: pl.DataFrame) -> pl.DataFra
     )
 
 
+def refused_parts(validation: ValidationResult, batch: RowParts) -> pl.DataFrame:
+    """`refused_rows` of all parts of a batch; none is read where nothing is refused."""
+    if not (validation.refused or validation.withheld):
+        return refused_rows(validation, next(batch.parts()).clear())
+    return pl.concat([refused_rows(validation, rows) for rows in batch.parts()])
+
+
+def content_hash(batch: RowParts) -> str:
+    """SHA-256 of a staged table's rows in order; of one in parts, of the files that hold them."""
+    if len(batch) > 1:
+        return batch.content_hash()
+    rows = batch.frame()
+    sink = io.BytesIO()
+    rows.drop("received_at", strict=False).write_ipc(sink, compression="uncompressed")
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
 def record_validation(validation: ValidationResult, state_dir: Path) -> Path:
     """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
     path = _receipt_path(state_dir, validation.batch_hash, validation.suite_hash)
@@ -150,15 +184,16 @@ def record_validation(validation: ValidationResult, state_dir: Path) -> Path:
     return path
 
 
-def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.DataFrame, dict[str, str]]:
-    """The rows of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of the record.
+def passed_rows(table: str, batch: pl.DataFrame | RowParts, state_dir: Path) -> tuple[PassedRows, dict[str, str]]:
+    """Which rows are of sessions with a recorded pass of the current suite, and what the commit that publishes them keeps of it.
 
-    The latter: gate_suite (SHA-256 of its file), gate_expectations and gate_failed (names; what failed was a warning or overruled).
+    The former takes a part of the batch and returns those of it. The latter: gate_suite (SHA-256 of its file), gate_expectations
+    and gate_failed (names; what failed was a warning or overruled).
     Raises GateNotPassedError when no validation of exactly these rows by this suite is on record: a gate that was skipped or
     switched off.
     """
     suite = suite_hash(table)
-    path = _receipt_path(state_dir, content_hash(rows), suite)
+    path = _receipt_path(state_dir, content_hash(in_parts(batch)), suite)
     if not path.is_file():
         raise GateNotPassedError(
             f"staged {table} has no recorded pass of expectations/{table}.json: run the check gate_{table} on staged_{table} first"
@@ -169,8 +204,12 @@ def passed_rows(table: str, rows: pl.DataFrame, state_dir: Path) -> tuple[pl.Dat
     withheld = [
         Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in record.get("withheld", [])
     ]
-    kept = mark_withheld(table, rows, withheld).filter(pl.col("withheld_by").is_null()).drop("withheld_by")
-    return kept.filter(pl.col(SESSION_COLUMN[table]).is_in(passed)), {"gate_suite": suite, **names}
+
+    def of_passed(rows: pl.DataFrame) -> pl.DataFrame:
+        kept = mark_withheld(table, rows, withheld).filter(pl.col("withheld_by").is_null()).drop("withheld_by")
+        return kept.filter(pl.col(SESSION_COLUMN[table]).is_in(passed))
+
+    return of_passed, {"gate_suite": suite, **names}
 
 
 def _stopped(judgement: ExpectationResult, sessions: tuple[date, ...], excused: set[tuple[date, str, str]]) -> list[date]:

@@ -11,10 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from pipelines.ingest.batches import read_batch, stage_content, staged_tables
-from pipelines.ingest.gate import ValidationResult, refused_rows
+from pipelines.ingest.batches import batch_rows, stage_content, staged_tables
+from pipelines.ingest.gate import ValidationResult, refused_parts
 from pipelines.ingest.parsing import parse_deliveries
 from pipelines.ingest.publish import kept_rows, note_nothing_withheld, validate_staged, withheld_in
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
@@ -25,6 +23,7 @@ from pipelines.market.tables import BAR_TABLES
 from pipelines.sources.limits import Limits
 from pipelines.sources.protocol import Source
 from pipelines.storage.location import Lake
+from pipelines.storage.row_parts import RowParts, scratch_folder
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ def describe_finding(validation: ValidationResult) -> Finding:
 
 
 def judge_tables(
-    lake: Lake, exchange: str, staged: Mapping[str, pl.DataFrame], suite: Suite = run_suite
+    lake: Lake, exchange: str, staged: Mapping[str, RowParts], suite: Suite = run_suite
 ) -> dict[str, ValidationResult]:
     """What the suites say of an order's staged tables, with what the refusals of one hold back in the others. Writes nothing."""
     validations: dict[str, ValidationResult] = {}
     for table, rows in staged.items():
-        daily = staged["bars_daily"] if table == "bars_1m" else None
+        daily = staged["bars_daily"].frame() if table == "bars_1m" else None
         validations[table] = validate_staged(lake, exchange, table, rows, daily, suite)
     concerned = {table: validations[table].refused for table in (*SIGHTED, *BAR_TABLES)}
     withheld = withheld_sessions(concerned, staged)
@@ -87,17 +86,18 @@ def stage_judged(
     Returns the order's folder. No pass is recorded: that is left to the gate's checks, which judge what is staged in the end. They
     refuse it too where the rest is no more sound than the whole was.
     """
-    content = parse_deliveries(lake, order, sources, limits=limits)
-    folder = stage_content(lake, order, sources, state_dir, content)
-    staged = {table: read_batch(folder, table) for table in staged_tables(folder)}
-    validations = judge_tables(lake, order.exchange, staged, suite)
-    stopped = {table: found for table, found in validations.items() if found.refused or found.withheld}
-    if not stopped:
-        note_nothing_withheld(folder)
-        return folder
-    for table, found in stopped.items():
-        kept = kept_rows(found, refused_rows(found, staged[table]))
-        if kept.height:
-            store_quarantine(lake, order.exchange, quarantine_rows(order.exchange, table, kept))
-    refusals = {table: asdict(describe_finding(found)) for table, found in stopped.items()}
-    return stage_content(lake, order, sources, state_dir, content, refusals)
+    with scratch_folder(state_dir / "staged" / order.exchange / ".scratch") as scratch:
+        content = parse_deliveries(lake, order, sources, limits=limits, scratch=scratch)
+        folder = stage_content(lake, order, sources, state_dir, content)
+        staged = {table: batch_rows(folder, table) for table in staged_tables(folder)}
+        validations = judge_tables(lake, order.exchange, staged, suite)
+        stopped = {table: found for table, found in validations.items() if found.refused or found.withheld}
+        if not stopped:
+            note_nothing_withheld(folder)
+            return folder
+        for table, found in stopped.items():
+            kept = kept_rows(found, refused_parts(found, staged[table]))
+            if kept.height:
+                store_quarantine(lake, order.exchange, quarantine_rows(order.exchange, table, kept))
+        refusals = {table: asdict(describe_finding(found)) for table, found in stopped.items()}
+        return stage_content(lake, order, sources, state_dir, content, refusals)

@@ -109,9 +109,9 @@ def stage_release(
     priorities = {name: source.priority for name, source in sources.items()}
     _refuse_stopped(lake, order.exchange, table, chosen, staged, priorities)
     rows = staged.tables[table]
-    allowed = staged.tables
+    allowed = {name: [frame] for name, frame in staged.tables.items()}
     if validate_staged(lake, order.exchange, table, rows, suite=suite).refused:
-        allowed = {name: frame if name == table else frame.clear() for name, frame in staged.tables.items()}
+        allowed = {name: [frame if name == table else frame.clear()] for name, frame in staged.tables.items()}
     return write_staged(order, staged, allowed, state_dir)
 
 

@@ -2,7 +2,7 @@
 
 Lives here: `parse_deliveries`, what became of each file, and which files are refused whole.
 Does not live here: judging rows and giving them sessions and instruments (`staging.py`), the boundary around a source
-(`sources/reading.py`).
+(`sources/reading.py`), keeping more minutes than fit in memory (`storage/row_parts.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from pipelines.sources.protocol import FRAME_SCHEMAS, ParsedTable, ParseOptions,
 from pipelines.sources.reading import read_file
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, local_copy
+from pipelines.storage.row_parts import SessionSorter
 
+_MINUTES = "bars_1m"
 #: Gives a readable local path of a delivery's raw file.
 RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
 
@@ -37,25 +39,39 @@ RawCopies = Callable[[Delivery], AbstractContextManager[Path]]
 @dataclass(frozen=True)
 class Parsed:
     """What the files of an order hold: the rows of each table of the protocol with `source`, `batch_id` and `received_at`, what
-    became of each file, and the sessions that are copies of others.
+    became of each file, and the sessions that are copies of others. One-minute bars are `minutes`, part by part; `scratch` is where
+    rows go that are too many for memory.
     """
 
     tables: dict[str, pl.DataFrame]
+    minutes: SessionSorter
     files: list[FileOutcome]
     repeats: Repeats
+    scratch: Path | None = None
 
 
 def parse_deliveries(
-    lake: Lake, order: IngestRequest, sources: Mapping[str, Source], raw_copies: RawCopies | None = None, *, limits: Limits
+    lake: Lake,
+    order: IngestRequest,
+    sources: Mapping[str, Source],
+    raw_copies: RawCopies | None = None,
+    *,
+    limits: Limits,
+    scratch: Path | None = None,
 ) -> Parsed:
-    """Read an order's files, each once. A file that its source cannot use is refused, the others go on. Nothing is written.
+    """Read an order's files, each once. A file that its source cannot use is refused, the others go on. The lake is left alone.
 
-    `raw_copies`: where the files are; by default in the lake. `limits`: how much one file may take.
+    `raw_copies`: where the files are; by default in the lake. `limits`: how much one file may take. `scratch`: a folder for
+    one-minute rows that are too many for memory, which must outlive what is returned; None: all stay in memory.
     """
     days = lake.calendar(order.exchange)
     raw_copies = raw_copies or (lambda delivery: local_copy(lake, order.exchange, delivery.content_hash))
     provenance = {"source": pl.String(), "batch_id": pl.String(), "received_at": pl.Datetime("us", "UTC")}
-    frames = {table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items()}
+    frames = {
+        table: [pl.DataFrame(schema={**columns, **provenance})] for table, columns in FRAME_SCHEMAS.items() if table != _MINUTES
+    }
+    local = pl.col("ts").dt.convert_time_zone(days.exchange.timezone).dt.date()
+    minutes = SessionSorter({**FRAME_SCHEMAS[_MINUTES], **provenance}, local, scratch and scratch / "parsed")
     files = []
     taken_back = withdrawals(lake, order.exchange)
     aside = set_aside([d for d in order.deliveries if d.batch_id not in taken_back], sources)
@@ -83,19 +99,22 @@ def parse_deliveries(
             files.append(FileOutcome(delivery, "refused", f"{delivery.name}: {fault}", 0))
             continue
         for table in tables:
-            frames[table.table].append(
-                table.frame.with_columns(
-                    source=pl.lit(delivery.source),
-                    batch_id=pl.lit(delivery.batch_id),
-                    received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
-                )
+            rows = table.frame.with_columns(
+                source=pl.lit(delivery.source),
+                batch_id=pl.lit(delivery.batch_id),
+                received_at=pl.lit(delivery.received_at, pl.Datetime("us", "UTC")),
             )
+            if table.table == _MINUTES:
+                minutes.add(rows)
+            else:
+                frames[table.table].append(rows)
         files.append(_accepted(delivery, tables))
+    minutes.finish()
     parsed = {table: pl.concat(parts) for table, parts in frames.items()}
     whole_market = [name for name, source in sources.items() if source.whole_market]
-    repeats = repeated(lake, days, parsed, whole_market)
+    repeats = repeated(lake, days, parsed["bars_daily"], minutes, whole_market)
     again = repeats.files
-    notes = thin(lake, order.exchange, parsed["bars_daily"], whole_market), provisional_notes(days, parsed)
+    notes = thin(lake, order.exchange, parsed["bars_daily"], whole_market), provisional_notes(days, parsed, minutes.counted())
     files = [
         FileOutcome(f.delivery, "refused", f"{f.delivery.name}: {again[f.delivery.batch_id]}", 0)
         if f.delivery.batch_id in again
@@ -103,7 +122,7 @@ def parse_deliveries(
         for f in files
     ]
     kept = {table: rows.filter(~pl.col("batch_id").is_in(list(again))) for table, rows in parsed.items()}
-    return Parsed(kept, files, repeats)
+    return Parsed(kept, minutes.without(again), files, repeats, scratch)
 
 
 def options_from_json(text: str) -> ParseOptions:

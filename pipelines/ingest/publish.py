@@ -7,7 +7,7 @@ Does not live here: the merge (`storage/upsert.py`), the gate (`gate.py`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,21 +15,22 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.ingest.batches import decision_of, note_outcome, note_refused, read_batch, read_moves
-from pipelines.ingest.gate import ValidationResult, passed_rows, record_validation, refused_rows, validate_batch
+from pipelines.ingest.batches import batch_rows, decision_of, note_outcome, note_refused, read_batch, read_moves
+from pipelines.ingest.gate import ValidationResult, in_parts, passed_rows, record_validation, refused_parts, validate_batch
 from pipelines.ingest.quarantine import quarantine_rows, store_quarantine
 from pipelines.ingest.staged import SESSION_COLUMN
 from pipelines.ingest.suites import Suite, run_suite
 from pipelines.ingest.withheld import SIGHTED, Withheld, mark_withheld, withheld_sessions
 from pipelines.market.tables import BAR_TABLES, TABLES
 from pipelines.quality.contract import check_contract
-from pipelines.quality.market_context import market_context
+from pipelines.quality.market_context import CLOSES, last_minutes, market_context
 from pipelines.sources.protocol import histories_begin
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.reassign import move_rows
-from pipelines.storage.upsert import publish
+from pipelines.storage.row_parts import RowParts
+from pipelines.storage.upsert import publish_parts
 
 
 class MissingInstrumentsError(RuntimeError):
@@ -65,12 +66,12 @@ def run_gate(lake: Lake, exchange: str, table: str, folder: Path, state_dir: Pat
     that was overruled: a refusal leaves them as they are. Instruments that refused bars showed first are not kept: the next
     delivery of the bars shows them again.
     """
-    rows = read_batch(folder, table)
+    batch = batch_rows(folder, table)
     daily = read_batch(folder, "bars_daily") if table == "bars_1m" else None
-    validation = validate_staged(lake, exchange, table, rows, daily, suite)
+    validation = validate_staged(lake, exchange, table, batch, daily, suite)
     withheld = _withheld(lake, exchange, folder, validation, suite)
-    validation = replace(validation, withheld=withheld_in(table, rows, withheld))
-    held = refused_rows(validation, rows)
+    validation = replace(validation, withheld=withheld_in(table, batch, withheld))
+    held = refused_parts(validation, batch)
     kept = kept_rows(validation, held)
     if kept.height and decision_of(folder) is None:
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, kept))
@@ -104,11 +105,10 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult, su
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
         return [Withheld(date.fromisoformat(w["session"]), tuple(w["batches"]), w["table"], w["name"]) for w in known]
-    staged = {table: read_batch(folder, table) for table in (*SIGHTED, *BAR_TABLES)}
+    staged = {table: batch_rows(folder, table) for table in (*SIGHTED, *BAR_TABLES)}
+    daily = staged["bars_daily"].frame()
     refused = {
-        table: own.refused
-        if table == own.table
-        else validate_staged(lake, exchange, table, rows, staged["bars_daily"], suite).refused
+        table: own.refused if table == own.table else validate_staged(lake, exchange, table, rows, daily, suite).refused
         for table, rows in staged.items()
     }
     found = withheld_sessions(refused, staged)
@@ -116,31 +116,44 @@ def _withheld(lake: Lake, exchange: str, folder: Path, own: ValidationResult, su
     return found
 
 
-def withheld_in(table: str, rows: pl.DataFrame, withheld: Sequence[Withheld]) -> tuple[Withheld, ...]:
+def withheld_in(table: str, batch: RowParts, withheld: Sequence[Withheld]) -> tuple[Withheld, ...]:
     """Those of the `withheld` sessions of which a staged table has rows."""
-    hit = mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique().sort().to_list()
-    return tuple(withheld[position] for position in hit)
+    if not withheld:
+        return ()
+    parts = batch.parts([SESSION_COLUMN[table], "batch_id"])
+    hit = {position for rows in parts for position in mark_withheld(table, rows, withheld)["withheld_by"].drop_nulls().unique()}
+    return tuple(withheld[position] for position in sorted(hit))
 
 
 def validate_staged(
-    lake: Lake, exchange: str, table: str, rows: pl.DataFrame, daily: pl.DataFrame | None = None, suite: Suite = run_suite
+    lake: Lake,
+    exchange: str,
+    table: str,
+    batch: pl.DataFrame | RowParts,
+    daily: pl.DataFrame | None = None,
+    suite: Suite = run_suite,
 ) -> ValidationResult:
     """The suite's result on staged rows; those that a person let in are validated with what is stored of instrument and session.
 
     `daily`: daily bars staged with them, which minutes are held against.
     """
+    batch = in_parts(batch)
     whole_market = [name for name, source in load_sources().items() if source.whole_market]
-    around = market_context(lake, exchange, table, rows, whole_market, daily)
-    let_in = rows.filter(pl.col("overrules").is_not_null())
-    if let_in.is_empty():
-        return validate_batch(exchange, table, rows, around=around, suite=suite, calendars=lake.calendars)
-    schema = TABLES[table]
-    day = SESSION_COLUMN[table]
-    partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
-    stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
-    here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
-    beside = here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
-    return validate_batch(exchange, table, rows, beside, around, suite, lake.calendars)
+    # Of minutes the market is asked about closes only, which fit in memory however many minutes there are.
+    bars = pl.concat([last_minutes(rows) for rows in batch.parts(CLOSES)]) if table == "bars_1m" else batch.frame()
+    around = market_context(lake, exchange, table, bars, whole_market, daily)
+    schema, day = TABLES[table], SESSION_COLUMN[table]
+
+    def stored_beside(rows: pl.DataFrame) -> pl.DataFrame | None:
+        let_in = rows.filter(pl.col("overrules").is_not_null())
+        if let_in.is_empty():
+            return None
+        partitions = let_in.get_column(schema.partition_by).unique().to_list() if schema.partition_by else None
+        stored = LakeTable(lake.table_uri(exchange, table), schema).read(partitions=partitions)
+        here = stored.join(let_in, on=[day, "instrument_id"], how="semi", maintain_order="left")
+        return here.join(rows, on=list(schema.key), how="anti", maintain_order="left")
+
+    return validate_batch(exchange, table, batch, stored_beside, around, suite, lake.calendars)
 
 
 def publish_staged(
@@ -152,34 +165,46 @@ def publish_staged(
     MissingInstrumentsError when the lake does not have their instruments yet: a run that ends between the two commits leaves
     instruments without bars, which the next run completes, never the reverse.
     """
-    staged = read_batch(folder, table)
-    rows, checked = passed_rows(table, staged, state_dir)
-    check_contract(TABLES[table], rows)
-    if table in BAR_TABLES:
-        _require_instruments(lake, exchange, table, rows)
-    batches = rows.get_column("batch_id").unique().sort().to_list()
+    batch = batch_rows(folder, table)
+    of_passed, checked = passed_rows(table, batch, state_dir)
+
+    single = [of_passed(batch.last())] if len(batch) == 1 else None
+
+    def passed() -> Iterable[pl.DataFrame]:
+        return single or map(of_passed, batch.parts())
+
+    batches, instruments = set[str](), []
+    for rows in passed():
+        check_contract(TABLES[table], rows)
+        batches.update(rows.get_column("batch_id").unique())
+        if table in BAR_TABLES:
+            instruments.append(rows.select("instrument_id").unique())
+    if instruments:
+        _require_instruments(lake, exchange, table, pl.concat(instruments))
     moves = read_moves(folder)
     moved = pl.DataFrame()
     if moves.height and table not in {"instruments", "instrument_aliases"}:
         # A source that names companies for ever means the same one, whoever had the ticker.
         staying = histories_begin(load_sources()) if table == "corporate_actions" else ()
         moved = move_rows(lake, exchange, TABLES[table], moves, SESSION_COLUMN[table], staying).rows
-    done = publish(lake, exchange, TABLES[table], rows, priorities=priorities, batches=batches, metadata=checked)
+    day = SESSION_COLUMN[table]
+    done = publish_parts(
+        lake, exchange, TABLES[table], passed, priorities=priorities, batches=sorted(batches), metadata=checked, keep=[day]
+    )
     if done.refused.height:
-        evidence = done.refused.join(
-            rows.select("batch_id", "row_number", "received_at").unique(), on=["batch_id", "row_number"], how="left"
-        )
+        row = ["batch_id", "row_number"]
+        arrived = pl.concat([rows.select(*row, "received_at").join(done.refused, on=row, how="semi") for rows in passed()])
+        evidence = done.refused.join(arrived.unique(), on=row, how="left")
         store_quarantine(lake, exchange, quarantine_rows(exchange, table, evidence))
     figures = {"accepted": done.accepted, "unchanged": done.unchanged, "restated": done.restated, "refused": done.refused.height}
     note_outcome(folder, table, figures, done.refused)
-    changed = pl.concat([frame for frame in (done.changed, moved) if frame.height] or [done.changed])
-    restated = pl.concat([frame for frame in (done.changed.slice(done.accepted), moved) if frame.height] or [done.changed.clear()])
+    moved_on = _by_session(moved, day)
     return TablePublication(
         table,
         done.version,
         moved=moved.height,
-        sessions=_by_session(table, changed),
-        restatements=_by_session(table, restated),
+        sessions=_sum([_by_session(done.changed, day), moved_on]),
+        restatements=_sum([_by_session(done.changed.slice(done.accepted), day), moved_on]),
         **figures,
     )
 
@@ -194,8 +219,9 @@ def _require_instruments(lake: Lake, exchange: str, table: str, rows: pl.DataFra
         )
 
 
-def _by_session(table: str, changed: pl.DataFrame) -> dict[date, int]:
-    if changed.is_empty():
-        return {}
-    counted = changed.group_by(SESSION_COLUMN[table]).len().sort(SESSION_COLUMN[table])
-    return dict(counted.iter_rows())
+def _by_session(rows: pl.DataFrame, day: str) -> dict[date, int]:
+    return {} if rows.is_empty() else dict(rows.group_by(day).len().sort(day).iter_rows())
+
+
+def _sum(counts: Sequence[Mapping[date, int]]) -> dict[date, int]:
+    return {day: sum(each.get(day, 0) for each in counts) for day in sorted(set().union(*counts))}

@@ -12,12 +12,12 @@ from typing import Any
 import polars as pl
 
 from pipelines.identity.aliases import RequestNames
-from pipelines.identity.resolve import first_seen, tickers_seen
+from pipelines.identity.resolve import first_and_last, first_seen, tickers_seen
 from pipelines.ingest.quarantine import quarantine_rows
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Counts, Staged
 from pipelines.ingest.staging_columns import reference_rows, stage_columns
-from pipelines.market.tables import BAR_TABLES, TABLES
+from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 
@@ -28,22 +28,23 @@ _DAY = timedelta(days=1)
 _DECIDED = ["source_priority", "source_conflict"]
 
 
+def show_instruments(bars: pl.DataFrame, refused: pl.DataFrame) -> pl.DataFrame:
+    """What staged bars show of instruments and tickers, for `stage_reference`.
+
+    Those that a gate refused before (`refused`: batch_id, row_number) show none.
+    """
+    row = ["batch_id", "row_number"]
+    return first_and_last(bars.select(_SEEN).join(refused, on=row, how="anti", maintain_order="left"))
+
+
 def stage_reference(
-    lake: Lake, order: IngestRequest, staged: Staged, names: RequestNames, held: pl.DataFrame, others: pl.DataFrame
+    lake: Lake, order: IngestRequest, staged: Staged, names: RequestNames, shown: pl.DataFrame, others: pl.DataFrame
 ) -> pl.DataFrame:
     """Add `instruments` and `instrument_aliases` to what is staged; returns stated names to set aside, as rows of the quarantine.
 
-    Bars that a gate refused before (`held`: table_name, batch_id, row_number) show no instrument. `names.refused` has `rule`.
-    `others`: holders of tickers on days that are not the stated company's, as `ticker_reuse.other_holders` gives them.
+    `shown`: what the staged bars show (`show_instruments`). `names.refused` has `rule`. `others`: holders of tickers on days that
+    are not the stated company's, as `ticker_reuse.other_holders` gives them.
     """
-    refused_bars = {name: held.filter(pl.col("table_name") == name) for name in BAR_TABLES}
-    row = ["batch_id", "row_number"]
-    shown = pl.concat(
-        [
-            staged.tables[name].select(_SEEN).join(refused_bars[name], on=row, how="anti", maintain_order="left")
-            for name in BAR_TABLES
-        ]
-    )
     seen, tickers = first_seen(shown), tickers_seen(shown)
     stored = LakeTable(lake.table_uri(order.exchange, "instruments"), TABLES["instruments"]).read()
     received = {d.batch_id: d.received_at for d in order.deliveries}

@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.storage.raw import Delivery
 from pipelines.storage.reassign import MOVE
+from pipelines.storage.row_parts import RowParts
 
 #: The column that says to which session (or day) a row of a table belongs.
 SESSION_COLUMN = {
@@ -52,9 +53,9 @@ class Counts:
 class Staged:
     """An order, staged.
 
-    `tables` hold the lake's columns and `received_at`; `quarantine` the rows set aside; `moves` says which stored rows become
-    another instrument's (see `storage/reassign.py`); `read` counts the rows of bars and actions that were read (columns of
-    `account.READ`).
+    `tables` hold the lake's columns and `received_at`; `spilled` are those of them that are too large for memory; `quarantine` the
+    rows set aside; `moves` says which stored rows become another instrument's (see `storage/reassign.py`); `read` counts the rows
+    of bars and actions that were read (columns of `account.READ`).
     """
 
     tables: dict[str, pl.DataFrame]
@@ -63,3 +64,8 @@ class Staged:
     counts: dict[str, Counts] = field(default_factory=dict)
     moves: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MOVE))
     read: pl.DataFrame = field(default_factory=pl.DataFrame)
+    spilled: dict[str, RowParts] = field(default_factory=dict)
+
+    def rows(self, table: str) -> RowParts:
+        """The rows of a table, in memory or not."""
+        return self.spilled[table] if table in self.spilled else RowParts([self.tables[table]])

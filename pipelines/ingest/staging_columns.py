@@ -73,6 +73,11 @@ def in_currency_units(rows: pl.DataFrame, currency: str) -> pl.DataFrame:
     return rows.with_columns(pl.when(traded).then(turnover).otherwise(pl.col("turnover")).alias("turnover"))
 
 
+def within_calendar(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
+    """Rows with `within_calendar`: whether the exchange's calendar covers their `session_date`."""
+    return rows.with_columns(_within(days, pl.col("session_date")))
+
+
 def place_minutes(rows: pl.DataFrame, days: ExchangeCalendar) -> pl.DataFrame:
     """One-minute rows with `session_date` (exchange date), `within_calendar`, `known_at` = end of the minute, and `segment`.
 

@@ -104,11 +104,10 @@ def provisional_days(lake: Lake, exchange: str, until: date, delay: timedelta) -
     )
 
 
-def provisional_notes(days: ExchangeCalendar, parsed: Mapping[str, pl.DataFrame]) -> dict[str, str]:
-    """By batch: which of its days are provisional sessions. parsed: rows by table, with batch_id."""
-    local = pl.col("ts").dt.convert_time_zone(days.exchange.timezone).dt.date()
-    day_of = {"bars_daily": pl.col("session_date"), "bars_other_series": pl.col("session_date"), "bars_1m": local}
-    rows = pl.concat([parsed[table].select("batch_id", day.alias("day")).unique() for table, day in day_of.items()])
+def provisional_notes(days: ExchangeCalendar, parsed: Mapping[str, pl.DataFrame], minutes: pl.DataFrame) -> dict[str, str]:
+    """By batch: which of its days are provisional sessions. parsed: rows by table, with batch_id. minutes: batch_id and day."""
+    daily = [parsed[table].select("batch_id", day="session_date").unique() for table in ("bars_daily", "bars_other_series")]
+    rows = pl.concat([*daily, minutes.select("batch_id", "day").unique()])
     later = rows.filter(pl.col("day") > days.known_until).unique().sort("batch_id", "day")
     provisional = [s.session_date for s in days.provisional(days.known_until + _DAY, days.last_day)] if later.height else []
     found = later.filter(pl.col("day").is_in(provisional)).group_by("batch_id", maintain_order=True).agg("day")

@@ -16,6 +16,7 @@ from datetime import date
 import polars as pl
 
 from pipelines.market.tables import BAR_TABLES
+from pipelines.storage.row_parts import RowParts
 
 #: Tables that a bar's first sighting fills.
 SIGHTED = ("instruments", "instrument_aliases")
@@ -31,7 +32,7 @@ class Withheld:
     name: str
 
 
-def withheld_sessions(refused: Mapping[str, Mapping[date, Sequence[str]]], staged: Mapping[str, pl.DataFrame]) -> list[Withheld]:
+def withheld_sessions(refused: Mapping[str, Mapping[date, Sequence[str]]], staged: Mapping[str, RowParts]) -> list[Withheld]:
     """What the refusals (session → expectations, by table) hold back elsewhere.
 
     `staged`: the order's tables. Corporate actions come in files of their own and neither refuse bars nor stay out with them.
@@ -42,7 +43,7 @@ def withheld_sessions(refused: Mapping[str, Mapping[date, Sequence[str]]], stage
             continue
         day = "session_date" if table in BAR_TABLES else "valid_from"
         for session, names in sorted(sessions.items()):
-            batches = staged[table].filter(pl.col(day) == session)["batch_id"].unique().sort().to_list()
+            batches = staged[table].filter(pl.col(day) == session, ["batch_id"])["batch_id"].unique().sort().to_list()
             found.append(Withheld(session, tuple(batches), table, names[0]))
     return found
 

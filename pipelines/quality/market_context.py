@@ -19,6 +19,8 @@ from pipelines.storage.location import Lake
 #: About a month of sessions: what is usual.
 _LOOK_BACK = timedelta(days=30)
 
+#: Columns of minutes that are asked for.
+CLOSES = ("instrument_id", "session_date", "ts", "close")
 #: Columns of the result by table; the first ones, up to instrument_id, are its key.
 MARKET_CONTEXT = {
     "bars_daily": {
@@ -46,13 +48,14 @@ def market_context(
     bars_daily: `market_coverage`, instruments with a bar in the session, stored ones included, over the median of the stored
     sessions of the 30 days before; of sessions that a source in `whole_market` delivers, and only where there are such sessions.
     bars_1m: high and low of the instrument's daily bar, of `daily` (staged with it) before a stored one.
-    Both: `market_step` and `share_off_scale` of `price_scale.py`, of minutes by their last closes.
+    Both: `market_step` and `share_off_scale` of `price_scale.py`, of minutes by their last closes: what `last_minutes` makes of
+    them is enough.
     """
     if table not in MARKET_CONTEXT or rows.is_empty():
         return None
     sessions = rows.get_column("session_date").unique().sort().to_list()
     if table == "bars_1m":
-        closes = rows.sort("ts").group_by("instrument_id", "session_date", maintain_order=True).agg(pl.col("close").last())
+        closes = last_minutes(rows).drop("ts")
         beside = closes.with_columns(prev_close=pl.lit(None, pl.Float64))
         steps = _steps(lake, exchange, beside, None if daily is None else daily.select("instrument_id", "session_date", "close"))
         ranges = _daily_ranges(_stored_daily(lake, exchange, sessions), daily, sessions)
@@ -61,6 +64,11 @@ def market_context(
     steps = _steps(lake, exchange, rows.select("instrument_id", "session_date", "close", "prev_close"), None)
     coverage = _market_coverage(lake, exchange, rows, whole_market)
     return steps.join(coverage, on="session_date", how="left").select(*MARKET_CONTEXT["bars_daily"]).sort("session_date")
+
+
+def last_minutes(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each instrument's last minute of a session (columns of `CLOSES`), of its minutes or of what this made of parts of them."""
+    return rows.sort("ts").group_by("instrument_id", "session_date", maintain_order=True).agg(pl.col("close", "ts").last())
 
 
 def _steps(lake: Lake, exchange: str, bars: pl.DataFrame, daily: pl.DataFrame | None) -> pl.DataFrame:

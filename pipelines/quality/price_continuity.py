@@ -45,8 +45,8 @@ def with_adjacent_bars(
     """`daily` with `in_line`: false where the close contradicts the bars around it (see the module), null for a first bar.
 
     `actions`: instrument_id, ex_date, action of all that is known; none of a rescaling kind may lie between. Neighbours are stored
-    bars and those of the batch. `minutes`: minutes of the batch. The newest bar is held against those before it alone: a split of
-    more than 20 for one that nobody recorded is out of line on its first day.
+    bars and those of the batch. `minutes`: minutes of the batch, or what `minute_ranges` makes of them. The newest bar is held
+    against those before it alone: a split of more than 20 for one that nobody recorded is out of line on its first day.
     """
     columns = [*_KEY, "open", "high", "low", "close", "prev_close"]
     known = daily.drop_nulls([*_KEY, "close"]).filter(pl.col("close") > 0).select(columns).unique(_KEY, keep="first")
@@ -67,15 +67,21 @@ def with_adjacent_bars(
 
 
 def minutes_in_line(
-    lake: Lake, days: ExchangeCalendar, minutes: pl.DataFrame, daily: pl.DataFrame, actions: pl.DataFrame
+    lake: Lake,
+    days: ExchangeCalendar,
+    minutes: pl.DataFrame,
+    daily: pl.DataFrame,
+    actions: pl.DataFrame,
+    since: date | None = None,
 ) -> pl.DataFrame:
     """`minutes` with `in_line`: false for all minutes of an instrument's session whose median close is more than 20 times off the
     instrument's last close of the five sessions before; null where there is none.
 
-    The last close is a daily one, stored or of the batch (`daily`), else that of the last stored minutes.
+    The last close is a daily one, stored or of the batch (`daily`), else that of the last stored minutes before the batch: before
+    `since`, where these are only a part of its minutes, as `first_priced` finds it in the first part that has one.
     """
     mic = days.exchange.mic
-    usable = minutes.drop_nulls([*_KEY, "close"]).filter(pl.col("close") > 0)
+    usable = _priced(minutes)
     if usable.is_empty():
         return minutes.with_columns(in_line=pl.lit(None, pl.Boolean))
     typical = usable.group_by(_KEY).agg(pl.col("close").median())
@@ -84,7 +90,7 @@ def minutes_in_line(
         [
             daily.select(*_KEY, "close").drop_nulls().filter(pl.col("close") > 0),
             stored_closes(lake, mic, first, last),  # type: ignore[arg-type]
-            _stored_minute_closes(lake, days, typical),
+            _stored_minute_closes(lake, days, typical, since or first),  # type: ignore[arg-type]
         ]
     ).unique(_KEY, keep="first", maintain_order=True)
     held = last_closes(typical, closes, days)
@@ -155,6 +161,11 @@ def _beside_minutes(lake: Lake, exchange: str, compared: pl.DataFrame, minutes: 
     return compared.join(ranges, on=_KEY, how="left", maintain_order="left")
 
 
+def minute_ranges(minutes: pl.DataFrame) -> pl.DataFrame:
+    """High and low of each instrument's minutes of a session: instrument_id, session_date, high, low."""
+    return minutes.group_by(_KEY).agg(pl.col("high").max(), pl.col("low").min())
+
+
 def _out_of_line() -> pl.Expr:
     before, earlier, after, printed = (pl.col(c) for c in ("before", "earlier", "after", "printed"))
     far, back, other = (pl.lit(float(n)).log() for n in (_MOST_STEP, _THERE_AND_BACK, _CONTRADICTS))
@@ -207,9 +218,17 @@ def _wild() -> pl.Expr:
     return pl.any_horizontal(each.fill_null(value=False) for each in (both_sides, minutes, leapt))
 
 
-def _stored_minute_closes(lake: Lake, days: ExchangeCalendar, typical: pl.DataFrame) -> pl.DataFrame:
-    """Median closes of stored minutes of the five sessions before the first of these sessions: that many partitions, no more."""
-    first: date = typical["session_date"].min()  # type: ignore[assignment]
+def first_priced(minutes: pl.DataFrame) -> date | None:
+    """The first session with a price among minutes."""
+    return _priced(minutes)["session_date"].min()  # type: ignore[return-value]
+
+
+def _priced(minutes: pl.DataFrame) -> pl.DataFrame:
+    return minutes.drop_nulls([*_KEY, "close"]).filter(pl.col("close") > 0)
+
+
+def _stored_minute_closes(lake: Lake, days: ExchangeCalendar, typical: pl.DataFrame, first: date) -> pl.DataFrame:
+    """Median closes of stored minutes of the five sessions before `first`: that many partitions, no more."""
     before = [s.session_date for s in days.sessions if s.session_date < first][-RECENT_SESSIONS:]
     table = LakeTable(lake.table_uri(days.exchange.mic, "bars_1m"), TABLES["bars_1m"])
     wanted = pl.col("instrument_id").is_in(typical["instrument_id"].unique().implode())

@@ -10,7 +10,7 @@ when four of its five figures are those of the other session, exactly or rounded
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,6 +20,7 @@ from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
+from pipelines.storage.row_parts import SessionSorter
 
 #: How many sessions before and after the date of a delivery it is compared with, daily bars and minutes.
 NEAR_DAILY, NEAR_MINUTE = 20, 10
@@ -36,6 +37,7 @@ _DISTINCT = 4
 _MOST_SYMBOLS, _MINUTE_STEP, _MINUTE = 300, 10, 5
 #: Sessions that are compared at once, which bounds memory.
 _CHUNK = 100
+_UNIT = ["table", "batch_id", "symbol", "session_date"]
 
 
 @dataclass(frozen=True)
@@ -48,26 +50,55 @@ class Repeats:
     sessions: pl.DataFrame
 
 
+_NO_BARS = pl.DataFrame(
+    schema={"session_date": pl.Date, **dict.fromkeys(_PRICES, pl.Float64), "volume": pl.Float64, "place": pl.String}
+)
 _SESSIONS = {"table": pl.String, "batch_id": pl.String, "symbol": pl.String, "session_date": pl.Date}
 
 
-def repeated(lake: Lake, days: ExchangeCalendar, parsed: Mapping[str, pl.DataFrame], whole_market: Collection[str]) -> Repeats:
+def repeated(
+    lake: Lake, days: ExchangeCalendar, daily_bars: pl.DataFrame, minutes: SessionSorter, whole_market: Collection[str]
+) -> Repeats:
     """Copied sessions among an order's parsed daily bars and minutes.
 
     Compared is with stored sessions and those of the order, of other dates. Of two equal sessions of one order the later one is the
     copy. A session that equals what is stored under its own date is no copy, whatever else it equals.
     """
-    daily = _daily(parsed["bars_daily"], whole_market)
-    minute = _minutes(parsed["bars_1m"], days)
-    found = []
+    daily = _daily(daily_bars, whole_market)
+    found, units = [], [daily.select(_UNIT).unique()]
     if daily.height:
-        found.append(_copies(daily, _stored(lake, days, "bars_daily", daily, NEAR_DAILY), days, NEAR_DAILY))
-    if minute.height:
-        found.append(_copies(minute, _stored(lake, days, "bars_1m", minute, NEAR_MINUTE), days, NEAR_MINUTE))
+        names = daily["place"].unique()
+        stored = _stored(lake, days, "bars_daily", _around(days, daily, NEAR_DAILY), names)
+        found.append(_copies(daily, daily, stored, days, NEAR_DAILY))
+    for copies, judged in _minute_copies(lake, days, minutes):
+        found.append(copies)
+        units.append(judged)
     if not found:
         return Repeats({}, pl.DataFrame(schema=_SESSIONS))
     copies = pl.concat(found).sort("table", "batch_id", "session_date", "symbol", nulls_last=True)
-    return _sorted_out(copies, daily, minute)
+    return _sorted_out(copies, pl.concat(units))
+
+
+def _minute_copies(lake: Lake, days: ExchangeCalendar, minutes: SessionSorter) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Copies, and what was judged as one, of each part of the minutes.
+
+    Of the parts before, and of the lake, sessions stay in memory as long as there are sessions near them to come.
+    """
+    symbols = minutes.counted().select(_ticker()).to_series().unique()
+    stored: dict[date, pl.DataFrame] = {}
+    before: pl.DataFrame | None = None
+    for part in minutes.parts(["batch_id", "symbol", "ts", *_VALUES]):
+        rows = _minutes(part, days)
+        if rows.is_empty():
+            continue
+        around = _around(days, rows, NEAR_MINUTE)
+        lacking = [day for day in around if day not in stored]
+        fresh = _stored(lake, days, "bars_1m", lacking, symbols).partition_by("session_date", as_dict=True)
+        stored = {day: stored.get(day, fresh.get((day,))) for day in around}  # type: ignore[misc]
+        known = pl.concat([_NO_BARS, *(frame for frame in stored.values() if frame is not None)])
+        reach = rows if before is None else pl.concat([before, rows])
+        yield _copies(rows, reach, known, days, NEAR_MINUTE), rows.select(_UNIT).unique()
+        before = reach.filter(pl.col("session_date").is_in(around))
 
 
 def _daily(rows: pl.DataFrame, whole_market: Collection[str]) -> pl.DataFrame:
@@ -100,13 +131,12 @@ def _ticker() -> pl.Expr:
     return pl.col("symbol").str.strip_chars().str.to_uppercase()
 
 
-def _stored(lake: Lake, days: ExchangeCalendar, name: str, rows: pl.DataFrame, near: int) -> pl.DataFrame:
-    """Stored bars of the sessions around those delivered: place, session_date and the values."""
-    sessions = _around(days, rows, near)
+def _stored(lake: Lake, days: ExchangeCalendar, name: str, sessions: list[date], symbols: pl.Series) -> pl.DataFrame:
+    """Stored bars of these sessions and symbols: place, session_date and the values."""
     daily = name == "bars_daily"
     partitions: list[PartitionValue] = sorted({d.year for d in sessions}) if daily else list(sessions)
     local = pl.col("ts").dt.convert_time_zone(days.exchange.timezone)
-    named = pl.col("symbol").is_in((rows["place"] if daily else rows["symbol"]).unique().implode())
+    named = pl.col("symbol").is_in(symbols.implode())
     wanted = named & (pl.col("session_date").is_in(sessions) if daily else local.dt.minute() % _MINUTE_STEP == _MINUTE)
     columns = ["symbol", "session_date", *_VALUES, *([] if daily else ["ts"])]
     stored = LakeTable(lake.table_uri(days.exchange.mic, name), TABLES[name]).read(
@@ -124,15 +154,18 @@ def _around(days: ExchangeCalendar, rows: pl.DataFrame, near: int) -> list[date]
     return [known[n] for n in sorted(wanted)]
 
 
-def _copies(rows: pl.DataFrame, stored: pl.DataFrame, days: ExchangeCalendar, near: int) -> pl.DataFrame:
-    """Copied sessions: table, batch_id, symbol, session_date, of (the session they equal), share, bars."""
+def _copies(rows: pl.DataFrame, reach: pl.DataFrame, stored: pl.DataFrame, days: ExchangeCalendar, near: int) -> pl.DataFrame:
+    """Copied sessions: table, batch_id, symbol, session_date, of (the session they equal), share, bars.
+
+    `reach`: bars of the order that `rows` are compared with, themselves among them.
+    """
     numbers = days.frame().select("session_date", number=pl.col("session_number").cast(pl.Int64))
-    unit = ["table", "batch_id", "symbol", "session_date"]
+    unit = _UNIT
     ours = rows.join(numbers, on="session_date")
     others = pl.concat(
         [
             stored.select("place", "session_date", *_VALUES, of_order=pl.lit(value=False)),
-            rows.select("place", "session_date", *_VALUES, of_order=pl.lit(value=True)).unique(
+            reach.select("place", "session_date", *_VALUES, of_order=pl.lit(value=True)).unique(
                 ["place", "session_date"], keep="first", maintain_order=True
             ),
         ]
@@ -141,8 +174,8 @@ def _copies(rows: pl.DataFrame, stored: pl.DataFrame, days: ExchangeCalendar, ne
     sessions = ours["number"].unique().sort().to_list()
     for begin in range(0, len(sessions), _CHUNK):
         chunk = ours.filter(pl.col("number").is_in(sessions[begin : begin + _CHUNK]))
-        reach = pl.col("number").is_between(sessions[begin] - near, sessions[min(begin + _CHUNK, len(sessions)) - 1] + near)
-        pairs = chunk.join(others.filter(reach), on="place", suffix="_of").filter(
+        near_by = pl.col("number").is_between(sessions[begin] - near, sessions[min(begin + _CHUNK, len(sessions)) - 1] + near)
+        pairs = chunk.join(others.filter(near_by), on="place", suffix="_of").filter(
             ((pl.col("number") - pl.col("number_of")).abs() <= near)
             # Of the order's own sessions only earlier ones: of two that are equal the later one is the copy.
             & (~pl.col("of_order") | (pl.col("number_of") < pl.col("number")))
@@ -173,9 +206,8 @@ def _alike(value: str) -> pl.Expr:
     return same
 
 
-def _sorted_out(copies: pl.DataFrame, daily: pl.DataFrame, minute: pl.DataFrame) -> Repeats:
-    """Files of copies alone are refused whole; of the others the copied sessions are set aside."""
-    units = pl.concat([frame.select("table", "batch_id", "symbol", "session_date").unique() for frame in (daily, minute)])
+def _sorted_out(copies: pl.DataFrame, units: pl.DataFrame) -> Repeats:
+    """Files of copies alone are refused whole; of the others the copied sessions are set aside. `units`: all that were judged."""
     held = dict(units.group_by("batch_id").len().iter_rows())
     copied = dict(copies.group_by("batch_id").len().iter_rows())
     whole = {batch for batch, number in copied.items() if number == held[batch]}

@@ -24,12 +24,12 @@ _OF_FILE = ["batch_id", "instrument_id"]
 _KEY = ["instrument_id", "session_date"]
 
 
-def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minutes: pl.DataFrame) -> dict[str, str]:
+def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, of_minutes: pl.DataFrame) -> dict[str, str]:
     """What to say of each delivery (by batch_id) whose closes contradict the stored daily ones of its instrument almost everywhere.
 
-    `daily`, `minutes`: batch_id, instrument_id, symbol, session_date, close. `minutes` also ts; a session's last close counts.
+    `daily`: batch_id, instrument_id, symbol, session_date, close. `of_minutes`: what `session_closes` makes of minutes.
     """
-    closes = _closes(daily, minutes)
+    closes = _closes(daily, of_minutes)
     if closes.is_empty():
         return {}
     stored = _stored(lake, exchange, closes, pl.col("instrument_id").is_in(closes["instrument_id"].unique().implode()))
@@ -55,13 +55,17 @@ def find_other_instruments(lake: Lake, exchange: str, daily: pl.DataFrame, minut
     return {batch: "; ".join(lines) for batch, lines in hints.items()}
 
 
-def _closes(daily: pl.DataFrame, minutes: pl.DataFrame) -> pl.DataFrame:
+def session_closes(minutes: pl.DataFrame) -> pl.DataFrame:
+    """Each session's last close and first minute (ts): of minutes with batch_id, instrument_id, symbol, session_date, ts, close."""
+    of_session = minutes.group_by(*_OF_FILE, "symbol", "session_date", maintain_order=True)
+    return of_session.agg(pl.col("close").filter(pl.col("ts") == pl.col("ts").max()).last(), pl.col("ts").min())
+
+
+def _closes(daily: pl.DataFrame, of_minutes: pl.DataFrame) -> pl.DataFrame:
     """The newest closes of every instrument of which a delivery has several sessions."""
     columns = [*_OF_FILE, "symbol", "session_date", "close"]
-    of_session = minutes.group_by(*_OF_FILE, "symbol", "session_date", maintain_order=True)
-    newest = pl.col("close").filter(pl.col("ts") == pl.col("ts").max()).last()
     # Of two symbols of one instrument in a session the one that begins counts.
-    last = of_session.agg(newest, pl.col("ts").min()).sort("ts", maintain_order=True)
+    last = of_minutes.sort("ts", maintain_order=True)
     both = pl.concat([daily.select(columns), last.select(columns)]).drop_nulls()
     sound = both.filter((pl.col("close") > 0) & pl.col("close").is_finite())
     sound = sound.unique([*_OF_FILE, "session_date"], keep="first", maintain_order=True).sort("session_date")

@@ -6,7 +6,7 @@ Does not live here: the gate (`ingest/gate.py`); `publish` only refuses what has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -17,6 +17,7 @@ from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import Change, LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.merge import Merge, merge_by_key
+from pipelines.storage.replaced_rows import without_replaced
 from pipelines.storage.withdrawn import known_since_withdrawal
 
 
@@ -51,38 +52,71 @@ def publish(
     unless a person decided for the row that stands. What comes after a withdrawal of the same key is a restatement. `metadata` is
     kept with the commit besides the batches.
     """
+    return publish_parts(lake, exchange, schema, lambda: [incoming], priorities=priorities, batches=batches, metadata=metadata)
+
+
+def publish_parts(
+    lake: Lake,
+    exchange: str,
+    schema: TableSchema,
+    parts: Callable[[], Iterable[pl.DataFrame]],
+    *,
+    priorities: Mapping[str, int],
+    batches: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+    keep: Sequence[str] | None = None,
+) -> Published:
+    """`publish` for more rows than fit in memory: part by part, each of partitions of its own, in one commit.
+
+    `parts` gives them anew each time it is called. `keep`: columns of the result's `changed`; None: all.
+    """
     table = LakeTable(lake.table_uri(exchange, schema.name), schema)
-    outcome: list[Merge] = []
-    partitions = _partitions(incoming, schema)
-    incoming = known_since_withdrawal(lake, exchange, schema, incoming, partitions)
+    columns = list(keep or schema.names)
+    outcome: list[_PartOutcome] = []
 
-    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Change:
-        merge = _merged(lake, exchange, schema, incoming, read(partitions), priorities)
-        outcome[:] = [merge]
-        if not merge.changes:
-            return Change(merge.rows, [])
-        keep_superseded(lake, exchange, schema, merge.superseded)
-        if partitions is None:
-            return Change(merge.rows, None)
-        touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
-        return Change(merge.rows.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
+    def decide(read: Callable[[Sequence[PartitionValue] | None], pl.DataFrame]) -> Iterator[Change]:
+        outcome.clear()
+        for rows in parts():
+            if rows.is_empty():
+                continue
+            partitions = _partitions(rows, schema)
+            incoming = known_since_withdrawal(lake, exchange, schema, rows, partitions)
+            merge = _merged(lake, exchange, schema, incoming, read(partitions), priorities)
+            outcome.append(
+                _PartOutcome(merge.accepted.select(columns), merge.restated.select(columns), merge.refused, merge.unchanged)
+            )
+            if not merge.changes:
+                continue
+            keep_superseded(lake, exchange, schema, merge.superseded)
+            if partitions is None:
+                yield Change(merge.rows, None)
+                continue
+            touched = _partitions(pl.concat([merge.accepted, merge.restated]), schema) or []
+            yield Change(merge.rows.filter(pl.col(str(schema.partition_by)).is_in(touched)), touched)
 
-    version = (
-        table.update(decide, {"batches": ",".join(sorted(batches)), **(metadata or {})}) if incoming.height else table.version()
-    )
+    version = table.update_in_parts(decide, {"batches": ",".join(sorted(batches)), **(metadata or {})})
     crash_point("lake.committed")
     if not outcome:
         return Published(schema.name, version, refused=empty_frame(schema))
-    merge = outcome[0]
     return Published(
         schema.name,
         version,
-        accepted=merge.accepted.height,
-        unchanged=merge.unchanged,
-        restated=merge.restated.height,
-        refused=merge.refused,
-        changed=pl.concat([merge.accepted, merge.restated]),
+        accepted=sum(part.accepted.height for part in outcome),
+        unchanged=sum(part.unchanged for part in outcome),
+        restated=sum(part.restated.height for part in outcome),
+        refused=pl.concat([part.refused for part in outcome]),
+        changed=pl.concat([*(part.accepted for part in outcome), *(part.restated for part in outcome)]),
     )
+
+
+@dataclass(frozen=True)
+class _PartOutcome:
+    """What became of the rows of one part."""
+
+    accepted: pl.DataFrame
+    restated: pl.DataFrame
+    refused: pl.DataFrame
+    unchanged: int
 
 
 def try_publish(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, priorities: Mapping[str, int]) -> Merge:
@@ -99,7 +133,7 @@ def _merged(
     merge = merge_by_key(stored, incoming, schema, priorities)
     if not merge.restated.height:
         return merge
-    current = _without_replaced(lake, exchange, schema, incoming, stored)
+    current = without_replaced(lake, exchange, schema, incoming, stored, _partitions(incoming, schema))
     merge = merge_by_key(stored, current, schema, priorities)
     return replace(merge, unchanged=merge.unchanged + incoming.height - current.height)
 
@@ -200,35 +234,6 @@ def _partitions(frame: pl.DataFrame, schema: TableSchema) -> list[PartitionValue
     if schema.partition_by is None:
         return None
     return frame.get_column(schema.partition_by).unique().sort().to_list()
-
-
-def _without_replaced(lake: Lake, exchange: str, schema: TableSchema, incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-    """`incoming` without rows that were published before and replaced since, by a delivery not older than they are now.
-
-    Rows, not keys: of two that a file holds for one key, a person may decide for the one and later for the other.
-    """
-    companion = TABLES.get(f"{schema.name}_superseded")
-    if companion is None:
-        return incoming
-    said = [*schema.key, "batch_id", *(["row_number"] if "row_number" in schema.names else [])]
-    replaced = LakeTable(lake.table_uri(exchange, companion.name), companion).read(
-        partitions=_partitions(incoming, schema), columns=[*said, "superseded_at"]
-    )
-    last = replaced.group_by(said).agg(pl.col("superseded_at").max())
-    decided = stored.join(_decided_rows(lake, exchange, schema.name), on=["batch_id", "row_number"], how="semi")
-    marked = incoming.join(last, on=said, how="left", maintain_order="left").join(
-        decided.select(*schema.key, pl.lit(value=True).alias("__decided")), on=list(schema.key), how="left", maintain_order="left"
-    )
-    newer = (pl.col("received_at") > pl.col("superseded_at")) & pl.col("__decided").is_null()
-    return marked.filter(pl.col("superseded_at").is_null() | newer).drop("superseded_at", "__decided")
-
-
-def _decided_rows(lake: Lake, exchange: str, table: str) -> pl.DataFrame:
-    """`batch_id` and `row_number` of the rows of a table that a person let in."""
-    schema = TABLES["quarantine"]
-    columns = ["batch_id", "row_number", "table_name", "released_at"]
-    held = LakeTable(lake.table_uri(exchange, schema.name), schema).read(columns=columns, where=pl.col("released_at").is_not_null())
-    return held.filter(pl.col("table_name") == table).select("batch_id", "row_number").unique()
 
 
 def keep_superseded(lake: Lake, exchange: str, schema: TableSchema, superseded: pl.DataFrame) -> None:

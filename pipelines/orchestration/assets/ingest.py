@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines.ingest.accounting import by_session
-from pipelines.ingest.batches import account, counts_by_session, current_folder, outcome, read_batch
+from pipelines.ingest.batches import account, batch_rows, counts_by_session, current_folder, outcome
 from pipelines.ingest.freshness import count_by_session
 from pipelines.ingest.judging import stage_judged
 from pipelines.ingest.overridden_rows import stage_release
@@ -29,6 +29,7 @@ from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.session_metadata import describe_sessions
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
+from pipelines.storage.row_parts import RowParts
 
 #: What a run says of all of a table.
 Figures = Mapping[str, Any]
@@ -109,17 +110,18 @@ def _staged(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg.Ass
     )
     def staged(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult[None]:
         folder = _staged_by_this_run(context, mic, marketlake)
-        rows = read_batch(folder, table)
-        staged_rows = _count(rows, SESSION_COLUMN[table])
+        batch = batch_rows(folder, table)
+        staged_rows = _count(batch, SESSION_COLUMN[table])
+        rows = sum(staged_rows.values())
         read = by_session(*counts_by_session(folder, table))
         figures = {
             day: {**session_row_count(staged_rows.get(day, 0)), "rows": staged_rows.get(day, 0), **read.get(day, {})}
             for day in sorted({*staged_rows, *read})
         }
         whole: Figures = {
-            "whole_run": f"{rows.height:,} rows of {len(staged_rows):,} sessions",
-            "dagster/row_count": rows.height,
-            "preview": preview(rows.drop("received_at")),
+            "whole_run": f"{rows:,} rows of {len(staged_rows):,} sessions",
+            "dagster/row_count": rows,
+            "preview": preview(batch.last().drop("received_at")),
         }
         key = staged_key(mic, table)
         describe_sessions(context, mic, key, figures, calendars=marketlake.lake.calendars, whole_run=whole)
@@ -146,7 +148,7 @@ def _lake_table(mic: str, table: str, partitions: dg.PartitionsDefinition) -> dg
         folder = _staged_by_this_run(context, mic, marketlake)
         done = publish_staged(marketlake.lake, mic, table, folder, marketlake.state_dir, priorities)
         day = SESSION_COLUMN[table]
-        staged_rows = _count(read_batch(folder, table, [day]), day)
+        staged_rows = _count(batch_rows(folder, table, [day]), day)
         published = _published(done, staged_rows, [*run_sessions(context), *_delivered(staged_rows)])
         stored = LakeTable(marketlake.lake.table_uri(mic, table), TABLES[table])
         counts = count_by_session(stored, published, column=day)
@@ -183,8 +185,9 @@ def _committed_before(table: str) -> tuple[str, ...]:
     return BAR_TABLES if table == "instrument_aliases" else ()
 
 
-def _count(rows: pl.DataFrame, column: str) -> dict[date, int]:
-    return dict(rows.group_by(column).len().sort(column).iter_rows())
+def _count(batch: RowParts, column: str) -> dict[date, int]:
+    counted = [rows.group_by(column).len() for rows in batch.parts([column])]
+    return dict(pl.concat(counted).group_by(column).agg(pl.col("len").sum()).sort(column).iter_rows())
 
 
 def _delivered(staged: Mapping[date, int]) -> list[date]:

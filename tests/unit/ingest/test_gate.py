@@ -71,7 +71,7 @@ def test_a_pass_does_not_cover_rows_that_changed_after_it(road, staged: Path) ->
     state = road.settings.state_dir
     run_gate(road.lake, "XNYS", "bars_1m", staged, state)
     rows = read_batch(staged, "bars_1m")
-    assert passed_rows("bars_1m", rows, state)[0].height == 390
+    assert passed_rows("bars_1m", rows, state)[0](rows).height == 390
 
     tampered = rows.with_columns(close=pl.when(pl.int_range(pl.len()) == 0).then(99.5).otherwise("close"))
     for changed in (tampered, rows.head(-1), rows.reverse()):
