@@ -18,8 +18,8 @@ from pipelines.orchestration.checks.freshness import freshness_check
 from pipelines.orchestration.checks.gate import gate_checks
 from pipelines.orchestration.checks.indicators import indicator_checks
 from pipelines.orchestration.checks.scanners import scanner_checks
+from pipelines.orchestration.ingest_run import ingest
 from pipelines.orchestration.jobs import exchange_jobs
-from pipelines.orchestration.launch import ingest
 from pipelines.orchestration.maintenance import maintenance_job, maintenance_schedule
 from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule

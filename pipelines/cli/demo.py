@@ -1,7 +1,7 @@
 """`marketlake demo`: the main job on the bundled real bars.
 
 Lives here: which bundled files the demo takes, in which order, and what it prints.
-Does not live here: ingest and nightly run (`orchestration/launch.py`), the data (`bundled/`).
+Does not live here: ingest and nightly run (`orchestration/ingest_run.py`, `nightly_run.py`), the data (`bundled/`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def demo_order(settings: Settings, folder: Path) -> IngestRequest:
 def run_demo(settings: Settings, *, as_json: bool) -> None:
     """Ingest the bundled bars, run the nightly job, tell what was made and where to look. Safe to repeat."""
     from pipelines.definitions import build_definitions
-    from pipelines.orchestration.launch import JobFailedError, ingest, nightly, nightly_summary
+    from pipelines.orchestration.ingest_run import ingest
+    from pipelines.orchestration.nightly_run import nightly, nightly_summary
+    from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.locks import LockHeldError
 
     if MIC not in settings.exchanges:

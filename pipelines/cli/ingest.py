@@ -1,7 +1,7 @@
 """The command `marketlake ingest`: vendor files go through the gate into the lake, and it is said what became of them.
 
 Lives here: its arguments, what is checked before anything heavy is imported, and how it prints.
-Does not live here: what an ingest does (`ingest/`, `orchestration/launch.py`), finding files (`ingest/arrivals.py`).
+Does not live here: what an ingest does (`ingest/`, `orchestration/ingest_run.py`), finding files (`ingest/arrivals.py`).
 """
 
 from __future__ import annotations
@@ -158,8 +158,8 @@ def _collect(
 
 def _run(settings: Settings, collected: Collected, task: str, *, quiet: bool):  # type: ignore[no-untyped-def]
     """Run the ingest job; JobFailedError and LockHeldError become one line."""
-    from pipelines.orchestration.launch import JobFailedError
-    from pipelines.orchestration.launch import ingest as run_ingest
+    from pipelines.orchestration.ingest_run import ingest as run_ingest
+    from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.locks import LockHeldError
 
     try:

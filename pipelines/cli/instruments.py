@@ -113,8 +113,8 @@ def _run(settings, order: IngestRequest, found: Split, name: str | None, *, quie
     import polars as pl
 
     from pipelines.market.tables import BAR_TABLES, TABLES
-    from pipelines.orchestration.launch import JobFailedError
-    from pipelines.orchestration.launch import ingest as run_ingest
+    from pipelines.orchestration.ingest_run import ingest as run_ingest
+    from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.delta import LakeTable
     from pipelines.storage.location import Lake
     from pipelines.storage.locks import LockHeldError

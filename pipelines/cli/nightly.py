@@ -1,7 +1,7 @@
 """The command `marketlake nightly`.
 
 Lives here: which sessions are asked for, running the job, printing what it published.
-Does not live here: the job (`orchestration/launch.py`).
+Does not live here: the job (`orchestration/nightly_run.py`).
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ def _run(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: b
     """Run the nightly job and tell what it published."""
     warn_of_faulty_plugins(settings)
     from pipelines.definitions import build_definitions
-    from pipelines.orchestration.launch import JobFailedError, nightly_summary
-    from pipelines.orchestration.launch import nightly as run_nightly
+    from pipelines.orchestration.nightly_run import nightly as run_nightly
+    from pipelines.orchestration.nightly_run import nightly_summary
+    from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.locks import LockHeldError
 
     try:

@@ -1,7 +1,7 @@
 """The commands about rows that were not let in: `marketlake quarantine list|show|release`.
 
 Lives here: their arguments and how they print.
-Does not live here: overrides (`ingest/overrides.py`), running the job (`orchestration/launch.py`).
+Does not live here: overrides (`ingest/overrides.py`), running the job (`orchestration/ingest_run.py`).
 """
 
 from __future__ import annotations
@@ -205,8 +205,8 @@ def _row(settings: Settings, exchange: str | None, batch: str, row: int | None, 
 def _release(settings: Settings, order, *, quiet: bool):  # type: ignore[no-untyped-def]
     """Run the job; what stands against the release becomes one line."""
     from pipelines.ingest.overridden_rows import NotReleasedError
-    from pipelines.orchestration.launch import JobFailedError
-    from pipelines.orchestration.launch import release as run_release
+    from pipelines.orchestration.ingest_run import release as run_release
+    from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.locks import LockHeldError
 
     try:

@@ -1,7 +1,7 @@
 """The command `marketlake repair`.
 
 Lives here: its arguments, the order of its steps (releases, tables, build), and how it prints.
-Does not live here: the repairs (`maintenance/repair.py`), the nightly job (`orchestration/launch.py`).
+Does not live here: the repairs (`maintenance/repair.py`), the nightly job (`orchestration/nightly_run.py`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def repair_home(settings: Settings, mics: Sequence[str], *, build: bool) -> tupl
 
 def _build(settings: Settings, mic: str, found: Repaired) -> None:
     from pipelines.definitions import build_definitions
-    from pipelines.orchestration.launch import JobFailedError, nightly, nightly_summary
+    from pipelines.orchestration.nightly_run import nightly, nightly_summary
+    from pipelines.orchestration.runs import JobFailedError
 
     try:
         summary = nightly_summary(settings, mic, nightly(settings, mic, build_definitions, full=True))

@@ -1,7 +1,7 @@
 """Jobs of an exchange: ingest, nightly, live scan. (The job of the inbox of vendor files is in `vendor_inbox.py`.)
 
 Lives here: which assets each job runs, and how (in one process).
-Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`launch.py`).
+Does not live here: when (`schedules.py`, `sensors.py`) and by whose hand (`runs.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The inbox of vendor files in Dagster: a sensor that finds deliveries, and the job that ingests one.
 
 Lives here: one run per delivery, and another one when that run died before it could say what became of the delivery.
-Does not live here: what a delivery is (`inbox/deliveries.py`), ingesting (`launch.py`, the same as for the command).
+Does not live here: what a delivery is (`inbox/deliveries.py`), ingesting (`ingest_run.py`, the same as for the command).
 """
 
 import time
@@ -30,9 +30,9 @@ from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.ingest.arrivals import collect
 from pipelines.ingest.requests import IngestRequest
 from pipelines.live.inbox import SUFFIXES
+from pipelines.orchestration.ingest_run import IngestReport
 from pipelines.orchestration.instance import UNFINISHED
 from pipelines.orchestration.jobs import WRITER, delivery_job_name
-from pipelines.orchestration.launch import IngestReport
 from pipelines.orchestration.metadata import preview
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.settings import Settings

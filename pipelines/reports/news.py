@@ -1,7 +1,7 @@
 """What a release brings that the one before did not have: sessions, signals, findings.
 
 Lives here: comparing two releases of an exchange, and saying it in a line.
-Does not live here: totals (`orchestration/launch.py`), what a release is (`storage/releases.py`).
+Does not live here: totals (`orchestration/nightly_run.py`), what a release is (`storage/releases.py`).
 
 Only partitions whose files differ are read, so that it costs what the new day brought.
 """

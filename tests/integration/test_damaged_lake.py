@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli.repair import repair_home
-from pipelines.orchestration.launch import JobFailedError
+from pipelines.orchestration.runs import JobFailedError
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.errors import DamagedTableError
 from tests.support.faults import FILE_FAULTS, append_foreign, cut, log_entry, newest_file, remove_folder

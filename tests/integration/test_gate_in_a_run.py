@@ -13,10 +13,11 @@ from pipelines.ingest import parsing
 from pipelines.ingest.batches import read_batch
 from pipelines.ingest.publish import run_gate
 from pipelines.ingest.requests import save_request
+from pipelines.orchestration.ingest_run import ingest
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import ingest_job_name
 from pipelines.orchestration.keys import INGESTED, staged_key, table_key
-from pipelines.orchestration.launch import JobFailedError, ingest
+from pipelines.orchestration.runs import JobFailedError
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable

@@ -11,7 +11,8 @@ from pipelines.definitions import build_definitions
 from pipelines.market.calendar import calendar
 from pipelines.orchestration.instance import open_instance
 from pipelines.orchestration.jobs import nightly_job_name
-from pipelines.orchestration.launch import JobFailedError, nightly, run_job
+from pipelines.orchestration.nightly_run import nightly
+from pipelines.orchestration.runs import JobFailedError, run_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.measured]
 

@@ -56,7 +56,7 @@ def test_a_night_beyond_the_known_end_publishes_what_a_full_calendar_does(
 def test_a_list_that_comes_later_changes_no_figure_and_one_against_the_bars_stops_the_run(
     provisional: Any, new_home: Any, market: Any
 ) -> None:
-    from pipelines.orchestration.launch import JobFailedError
+    from pipelines.orchestration.runs import JobFailedError
 
     home = market.copy_home(provisional, new_home("listed"))
     shutil.copytree(provisional.folder / "calendars", home.folder / "calendars")

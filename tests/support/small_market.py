@@ -127,7 +127,7 @@ class SmallHome:
 
     def ingest(self, *paths: Path, received: datetime, reader: str = "csv", symbol: str | None = None) -> Any:
         """`marketlake ingest` in this process; returns its report."""
-        from pipelines.orchestration.launch import ingest
+        from pipelines.orchestration.ingest_run import ingest
 
         order = make_request(self.lake, self.mic, paths, source(reader), received_at=received, symbol=symbol)
         return ingest(self.settings, order)
@@ -135,7 +135,7 @@ class SmallHome:
     def nightly(self, *, full: bool = False) -> dict[str, Any]:
         """`marketlake nightly` in this process; returns its summary."""
         from pipelines.definitions import build_definitions
-        from pipelines.orchestration.launch import nightly, nightly_summary
+        from pipelines.orchestration.nightly_run import nightly, nightly_summary
 
         return nightly_summary(self.settings, self.mic, nightly(self.settings, self.mic, build_definitions, full=full))
 

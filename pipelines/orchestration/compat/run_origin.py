@@ -2,7 +2,7 @@
 
 Lives here: naming the origin of a run that no code location launched. It needs Dagster's own classes of an origin, for which there
 is no public call; `dagster run migrate-repository` stores them by the same method. A test holds them to what the UI reads.
-Does not live here: the location itself (`workspace.yaml`), executing runs (`orchestration/launch.py`).
+Does not live here: the location itself (`workspace.yaml`), executing runs (`orchestration/runs.py`).
 """
 
 from __future__ import annotations

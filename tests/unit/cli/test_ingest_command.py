@@ -217,7 +217,7 @@ def test_what_stayed_out_and_what_the_gate_only_noticed_is_said_with_the_next_co
     import polars as pl
 
     from pipelines.ingest.accounting import Account
-    from pipelines.orchestration.launch import IngestReport
+    from pipelines.orchestration.ingest_run import IngestReport
 
     counts = {"accepted": 390, "unchanged": 0, "restated": 0, "duplicates": 0}
     of = {"table": "bars_1m", "session": "2024-01-03", "path": "good.csv", "rows": 390}
@@ -232,7 +232,7 @@ def test_what_stayed_out_and_what_the_gate_only_noticed_is_said_with_the_next_co
     tables = {"bars_1m": traded, "bars_daily": dict.fromkeys(traded, 0)}
     files = [{"path": "good.csv", "status": "accepted", "rows": 780, "reason": None}]
     report = IngestReport(files, tables, {}, "run", pl.DataFrame(), account, 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request: report)
+    monkeypatch.setattr("pipelines.orchestration.ingest_run.ingest", lambda settings, request: report)
     ended = marketlake("ingest", str(good), "--source", "csv")
 
     assert ended.code == 1

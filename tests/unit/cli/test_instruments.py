@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.suites import Suite
-from pipelines.orchestration import launch
+from pipelines.orchestration import ingest_run
 from tests.support.suites import no_expectations
 
 D1, D2, D3 = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
@@ -70,7 +70,7 @@ def test_a_split_that_something_new_on_record_contradicts_is_no_success(held, ma
         road.ingest(*order.deliveries)
         return report(refused={})
 
-    monkeypatch.setattr(launch, "ingest", ingest_after_a_history)
+    monkeypatch.setattr(ingest_run, "ingest", ingest_after_a_history)
     code, out, err = marketlake("instruments", "split", "TWICE", "--from", "2024-01-04", *WHY)
     assert (code, out) == (1, "")
     assert "TWICE is not parted on 2024-01-04 as asked: the ticker history on record says that TWICE is XNYS:TWICE" in err
@@ -84,16 +84,16 @@ def test_a_split_of_which_the_gate_refuses_something_is_no_success(held, marketl
         road.ingest(*order.deliveries)
         return report(refused={"instruments": ["refused: 2024-01-04: ids_are_unique"]})
 
-    monkeypatch.setattr(launch, "ingest", ingest_in_part)
+    monkeypatch.setattr(ingest_run, "ingest", ingest_in_part)
     code, out, err = marketlake("instruments", "split", "TWICE", "--from", "2024-01-04", *WHY)
     assert (code, out) == (1, "")
     assert "the gate of instruments refused: 2024-01-04: ids_are_unique" in err
     assert "--exchange XNYS --reason …` takes the decision back" in err
 
 
-def report(refused: dict[str, list[str]]) -> launch.IngestReport:
+def report(refused: dict[str, list[str]]) -> ingest_run.IngestReport:
     """What an ingest says whose one file was accepted."""
-    return launch.IngestReport(
+    return ingest_run.IngestReport(
         [{"path": "a.csv", "status": "accepted", "rows": 1}], {}, refused, "run", pl.DataFrame(), Account(), 0.01
     )
 

@@ -9,7 +9,8 @@ import pytest
 
 from pipelines.ingest.arrivals import collect
 from pipelines.ingest.dry_run import DryRun, DryRunFailedError, run_dry
-from pipelines.orchestration.launch import JobFailedError, ingest
+from pipelines.orchestration.ingest_run import ingest
+from pipelines.orchestration.runs import JobFailedError
 from pipelines.sources.registry import load_sources, source
 
 pytestmark = pytest.mark.slow

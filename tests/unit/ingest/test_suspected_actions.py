@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.suspected_actions import describe_suspects
-from pipelines.orchestration.launch import IngestReport
+from pipelines.orchestration.ingest_run import IngestReport
 from pipelines.reports.news import News
 from pipelines.storage.delta import Change, empty_frame
 from tests.support.suites import no_expectations
@@ -72,15 +72,15 @@ def suspected(road, bars_csv):
 def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     (road.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
     report = IngestReport([], {}, {}, "run", pl.DataFrame([RELIANCE]), Account(), 1.0)
-    monkeypatch.setattr("pipelines.orchestration.launch.ingest", lambda settings, request: report)
+    monkeypatch.setattr("pipelines.orchestration.ingest_run.ingest", lambda settings, request: report)
     return "ingest", "more.csv", "--source", "csv"
 
 
 def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
-    monkeypatch.setattr("pipelines.orchestration.launch.nightly", lambda *_, **__: None)
+    monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly", lambda *_, **__: None)
     summary = {"release": "r1", "checks_failed": [], "new": new}
-    monkeypatch.setattr("pipelines.orchestration.launch.nightly_summary", lambda *_: summary)
+    monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly_summary", lambda *_: summary)
     return "nightly", "--yes"
 
 

@@ -20,7 +20,7 @@ from pipelines.inbox.watch import recall
 from pipelines.ingest.accounting import Account
 from pipelines.ingest.requests import IngestRequest
 from pipelines.orchestration import sensors, vendor_inbox
-from pipelines.orchestration.launch import IngestReport
+from pipelines.orchestration.ingest_run import IngestReport
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.orchestration.sensors import live_sensor
 from pipelines.orchestration.vendor_inbox import DELIVERY_TAG, vendor_inbox_sensor

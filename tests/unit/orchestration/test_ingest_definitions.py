@@ -35,7 +35,7 @@ def test_the_nightly_job_is_the_same_without_the_other_exchanges(settings: Setti
 
 def test_neither_dbt_nor_great_expectations_is_imported_for_it(home: Settings) -> None:
     code = (
-        "import sys; from pathlib import Path; import pipelines.orchestration.launch\n"
+        "import sys; from pathlib import Path; import pipelines.orchestration.ingest_run\n"
         "from pipelines.orchestration.ingest_definitions import ingest_definitions; from pipelines.settings import Settings\n"
         f"settings = Settings(home=Path({str(home.home)!r}), exchanges=('XNSE', 'XNYS'))\n"
         "ingest_definitions(settings, 'XNYS').resolve_job_def('XNYS_ingest')\n"
