@@ -1,7 +1,7 @@
 """In which order the files of tests start: a run on several workers is as long as the one that ends last.
 
 Lives here: the files that take longest, and where a file stands.
-Does not live here: handing files to workers, which pytest-xdist does in this order (`PYTEST` in the Makefile).
+Does not live here: handing files to workers, which pytest-xdist does in this order.
 """
 
 from pathlib import Path

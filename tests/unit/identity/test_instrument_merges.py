@@ -111,7 +111,7 @@ def test_the_same_rename_again_and_the_bars_again_change_nothing(split_in_two, b
 def test_an_interrupted_move_is_completed_by_the_same_order(split_in_two, monkeypatch, stops_after: str) -> None:
     road = split_in_two
     late = rename(road, "OLD", "NEW", D3)
-    commit = LakeTable.update
+    commit = LakeTable.update_in_parts
 
     def failing(table, change, metadata):
         version = commit(table, change, metadata)
@@ -120,7 +120,7 @@ def test_an_interrupted_move_is_completed_by_the_same_order(split_in_two, monkey
         return version
 
     with monkeypatch.context() as patch:
-        patch.setattr(LakeTable, "update", failing)
+        patch.setattr(LakeTable, "update_in_parts", failing)
         with pytest.raises(OSError, match="stops here"):
             road.ingest(late)
     road.ingest(late)
