@@ -1,7 +1,7 @@
 """`marketlake demo`: the main job on the bundled real bars.
 
 Lives here: which bundled files the demo takes, in which order, and what it prints.
-Does not live here: ingest and nightly run (`orchestration/ingest_run.py`, `nightly_run.py`), the data (`bundled/`).
+Does not live here: ingest and nightly run (`orchestration/ingest_run.py`, `orchestration/nightly_run.py`), the data (`bundled/`).
 """
 
 from __future__ import annotations
