@@ -41,6 +41,13 @@ FAULTS: dict[str, Fault] = {
     "log removed": lambda table: shutil.rmtree(Path(table.uri, "_delta_log")),
     "foreign commit": append_foreign,
 }
+#: One fault of each kind and each kind of table; the other pairs are slow for their number.
+FAST = {
+    ("bit flip", "bars_daily"),
+    ("folder removed", "quarantine"),
+    ("newest log entry cut", "instruments"),
+    ("foreign commit", "bars_daily_superseded"),
+}
 
 
 def release(road: Any) -> None:
@@ -94,8 +101,14 @@ def test_nothing_is_changed_where_nothing_is_damaged(home: Any) -> None:
     assert {name: home.table(name).version() for name in FILLED} == before
 
 
-@pytest.mark.parametrize("table", ["bars_daily", "instruments", "bars_daily_superseded", "quarantine"])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "table"),
+    [
+        pytest.param(fault, table, id=f"{fault}-{table}", marks=() if (fault, table) in FAST else pytest.mark.slow)
+        for fault in FAULTS
+        for table in ("bars_daily", "instruments", "bars_daily_superseded", "quarantine")
+    ],
+)
 def test_a_damaged_table_holds_again_what_the_raw_files_say(fault: str, table: str, sound: Any, home: Any) -> None:
     FAULTS[fault](home.table(table))
     report = repair(home)
