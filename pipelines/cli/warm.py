@@ -27,7 +27,6 @@ LATE_IMPORTS = (
     "dbt.adapters.duckdb",
     "great_expectations",
     "exchange_calendars",
-    "matplotlib.backends.backend_agg",
     "scipy.stats",
     "empyrical",
 )

@@ -60,9 +60,9 @@ def rounded(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in figures.items()}
 
 
-def picture(png: bytes, title: str) -> dg.MetadataValue:
-    """A small PNG shown inline."""
-    return dg.MetadataValue.md(f"![{markdown_text(title)}](data:image/png;base64,{base64.b64encode(png).decode()})")
+def picture(svg: bytes, title: str) -> dg.MetadataValue:
+    """A small SVG shown inline."""
+    return dg.MetadataValue.md(f"![{markdown_text(title)}](data:image/svg+xml;base64,{base64.b64encode(svg).decode()})")
 
 
 def link(path: Path) -> dg.MetadataValue:

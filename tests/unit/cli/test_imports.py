@@ -11,7 +11,7 @@ _EMPTY = "from pipelines.storage.delta import empty_frame; from pipelines.market
 @pytest.mark.parametrize(
     ("code", "late"),
     [
-        ("import pipelines.definitions", {"numba", "pandas", "scipy", "empyrical", "matplotlib", "bokeh", "great_expectations"}),
+        ("import pipelines.definitions", {"numba", "pandas", "scipy", "empyrical", "bokeh", "great_expectations"}),
         ("import pipelines.cli.scan_run", {"dagster", "dbt", "numba", "pandas", "sqlglot", "scipy"}),
         ("import pipelines.cli.sql", {"dagster", "numba", "pandas", "sqlglot"}),
         (_EMPTY, {"dagster", "numba", "pandas"}),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
@@ -140,17 +141,41 @@ def test_models_are_numbered_by_appearance():
     assert _as_json(Range1d(0, 1)) == _as_json(Range1d(0, 1))
 
 
-def test_the_picture_is_a_small_png():
+def test_the_picture_is_a_small_svg_that_keeps_every_extreme():
+    rng = np.random.default_rng(5)
+    money = 1e6 * np.exp(np.cumsum(rng.normal(0, 0.01, 9_000)))
+    peak = np.maximum.accumulate(money)
     given = pl.DataFrame(
         {
-            "session_date": [date(2024, 1, 1) + timedelta(days=k) for k in range(900)],
-            "equity": np.linspace(1, 2, 900),
-            "drawdown": 0.0,
+            "session_date": [date(2000, 1, 1) + timedelta(days=k) for k in range(9_000)],
+            "equity": money,
+            "drawdown": money / peak - 1,
         }
     )
-    image = equity_picture(given, 1.0)
-    assert image.startswith(b"\x89PNG")
+    image = equity_picture(given.sample(fraction=1.0, shuffle=True, seed=1), 1e6, "<NASDAQ> & more")
+    root = ElementTree.fromstring(image)
+    assert (root.get("width"), root.get("height")) == ("720", "360")
     assert len(image) < 100_000
-    assert b"Software" not in image
+    words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"equity", "drawdown", "<NASDAQ> & more", "0%"} <= set(words)
+    (line,) = (path.get("d", "") for path in root if path.get("stroke-width") == "1.4")
+    heights = [float(point.split()[1]) for point in line[1:].split("L")]
+    # The highest equity is 5 % of its range below the panel's top (28), the lowest as much above its bottom (236).
+    assert (min(heights), max(heights)) == (pytest.approx(28 + 208 / 22, abs=0.1), pytest.approx(236 - 208 / 22, abs=0.1))
+
+
+@pytest.mark.parametrize(
+    ("money", "ticks"), [([100.0], ["100"]), ([99_000.0, 102_500.0], ["99,000", "100,000", "101,000", "102,000"])]
+)
+def test_the_picture_s_axis_has_round_figures(money: list[float], ticks: list[str]):
+    days = [date(2024, 1, 1) + timedelta(days=k) for k in range(len(money))]
+    given = pl.DataFrame({"session_date": days, "equity": money, "drawdown": [0.0] * len(money)})
+    root = ElementTree.fromstring(equity_picture(given, money[0]))
+    words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert [word for word in words if word[-3:].isdigit() and "-" not in word] == ticks
+
+
+def test_a_picture_of_no_rows_is_refused():
+    empty = pl.DataFrame(schema={"session_date": pl.Date, "equity": pl.Float64, "drawdown": pl.Float64})
     with pytest.raises(ValueError, match="no rows"):
-        equity_picture(given.clear(), 1.0)
+        equity_picture(empty, 1.0)
