@@ -57,7 +57,7 @@ def picture_assets(page: Page) -> None:
     expect(page.get_by_text("key_is_unique").first).to_be_visible()
     save(page, "checks")
     page.goto("/assets/XNYS/scanner_signals?view=lineage")
-    page.get_by_text("Materialized").nth(1).wait_for()
+    page.get_by_text("backtest_runs").first.wait_for()
     save(page, "lineage")
     page.goto("/assets/XNYS/risk_report")
     page.get_by_role("row", name=re.compile("^equity ")).get_by_text("Show Markdown").click()
