@@ -1,7 +1,7 @@
 """Data files of a Delta table: how rows are encoded, and the add actions by which a commit takes written files in.
 
 Lives here: `DataFiles`, and the encoding of columns.
-Does not live here: which rows belong together and the commit (`delta.py`).
+Does not live here: which rows belong together and the commit (`table_commits.py`).
 """
 
 from __future__ import annotations

@@ -1,57 +1,32 @@
-"""One Delta table of the lake: versions, file lists, reads and commits.
+"""One Delta table of the lake: its versions, what each holds, reads and changes.
 
-Lives here: `LakeTable`; with `data_files.py` the only place that calls deltalake.
+Lives here: `LakeTable`; its rows are read by `table_rows.py` and its commits made by `table_commits.py`, whose public names other
+packages take from here.
 Does not live here: how rows are encoded (`data_files.py`), what to write (`merge.py`, `upsert.py`), what to release
 (`releases.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import date
-from functools import partial
-from typing import Literal
-from urllib.parse import unquote
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import polars as pl
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Field, Schema
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from pipelines.market.schema import TableSchema
 from pipelines.storage.data_files import DataFiles
 from pipelines.storage.errors import DamagedTableError
-from pipelines.storage.integrity import (
-    MARK,
-    REPAIRED,
-    Damage,
-    DataFile,
-    are_as_written,
-    describe_damage,
-    find_damage,
-    mark_of,
-)
+from pipelines.storage.integrity import REPAIRED, Damage, DataFile, describe_damage, find_damage
+from pipelines.storage.table_commits import Change, LakeConflictError, add_new_columns, commit_files, create_table, write_rows
 from pipelines.storage.table_log import data_files, open_table, require_own_commit, require_table, table_place
+from pipelines.storage.table_rows import PartitionValue, empty_frame, list_files, read_rows
 
-PartitionValue = date | int
-#: Versions are kept until a release no longer pins them; deletion is a decision of maintenance, not the log's.
-_CONFIGURATION: dict[str, str | None] = {
-    "delta.logRetentionDuration": "interval 3650 days",
-    "delta.deletedFileRetentionDuration": "interval 3650 days",
-    # A reader replays at most so many commits beside the checkpoint.
-    "delta.checkpointInterval": "10",
-}
+__all__ = ["UNREADABLE", "Change", "LakeConflictError", "LakeTable", "PartitionValue", "empty_frame"]
+
 _COMMIT_ATTEMPTS = 20
-
-
 #: What reading a damaged table raises: files that are gone or cut, a log that cannot be followed.
 UNREADABLE = (DamagedTableError, OSError, DeltaError, pl.exceptions.PolarsError)
-#: What polars raises where a Parquet file is not one; its Rust panics on some.
-_UNDECODABLE = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
-
-
-class LakeConflictError(RuntimeError):
-    """Other writers kept committing to the same table; nothing of this commit was written."""
 
 
 class LakeTable:
@@ -72,7 +47,7 @@ class LakeTable:
 
     def files(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> list[str]:
         """Data files of a version, sorted; of some partitions only where given. Never a glob: old files stay on disk."""
-        return self._files(self._require(version), partitions)
+        return list_files(self._require(version), self.schema, partitions)
 
     def columns(self, version: int) -> set[str]:
         """Names of the columns that a version has: others than the schema's where indicators were chosen since."""
@@ -115,8 +90,7 @@ class LakeTable:
         `where` is asked of each row group's statistics before it is read. Files are compared with their checksums first, which
         reads them whole; `verify` False: not, for a glance at few columns of a long history. Raises DamagedTableError.
         """
-        handle = self._open(version)
-        return self._read(handle, partitions, columns, where, verify=verify)
+        return read_rows(self._open(version), self.uri, self.schema, partitions, columns, where, verify=verify)
 
     def data_files(self, version: int, partitions: Sequence[PartitionValue] | None = None) -> list[DataFile]:
         """Data files of a version with what the log says of them, of some partitions only where given."""
@@ -172,12 +146,12 @@ class LakeTable:
                 require_own_commit(handle)
             base, files, partitions = handle, None, set[PartitionValue]()
             try:
-                for decided in changes(partial(self._read, handle)):
+                for decided in changes(self._reader(handle)):
                     if decided.partitions is not None and not decided.partitions:
                         continue
-                    base = base or self._create()
+                    base = base or create_table(self.uri, self.schema)
                     files = files or DataFiles(self.uri, self.schema, base.version())
-                    self._write(files, decided.rows)
+                    write_rows(files, decided.rows, self.schema)
                     partitions.update(decided.partitions or [])
             except BaseException:
                 if files is not None:
@@ -185,25 +159,23 @@ class LakeTable:
                 raise
             if base is None or files is None:
                 return None if handle is None else handle.version()
-            if self._commit(base, files, "overwrite", partitions, metadata):
+            if commit_files(base, self.uri, self.schema, files, "overwrite", partitions, metadata):
                 return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
 
     def append(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> int:
         """Add rows as one commit. The caller knows that their keys are new. Raises LakeConflictError after 20 lost races."""
         for _ in range(_COMMIT_ATTEMPTS):
-            base = self._open() or self._create()
+            base = self._open() or create_table(self.uri, self.schema)
             require_own_commit(base)
-            if new := self._new_fields(base.schema()):
-                # A commit that only adds files does not change the table's columns.
-                base.alter.add_columns(new, commit_properties=CommitProperties(custom_metadata={MARK: mark_of([])}))
+            add_new_columns(base, self.schema)
             files = DataFiles(self.uri, self.schema, base.version())
             try:
-                self._write(files, frame)
+                write_rows(files, frame, self.schema)
             except BaseException:
                 files.discard()
                 raise
-            if self._commit(base, files, "append", (), metadata):
+            if commit_files(base, self.uri, self.schema, files, "append", (), metadata):
                 return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
 
@@ -223,149 +195,5 @@ class LakeTable:
     def _require(self, version: int) -> DeltaTable:
         return require_table(self.uri, version)
 
-    def _create(self) -> DeltaTable:
-        """The table's first version, without rows: if another writer made it meanwhile, a commit to this one fails."""
-        DeltaTable.create(
-            self.uri,
-            schema=self.schema.arrow(),
-            mode="ignore",
-            partition_by=[self.schema.partition_by] if self.schema.partition_by else None,
-            configuration=_CONFIGURATION,
-            commit_properties=CommitProperties(custom_metadata={MARK: mark_of([])}),
-        )
-        return DeltaTable(self.uri, version=0)
-
-    def _read(
-        self,
-        handle: DeltaTable | None,
-        partitions: Sequence[PartitionValue] | None,
-        columns: Sequence[str] | None = None,
-        where: pl.Expr | None = None,
-        *,
-        verify: bool = True,
-    ) -> pl.DataFrame:
-        names = list(columns or self.schema.names)
-        if handle is None or (partitions is not None and not partitions):
-            return empty_frame(self.schema).select(names)
-        files = self._files(handle, partitions if self.schema.partition_by else None)
-        if not files:
-            return empty_frame(self.schema).select(names)
-        if verify and not are_as_written(files):
-            raise self._damaged(handle, "a file changed while it was read")
-        types = empty_frame(self.schema).schema
-        partition = self.schema.partition_by
-        rows = pl.scan_parquet(
-            files,
-            schema={name: kind for name, kind in types.items() if name != partition},
-            glob=False,
-            hive_partitioning=partition is not None,
-            hive_schema={partition: types[partition]} if partition else None,
-            # Indicators that were chosen since are NULL in older files; those no longer chosen stay in them.
-            missing_columns="insert",
-            extra_columns="ignore",
-        )
-        try:
-            return (rows if where is None else rows.filter(where)).select(names).collect()
-        except _UNDECODABLE as error:
-            raise self._damaged(handle, " ".join(str(error).split())[:160]) from None
-
-    def _damaged(self, handle: DeltaTable, reason: str) -> DamagedTableError:
-        """What is wrong with a version that could not be read, its files compared one by one; `reason` where all are as written."""
-        place, files = table_place(self.uri), data_files(handle, self.uri, self.schema.partition_by)
-        damages = find_damage(place, files, deep=False) or find_damage(place, files, deep=True)
-        return DamagedTableError(
-            describe_damage(place, damages) if damages else f"{place} cannot be read ({reason}); nothing is wrong with its files"
-        )
-
-    def _files(self, handle: DeltaTable, partitions: Sequence[PartitionValue] | None) -> list[str]:
-        """Data files of a handle, sorted. Delta writes local paths percent-encoded; these are as the file system has them."""
-        if partitions is not None and not partitions:
-            return []
-        predicate = None if partitions is None else self._predicate(partitions)
-        files = sorted(handle.file_uris(file_pruning_predicate=predicate))
-        return [unquote(file) if file.startswith("/") else file for file in files]
-
-    def _write(self, files: DataFiles, rows: pl.DataFrame) -> None:
-        """Write rows, a file for each partition."""
-        table, column = self._arrow(rows), self.schema.partition_by
-        if column is None:
-            files.write(table, None)
-            return
-        runs = rows.get_column(column).sort().rle().struct.unnest()
-        start = 0
-        for length, value in runs.iter_rows():
-            files.write(table.slice(start, length), value)
-            start += length
-
-    def _commit(
-        self,
-        base: DeltaTable,
-        files: DataFiles,
-        mode: Literal["append", "overwrite"],
-        partitions: Collection[PartitionValue],
-        metadata: Mapping[str, str],
-    ) -> bool:
-        """Commit files as the version after `base`; False where another writer has made that version.
-
-        Files that this version holds stay: of the same rows another writer makes the same files. The others are deleted.
-        """
-        column = self.schema.partition_by
-        mark = mark_of([(action.path, action.size) for action in files.added])
-        try:
-            base.create_write_transaction(
-                [*files.added],
-                mode,
-                self._widened(base.schema()),
-                partition_by=[column] if column else None,
-                partition_filters=[(column, "in", [str(p) for p in sorted(partitions)])] if column and partitions else None,
-                # Never on top of a version that was not read: what was decided knows nothing of its rows.
-                commit_properties=CommitProperties(custom_metadata={**metadata, MARK: mark}, max_commit_retries=0),
-            )
-        except CommitFailedError:
-            if self.version() == base.version():
-                # No other writer: the log cannot be written.
-                files.discard()
-                raise
-            made = self._require(base.version() + 1)
-            files.discard({file.rpartition("/")[2] for file in made.file_uris()})
-            return False
-        return True
-
-    def _widened(self, stored: Schema) -> Schema:
-        """The stored columns, and indicators that were chosen since. Those no longer chosen stay, as NULL."""
-        new = self._new_fields(stored)
-        return Schema([*stored.fields, *new]) if new else stored
-
-    def _new_fields(self, stored: Schema) -> list[Field]:
-        known = {field.name for field in stored.fields}
-        new = [field.with_nullable(True) for field in self.schema.arrow() if field.name not in known]
-        return Schema.from_arrow(pa.schema(new)).fields if new else []
-
-    def _predicate(self, partitions: Iterable[PartitionValue]) -> str:
-        if not self.schema.partition_by:
-            raise ValueError(f"table {self.schema.name} has no partitions")
-        values = ", ".join(str(p) if isinstance(p, int) else f"'{p.isoformat()}'" for p in sorted(set(partitions)))
-        return f"{self.schema.partition_by} IN ({values})"
-
-    def _arrow(self, frame: pl.DataFrame) -> pa.Table:
-        ordered = frame.select(self.schema.names)
-        if self.schema.sort_by:
-            first = [self.schema.partition_by] if self.schema.partition_by else []
-            ordered = ordered.sort([*first, *(c for c in self.schema.sort_by if c not in first)])
-        return ordered.to_arrow().cast(self.schema.arrow())
-
-
-class Change:
-    """What an update decided: rows that replace all rows of `partitions`; None means the whole table, an empty list nothing."""
-
-    def __init__(self, rows: pl.DataFrame, partitions: Sequence[PartitionValue] | None) -> None:
-        self.rows = rows
-        self.partitions = partitions
-
-
-def empty_frame(schema: TableSchema) -> pl.DataFrame:
-    """A frame without rows, with the columns and types of a table."""
-    # From no batch: to make empty columns pyarrow would import pandas, half a second in every command that reads a table.
-    frame = pl.from_arrow(pa.Table.from_batches([], schema=schema.arrow()))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    def _reader(self, handle: DeltaTable | None) -> Callable[[Sequence[PartitionValue] | None], pl.DataFrame]:
+        return lambda partitions: read_rows(handle, self.uri, self.schema, partitions)

@@ -2,7 +2,7 @@
 
 Lives here: the checksum in a file's name, comparing files with it, and the mark of our own commits.
 Does not live here: writing files (`data_files.py`), which of them a version has (`table_log.py`), putting a damage right
-(`pipelines/repair`).
+(`pipelines/maintenance`).
 
 A data file's name ends with half of the SHA-256 of its content, and the log has its size: each entry of the log says what its files
 hold. Files of homes that were made before have other names; of these only the size is known.

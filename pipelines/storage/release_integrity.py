@@ -1,7 +1,7 @@
 """Whether everything that a release shows is there, and as it was written.
 
 Lives here: `damaged_tables` of a release.
-Does not live here: one table and one file (`delta.py`, `integrity.py`), putting a damage right (`pipelines/repair`).
+Does not live here: one table and one file (`delta.py`, `integrity.py`), putting a damage right (`pipelines/maintenance`).
 """
 
 from __future__ import annotations

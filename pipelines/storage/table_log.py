@@ -1,7 +1,7 @@
 """The log of a Delta table: opening a version, its list of data files, who made its newest commit.
 
 Lives here: reading the log, and naming what is wrong with it.
-Does not live here: rows and commits (`delta.py`), the files themselves (`integrity.py`).
+Does not live here: rows (`table_rows.py`) and commits (`table_commits.py`), the files themselves (`integrity.py`).
 """
 
 from __future__ import annotations
