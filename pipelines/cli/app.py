@@ -3,7 +3,8 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `dbt.py`, `docs.py`).
+`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`,
+`docs.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from pipelines.cli.options import (
     setting_problems,
 )
 from pipelines.cli.quarantine import quarantine
+from pipelines.cli.releases import releases
 from pipelines.cli.repair import repair
 from pipelines.cli.rollback import rollback
 from pipelines.cli.scan import scan, scanners
@@ -116,6 +118,7 @@ app.command("nightly")(nightly)
 app.command("maintain")(maintain)
 app.command("repair")(repair)
 app.command("rollback")(rollback)
+app.add_typer(releases, name="releases")
 
 
 @app.command()
@@ -143,34 +146,6 @@ def sql(
         run_query(read_settings(), query, release, output, sys.stdout, known, vertical=vertical)
     except QueryError as error:
         fail(str(error))
-
-
-@app.command()
-def releases(as_json: Json = False) -> None:
-    """List releases, newest first: the table versions that `sql` reads together.
-
-    Example: marketlake releases
-    """
-    from pipelines.storage.location import Lake
-    from pipelines.storage.releases import releases as all_releases
-
-    found = list(reversed(all_releases(Lake.from_settings(read_settings()))))
-    if as_json:
-        say_json([vars(r) for r in found])
-        return
-    if not found:
-        say("no release yet; run `marketlake nightly` or `marketlake demo`")
-        return
-    rows = [
-        [
-            r.release_id,
-            f"{r.created_at:%Y-%m-%d %H:%M:%S} UTC",
-            r.code_version,
-            ", ".join(f"{m} {s[0]} to {s[1]}" for m, s in r.sessions.items() if s),
-        ]
-        for r in found
-    ]
-    table(["release_id", "created_at", "code_version", "sessions built"], rows)
 
 
 @app.command()

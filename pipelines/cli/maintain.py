@@ -22,8 +22,8 @@ def maintain(
 ) -> None:
     """Delete what the home no longer needs, and say what was freed and what was kept, and why.
 
-    Staged batches, build databases, catalogues that are not published, logs, and files of killed runs; nothing that is younger than
-    7 days. Versions of tables stay: releases hold them.
+    Staged batches, build databases, catalogues that are not published, logs, files of killed runs; releases older than 90 days, but
+    for the last of each month and those marked by `marketlake releases keep`. Nothing that is younger than 7 days.
 
     Example: marketlake maintain --dry-run
     """

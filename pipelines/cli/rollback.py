@@ -36,7 +36,8 @@ def rollback(
     from pipelines.storage.hold import Hold, clear_hold, read_hold, set_hold
     from pipelines.storage.location import Lake
     from pipelines.storage.locks import LockHeldError, home_lock
-    from pipelines.storage.releases import UnknownReleaseError, find_release, latest_release
+    from pipelines.storage.releases import UnknownReleaseError, latest_release
+    from pipelines.storage.retention import find_kept_release
 
     if clear == (release is not None):
         fail("give the id of a release, or --clear", USAGE)
@@ -51,7 +52,7 @@ def rollback(
                 _publish(settings, lake, chosen)
                 clear_hold(lake)
             else:
-                chosen = find_release(lake, release)
+                chosen = find_kept_release(lake, release)
                 # Published first: a release whose catalogue cannot be written is not held.
                 _publish(settings, lake, chosen)
                 set_hold(lake, Hold(chosen.release_id, datetime.now(UTC), user_name(), reason.strip()))

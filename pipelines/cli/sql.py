@@ -32,6 +32,7 @@ from pipelines.storage.relations import quoted
 from pipelines.storage.release_integrity import damaged_tables
 from pipelines.storage.releases import UnknownReleaseError, find_release
 from pipelines.storage.releases import releases as all_releases
+from pipelines.storage.retention import find_kept_release
 
 FORMATS = ("table", "csv", "json", "parquet")
 _SHOWN_ROWS = 200
@@ -66,7 +67,7 @@ def run_query(
     path = settings.catalogue_link
     try:
         if release_id is not None:
-            path = write_catalogue(lake, find_release(lake, release_id), schemas, all_releases(lake), settings.state_dir)
+            path = write_catalogue(lake, find_kept_release(lake, release_id), schemas, all_releases(lake), settings.state_dir)
         elif not path.exists() and (last := published_release(lake)) is not None:
             publish_catalogue(lake, last, schemas, all_releases(lake), settings.state_dir, path)
         with open_catalogue(path, lake) as connection:

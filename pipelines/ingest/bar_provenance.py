@@ -25,6 +25,7 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import local_copy, registered
 from pipelines.storage.releases import releases
+from pipelines.storage.retention import read_retention
 from pipelines.storage.withdrawn import WITHDRAWAL
 
 #: Tables whose rows can be followed, with the column that tells their moment and the table whose row rules they obey.
@@ -161,15 +162,16 @@ def _raw_file(lake: Lake, exchange: str, batch_id: str, row_number: int) -> dict
 
 
 def _commit(lake: Lake, exchange: str, table: str, row: dict[str, Any], session: date) -> dict[str, Any]:
-    """The commit that brought the row: of those of its batch the first that holds it."""
+    """The commit that brought the row: of those of its batch, and whose files a clean-up has left, the first that holds it."""
     handle = LakeTable(lake.table_uri(exchange, table), TABLES[table])
     history = sorted(handle.scan_versions(), key=lambda entry: int(str(entry["version"])))
     of_batch = [entry for entry in history if row["batch_id"] in str(entry.get("batches", "")).split(",")]
     key_columns = [*TABLES[table].key, "batch_id", "row_number"]
     same = pl.all_horizontal(pl.col(name) == pl.lit(row[name]) for name in key_columns)
+    retention, place = read_retention(lake), _partition(table, session)
     for entry in of_batch[:-1]:
         version = int(str(entry["version"]))
-        if handle.read(version, _partition(table, session), key_columns).filter(same).height:
+        if retention.holds(exchange, table, version) and handle.read(version, place, key_columns).filter(same).height:
             return entry
     return of_batch[-1] if of_batch else {}
 

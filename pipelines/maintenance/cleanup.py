@@ -1,7 +1,7 @@
-"""What a home no longer needs: staged batches, build databases, catalogues, logs, files that no commit ever took in.
+"""What a home no longer needs: staged batches, build databases, catalogues, logs, files that no commit ever took in, old releases.
 
 Lives here: `clean_home`: finding such files, deleting them, and saying what was freed and what was kept, and why.
-Does not live here: versions of tables and releases, which stay (`storage/releases.py`), Dagster's history.
+Does not live here: which releases expire, and which files only they have (`expiry.py`), Dagster's history.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.maintenance.expiry import RECENT, Expiry, expire, find_expired
 from pipelines.storage.location import Lake
 
-#: Age below which nothing is deleted: a run, a reader or a person may still be at work with it.
-RECENT = timedelta(days=7)
 #: Age at which logs and requests go.
 _LOGS_KEPT = timedelta(days=90)
 _DATA_FILE = re.compile(r"[^\"/]+?\.parquet")
@@ -60,9 +59,16 @@ def clean_home(
 ) -> Cleaned:
     """Delete what is derived and old, and what no commit holds. The caller holds the writer's lock.
 
-    `now` (aware) stands for the clock; `keep_catalogues`: age at which unpublished catalogues go.
+    `now` (aware) stands for the clock; `keep_catalogues`: age at which unpublished catalogues go. Raises DamagedTableError, before
+    anything is deleted, where the lake does not say what is to be kept.
     """
+    exchanges = tuple(exchanges)
+    expiry = find_expired(lake, exchanges, now)
+    orphans = [path for place in expiry.tables for path in _orphans(Path(lake.uri(*place.split("/"))))] if lake.is_local else []
+    expiry = expiry.without({str(path) for path in orphans})
     published = catalogue_link.resolve() if catalogue_link.is_symlink() else None
+    # They name files that go.
+    outdated = [state_dir / "catalogue" / f"{release.release_id}.duckdb" for release in expiry.expired]
     kinds: list[tuple[str, Iterable[Path], timedelta, str, str]] = [
         ("staged batches", _staged(state_dir), RECENT, "published or refused; the raw files are kept", "younger than 7 days"),
         ("records of the gate", (state_dir / "gate").glob("*.json"), RECENT, "of batches staged then", "younger than 7 days"),
@@ -77,17 +83,18 @@ def clean_home(
         ),
         (
             "catalogues",
-            (path for path in (state_dir / "catalogue").glob("*") if path != published),
+            (path for path in (state_dir / "catalogue").glob("*") if path != published and path not in outdated),
             keep_catalogues,
             "not published any more; `sql --release` makes it again",
             f"unpublished for less than {keep_catalogues.days} days",
         ),
+        ("catalogues of expired releases", (p for p in outdated if p.exists()), timedelta(0), "their files are deleted", ""),
+        ("orphans", orphans, RECENT, "no commit ever took them in: a run was killed", "a run may be writing them"),
         ("lakes of repairs", (state_dir / "repair").glob("*"), timedelta(0), "a repair has taken from them what it needed", ""),
     ]
-    if lake.is_local:
-        orphans = [path for mic in exchanges for path in _orphans(Path(lake.uri(mic)))]
-        kinds.append(("orphans", orphans, RECENT, "no commit ever took them in: a run was killed", "a run may be writing them"))
-    freed, kept = [], []
+    freed, kept = _shares_of(expiry)
+    if not dry_run:
+        expire(lake, expiry, now)
     for what, paths, age, why, why_kept in kinds:
         old: list[Path] = []
         young: list[Path] = []
@@ -98,8 +105,6 @@ def clean_home(
         if not dry_run:
             for path in old:
                 _delete(path)
-    if lake.is_local:
-        kept.append(_tables(lake, exchanges))
     return Cleaned(dry_run, tuple(s for s in freed if s.count), tuple(s for s in kept if s.count))
 
 
@@ -111,17 +116,19 @@ def _staged(state_dir: Path) -> Iterator[Path]:
         yield from (path for path in exchange.iterdir() if path.is_dir() and path.name != current)
 
 
-def _orphans(exchange: Path) -> Iterator[Path]:
-    """Data files, and parts of such, that no entry of their table's log names; folders that a repair left."""
-    for table in sorted(path.parent for path in exchange.glob("*/_delta_log")):
-        if table.name.endswith(".repair"):
-            yield table
-            continue
-        known = _named_in_logs(table)
-        for path in table.rglob("*.parquet*"):
-            inside = path.relative_to(table).parts[0]
-            if not inside.startswith("_delta_log") and path.name not in known:
-                yield path
+def _orphans(table: Path) -> Iterator[Path]:
+    """Data files, and parts of such, that no entry of a table's log names; the folder that a repair left beside it.
+
+    For tables whose log is whole: of another a repair needs the files that its lost entries named.
+    """
+    left = table.with_name(f"{table.name}.repair")
+    if left.is_dir():
+        yield left
+    known = _named_in_logs(table)
+    for path in table.rglob("*.parquet*"):
+        inside = path.relative_to(table).parts[0]
+        if not inside.startswith("_delta_log") and path.name not in known:
+            yield path
 
 
 def _named_in_logs(table: Path) -> set[str]:
@@ -136,9 +143,20 @@ def _named_in_logs(table: Path) -> set[str]:
     return known
 
 
-def _tables(lake: Lake, exchanges: Iterable[str]) -> Share:
-    files = [p for mic in exchanges for p in Path(lake.uri(mic)).rglob("*.parquet") if not p.parent.name.startswith("_delta_log")]
-    return Share("data files of tables", len(files), sum(map(_size, files)), "releases and earlier versions hold them")
+def _shares_of(expiry: Expiry) -> tuple[list[Share], list[Share]]:
+    """What of releases and their files goes, and what stays."""
+    gone = [size for files in expiry.tables.values() for size in files.unheld.values()]
+    freed = [
+        Share("releases", len(expiry.expired), 0, "older than 90 days, not the last of a month, not marked"),
+        Share("files of earlier versions", len(gone), sum(gone), "no kept release has them, nor had a table within 7 days"),
+    ]
+    stay = [size for files in expiry.tables.values() for size in files.others.values()]
+    kept = [
+        *(Share("releases", count, 0, reason) for reason, count in expiry.reasons().items()),
+        Share("data files of tables", len(stay), sum(stay), "the newest versions, kept releases or the last 7 days have them"),
+        *(Share("tables left alone", 1, 0, reason) for reason in expiry.left_alone.values()),
+    ]
+    return freed, kept
 
 
 def _size(path: Path) -> int:

@@ -28,6 +28,7 @@ from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import registered
 from pipelines.storage.releases import Release, releases
+from pipelines.storage.retention import read_retention
 
 #: Where signals stand, in the order in which they are looked for.
 _PLACES = ("scanner_signals", "signals_live", "scanner_signals_superseded")
@@ -220,10 +221,11 @@ def _outcomes(lake: Lake, exchange: str, row: Mapping[str, Any]) -> list[dict[st
 
 
 def _release(lake: Lake, exchange: str, found: FoundSignal) -> dict[str, Any]:
-    """The first release that holds the signal and the latest that does."""
+    """The first release that holds the signal and the latest that does, of those that have not expired."""
     place = "scanner_signals" if "scanner_signals_superseded" in found.places else found.places[0]
     table = LakeTable(lake.table_uri(exchange, place), TABLES[place])
-    known = [r for r in releases(lake) if place in r.versions(exchange)]
+    expired = read_retention(lake).expired
+    known = [r for r in releases(lake) if place in r.versions(exchange) and r.release_id not in expired]
     partition: list[PartitionValue] = [found.row["session_date"].year]
     held: dict[int, bool] = {}
 

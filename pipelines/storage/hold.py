@@ -15,7 +15,7 @@ from datetime import datetime
 import pyarrow.fs as pafs
 
 from pipelines.storage.errors import DamagedTableError
-from pipelines.storage.location import Lake, filesystem_of
+from pipelines.storage.location import Lake, filesystem_of, read_small_file, write_small_file
 from pipelines.storage.releases import Release, find_release, latest_release
 
 _FILE = "hold.json"
@@ -39,15 +39,8 @@ class Hold:
 
 def set_hold(lake: Lake, hold: Hold) -> None:
     """Record a hold in place of the one before."""
-    filesystem, path = filesystem_of(lake.uri(_FILE))
-    content = json.dumps({**asdict(hold), "since": hold.since.isoformat()}).encode()
-    # An object store shows an object when it is complete; a folder is shown the file under its own name only then.
-    local = isinstance(filesystem, pafs.LocalFileSystem)
-    target = f"{path}.new" if local else path
-    with filesystem.open_output_stream(target) as stream:
-        stream.write(content)
-    if local:
-        filesystem.move(target, path)
+    content = json.dumps({**asdict(hold), "since": hold.since.isoformat()})
+    write_small_file(lake.uri(_FILE), content.encode())
 
 
 def clear_hold(lake: Lake) -> None:
@@ -59,17 +52,15 @@ def clear_hold(lake: Lake) -> None:
 
 def read_hold(lake: Lake) -> Hold | None:
     """The hold of a lake; None where there is none. Raises DamagedTableError where its file cannot be read."""
-    filesystem, path = filesystem_of(lake.uri(_FILE))
-    if filesystem.get_file_info(path).type != pafs.FileType.File:
+    text = read_small_file(lake.uri(_FILE))
+    if text is None:
         return None
-    with filesystem.open_input_stream(path) as stream:
-        text = stream.read()
     try:
         content = json.loads(text)
         return Hold(**{**content, "since": datetime.fromisoformat(content["since"])})
     except (ValueError, TypeError, KeyError):
         way_out = "run `marketlake rollback ID` or `marketlake rollback --clear`"
-        raise DamagedTableError(f"{path}, which says what release stays published, is damaged: {way_out}") from None
+        raise DamagedTableError(f"{lake.uri(_FILE)}, which says what release stays published, is damaged: {way_out}") from None
 
 
 def published_release(lake: Lake) -> Release | None:

@@ -81,3 +81,27 @@ def filesystem_of(uri: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), str(Path(uri).absolute())
     filesystem, path = pafs.FileSystem.from_uri(uri)
     return filesystem, path
+
+
+def read_small_file(uri: str) -> bytes | None:
+    """Content of a file of the lake; None where there is none."""
+    filesystem, path = filesystem_of(uri)
+    if filesystem.get_file_info(path).type != pafs.FileType.File:
+        return None
+    with filesystem.open_input_stream(path) as stream:
+        content: bytes = stream.read()
+    return content
+
+
+def write_small_file(uri: str, content: bytes) -> None:
+    """Write a file of the lake as a whole: under its name there is the old content or the new one."""
+    filesystem, path = filesystem_of(uri)
+    # An object store shows an object when it is complete; a folder is shown the file under its own name only then.
+    local = isinstance(filesystem, pafs.LocalFileSystem)
+    if local:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    target = f"{path}.new" if local else path
+    with filesystem.open_output_stream(target) as stream:
+        stream.write(content)
+    if local:
+        filesystem.move(target, path)
