@@ -1,7 +1,8 @@
 """What a home no longer needs: staged batches, build databases, catalogues, logs, files that no commit ever took in, old releases.
 
 Lives here: `clean_home`: finding such files, deleting them, and saying what was freed and what was kept, and why.
-Does not live here: which releases expire, and which files only they have (`expiry.py`), Dagster's history.
+Does not live here: which releases expire, and which files only they have (`expiry.py`), Dagster's history
+(`orchestration/history.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ class Cleaned:
     dry_run: bool
     freed: tuple[Share, ...]
     kept: tuple[Share, ...]
+
+    def with_more(self, freed: Iterable[Share], kept: Iterable[Share]) -> Cleaned:
+        """The same and other shares, but for those without a file."""
+        return replace(self, freed=(*self.freed, *(s for s in freed if s.count)), kept=(*self.kept, *(s for s in kept if s.count)))
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""

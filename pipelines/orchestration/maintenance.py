@@ -1,7 +1,7 @@
 """The home's weekly maintenance: its job and its schedule.
 
 Lives here: when it runs, and showing in Dagster what it freed and kept.
-Does not live here: what is deleted (`maintenance/cleanup.py`), the command (`cli/maintain.py`).
+Does not live here: what is deleted (`maintenance/cleanup.py`, `history.py`), the command (`cli/maintain.py`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from pipelines.maintenance.cleanup import clean_home
+from pipelines.orchestration.history import prune_history
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 
 #: Sunday before dawn, when no exchange of this world trades.
@@ -28,7 +29,7 @@ def maintenance_job() -> dg.JobDefinition:
             datetime.now(UTC),
             keep_catalogues=timedelta(days=marketlake.keep_catalogues_days),
             dry_run=False,
-        )
+        ).with_more(*prune_history(context.instance, datetime.now(UTC), dry_run=False))
         for verb, shares in (("freed", done.freed), ("kept", done.kept)):
             for share in shares:
                 context.log.info("%s: %s, %d, %.1f MB: %s", verb, share.what, share.count, share.size_bytes / 1e6, share.why)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.doctor.runs import check_runs
 from pipelines.orchestration.event_log import record_sessions
+from pipelines.orchestration.history import prune_history
 from pipelines.orchestration.home_config import POSTGRES_URL
 from pipelines.orchestration.instance import PID_TAG, STARTED_TAG, open_instance
 from pipelines.orchestration.keys import staged_key, table_key
@@ -131,6 +132,23 @@ def test_schedules_and_sensors_keep_their_state_on_the_server(case: SimpleNamesp
             (state,) = instance.all_instigator_state()
         found.append((state.name, state.status.value, state.instigator_data and state.instigator_data.cursor))
     assert found == [(sensor, "STOPPED", None), (sensor, "STOPPED", "the last file seen")]
+
+
+def test_old_runs_leave_the_server_and_their_sessions_stay_materialised(case: SimpleNamespace) -> None:
+    keys = [table_key("XNYS", name) for name in ("bars_daily", "indicators_daily")]
+    with open_instance(case.home.settings) as instance:
+        # Runs after the night's, which is no longer the last of its job; the ingest's is.
+        newest = XNYS_nightly.execute_in_process(instance=instance).run_id
+        before = [instance.get_materialized_partitions(key) for key in keys]
+        later = datetime.now(UTC) + timedelta(days=100)
+        told, _ = prune_history(instance, later, dry_run=True)
+        freed, _ = prune_history(instance, later, dry_run=False)
+        assert [(share.what, share.count) for share in told] == [(share.what, share.count) for share in freed]
+        assert {run.run_id for run in instance.get_runs()} == {newest, case.delivered.run_id}
+        assert instance.all_logs(case.night["run"], of_type=dg.DagsterEventType.STEP_START) == []
+        assert [instance.get_materialized_partitions(key) for key in keys] == before
+        assert len(before[0]) > 250
+        assert {r.run_id for r in instance.fetch_materializations(keys[1], limit=1_000).records} == {case.night["run"]}
 
 
 def test_the_password_is_in_no_file_of_the_home(case: SimpleNamespace) -> None:

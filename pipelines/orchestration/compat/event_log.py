@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -90,6 +91,21 @@ class SessionEventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
+
+    def run_files(self, run_id: str) -> list[Path]:
+        """The files that hold the events of a run: the database, and what SQLite keeps beside it while it is open."""
+        path = Path(self.path_for_shard(run_id))
+        return [file for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))) if file.is_file()]
+
+    def delete_run_file(self, run_id: str) -> None:
+        """Delete the file with all events of a run; what the index has of them stays."""
+        with self._db_lock:
+            engine = self._engines.pop(run_id, None)
+            if engine is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            for file in self.run_files(run_id):
+                file.unlink(missing_ok=True)
 
     def has_asset_key_col(self, column_name: str) -> bool:
         """As the inherited method, which asks the database each time, several times for each asset of a page."""
