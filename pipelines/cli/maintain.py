@@ -28,7 +28,7 @@ def maintain(
 
     Staged batches, build databases, catalogues that are not published, logs, files of killed runs; releases older than 90 days, but
     for the last of each month and those marked by `marketlake releases keep`; Dagster's runs older than 90 days, but for the last
-    materialisation of each session. Nothing that is younger than 7 days.
+    materialisation of each session. Nothing that is younger than 7 days. Many small files of a table become one.
 
     Example: marketlake maintain --dry-run
     """
@@ -59,6 +59,9 @@ def maintain(
     verb = "would free" if dry_run else "freed"
     if not done.freed:
         say(f"{verb}: nothing")
+    if done.compacted:
+        rows = [[c.table, c.files, c.partitions, f"{c.size_bytes / 1e6:,.1f}"] for c in done.compacted]
+        table(["would compact" if dry_run else "compacted", "files", "to files", "MB"], rows)
     for title, shares in ((verb, done.freed), ("kept", done.kept)):
         if shares:
             table([title, "files", "MB", "why"], [[s.what, s.count, f"{s.size_bytes / 1e6:,.1f}", s.why] for s in shares])

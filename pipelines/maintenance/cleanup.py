@@ -1,8 +1,8 @@
 """What a home no longer needs: staged batches, build databases, catalogues, logs, files that no commit ever took in, old releases.
 
 Lives here: `clean_home`: finding such files, deleting them, and saying what was freed and what was kept, and why.
-Does not live here: which releases expire, and which files only they have (`expiry.py`), Dagster's history
-(`orchestration/history.py`).
+Does not live here: which releases expire, and which files only they have (`expiry.py`), small files (`compaction.py`), Dagster's
+history (`orchestration/history.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.maintenance.compaction import Compacted, compact_tables
 from pipelines.maintenance.expiry import RECENT, Expiry, expire, find_expired
 from pipelines.storage.location import Lake
 
@@ -37,11 +38,12 @@ class Share:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What a clean-up freed (or would free: `dry_run`) and kept."""
+    """What a clean-up freed (or would free: `dry_run`), kept, and wrote as fewer files."""
 
     dry_run: bool
     freed: tuple[Share, ...]
     kept: tuple[Share, ...]
+    compacted: tuple[Compacted, ...] = ()
 
     def with_more(self, freed: Iterable[Share], kept: Iterable[Share]) -> Cleaned:
         """The same and other shares, but for those without a file."""
@@ -49,7 +51,8 @@ class Cleaned:
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines."""
-        return {"dry_run": self.dry_run, "freed": [asdict(s) for s in self.freed], "kept": [asdict(s) for s in self.kept]}
+        shares = {"freed": [asdict(share) for share in self.freed], "kept": [asdict(share) for share in self.kept]}
+        return {"dry_run": self.dry_run, **shares, "compacted": [asdict(table) for table in self.compacted]}
 
 
 def clean_home(
@@ -69,6 +72,7 @@ def clean_home(
     """
     exchanges = tuple(exchanges)
     expiry = find_expired(lake, exchanges, now)
+    compacted = compact_tables(lake, exchanges, dry_run=dry_run)
     orphans = [path for place in expiry.tables for path in _orphans(Path(lake.uri(*place.split("/"))))] if lake.is_local else []
     expiry = expiry.without({str(path) for path in orphans})
     published = catalogue_link.resolve() if catalogue_link.is_symlink() else None
@@ -110,7 +114,7 @@ def clean_home(
         if not dry_run:
             for path in old:
                 _delete(path)
-    return Cleaned(dry_run, tuple(s for s in freed if s.count), tuple(s for s in kept if s.count))
+    return Cleaned(dry_run, tuple(s for s in freed if s.count), tuple(s for s in kept if s.count), tuple(compacted))
 
 
 def _staged(state_dir: Path) -> Iterator[Path]:

@@ -17,9 +17,7 @@ from itertools import pairwise
 
 import pyarrow.fs as pafs
 
-from pipelines.indicators.tables import home_tables
-from pipelines.market.tables import TABLES
-from pipelines.market.tables.operations import RELEASES
+from pipelines.maintenance.lake_tables import list_tables
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.errors import DamagedTableError
 from pipelines.storage.hold import read_hold
@@ -79,15 +77,11 @@ def find_expired(lake: Lake, exchanges: Iterable[str], now: datetime) -> Expiry:
     kept = [release for release in known if release.release_id in pinned]
     # Of every exchange that a release has, configured or not.
     named = sorted({*exchanges, *(exchange for release in known for exchange in release.table_versions)})
-    found = {RELEASES.name: (LakeTable(lake.uri(RELEASES.name), RELEASES), set[int]())}
-    for mic in named:
-        for name, schema in {**TABLES, **home_tables(lake.indicators)}.items():
-            if name != RELEASES.name:
-                needed = {release.versions(mic)[name] for release in kept if name in release.versions(mic)}
-                found[f"{mic}/{name}"] = (LakeTable(lake.table_uri(mic, name), schema), needed)
     tables: dict[str, TableFiles] = {}
     left_alone: dict[str, str] = {}
-    for place, (table, needed) in sorted(found.items()):
+    for (mic, name), table in list_tables(lake, named).items():
+        place = f"{mic}/{name}" if mic else name
+        needed = {release.versions(mic)[name] for release in kept if name in release.versions(mic)}
         try:
             files = list_files_by_need(table, needed, now)
         except DamagedTableError as error:

@@ -33,6 +33,8 @@ def maintenance_job() -> dg.JobDefinition:
         for verb, shares in (("freed", done.freed), ("kept", done.kept)):
             for share in shares:
                 context.log.info("%s: %s, %d, %.1f MB: %s", verb, share.what, share.count, share.size_bytes / 1e6, share.why)
+        for compacted in done.compacted:
+            context.log.info("compacted: %s, %d files to %d", compacted.table, compacted.files, compacted.partitions)
         freed, kept = (sum(share.size_bytes for share in shares) for shares in (done.freed, done.kept))
         context.add_output_metadata({"freed_bytes": freed, "kept_bytes": kept})
 
