@@ -29,7 +29,8 @@ COVERAGE := $(BIN)/python -m coverage
 COVERAGE_GOAL ?= 92
 COVERAGE_FLOOR ?= 92
 # What is compiled ahead.
-COMPILED = $(shell find pipelines/indicators pipelines/backtest/kernel.py pipelines/backtest/layout.py pipelines/backtest/signal_performance/kernel.py \
+COMPILED = $(shell find pipelines/indicators pipelines/backtest/engine $(addprefix pipelines/backtest/,layout.py rules.py state.py) \
+	pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
 .PHONY: help demo test test-slow test-all coverage ui screenshots generate bench bench-large lint lock install install-dev clean clean-lake

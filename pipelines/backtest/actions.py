@@ -1,7 +1,7 @@
 """Corporate actions as what they do to a holding: the one reading that the backtest and the track record share.
 
 Lives here: `effects_of`, from rows of corporate_actions to effects in the order in which those of one day apply.
-Does not live here: applying them to positions (`kernel.py`) or to the paths of signals (`signal_performance/`).
+Does not live here: applying them to positions (`engine/`) or to the paths of signals (`signal_performance/`).
 
 Order within a day, by kind of effect:
 1. unknown: an action whose effect on the price cannot be computed (no ratio). A holding is closed at its last price before the

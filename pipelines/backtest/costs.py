@@ -1,7 +1,7 @@
 """What a fill costs: simple schedules and dated tables of statutory charges.
 
 Lives here: the kinds of schedule and how they become the kernel's cost rows. Does not live here: the kernel's fee formula
-(`kernel`), the dated tables (`charge_table`), or which schedule an exchange's nightly run uses (`exchange_costs`).
+(`engine/fees`), the dated tables (`charge_table`), or which schedule an exchange's nightly run uses (`exchange_costs`).
 
 A cost row is float64[8] in the order of `layout.COST_FIELDS`. Rates are fractions of traded value (0.001 is 10 basis points),
 amounts are in the instruments' currency.

@@ -1,7 +1,7 @@
 """Which bars can be traded on, and by whom: the one rule that the backtest and the track record share.
 
 Lives here: the reference price of a session, sessions locked at a price band, gaps that no trading explains, series that must be
-delivered. Does not live here: what an order does at such a bar (`kernel.py`, `signal_performance/`).
+delivered. Does not live here: what an order does at such a bar (`engine/`, `signal_performance/`).
 
 There is no table of every share's daily band, so a locked session is recognised by its prices: on an exchange with bands, all of it
 traded at one price, and that price lies at least `locked_move` from the reference price. Who would trade against the move found

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.backtest.grid import Grid, Orders
-from pipelines.backtest.layout import REASONS
+from pipelines.backtest.layout import AT_OPEN, REASONS
 from pipelines.market.tables.research import BACKTEST_EQUITY, BACKTEST_TRADES
 
 # Columns of the curve that the kernel fills.
@@ -45,6 +45,7 @@ def trades_frame(run_id: str, grid: Grid, orders: Orders, trades: np.ndarray) ->
     A fill at an open carries the time of the open; one within a bar or at its close carries the close, the first time it is known.
     """
     trades = trades[np.lexsort((trades["signal"], trades["entry_step"]))]
+    entry_ts = np.where(trades["entered"] == AT_OPEN, grid.ts_open[trades["entry_step"]], grid.ts_close[trades["entry_step"]])
     exit_ts = np.where(trades["at_open"] == 1, grid.ts_open[trades["exit_step"]], grid.ts_close[trades["exit_step"]])
     instrument = trades["instrument"]
     return pl.DataFrame(
@@ -55,7 +56,7 @@ def trades_frame(run_id: str, grid: Grid, orders: Orders, trades: np.ndarray) ->
             "symbol": pl.Series([grid.symbols[i] for i in instrument], dtype=pl.String),
             "signal_id": orders.signals["signal_id"].gather(trades["signal"]) if trades.size else pl.Series([], dtype=pl.String),
             "side": pl.Series(["LONG" if units >= 0 else "SHORT" for units in trades["quantity"]], dtype=pl.String),
-            "entry_ts": pl.Series(grid.ts_open[trades["entry_step"]]).dt.replace_time_zone("UTC"),
+            "entry_ts": pl.Series(entry_ts).dt.replace_time_zone("UTC"),
             "exit_ts": pl.Series(exit_ts).dt.replace_time_zone("UTC"),
             "quantity": np.abs(trades["quantity"]).astype(np.float64),
             "entry_price": trades["entry_price"].copy(),

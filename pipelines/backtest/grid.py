@@ -1,7 +1,7 @@
 """From frames to the kernel's arrays: bars on one clock, signals at their steps.
 
 Lives here: which step a signal or an action acts at, and the checks of bars and signals. Does not live here: what actions mean
-(`actions`), what limits fills (`limits`), what then happens (`kernel`).
+(`actions`), what limits fills (`limits`), what then happens (`engine/`).
 
 A step is one distinct `ts_close` of the bars. A signal fills at the first step that opens at or after its `known_at`, and is
 therefore decided, and sized, at the step before: nothing acts on what was not known.
@@ -20,7 +20,8 @@ import polars as pl
 from pipelines.backtest.actions import DIVIDEND, ENDING, MERGER, PRICE, UNITS, UNKNOWN, InputError, effects_of, require_columns
 from pipelines.backtest.fills import written_off
 from pipelines.backtest.last_prices import LastPrices
-from pipelines.backtest.layout import BUY, EVENT, ORDER, SELL, Bar
+from pipelines.backtest.layout import BUY, EVENT, ORDER, SELL
+from pipelines.backtest.state import Bar
 
 BAR_COLUMNS = ("instrument_id", "session_date", "ts_open", "ts_close", "open", "high", "low", "close")
 SIGNAL_COLUMNS = ("signal_id", "instrument_id", "session_date", "known_at", "signal_type", "target_price", "stop_loss")
@@ -142,6 +143,7 @@ def place_signals(grid: Grid, signals: pl.DataFrame, signal_sessions: int) -> Or
     orders["stop"] = kept["stop_loss"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     orders["target"] = kept["target_price"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     orders["signal"] = np.arange(kept.height)
+    orders["price"] = orders["fraction"] = np.nan
     return Orders(orders, offsets_of(kept["step"].to_numpy(), grid.steps), kept, late=rows.height - kept.height)
 
 

@@ -1,7 +1,7 @@
 """What an instrument was last worth: the price of an event at which it has no bar of its own.
 
 Lives here: last closes before a session, and instruments that stopped trading without a word.
-Does not live here: what such an event does (`grid`, `kernel`).
+Does not live here: what such an event does (`grid`, `engine/`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ import polars as pl
 from pipelines.backtest.actions import effects_of
 from pipelines.backtest.fills import with_limits, with_minute_limits
 from pipelines.backtest.grid import Grid, number_of, place_actions
-from pipelines.backtest.layout import Limits, Rules
+from pipelines.backtest.rules import Rules
+from pipelines.backtest.state import Limits
 
 _KEY = ["instrument_id", "session_date"]
 _USED = {*_KEY, "ts_close", "open", "high", "low", "close", "prev_close", "series", "volume"}

@@ -1,7 +1,7 @@
 """One backtest run: bars and signals in, `BacktestResult` out.
 
 Lives here: the run around the kernel, its row of `backtest_runs`, and the identity of a run.
-Does not live here: the frames of trades and equity (`frames`), the order of events (`kernel`), reading the lake, or timing.
+Does not live here: the frames of trades and equity (`frames`), the order of events (`engine/step`), reading the lake, or timing.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from pipelines.backtest import statistics
 from pipelines.backtest.actions import InputError
-from pipelines.backtest.charge_table import CostsError
-from pipelines.backtest.costs import Costs, CostSheet, FlatCosts
+from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import equity_frame, trades_frame
 from pipelines.backtest.grid import Grid, Orders, build_grid, place_signals
-from pipelines.backtest.layout import Rules, new_account, new_book, new_logs
-from pipelines.backtest.limits import PlacedMarket, place_market
+from pipelines.backtest.limits import place_market
+from pipelines.backtest.rules import Rules
+from pipelines.backtest.simulation import cost_sheet_of, simulate
+from pipelines.backtest.state import Attributes
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,26 @@ class Strategy:
     trials: int | None = None
 
 
+class Placing(Protocol):
+    """How orders are made of signals; see `strategies.order_plan`."""
+
+    def place(self, grid: Grid, orders: Orders, actions: pl.DataFrame | None) -> tuple[Grid, Orders]:
+        """Grid and orders as the run takes them."""
+        ...
+
+    def as_parameters(self) -> dict[str, Any]:
+        """The plan as plain values, for `config_snapshot` and `run_id`."""
+        ...
+
+
 @dataclass(frozen=True)
 class BacktestResult:
     """A run: the row of `backtest_runs` (without release_id), frames of `backtest_trades` and `backtest_equity`, and its counts.
 
     counts: signals that led to nothing, by cause: `late` (known too late to act on, or no session to act in), `no_slot`, `no_cash`,
-    `expired` (no price in their session at which their side could trade); also `cut` (entries limited by volume), `fills`,
-    `killed`. lowest_cash: lowest cash after any bar; below 0 where a gap between decision and fill cost more than was left.
+    `expired` (no price in their sessions at which their side could trade), `entries_of_session` (the session had its number of
+    them); also `cut` (entries limited by volume or cash), `fills`, `killed`. lowest_cash: lowest cash after any bar; below 0 where
+    a gap between decision and fill cost more than was left.
     win_rate, profit_factor: over the trades, after costs.
     """
 
@@ -94,25 +108,33 @@ def run_backtest(
     costs: Costs | None = None,
     actions: pl.DataFrame | None = None,
     sessions: Sequence[date] = (),
+    plan: Placing | None = None,
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> BacktestResult:
     """Trade `signals` on `bars`.
 
     bars, signals, actions: see `grid.build_grid`, `grid.place_signals` and `actions.effects_of`; prices as traded, times UTC, one
     exchange, one currency; `volume`, `series` and `prev_close` of bars are used where given. sessions: dates of the exchange's
     sessions, so that an order for a session without any bar expires; without them those of the bars are taken for all. rules:
-    `Rules()` unless given. costs: none unless given. Positions open at the end are closed at their last close with reason 'end'.
+    `Rules()` unless given. costs: none unless given. plan: how orders are made of signals; as they are unless given. attributes:
+    sector, lot and tick by instrument_id, where they matter. Positions open at the end are closed at their last close with reason
+    'end'.
     `execution_time_seconds` of the result is 0 until `BacktestResult.timed`.
 
     Raises InputError for frames that cannot be used, CostsError for a signal before the first date of a dated cost table.
     """
     rules, costs = rules or Rules(), costs or FlatCosts()
     config = _config(strategy, rules, costs)
+    if plan is not None:
+        config["orders"] = plan.as_parameters()
     run_id = run_id_of(strategy.name, config, strategy.input_fingerprint, strategy.code_version)
     grid = build_grid(bars, sessions)
     orders = place_signals(grid, signals, rules.signal_sessions)
+    if plan is not None:
+        grid, orders = plan.place(grid, orders, actions)
     sheet = cost_sheet_of(grid, orders, costs)
     placed = place_market(grid, bars, actions, rules)
-    account, trades, curve = simulate(grid, orders, rules, sheet, placed)
+    account, trades, curve = simulate(grid, orders, rules, sheet, placed, attributes)
     equity = equity_frame(run_id, grid, curve, rules.initial_cash)
     trade_frame = trades_frame(run_id, grid, orders, trades)
     returns = statistics.session_returns(equity["equity"].to_numpy(), rules.initial_cash)
@@ -154,6 +176,7 @@ def run_backtest(
             "no_cash": int(account["refused_cash"]),
             "expired": int(account["expired"]),
             "cut": int(account["cut"]),
+            "entries_of_session": int(account["refused_entries"]),
             "fills": int(account["fills"]),
             "killed": int(account["killed"]),
         },
@@ -161,54 +184,6 @@ def run_backtest(
         win_rate=statistics.win_rate(pnl),
         profit_factor=statistics.profit_factor(pnl),
     )
-
-
-def simulate(
-    grid: Grid, orders: Orders, rules: Rules, costs: CostSheet, placed: PlacedMarket
-) -> tuple[np.void, np.ndarray, np.ndarray]:
-    """The kernel over a whole grid: (account record, `TRADE` rows, float64[T, 3] of equity, gross value and cash per step)."""
-    from pipelines.backtest.kernel import run
-
-    account, book = new_account(rules.initial_cash), new_book(len(grid.instruments), costs.classes)
-    fills, trades = new_logs(2 * orders.orders.size, orders.orders.size)
-    curve = np.zeros((grid.steps, 3))
-    run(
-        account,
-        book,
-        rules.compiled(),
-        grid.number,
-        grid.bars,
-        costs.rows,
-        placed.events,
-        placed.event_offsets,
-        orders.orders,
-        orders.offsets,
-        fills,
-        trades,
-        curve,
-        placed.limits,
-    )
-    return account[0], trades[: int(account[0]["trades"])], curve
-
-
-def cost_sheet_of(grid: Grid, orders: Orders, costs: Costs) -> CostSheet:
-    """The kernel's costs of every step and instrument.
-
-    Raises CostsError, naming the date, where a signal would be traded at a date that the schedule does not cover.
-    """
-    dates = [grid.session_dates[k] for k in grid.session]
-    sheet = costs.sheet(dates, grid.instruments)
-    decided = np.repeat(np.arange(grid.steps), np.diff(orders.offsets))
-    uncovered = decided[np.isnan(sheet.rows[decided]).any(axis=(1, 2, 3))]
-    if uncovered.size:
-        day: date = dates[int(uncovered[0])]
-        raise CostsError(
-            f"costs: no rates in force at {day}, where a signal would be traded ({costs.as_parameters()}). Start later, add dated "
-            "lines for that time to the table, have its first rates assumed (before_table, for a nightly run "
-            "MARKETLAKE_BACKTEST_BEFORE_COST_TABLE=assume), or use FlatCosts."
-        )
-    # Dates without rates hold no orders; zeros keep NaN out of the arithmetic there.
-    return replace(sheet, rows=np.ascontiguousarray(np.nan_to_num(sheet.rows, nan=0.0, posinf=np.inf)))
 
 
 def _trades_at(trades: np.ndarray, flagged: np.ndarray) -> int:

@@ -21,9 +21,9 @@ from pipelines.backtest import statistics
 from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import session_equity
 from pipelines.backtest.grid import build_grid, place_signals
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.limits import PlacedMarket, place_market
-from pipelines.backtest.portfolio import cost_sheet_of, simulate
+from pipelines.backtest.rules import Rules
+from pipelines.backtest.simulation import cost_sheet_of, simulate
 
 SWEEP_SCHEMA = pl.Schema(
     {

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.backtest.exchange_costs import CostSettings, tables_fingerprint
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.update import count_trials, current_run, read_inputs, run_nightly, store_result
 from pipelines.ingest.traded_sessions import traded_calendar

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 
@@ -20,8 +20,8 @@ from pipelines.backtest.actions import effects_of
 from pipelines.backtest.exchange_costs import CostSettings, exchange_costs
 from pipelines.backtest.fills import missing_actions, with_limits
 from pipelines.backtest.instrument_class import InstrumentClass, classify
-from pipelines.backtest.layout import FillRules, Rules
 from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
+from pipelines.backtest.rules import FillRules, Rules
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.schema import TableSchema
@@ -41,7 +41,7 @@ class BacktestInputs:
     """What a run stands on: bars and signals of every instrument, actions, findings on prices (flags), and the hash of all four.
 
     recorded: name and version of every scanner with a signal on record, the superseded ones too. classes: of statutory charges, by
-    instrument_id; empty where the exchange has none. sessions: dates of the exchange's sessions.
+    instrument_id; empty where the exchange has none. sessions: dates of the exchange's sessions. instruments: rows of that table.
     """
 
     bars: pl.DataFrame
@@ -52,10 +52,11 @@ class BacktestInputs:
     classes: Mapping[str, InstrumentClass] = field(default_factory=dict)
     sessions: tuple[date, ...] = ()
     flags: pl.DataFrame | None = None
+    instruments: pl.DataFrame = field(default_factory=lambda: empty_frame(TABLES["instruments"]))
 
 
-def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner: str) -> BacktestInputs:
-    """Bars, the scanner's signals and corporate actions at pinned versions. An absent table counts as empty."""
+def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], *scanners: str) -> BacktestInputs:
+    """Bars, the scanners' signals and corporate actions at pinned versions. An absent table counts as empty."""
 
     def read(name: str) -> pl.DataFrame:
         schema = TABLES[name]
@@ -65,7 +66,7 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
 
     bars, actions, flags = read("bars_daily"), read("corporate_actions"), read("price_flags")
     every = read("scanner_signals")
-    signals = every.filter((pl.col("scanner_name") == scanner) & pl.col("superseded_by").is_null())
+    signals = every.filter(pl.col("scanner_name").is_in(scanners) & pl.col("superseded_by").is_null())
     digest = hashlib.sha256()
     for name, frame in (("bars_daily", bars), ("scanner_signals", signals), ("corporate_actions", actions), ("price_flags", flags)):
         digest.update(fingerprint(frame, TABLES[name]).encode())
@@ -76,10 +77,11 @@ def read_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], scanner:
     )
     recorded = frozenset(every.select("scanner_name", "scanner_version").unique().iter_rows())
     traded = bars.select("instrument_id", "symbol", isin=pl.lit(None, pl.String)).unique()
-    classes = classify(exchange, pl.concat([traded, read("instruments").select(traded.columns)]))
+    instruments = read("instruments")
+    classes = classify(exchange, pl.concat([traded, instruments.select(traded.columns)]))
     sessions = tuple(hours.get_column("session_date").sort())
     bars = bars.join(hours, on="session_date")
-    return BacktestInputs(bars, signals, actions, digest.hexdigest(), recorded, classes, sessions, flags)
+    return BacktestInputs(bars, signals, actions, digest.hexdigest(), recorded, classes, sessions, flags, instruments)
 
 
 def count_trials(declared: Mapping[str, ScannerId], recorded: Iterable[tuple[str, int]]) -> int:
@@ -117,7 +119,7 @@ def run_nightly(
     strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), parameters, trials)
     rules = Rules(initial_cash=cash, max_sessions=20, **asdict(fills or FillRules()))
     schedule = exchange_costs(exchange, costs, {name: found.name for name, found in classes.items()})
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, _with_missing(inputs, rules), inputs.sessions)
+    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, with_missing(inputs, rules), inputs.sessions)
     return result.timed(time.perf_counter() - started)
 
 
@@ -126,7 +128,7 @@ def _counted(classes: Iterable[InstrumentClass]) -> dict[str, int]:
     return dict(sorted(Counter(f"{found.name}, {found.basis}" for found in classes).items()))
 
 
-def _with_missing(inputs: BacktestInputs, rules: Rules) -> pl.DataFrame:
+def with_missing(inputs: BacktestInputs, rules: Rules) -> pl.DataFrame:
     """The actions, and those that the prices say are missing: a position is not held across a split that nobody recorded."""
     numbers = pl.DataFrame({"session_date": inputs.sessions}, schema={"session_date": pl.Date}).with_row_index("session_number")
     bars = inputs.bars.join(numbers.with_columns(pl.col("session_number").cast(pl.Int64)), on="session_date")
@@ -141,12 +143,17 @@ def store_result(lake: Lake, exchange: str, result: BacktestResult) -> dict[str,
     """
     runs = LakeTable(lake.table_uri(exchange, "backtest_runs"), TABLES["backtest_runs"]).read()
     same = (pl.col("algorithm_name") == result.run["algorithm_name"]) & (pl.col("scanner_used") == result.run["scanner_used"])
-    replaced = [*runs.filter(same).get_column("run_id").to_list(), result.run_id]
-    run = pl.DataFrame([{**result.run, "release_id": None}], schema=dict(empty_frame(TABLES["backtest_runs"]).schema))
-    frames = {"backtest_runs": run, "backtest_trades": result.trades, "backtest_equity": result.equity}
-    versions = {name: _replace(lake, exchange, TABLES[name], frame, replaced) for name, frame in frames.items()}
+    versions = add_result(lake, exchange, result, runs.filter(same).get_column("run_id").to_list())
     crash_point("research.committed")
     return versions
+
+
+def add_result(lake: Lake, exchange: str, result: BacktestResult, instead_of: Sequence[str] = ()) -> dict[str, int | None]:
+    """Store a run beside those that are there, but for itself and those it stands in for. Returns the tables' versions."""
+    replaced = [*instead_of, result.run_id]
+    run = pl.DataFrame([{**result.run, "release_id": None}], schema=dict(empty_frame(TABLES["backtest_runs"]).schema))
+    frames = {"backtest_runs": run, "backtest_trades": result.trades, "backtest_equity": result.equity}
+    return {name: _replace(lake, exchange, TABLES[name], frame, replaced) for name, frame in frames.items()}
 
 
 def current_run(lake: Lake, exchange: str, scanner: str) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame] | None:

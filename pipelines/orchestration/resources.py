@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.backtest.exchange_costs import CostSettings
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.build.prepare import BuildConfiguration
 from pipelines.orchestration.instance import identify_run
 from pipelines.scanners.build_configuration import configure_build

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.backtest import kernel, statistics
-from pipelines.backtest.layout import BUY, EVENT, ORDER, SELL, Bar, Rules, new_account, new_book, new_logs
+from pipelines.backtest import statistics
+from pipelines.backtest.engine.step import run
+from pipelines.backtest.layout import BUY, EVENT, MARKET, ORDER, SELL
+from pipelines.backtest.rules import Rules
+from pipelines.backtest.state import Bar, History, Limits, new_log, new_state
 
 
 @pytest.fixture
@@ -47,19 +50,17 @@ def play(bars: list[dict[str, str]], fast: int, slow: int, rate: float, short: b
     last_side = cross[:-1][np.nonzero(cross[:-1])[0][-1]]
     cross[-2] = -last_side
     steps = np.nonzero(cross)[0]
-    orders = np.array([(0, BUY if cross[t] > 0 else SELL, np.nan, np.nan, t) for t in steps], dtype=ORDER)
+    orders = np.array([(0, BUY if cross[t] > 0 else SELL, np.nan, np.nan, t, MARKET, np.nan, np.nan) for t in steps], dtype=ORDER)
     offsets = np.searchsorted(steps, np.arange(c.size + 1))
     next_open = np.vstack([o[1:], c[-1:]])
     costs = np.tile(np.array([rate, rate, 0, 0, 0, np.inf, 0, 0]), (c.size, 1, 2, 1))
     rules = Rules(initial_cash=10_000, fraction=1.0, max_positions=1, allow_short=short)
-    account, book, curve = new_account(10_000), new_book(1), np.zeros((c.size, 3))
-    fills, trades = new_logs(2 * steps.size, steps.size)
+    free = Limits(np.zeros(c.shape, np.uint8), np.zeros(c.shape, np.bool_), np.full(c.shape, np.inf))
     none = np.zeros(c.size + 1, dtype=np.int64)
-    market, clock = Bar(o, h, low, c, next_open), np.arange(c.size)
-    kernel.run(
-        account, book, rules.compiled(), clock, market, costs, np.zeros(0, EVENT), none, orders, offsets, fills, trades, curve
-    )
-    return account[0], trades[: account[0]["trades"]], curve
+    history = History(np.arange(c.size), Bar(o, h, low, c, next_open), free, costs, np.zeros(0, EVENT), none)
+    state, log, curve = new_state(10_000, 1), new_log(2 * steps.size, steps.size), np.zeros((c.size, 3))
+    run(state, history, orders, offsets, rules.compiled(), log, curve)
+    return state.account[0], log.trades[: state.account[0]["trades"]], curve
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.backtest.actions import effects_of
 from pipelines.backtest.fills import NO_BUYING, NO_SELLING, with_limits
-from pipelines.backtest.layout import LOCKED_MOVE
+from pipelines.backtest.rules import LOCKED_MOVE
 from pipelines.market.calendar import calendar
 
 pytestmark = pytest.mark.slow

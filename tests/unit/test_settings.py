@@ -122,7 +122,7 @@ def test_a_settings_file_that_is_no_text_is_one_line(bare: Path) -> None:
 
 def test_what_a_home_sets_of_costs_and_fills_reaches_backtest_and_track_record(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines.backtest.exchange_costs import CostSettings
-    from pipelines.backtest.layout import FillRules
+    from pipelines.backtest.rules import FillRules
     from pipelines.orchestration.resources import MarketlakeResource
 
     costs = {"COST_BPS": 7, "DEPOSITORY_CHARGE": 20, "STATE_STAMP_BPS": 0.5, "BEFORE_COST_TABLE": "refuse", "VOLUME_SHARE": 0.2}

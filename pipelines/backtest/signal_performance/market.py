@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.backtest.actions import UNKNOWN, effects_of
 from pipelines.backtest.fills import NO_BUYING, NO_SELLING, missing_actions, with_limits
-from pipelines.backtest.layout import DELISTING_HAIRCUT, LOCKED_MOVE
+from pipelines.backtest.rules import DELISTING_HAIRCUT, LOCKED_MOVE
 from pipelines.backtest.signal_performance.holdings import PAID_OUT, TRADED, with_endings
 
 #: More sessions than any calendar has, and more minutes than any session: both make one key of two numbers.

@@ -16,7 +16,7 @@ import polars as pl
 
 from pipelines.backtest.exchange_costs import CostSettings, class_numbers, has_tables, tables_fingerprint
 from pipelines.backtest.instrument_class import EQUITY, classify
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance.charges import charges
 from pipelines.backtest.signal_performance.market import HORIZONS, LONGEST, build_market
 from pipelines.backtest.signal_performance.outcomes import ENTRY_SESSIONS, signal_outcomes

@@ -24,7 +24,7 @@ BACKTEST_RUNS = TableSchema(
         RUN_ID,
         EXCHANGE,
         Column("algorithm_name", TEXT, "Strategy."),
-        Column("scanner_used", TEXT, "Scanner whose signals were traded."),
+        Column("scanner_used", TEXT, "Scanner whose signals were traded; several are separated by commas."),
         Column("start_date", DATE, "First session.", unit="date"),
         Column("end_date", DATE, "Last session.", unit="date"),
         Column("symbols_tested", WHOLE, "Instruments with bars.", unit="count"),
@@ -86,8 +86,8 @@ BACKTEST_TRADES = TableSchema(
         Column(
             "exit_reason",
             TEXT,
-            "stop, target, signal, time, kill_switch, cash_out (paid out: delisted, taken over for cash, gone without a word), "
-            "unadjusted (closed at the last price before an action of unknown ratio) or end.",
+            "stop, trailing_stop, target, signal, time, session_end, kill_switch, cash_out (paid out: delisted, taken over for "
+            "cash, gone without a word), unadjusted (closed at the last price before an action of unknown ratio) or end.",
         ),
         Column("fees", REAL, "Costs of both sides.", unit="currency"),
         Column("pnl", REAL, "Profit after costs.", unit="currency"),

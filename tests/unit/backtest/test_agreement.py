@@ -13,9 +13,9 @@ from pipelines.backtest.costs import FlatCosts
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.frames import trades_frame
 from pipelines.backtest.grid import Grid, build_grid, place_signals
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.limits import PlacedMarket, place_market
 from pipelines.backtest.portfolio import cost_sheet_of, simulate
+from pipelines.backtest.rules import Rules
 from pipelines.backtest.signal_performance.charges import charges
 from pipelines.backtest.signal_performance.market import build_market
 from pipelines.backtest.signal_performance.outcomes import signal_outcomes

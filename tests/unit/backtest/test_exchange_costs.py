@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.backtest.charge_table import CostsError
 from pipelines.backtest.exchange_costs import CostSettings, StatutoryCosts, exchange_costs
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import Strategy, run_backtest
+from pipelines.backtest.rules import Rules
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.update import BacktestInputs, count_trials, run_nightly
 from pipelines.market.tables import TABLES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.backtest.layout import Rules
-from tests.support.kernel_market import NAN, Market, all_in, buy, flat, reason, sell
+from pipelines.backtest.rules import Rules
+from tests.support.step_market import NAN, Market, all_in, buy, flat, reason, sell
 
 
 def test_a_decision_at_the_close_fills_at_the_next_open_and_is_sized_at_the_decisions_close():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.backtest.layout import BUY, SELL, Rules
-from tests.support.kernel_market import NAN, UNKNOWN_RATIO, Market, all_in, buy, flat, reason, sell
+from pipelines.backtest.layout import BUY, SELL
+from pipelines.backtest.rules import Rules
+from tests.support.step_market import NAN, UNKNOWN_RATIO, Market, all_in, buy, flat, reason, sell
 
 
 def test_a_split_keeps_the_value_and_moves_the_levels():

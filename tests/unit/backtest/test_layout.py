@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pipelines.backtest.layout import Rules
+from pipelines.backtest.rules import Rules
 
 
 @pytest.mark.parametrize(

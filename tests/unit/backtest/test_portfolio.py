@@ -11,8 +11,8 @@ import pytest
 from pipelines.backtest.charge_table import CostsError
 from pipelines.backtest.costs import DatedCosts, FlatCosts
 from pipelines.backtest.grid import InputError
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import Strategy, run_backtest, run_id_of
+from pipelines.backtest.rules import Rules
 from pipelines.market.tables.research import BACKTEST_EQUITY, BACKTEST_RUNS, BACKTEST_TRADES
 
 STRATEGY = Strategy("sma_cross", "sma_cross", input_fingerprint="f", code_version="c", parameters={"fast": 20})

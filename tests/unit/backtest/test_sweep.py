@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.costs import FlatCosts
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import Strategy, run_backtest
+from pipelines.backtest.rules import Rules
 from pipelines.backtest.sweep import SWEEP_SCHEMA, Case, run_sweep
 
 SESSIONS = 200

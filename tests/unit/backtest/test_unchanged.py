@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.backtest import unchanged
 from pipelines.backtest.exchange_costs import CostSettings
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.unchanged import STORED, NightlyBacktest
 from pipelines.market.calendar import calendar

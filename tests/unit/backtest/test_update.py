@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.exchange_costs import CostSettings
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.backtest.update import BacktestInputs, run_nightly
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES

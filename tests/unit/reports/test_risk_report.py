@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.backtest.layout import Rules
 from pipelines.backtest.portfolio import Strategy, run_backtest
+from pipelines.backtest.rules import Rules
 from pipelines.reports.charts import _as_json
 from pipelines.reports.picture import equity_picture
 from pipelines.reports.risk_report import amount, build_risk_report, moment, p_value, percent, ratio

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines.backtest.exchange_costs import CostSettings
-from pipelines.backtest.layout import FillRules
+from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance import update
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.signal_performance.update import update_track_record

@@ -1,0 +1,144 @@
+"""Orders: taken at a step's close, waiting, expired, cancelled; and the list of instruments that a step looks at.
+
+Lives here: everything that changes an order but a fill.
+Does not live here: fills (`fills`), how much an order may cost (`sizing`).
+"""
+
+from __future__ import annotations
+
+import math
+
+from pipelines.backtest.engine.compiled import compiled
+from pipelines.backtest.engine.fees import affordable, fee_of
+from pipelines.backtest.engine.sizing import purchasing_power, room_in_sector
+from pipelines.backtest.layout import BUY, CLOSE, END, KILL_SWITCH, SELL, SIGNAL, TIME
+
+
+@compiled
+def order_exit(a, p, reason):  # type: ignore[no-untyped-def]
+    """Order a position out, unless that was ordered before."""
+    if p.quantity != 0 and p.leave == 0:
+        p.leave = reason
+        a.leaving += 1
+
+
+@compiled
+def cancel_entry(a, p):  # type: ignore[no-untyped-def]
+    """Take back an instrument's entry order, if there is one."""
+    if p.order != 0:
+        p.order = 0
+        a.waiting -= 1
+
+
+@compiled
+def cancel_entries(a, book):  # type: ignore[no-untyped-def]
+    """Take back every entry order."""
+    for k in range(a.listed):
+        book[book[k].listed].order = 0
+    a.waiting = 0
+
+
+@compiled
+def expire(a, book, session, rules):  # type: ignore[no-untyped-def]
+    """At a session's end: entry orders that have waited as many sessions as they may."""
+    for k in range(a.listed):
+        p = book[book[k].listed]
+        if p.order != 0 and session - p.order_session >= rules.order_sessions:
+            p.order = 0
+            a.waiting -= 1
+            a.expired += 1
+
+
+@compiled
+def order_due_exits(a, book, session, rules):  # type: ignore[no-untyped-def]
+    """Order out everything after the kill switch, else what has been held as long as it may."""
+    if a.killed == 0 and rules.max_sessions == 0:
+        return
+    for k in range(a.listed):
+        i = book[k].listed
+        if a.killed == 1:
+            order_exit(a, book[i], KILL_SWITCH)
+        elif session - book[i].entry_session + 1 >= rules.max_sessions:
+            order_exit(a, book[i], TIME)
+
+
+@compiled
+def list_instrument(a, book, i):  # type: ignore[no-untyped-def]
+    """Have the next steps look at an instrument.
+
+    A step costs what is held and ordered, not what the market has: only listed instruments are looked at, in ascending order.
+    """
+    k = a.listed
+    while k > 0 and book[k - 1].listed > i:
+        k -= 1
+    if k > 0 and book[k - 1].listed == i:
+        return
+    for j in range(a.listed, k, -1):
+        book[j].listed = book[j - 1].listed
+    book[k].listed = i
+    a.listed += 1
+
+
+@compiled
+def tidy_list(a, book):  # type: ignore[no-untyped-def]
+    """Leave out of the list what has neither position nor order any more."""
+    kept = 0
+    for k in range(a.listed):
+        i = book[k].listed
+        if book[i].quantity != 0 or book[i].order != 0:
+            book[kept].listed = i
+            kept += 1
+    a.listed = kept
+
+
+@compiled
+def take_orders(a, book, rules, session, sizing, costs, orders):  # type: ignore[no-untyped-def]
+    """What was decided at this close: first the exits, then entries, sized one after the other."""
+    openings = 0
+    for order in orders:
+        p = book[order.instrument]
+        if order.side == CLOSE:
+            order_exit(a, p, END)
+            cancel_entry(a, p)
+            continue
+        if p.quantity * order.side < 0 and rules.exit_on_signal:
+            order_exit(a, p, SIGNAL)
+        if p.order * order.side < 0:
+            cancel_entry(a, p)
+        if order.side == BUY or rules.allow_short:
+            openings += 1
+    if openings == 0:
+        return
+    equity, free = purchasing_power(a, book, sizing, rules, costs)
+    for order in orders:
+        i = order.instrument
+        p = book[i]
+        # A position on the same side, even one about to be left, takes no second entry; nor does one that no signal closes.
+        staying = p.quantity * order.side > 0 or (p.quantity != 0 and p.leave == 0)
+        if order.side == CLOSE or (order.side == SELL and not rules.allow_short) or staying or p.order != 0:
+            continue
+        price = sizing[i]
+        if math.isnan(price):
+            continue
+        if a.open - a.leaving + a.waiting >= rules.max_positions:
+            a.refused_slots += 1
+            continue
+        held = costs[p.cost_class, 1]
+        budget = min((rules.fraction if math.isnan(order.fraction) else order.fraction) * equity, free)
+        if not math.isinf(rules.sector_share):
+            budget = min(budget, room_in_sector(a, book, sizing, p.sector, equity, rules))
+        quantity = affordable(budget, price, order.side, p.lot, held)
+        if quantity == 0:
+            a.refused_cash += 1
+            continue
+        free -= quantity * price + fee_of(quantity * order.side, price, held)
+        p.order = quantity * order.side
+        p.order_stop = price * (1.0 - order.side * rules.stop_fraction) if math.isnan(order.stop) else order.stop
+        p.order_target = price * (1.0 + order.side * rules.target_fraction) if math.isnan(order.target) else order.target
+        p.order_signal = order.signal
+        p.order_session = session
+        p.order_kind = order.kind
+        p.order_price = order.price
+        p.last = price if p.quantity == 0 else p.last
+        a.waiting += 1
+        list_instrument(a, book, i)
