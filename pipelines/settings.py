@@ -34,6 +34,9 @@ class Settings(BaseSettings):
         default=None, description="YAML file of indicators with chosen parameters (relative to home); default none."
     )
     scanners: Path | None = Field(default=None, description="YAML file of rule scanners (relative to home); default none.")
+    strategies: Path | None = Field(
+        default=None, description="Folder of strategy files (relative to home); default <home>/strategies."
+    )
     universes: Path | None = Field(
         default=None, description="CSV file of universes, or a folder of such files (relative to home); default none."
     )
@@ -156,7 +159,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a URL that begins with postgresql://")
         return value
 
-    @field_validator("indicators", "scanners", "universes", mode="after")
+    @field_validator("indicators", "scanners", "strategies", "universes", mode="after")
     @classmethod
     def _beside_home(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return None if value is None else info.data.get("home", Path.cwd()) / value.expanduser()
@@ -209,6 +212,11 @@ class Settings(BaseSettings):
     def reports_dir(self) -> Path:
         """The risk reports, one HTML file each."""
         return self.home / "reports"
+
+    @property
+    def strategies_dir(self) -> Path:
+        """Folder of strategy files; there need not be one."""
+        return self.strategies or self.home / "strategies"
 
     @property
     def inbox_dir(self) -> Path:

@@ -3,8 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`,
-`docs.py`).
+`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`, `docs.py`, `backtest.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.backtest import backtest
 from pipelines.cli.calendar import calendar_app
 from pipelines.cli.console import INTERRUPTED, USAGE, fail, say, say_error, say_json, table, warn
 from pipelines.cli.dbt import dbt
@@ -119,6 +119,7 @@ app.command("maintain")(maintain)
 app.command("repair")(repair)
 app.command("rollback")(rollback)
 app.add_typer(releases, name="releases")
+app.add_typer(backtest, name="backtest")
 
 
 @app.command()

@@ -31,6 +31,8 @@ def problem(words: list[str]) -> str | None:
     while command is not None and len(words) > 1 and words[1] in getattr(command, "commands", {}):
         words = words[1:]
         command = command.commands[words[0]]  # type: ignore[attr-defined]
+    if command is not None and hasattr(command, "default"):
+        command = command.commands[command.default]  # type: ignore[attr-defined]
     if command is None:
         return f"no command {words[0]}"
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}

@@ -1,0 +1,64 @@
+"""The command `marketlake backtest`: a file becomes a stored run, and runs are listed, shown and compared."""
+
+import json
+
+import pytest
+
+from pipelines.settings import Settings
+
+FILE = "strategy: quiet\nscanners: [breakout_20d]\n"
+
+
+@pytest.fixture
+def strategy(released: Settings):
+    folder = released.home / "strategies"
+    folder.mkdir()
+    path = folder / "quiet.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def test_a_file_becomes_a_stored_run_and_its_row_is_the_json(marketlake, strategy) -> None:
+    code, out, _ = marketlake("backtest", str(strategy), "--json")
+    row = json.loads(out)
+    assert (code, row["algorithm_name"], row["scanner_used"], row["trades"]) == (0, "quiet", "breakout_20d", 0)
+    assert json.loads(marketlake("backtest", "list", "--json")[1]) == [row]
+    assert json.loads(marketlake("backtest", "show", row["run_id"][:6], "--json")[1])["run_id"] == row["run_id"]
+    # The same run again is the same row; by its name in the folder of strategies too.
+    assert json.loads(marketlake("backtest", "quiet", "--json")[1])["run_id"] == row["run_id"]
+    assert len(json.loads(marketlake("backtest", "list", "--json")[1])) == 1
+    assert row["run_id"][:12] in marketlake("backtest", "list")[1]
+
+
+def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) -> None:
+    one = json.loads(marketlake("backtest", str(strategy), "--json")[1])["run_id"]
+    other = json.loads(marketlake("backtest", str(strategy), "--param", "limits.positions=3", "--json")[1])["run_id"]
+    code, out, _ = marketlake("backtest", "compare", one, other, "--json")
+    content = json.loads(out)
+    assert (code, content["figures"]) == (0, [])
+    assert ["parameters.file.limits.positions", 10, 3] in content["configuration"]
+    assert "parameters.file.limits.positions" in marketlake("backtest", "compare", one, other)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "no strategy file nope"),
+        (["--scanner", "breakout_20"], "did you mean breakout_20d?"),
+        (["quiet", "--param", "limits.positions=0"], "--param: limits.positions is 0"),
+        (["quiet", "--param", "limits"], "write SECTION.KEY=VALUE"),
+        (["quiet", "--from", "2024-13-01"], "--from"),
+        (["quiet", "--from", "2024-02-01"], "no bar of its universe between its dates"),
+        (["quiet", "--scanner", "breakout_20d"], "one of them"),
+        (["show", "zz"], "begins no runs"),
+    ],
+)
+def test_wrong_usage_ends_with_one_line(marketlake, strategy, arguments, message) -> None:
+    code, _, err = marketlake("backtest", *arguments)
+    assert (code, message in err) == (2, True), err
+    assert "Traceback" not in err
+
+
+def test_a_home_without_a_release_says_what_to_do(marketlake, home: Settings) -> None:
+    code, _, err = marketlake("backtest", "--scanner", "breakout_20d")
+    assert (code, "run `marketlake nightly" in err) == (1, True)
