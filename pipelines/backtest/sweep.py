@@ -22,8 +22,10 @@ from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.frames import session_equity
 from pipelines.backtest.grid import build_grid, place_signals
 from pipelines.backtest.limits import PlacedMarket, place_market
+from pipelines.backtest.portfolio import Placing
 from pipelines.backtest.rules import Rules
 from pipelines.backtest.simulation import cost_sheet_of, simulate
+from pipelines.backtest.state import Attributes
 
 SWEEP_SCHEMA = pl.Schema(
     {
@@ -45,11 +47,12 @@ SWEEP_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True)
 class Case:
-    """One parameter set: what it is called (JSON values), the signals it makes, and the rules they are traded by."""
+    """One parameter set: what it is called (JSON values), its signals, the rules they are traded by, and how they become orders."""
 
     parameters: Mapping[str, Any]
     signals: pl.DataFrame
     rules: Rules = field(default_factory=Rules)
+    plan: Placing | None = None
 
 
 def run_sweep(
@@ -60,13 +63,14 @@ def run_sweep(
     sessions: Sequence[date] = (),
     *,
     tried_before: int = 0,
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> pl.DataFrame:
     """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
 
-    bars, costs, actions, sessions: as for `portfolio.run_backtest`. The variance between trials is that of the cases' Sharpe
-    ratios, so a row says how likely its strategy is to be better than the best of that many worthless ones. tried_before: parameter
-    sets tried on these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no choice
-    among several, and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
+    bars, costs, actions, sessions, attributes: as for `portfolio.run_backtest`. The variance between trials is that of the cases'
+    Sharpe ratios, so a row says how likely its strategy is to be better than the best of that many worthless ones. tried_before:
+    parameter sets tried on these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no
+    choice among several, and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
     """
     grid = build_grid(bars, sessions)
     placed: dict[tuple[float, float], PlacedMarket] = {}
@@ -78,7 +82,9 @@ def run_sweep(
         market = (case.rules.locked_move, case.rules.delisting_haircut)
         if market not in placed:
             placed[market] = place_market(grid, bars, actions, case.rules)
-        account, trades, curve = simulate(grid, orders, case.rules, cost_sheet_of(grid, orders, schedule), placed[market])
+        seen, orders = (grid, orders) if case.plan is None else case.plan.place(grid, orders, actions)
+        sheet = cost_sheet_of(seen, orders, schedule)
+        account, trades, curve = simulate(seen, orders, case.rules, sheet, placed[market], attributes)
         equity = session_equity(grid, curve)
         series = statistics.session_returns(equity, case.rules.initial_cash)
         returns.append(series)

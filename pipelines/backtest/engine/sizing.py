@@ -1,7 +1,7 @@
 """How much an order may cost: decided with the prices of the decision, never with the fill's.
 
 Lives here: equity and the part of it that nothing ties up, the room of a sector.
-Does not live here: the fraction that an order asks for (`rules`, `sizes`), fees (`fees`).
+Does not live here: the fraction that an order asks for (`rules`, `backtest/strategies/`), fees (`fees`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What may stand in a strategy file, and what stands where nothing is said.
 
 Lives here: the typed sections of a file, and the same as rules of the kernel.
-Does not live here: reading a file and naming its mistakes (`reading`), what the rules do (`engine/`).
+Does not live here: reading a file and naming its mistakes (`reading`), what the rules do (`backtest/engine/`).
 """
 
 from __future__ import annotations

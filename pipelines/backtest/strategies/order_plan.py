@@ -1,7 +1,7 @@
 """How orders are made of signals: their kind and price, their size, and what closes the last positions.
 
 Lives here: `OrderPlan`. All of it follows from bars up to the decision, but for what says itself that it looks ahead.
-Does not live here: at which step a signal acts (`grid`), what then happens (`engine/`).
+Does not live here: at which step a signal acts (`grid`), what then happens (`backtest/engine/`).
 """
 
 from __future__ import annotations

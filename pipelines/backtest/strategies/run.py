@@ -40,10 +40,10 @@ def run_strategy(
     universe or a limit that the data cannot hold, UniverseError for an unknown universe, CostsError as `run_backtest` does.
     """
     started = time.perf_counter()
-    seen = _between_dates(strategy, _in_universe(exchange, strategy, inputs, universes))
+    seen = see(exchange, strategy, inputs, universes)
     if seen.bars.is_empty():
         return None
-    rules, attributes = strategy.rules(fills), _attributes(strategy, inputs.instruments)
+    rules, attributes = strategy.rules(fills), attributes_of(strategy, inputs.instruments)
     parameters = {
         "exchange": exchange,
         "file": strategy.as_parameters(),
@@ -58,7 +58,7 @@ def run_strategy(
         seen.signals,
         described,
         rules,
-        _costs(exchange, strategy, seen, costs),
+        costs_of(exchange, strategy, seen, costs),
         with_missing(seen, rules),
         seen.sessions,
         strategy.order_plan(),
@@ -67,7 +67,13 @@ def run_strategy(
     return result.timed(time.perf_counter() - started)
 
 
-def _costs(exchange: str, strategy: StrategyFile, inputs: BacktestInputs, home: CostSettings) -> Costs:
+def see(exchange: str, strategy: StrategyFile, inputs: BacktestInputs, universes: Universes) -> BacktestInputs:
+    """The bars and signals of a strategy's universe between its dates. Raises as `run_strategy`."""
+    return _between_dates(strategy, _in_universe(exchange, strategy, inputs, universes))
+
+
+def costs_of(exchange: str, strategy: StrategyFile, inputs: BacktestInputs, home: CostSettings) -> Costs:
+    """What a strategy pays; the home's nightly costs where it says nothing else."""
     asked = strategy.costs
     if asked.schedule == "exchange":
         return exchange_costs(exchange, home, {name: found.name for name, found in inputs.classes.items()})
@@ -114,7 +120,7 @@ def _universe_fingerprint(strategy: StrategyFile, universes: Universes) -> str |
     return universes.fingerprint([str(strategy.universe)]) if named else None
 
 
-def _attributes(strategy: StrategyFile, instruments: pl.DataFrame) -> Mapping[str, Attributes]:
+def attributes_of(strategy: StrategyFile, instruments: pl.DataFrame) -> Mapping[str, Attributes]:
     """Sector, lot and tick of each instrument by its newest row. Those without a sector count as one sector together."""
     newest = instruments.sort("valid_from").group_by("instrument_id", maintain_order=True).last()
     sectors = sorted(newest.get_column("sector").drop_nulls().unique())

@@ -40,6 +40,20 @@ def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) 
     assert "parameters.file.limits.positions" in marketlake("backtest", "compare", one, other)[1]
 
 
+def test_a_sweep_tries_every_combination_and_stores_nothing(marketlake, strategy) -> None:
+    sweep = strategy.parent / "sweep.yaml"
+    sweep.write_text("limits.positions: [1, 2]\nexits.stop_loss: [0.05, null]\n", encoding="utf-8")
+    code, out, _ = marketlake("backtest", str(strategy), "--sweep", str(sweep), "--json")
+    rows = json.loads(out)
+    assert (code, [row["case"] for row in rows], rows[0]["trials"]) == (0, [1, 2, 3, 4], 4)
+    assert json.loads(rows[1]["parameters"]) == {"limits.positions": 1, "exits.stop_loss": None}
+    assert json.loads(marketlake("backtest", "list", "--json")[1]) == []
+    assert "parameters" in marketlake("backtest", str(strategy), "--sweep", str(sweep))[1]
+    sweep.write_text("limits.position: [1]\n", encoding="utf-8")
+    code, _, err = marketlake("backtest", str(strategy), "--sweep", str(sweep))
+    assert (code, "no key 'limits.position'; did you mean positions?" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
