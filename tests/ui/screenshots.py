@@ -39,7 +39,7 @@ def main(home: Path) -> None:
 def picture_stages(page: Page) -> None:
     page.goto("/asset-groups")
     page.get_by_text("scanners").first.wait_for()
-    save(page, "graph", clip={"x": 545, "y": 430, "width": 1140, "height": 190})
+    save(page, "graph", clip={"x": 545, "y": 350, "width": 1140, "height": 300})
 
 
 def picture_groups(page: Page) -> None:
