@@ -44,6 +44,9 @@ demo: $(VENV)/.warm ## install, then run the main job on the bundled real bars
 ui: $(VENV)/.warm ## Dagster's UI and daemon on this home
 	@$(BIN)/marketlake ui
 
+# Frames of fast tests are small: a pool of threads in each worker takes a quarter more time than it spares. Slow tests keep theirs.
+test coverage: export POLARS_MAX_THREADS := 1
+
 test: $(VENV)/.dev $(VENV)/.warm ## the fast tests
 	@$(PYTEST) -m "not slow and not ui" $(PYTEST_ARGS)
 
