@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from pipelines.build.derived_tables import derived_schemas, partition_values
+from pipelines.build.derived_tables import derived_schemas
 from pipelines.build.plan import INPUTS, BuildPlan
 from pipelines.build.replacement_windows import looked_at, touched_sessions
+from pipelines.indicators.registry import home_registry
 from pipelines.indicators.tables import home_tables
+from pipelines.indicators.window_reads import sessions_behind
 from pipelines.market.schema import TableSchema
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, PartitionValue
@@ -23,8 +25,21 @@ from pipelines.storage.errors import WAY_OUT, DamagedTableError
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
 
+#: Tables of replaced rows of the inputs, which a build reads as they are now.
+_REPLACED_INPUTS = ("bars_daily_superseded", "bars_1m_superseded", "corporate_actions_superseded")
+#: Lake tables that models read. Rows of other derived tables come through `LakeTable`, where a build compares them with its own.
+READ_BY_MODELS = (
+    *INPUTS,
+    *_REPLACED_INPUTS,
+    *("indicators_daily", "indicator_state_daily", "indicator_state_1m", "intraday_curves", "intraday_profiles"),
+    *("scanner_signals", "scanner_signals_superseded"),
+)
+#: Tables of which the sessions about a window are read.
+_LOOKED_AROUND = ("intraday_curves", "intraday_profiles")
 #: How far back of the window models look into daily tables: a year of sessions, and what makes a year of them complete.
 _DAILY_REACH = timedelta(days=400)
+#: Days that hold the sessions before a window in which the tails of its minutes lie.
+_MINUTE_REACH = timedelta(days=60)
 
 
 def require_tables(lake: Lake, exchange: str, last: Release | None) -> tuple[Release | None, bool]:
@@ -59,26 +74,33 @@ def require_intact_inputs(lake: Lake, plan: BuildPlan, derived_versions: Mapping
     """
     if plan.is_empty:
         return 0
-    schemas = {**{name: TABLES[name] for name in INPUTS}, **derived_schemas(lake.indicators)}
+    schemas = {**TABLES, **derived_schemas(lake.indicators)}
     versions = {**({} if plan.full else derived_versions), **plan.inputs}
-    if "scanner_signals" in records:
-        versions["scanner_signals"] = records["scanner_signals"]
+    versions |= {name: records[name] for name in ("scanner_signals", "scanner_signals_superseded") if name in records}
     count = 0
-    for name, version in versions.items():
-        if name not in schemas:
-            continue
+    for name in READ_BY_MODELS:
         table = LakeTable(lake.table_uri(plan.exchange, name), schemas[name])
-        partitions = None if plan.full else _partitions(plan, schemas[name])
-        count += table.require_intact(version, partitions)
+        version = table.version() if name in _REPLACED_INPUTS else versions.get(name)
+        if version is not None:
+            count += table.require_intact(version, None if plan.full else _partitions(lake, plan, schemas[name]))
     return count
 
 
-def _partitions(plan: BuildPlan, schema: TableSchema) -> Sequence[PartitionValue] | None:
-    """Partitions of a table that the models may read: of a table by session the window and 20 sessions about it, else its years."""
+def _partitions(lake: Lake, plan: BuildPlan, schema: TableSchema) -> Sequence[PartitionValue] | None:
+    """Partitions of a table that the models read as a rule, so that a night compares no history: that of an instrument which was
+    rarely traded, or whose restatement opens the walk earlier, is read further back.
+    """
     if schema.partition_by is None:
         return None
-    sessions = looked_at(plan)
-    if schema.partition_by == "session_date":
-        return list(sessions)
     touched = touched_sessions(plan)
-    return list(range((touched[0] - _DAILY_REACH).year, touched[-1].year + 1)) if touched else partition_values(schema, sessions)
+    if not touched:
+        return []
+    if schema.partition_by != "session_date":
+        return list(range((touched[0] - _DAILY_REACH).year, touched[-1].year + 1))
+    if schema.name in _LOOKED_AROUND:
+        return list(looked_at(plan))
+    calendar = plan.calendar
+    per_session = max((session.bars_expected for session in calendar.sessions), default=1)
+    behind = sessions_behind(home_registry(lake.indicators).lookback(), per_session)
+    before = [session.session_date for session in calendar.between(touched[0] - _MINUTE_REACH, touched[0])]
+    return sorted({*[day for day in before if day < touched[0]][-behind:], *touched})

@@ -26,7 +26,7 @@ from pipelines.indicators.registry import Registry
 from pipelines.indicators.restatements import Restatements, bars_of, day_number
 from pipelines.indicators.rows import bar_arrays, result_batch
 from pipelines.indicators.tables import STATE_TYPE, indicator_tables
-from pipelines.indicators.window_reads import BEGINNING, BOUNDS, TIMEFRAMES, Timeframe, WindowReads
+from pipelines.indicators.window_reads import BEGINNING, BOUNDS, TIMEFRAMES, Timeframe, WindowReads, sessions_behind
 from pipelines.market.schema import TableSchema
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class _Window:
         window = window.join(restated, on="instrument_id", how="left", maintain_order="left").with_columns(
             from_session=pl.min_horizontal("from_session", "restated_from")
         )
-        usual = self._lookback // self._reads.per_session + 3 if self._kind.intraday else self._lookback + self._lookback // 4 + 10
+        usual = sessions_behind(self._lookback, self._reads.per_session)
         floors = [self._reads.session_before(day, usual) for day in window["from_session"].to_list()]
         cold = self._load(window.with_columns(pl.Series("floor", floors, dtype=pl.Date)))
         firsts = self._reads.first_bars(cold)

@@ -72,6 +72,11 @@ TIMEFRAMES = {
 }
 
 
+def sessions_behind(lookback: int, per_session: int) -> int:
+    """Sessions before a window in which the last `lookback` bars and the state of nearly every instrument lie."""
+    return lookback // per_session + 3 if per_session > 1 else lookback + lookback // 4 + 10
+
+
 class WindowReads:
     """The build database of one window, as its walk asks it. Sessions and actions are read once."""
 

@@ -84,7 +84,7 @@ def update_track_record(
         fresh = _outcomes(lake, days, versions, rows, costs, classes, fills)
         found = fresh.height
         years = None if since == date.min else _years(since, touched)
-        everything: list[PartitionValue] = sorted({*_stored_years(stored), *fresh.get_column("session_year").unique()})
+        everything: list[PartitionValue] = sorted({*stored.partition_values(), *fresh.get_column("session_year").unique()})
         replace_rows(
             lake,
             exchange,
@@ -142,7 +142,7 @@ def _classes(lake: Lake, exchange: str, versions: Mapping[str, int]) -> dict[str
 
 def _reclassed(stored: LakeTable, classes: Mapping[str, str]) -> bool:
     """Whether an instrument with stored outcomes is charged by other lines now, since its ISIN or ticker became known."""
-    charged = stored.read(columns=["instrument_id", "cost_class"]).drop_nulls().unique()
+    charged = stored.read(columns=["instrument_id", "cost_class"], verify=False).drop_nulls().unique()
     return any(classes.get(instrument, EQUITY) != kind for instrument, kind in charged.iter_rows())
 
 
@@ -153,7 +153,7 @@ def _made_by(table: LakeTable) -> str | None:
 
 def _first_affected(days: ExchangeCalendar, touched: date, stored: LakeTable) -> date:
     """The first session whose signals were still held, or waited for their entry, in the touched one or at the end of the bars."""
-    rows = stored.read(columns=["session_date", "status", "is_over", "exit_ts"])
+    rows = stored.read(columns=["session_date", "status", "is_over", "exit_ts"], verify=False)
     waiting = (pl.col("status") == "open") | ((pl.col("status") == "finished") & ~pl.col("is_over"))
     # An exit that nobody took at the horizon's end came later than the longest horizon says.
     waiting |= pl.col("exit_ts").dt.date() >= touched
@@ -165,10 +165,6 @@ def _first_affected(days: ExchangeCalendar, touched: date, stored: LakeTable) ->
 
 def _years(first: date, touched: tuple[date, date] | None) -> list[PartitionValue]:
     return list(range(first.year, (touched[1] if touched else first).year + 1))
-
-
-def _stored_years(table: LakeTable) -> list[PartitionValue]:
-    return sorted(table.read(columns=["session_year"]).get_column("session_year").unique())
 
 
 def _outcomes(
