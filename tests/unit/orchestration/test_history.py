@@ -1,6 +1,7 @@
 """Old runs leave Dagster's history; a session stays materialised by the run that made it last, and a check keeps its result."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,15 @@ def test_what_a_killed_pruning_left_is_finished_by_the_next(
             prune_history(instance, now, dry_run=False)
     assert prune_history(instance, now, dry_run=False)[0][0].count == 3
     assert (made(instance), [run.run_id for run in instance.get_runs()]) == (before, [young])
+
+
+def test_the_command_tells_of_the_history_too(
+    instance: dg.DagsterInstance, marketlake: Callable[..., tuple[int, str, str]]
+) -> None:
+    nightly(instance, fails=False)
+    code, out, _ = marketlake("maintain", "--json")
+    kept = {share["what"]: (share["count"], share["why"]) for share in json.loads(out)["kept"]}
+    assert (code, kept["Dagster's runs"]) == (0, (1, "younger than 90 days, or a job's last"))
 
 
 def test_a_history_in_one_database_is_pruned_alike() -> None:
