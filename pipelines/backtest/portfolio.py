@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from pipelines.backtest.limits import place_market
 from pipelines.backtest.rules import Rules
 from pipelines.backtest.simulation import cost_sheet_of, simulate
 from pipelines.backtest.state import Attributes
+from pipelines.backtest.trials import Judgement
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Strategy:
 
     name: of the algorithm. scanner: whose signals it trades. parameters: everything that shaped the signals (JSON values).
     input_fingerprint: identifies the bars, signals and actions handed in. code_version: of the project. trials: how many parameter
-    sets were ever tried on these bars, this one included; None where that is not known, and then no Sharpe ratio is deflated.
+    sets were ever tried on these bars, this one included; None where that is not known, and then no Sharpe ratio is deflated unless
+    a ledger judges the result.
     """
 
     name: str
@@ -85,6 +87,10 @@ class BacktestResult:
         initial = float(json.loads(self.run["config_snapshot"])["rules"]["initial_cash"])
         values = statistics.session_returns(self.equity["equity"].to_numpy(), initial)
         return pl.DataFrame({"session_date": self.equity["session_date"], "ret": values})
+
+    def judged(self, judgement: Judgement) -> BacktestResult:
+        """The same result with what a ledger says of its Sharpe ratio."""
+        return replace(self, run={**self.run, **asdict(judgement)})
 
     def timed(self, seconds: float) -> BacktestResult:
         """The same result with its observed wall time in `execution_time_seconds`."""
@@ -159,6 +165,8 @@ def run_backtest(
         "sharpe_ci_high": high,
         "deflated_sharpe": None if strategy.trials is None else statistics.deflated_sharpe(returns, strategy.trials),
         "trials": strategy.trials,
+        "min_track_record": None if strategy.trials is None else statistics.min_track_record(returns, strategy.trials),
+        "overfitting_probability": None,
         "turnover": statistics.turnover(float(account["traded"]), equity["equity"].to_numpy()),
         "costs": float(account["fees"]),
         "costs_assumed": _trades_at(trades, sheet.assumed),

@@ -55,6 +55,11 @@ def sharpe(returns: np.ndarray) -> float | None:
     return _finite(_mean(returns) / _deviation(returns) * np.sqrt(SESSIONS_PER_YEAR)) if _varies(returns) else None
 
 
+def sharpe_per_session(returns: np.ndarray) -> float | None:
+    """Mean over sample standard deviation of session returns."""
+    return float(returns.mean() / returns.std(ddof=1)) if _varies(returns) else None
+
+
 def sortino(returns: np.ndarray) -> float | None:
     """Annualised mean over annualised downside deviation (root mean square of returns below 0, over all sessions)."""
     if not _varies(returns) or not bool((returns < 0).any()):
@@ -119,15 +124,11 @@ def deflated_sharpe(returns: np.ndarray, trials: int, trial_variance: float | No
     """
     if trials < 1:
         raise ValueError(f"deflated_sharpe: trials is {trials}; it counts this run too, so it is at least 1.")
-    if returns.size < _LEAST_SESSIONS or not _varies(returns):
+    moments = _moments(returns)
+    if moments is None:
         return None
-    ratio = float(returns.mean() / returns.std(ddof=1))
-    centred = returns - returns.mean()
-    spread = float((centred**2).mean())
-    skew = float((centred**3).mean()) / spread**1.5
-    kurtosis = float((centred**4).mean()) / spread**2
-    variance = 1.0 / (returns.size - 1) if trial_variance is None else trial_variance
-    return deflated_sharpe_from_moments(ratio, returns.size, skew, kurtosis, trials, variance)
+    ratio, skew, kurtosis = moments
+    return deflated_sharpe_from_moments(ratio, returns.size, skew, kurtosis, trials, _variance(returns, trial_variance))
 
 
 def deflated_sharpe_from_moments(
@@ -148,6 +149,42 @@ def expected_best_sharpe(trials: int, trial_variance: float) -> float:
     inverse = NormalDist().inv_cdf
     best = (1 - _EULER_MASCHERONI) * inverse(1 - 1 / trials) + _EULER_MASCHERONI * inverse(1 - 1 / (trials * math.e))
     return math.sqrt(trial_variance) * best
+
+
+def min_track_record(returns: np.ndarray, trials: int, trial_variance: float | None = None, level: float = 0.95) -> float | None:
+    """Sessions after which a Sharpe ratio such as this is, with that confidence, above what the best of `trials` reaches by luck.
+
+    Bailey and López de Prado (2012), The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2), with the expected best ratio as
+    the one to beat. trials, trial_variance: as for `deflated_sharpe`. None for a ratio that is not above that at all, for fewer
+    than 20 sessions and for returns without variation.
+    """
+    moments = _moments(returns)
+    if moments is None:
+        return None
+    return min_track_record_from_moments(*moments, expected_best_sharpe(trials, _variance(returns, trial_variance)), level)
+
+
+def min_track_record_from_moments(ratio: float, skew: float, kurtosis: float, to_beat: float, level: float = 0.95) -> float | None:
+    """The minimum track record length in sessions of Sharpe ratios per session; `kurtosis` is 3 for normal returns."""
+    uncertainty = 1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    if not (ratio > to_beat and uncertainty > 0):
+        return None
+    return 1.0 + uncertainty * (NormalDist().inv_cdf(level) / (ratio - to_beat)) ** 2
+
+
+def _moments(returns: np.ndarray) -> tuple[float, float, float] | None:
+    """Sharpe ratio per session, skew and kurtosis; None for too few sessions or returns without variation."""
+    if returns.size < _LEAST_SESSIONS or not _varies(returns):
+        return None
+    ratio = sharpe_per_session(returns)
+    centred = returns - returns.mean()
+    spread = float((centred**2).mean())
+    return float(ratio or 0.0), float((centred**3).mean()) / spread**1.5, float((centred**4).mean()) / spread**2
+
+
+def _variance(returns: np.ndarray, trial_variance: float | None) -> float:
+    """Variance between trials; without one, that of one estimate under the hypothesis."""
+    return 1.0 / (returns.size - 1) if trial_variance is None else trial_variance
 
 
 def longest_losing_streak(pnl: Sequence[float] | np.ndarray) -> int:

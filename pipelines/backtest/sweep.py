@@ -1,16 +1,18 @@
 """Many parameter sets on the same bars: which would have done best, and whether the best is more than luck.
 
-Lives here: the sweep and its table. Does not live here: making the signals of each set (`scanners/`), or a full run (`portfolio`).
+Lives here: the pass over the cases, and its table. Does not live here: making the signals of each set (`scanners/`), a full run
+(`portfolio`), the ledger that a sweep's cases are put on (`trials`).
 
 The bars are laid out once; a case then costs one pass of the kernel. A sweep chooses, and a choice among many looks better than it
-is: every row carries the Sharpe ratio deflated by the number of cases and by how much their Sharpe ratios differ.
+is: every row carries the Sharpe ratio deflated by the number of cases and by how much their Sharpe ratios differ, or by what the
+ledger holds of the whole family.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
@@ -26,6 +28,7 @@ from pipelines.backtest.portfolio import Placing
 from pipelines.backtest.rules import Rules
 from pipelines.backtest.simulation import cost_sheet_of, simulate
 from pipelines.backtest.state import Attributes
+from pipelines.backtest.trials import Ledger
 
 SWEEP_SCHEMA = pl.Schema(
     {
@@ -39,6 +42,8 @@ SWEEP_SCHEMA = pl.Schema(
         "sortino_ratio": pl.Float64,
         "deflated_sharpe": pl.Float64,
         "trials": pl.Int64,
+        "min_track_record": pl.Float64,
+        "overfitting_probability": pl.Float64,
         "turnover": pl.Float64,
         "costs": pl.Float64,
     }
@@ -55,28 +60,31 @@ class Case:
     plan: Placing | None = None
 
 
-def run_sweep(
+@dataclass(frozen=True)
+class CaseResult:
+    """What a case came to: its figures, and its session returns (session_date, ret)."""
+
+    figures: dict[str, Any]
+    returns: pl.DataFrame
+
+
+def run_cases(
     bars: pl.DataFrame,
     cases: Sequence[Case],
     costs: Costs | None = None,
     actions: pl.DataFrame | None = None,
     sessions: Sequence[date] = (),
     *,
-    tried_before: int = 0,
     attributes: Mapping[str, Attributes] | None = None,
-) -> pl.DataFrame:
-    """One row per case, in the order given: `SWEEP_SCHEMA`, figures as in `backtest_runs`, `case` counting from 1.
+) -> list[CaseResult]:
+    """The cases in the order given, figures as in `backtest_runs`, `case` counting from 1.
 
-    bars, costs, actions, sessions, attributes: as for `portfolio.run_backtest`. The variance between trials is that of the cases'
-    Sharpe ratios, so a row says how likely its strategy is to be better than the best of that many worthless ones. tried_before:
-    parameter sets tried on these bars before the sweep; `trials` counts them and the cases. A single case with none before it is no
-    choice among several, and N is not known: its Sharpe ratio is not deflated. Raises what `run_backtest` raises.
+    bars, costs, actions, sessions, attributes: as for `portfolio.run_backtest`, which raises the same.
     """
     grid = build_grid(bars, sessions)
     placed: dict[tuple[float, float], PlacedMarket] = {}
     schedule = costs or FlatCosts()
-    rows: list[dict[str, Any]] = []
-    returns: list[np.ndarray] = []
+    results: list[CaseResult] = []
     for number, case in enumerate(cases, start=1):
         orders = place_signals(grid, case.signals, case.rules.signal_sessions)
         market = (case.rules.locked_move, case.rules.delisting_haircut)
@@ -87,26 +95,64 @@ def run_sweep(
         account, trades, curve = simulate(seen, orders, case.rules, sheet, placed[market], attributes)
         equity = session_equity(grid, curve)
         series = statistics.session_returns(equity, case.rules.initial_cash)
-        returns.append(series)
+        figures = {
+            "case": number,
+            "parameters": json.dumps(case.parameters, sort_keys=True, separators=(",", ":")),
+            "trades": trades.size,
+            "total_return": statistics.total_return(series),
+            "cagr": statistics.cagr(series),
+            "max_drawdown": statistics.max_drawdown(series),
+            "sharpe_ratio": statistics.sharpe(series),
+            "sortino_ratio": statistics.sortino(series),
+            "turnover": statistics.turnover(float(account["traded"]), equity),
+            "costs": float(account["fees"]),
+        }
+        results.append(CaseResult(figures, pl.DataFrame({"session_date": grid.session_dates, "ret": series})))
+    return results
+
+
+def run_sweep(
+    bars: pl.DataFrame,
+    cases: Sequence[Case],
+    costs: Costs | None = None,
+    actions: pl.DataFrame | None = None,
+    sessions: Sequence[date] = (),
+    *,
+    tried_before: int = 0,
+    attributes: Mapping[str, Attributes] | None = None,
+) -> pl.DataFrame:
+    """One row per case, in the order given: `SWEEP_SCHEMA`. For callers without a ledger; see `run_cases`.
+
+    The variance between trials is that of the cases' Sharpe ratios, so a row says how likely its strategy is to be better than the
+    best of that many worthless ones. tried_before: parameter sets tried on these bars before the sweep; `trials` counts them and
+    the cases. A single case with none before it is no choice among several, and N is not known: its Sharpe ratio is not deflated.
+    """
+    results = run_cases(bars, cases, costs, actions, sessions, attributes=attributes)
+    trials = len(results) + tried_before if len(results) + tried_before > 1 else None
+    variance = _variance_between([result.figures["sharpe_ratio"] for result in results])
+    rows = []
+    for result in results:
+        values = result.returns.get_column("ret").to_numpy()
+        among = None if trials is None else (trials, variance)
         rows.append(
             {
-                "case": number,
-                "parameters": json.dumps(case.parameters, sort_keys=True, separators=(",", ":")),
-                "trades": trades.size,
-                "total_return": statistics.total_return(series),
-                "cagr": statistics.cagr(series),
-                "max_drawdown": statistics.max_drawdown(series),
-                "sharpe_ratio": statistics.sharpe(series),
-                "sortino_ratio": statistics.sortino(series),
-                "turnover": statistics.turnover(float(account["traded"]), equity),
-                "costs": float(account["fees"]),
+                **result.figures,
+                "trials": trials,
+                "deflated_sharpe": None if among is None else statistics.deflated_sharpe(values, *among),
+                "min_track_record": None if among is None else statistics.min_track_record(values, *among),
+                "overfitting_probability": None,
             }
         )
-    trials = len(rows) + tried_before if len(rows) + tried_before > 1 else None
-    variance = _variance_between([row["sharpe_ratio"] for row in rows])
-    for row, series in zip(rows, returns, strict=True):
-        row["trials"] = trials
-        row["deflated_sharpe"] = None if trials is None else statistics.deflated_sharpe(series, trials, variance)
+    return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
+
+
+def judge_cases(results: Sequence[CaseResult], ledger: Ledger) -> pl.DataFrame:
+    """`SWEEP_SCHEMA` of cases that are on a ledger: each judged among the whole family."""
+    if not results:
+        return pl.DataFrame(schema=SWEEP_SCHEMA)
+    # All cases have the same sessions.
+    overfitting = ledger.overfitting(results[0].returns)
+    rows = [{**result.figures, **asdict(ledger.judge(result.returns, overfitting))} for result in results]
     return pl.DataFrame(rows, schema=SWEEP_SCHEMA)
 
 

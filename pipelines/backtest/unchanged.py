@@ -16,6 +16,9 @@ import polars as pl
 from pipelines.backtest.exchange_costs import CostSettings, tables_fingerprint
 from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance.performance import ScannerId
+from pipelines.backtest.strategies.reading import strategy_of_scanner
+from pipelines.backtest.strategies.tried import parameters_of
+from pipelines.backtest.trials import LEDGER, Ledger, family_of, trial_id_of
 from pipelines.backtest.update import count_trials, current_run, read_inputs, run_nightly, store_result
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.package_data import code_version
@@ -23,7 +26,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.step_records import StepRecord, hash_heads, hash_parts, hash_tables
 
 #: Tables that a run is made of (bars of minutes tell only which provisional sessions there were), and those that it stores.
-READ = ("bars_daily", "corporate_actions", "instruments", "price_flags", "scanner_signals")
+READ = ("bars_daily", "corporate_actions", "instruments", "price_flags", "scanner_signals", *LEDGER)
 STORED = ("backtest_runs", "backtest_trades", "backtest_equity")
 
 
@@ -67,10 +70,20 @@ class NightlyBacktest:
             if stored is not None:
                 return stored[0], stored[1].sort("trade_number")
         inputs = read_inputs(self.lake, self.exchange, self.versions, self.scanner)
-        trials = count_trials(self.declared, inputs.recorded)
-        result = run_nightly(self.exchange, inputs, self.scanner, cash=self.cash, costs=self.costs, fills=self.fills, trials=trials)
+        ledger = self._ledger(count_trials(self.declared, inputs.recorded))
+        result = run_nightly(
+            self.exchange, inputs, self.scanner, cash=self.cash, costs=self.costs, fills=self.fills, trials=ledger.trials
+        )
         if result is None:
             return None
+        result = result.judged(ledger.judge(result.returns()))
         store_result(self.lake, self.exchange, result)
         record.write(self.made_of, hash_heads(self.lake, self.exchange, STORED))
         return result.run, result.trades
+
+    def _ledger(self, scanners: int) -> Ledger:
+        """The scanner's family beside the scanners that nightly runs evaluate, one of which by the very rules of this run."""
+        family = family_of([self.scanner])
+        same = strategy_of_scanner(self.scanner, self.cash, self.fills.volume_share)
+        own = trial_id_of(self.exchange, family, parameters_of(same))
+        return Ledger.read(self.lake, self.exchange, family, self.versions).with_besides(scanners, own)

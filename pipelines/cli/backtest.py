@@ -72,7 +72,7 @@ def run_command(
         list[str] | None, typer.Option("--param", help="Another value of a key of the file.", metavar="SECTION.KEY=VALUE")
     ] = None,
     sweep: Annotated[
-        Path | None, typer.Option("--sweep", help="Try every combination of this file's values; stores nothing.", metavar="FILE")
+        Path | None, typer.Option("--sweep", help="Try every combination of this file's values; stores no run.", metavar="FILE")
     ] = None,
     exchange: Exchange = None,
     wait: Wait = None,

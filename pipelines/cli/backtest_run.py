@@ -20,6 +20,9 @@ from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.reading import read_strategy, strategy_of_scanner
 from pipelines.backtest.strategies.run import run_strategy
 from pipelines.backtest.strategies.sweep import read_sweep, sweep_strategy
+from pipelines.backtest.strategies.tried import trial_of
+from pipelines.backtest.sweep import judge_cases
+from pipelines.backtest.trials import Ledger, record_trials
 from pipelines.backtest.update import BacktestInputs, add_result, read_inputs
 from pipelines.cli.console import USAGE, fail
 from pipelines.cli.options import day
@@ -61,7 +64,10 @@ class Asked:
 
 
 def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> BacktestResult:
-    """Run a strategy and store the run. Ends the command where there is nothing to run it on; raises as `run_strategy`."""
+    """Run a strategy, store the run and put its parameter set on the ledger, which judges it.
+
+    Ends the command where there is nothing to run it on; raises as `run_strategy`.
+    """
     result = run_strategy(
         mic,
         strategy,
@@ -73,12 +79,18 @@ def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> Backt
     if result is None:
         _fail_without_bars(strategy)
     with home_lock(settings.state_dir, "backtest", settings.lock_wait):
-        add_result(Lake.from_settings(settings), mic, result)
+        lake, trial = Lake.from_settings(settings), trial_of(mic, strategy, result.returns())
+        record_trials(lake, mic, [trial])
+        result = result.judged(Ledger.read(lake, mic, trial.family).judge(trial.returns))
+        add_result(lake, mic, result)
     return result
 
 
 def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dict[str, Any]]:
-    """A row for every combination of a sweep file. Ends the command as `run_and_store`; raises StrategyFileError."""
+    """A row for every combination of a sweep file; all of them go on the ledger.
+
+    Ends the command as `run_and_store`; raises StrategyFileError.
+    """
     cases = [(changes, asked.strategy(changes)) for changes in read_sweep(sweep)]
     first = cases[0][1]
     tried = sweep_strategy(
@@ -91,7 +103,12 @@ def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dic
     )
     if tried is None:
         _fail_without_bars(first)
-    return tried.to_dicts()
+    with home_lock(settings.state_dir, "backtest", settings.lock_wait):
+        lake = Lake.from_settings(settings)
+        trials = [trial_of(mic, strategy, result.returns) for (_, strategy), result in zip(cases, tried, strict=True)]
+        record_trials(lake, mic, trials)
+        ledger = Ledger.read(lake, mic, trials[0].family)
+    return judge_cases(tried, ledger).to_dicts()
 
 
 def _fail_without_bars(strategy: StrategyFile) -> NoReturn:

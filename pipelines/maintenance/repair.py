@@ -44,7 +44,7 @@ _BUILT_BESIDE = (
 #: Built tables whose rows stay as they were issued: an earlier version's are put back first.
 _RECORDS = ("scanner_signals", "scanner_runs")
 #: Tables that no file and no build gives again.
-_IRREPLACEABLE = ("scanner_signals_superseded", "signals_live", "bars_1m_live")
+_IRREPLACEABLE = ("scanner_signals_superseded", "signals_live", "bars_1m_live", "backtest_trials", "backtest_trial_months")
 
 
 @dataclass

@@ -40,7 +40,9 @@ def read_strategy(path: Path, changes: Mapping[str, Any] | None = None) -> Strat
     return _validated(content, changes or {}, lambda keys: f"{path}:{_line(node, keys)}")
 
 
-def strategy_of_scanner(scanner: str, cash: float, volume_share: float, changes: Mapping[str, Any] | None = None) -> StrategyFile:
+def strategy_of_scanner(
+    scanner: str, cash: float, volume_share: float | None, changes: Mapping[str, Any] | None = None
+) -> StrategyFile:
     """A scanner traded by the rules of the nightly backtest. changes: as for `read_strategy`."""
     content = {
         "strategy": "by_nightly_rules",

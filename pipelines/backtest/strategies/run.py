@@ -34,7 +34,7 @@ def run_strategy(
     costs: CostSettings,
     fills: FillRules,
 ) -> BacktestResult | None:
-    """Trade a strategy's signals. None where its universe has no bar between its dates.
+    """Trade a strategy's signals. None where its universe has no bar between its dates. How many were tried a ledger tells.
 
     inputs: of `update.read_inputs` with the strategy's scanners. universes, costs, fills: of the home. Raises InputError for a
     universe or a limit that the data cannot hold, UniverseError for an unknown universe, CostsError as `run_backtest` does.

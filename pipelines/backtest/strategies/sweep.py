@@ -12,14 +12,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.rules import FillRules
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.reading import StrategyFileError
 from pipelines.backtest.strategies.run import attributes_of, costs_of, see
-from pipelines.backtest.sweep import Case, run_sweep
+from pipelines.backtest.sweep import Case, CaseResult, run_cases
 from pipelines.backtest.update import BacktestInputs, with_missing
 from pipelines.scanners.universes import Universes
 from pipelines.user_files import construct, read_nodes, shown
@@ -59,8 +57,8 @@ def sweep_strategy(
     *,
     costs: CostSettings,
     fills: FillRules,
-) -> pl.DataFrame | None:
-    """One row per case, in the order given: `sweep.SWEEP_SCHEMA`. None where the universe has no bar between the dates.
+) -> list[CaseResult] | None:
+    """The cases in the order given; see `sweep.judge_cases`. None where the universe has no bar between the dates.
 
     cases: the changed values, and the strategy with them. The rest as for `run.run_strategy`, which raises the same.
     """
@@ -70,7 +68,7 @@ def sweep_strategy(
         return None
     rules = [strategy.rules(fills) for _, strategy in cases]
     limited = next((strategy for _, strategy in cases if strategy.limits.sector is not None), first)
-    return run_sweep(
+    return run_cases(
         seen.bars,
         [
             Case(changes, seen.signals, of_case, strategy.order_plan())

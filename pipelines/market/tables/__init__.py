@@ -41,6 +41,8 @@ TABLES: dict[str, TableSchema] = {
         research.BACKTEST_RUNS,
         research.BACKTEST_TRADES,
         research.BACKTEST_EQUITY,
+        research.BACKTEST_TRIALS,
+        research.BACKTEST_TRIAL_MONTHS,
         research.RISK_VAR,
         signal_performance.SIGNAL_OUTCOMES,
         signal_performance.SCANNER_PERFORMANCE,

@@ -44,10 +44,23 @@ BACKTEST_RUNS = TableSchema(
         Column(
             "trials",
             WHOLE,
-            "Parameter sets tried on these bars, this one included: every scanner with parameters that a nightly run evaluated. "
-            "Trials outside nightly runs are not counted.",
+            "Parameter sets tried, this one included: those of the strategy's family in backtest_trials; of a nightly run also "
+            "every scanner with parameters that nightly runs evaluated.",
             unit="count",
             nullable=True,
+        ),
+        Column(
+            "min_track_record",
+            REAL,
+            "Sessions after which such a Sharpe ratio beats the best of `trials` by luck with 95 % confidence; NULL where it never "
+            "does, or they are not known.",
+            unit="sessions",
+            nullable=True,
+        ),
+        _ratio(
+            "overfitting_probability",
+            "Probability that the family's best trial in half of this run's months ranks in the lower half in the others (PBO, by "
+            "CSCV of 16 blocks); NULL for fewer than 16 months, or two trials that have them.",
         ),
         _ratio("turnover", "Traded value a year over mean equity."),
         Column("costs", REAL, "Fees and charges paid.", unit="currency"),
@@ -108,6 +121,38 @@ BACKTEST_EQUITY = TableSchema(
         Column("exposure", REAL, "Value of holdings over equity.", unit="ratio"),
     ),
     sort_by=("run_id", "session_date"),
+)
+
+BACKTEST_TRIALS = TableSchema(
+    name="backtest_trials",
+    description="Every parameter set that a strategy file, a scanner or a sweep was run with: what Sharpe ratios are deflated by.",
+    key=("trial_id",),
+    columns=(
+        Column("trial_id", TEXT, "Hash of exchange, family and parameters."),
+        EXCHANGE,
+        Column("family", TEXT, "Scanners traded, sorted, separated by commas: what trades the same signals is one family."),
+        Column("strategy", TEXT, "Name under which the set was run last."),
+        Column("parameters", TEXT, "The set as canonical JSON: everything of a strategy file but name and dates."),
+        Column("start_date", DATE, "First session of its newest run.", unit="date"),
+        Column("end_date", DATE, "Last session of its newest run.", unit="date"),
+        Column("sessions", WHOLE, "Sessions of its newest run.", unit="count"),
+        _ratio("sharpe_per_session", "Mean over sample deviation of session returns, not annualised; NULL where they do not vary."),
+    ),
+    sort_by=("family", "trial_id"),
+)
+
+BACKTEST_TRIAL_MONTHS = TableSchema(
+    name="backtest_trial_months",
+    description="Returns of each set of backtest_trials, summed by month: any Sharpe ratio over whole months follows from them.",
+    key=("trial_id", "month"),
+    columns=(
+        Column("trial_id", TEXT, "The set."),
+        Column("month", DATE, "First day of the month.", unit="date"),
+        Column("sessions", WHOLE, "Sessions of the run in that month.", unit="count"),
+        Column("return_sum", REAL, "Sum of their returns.", unit="ratio"),
+        Column("return_squares", REAL, "Sum of the squares of their returns.", unit="ratio²"),
+    ),
+    sort_by=("trial_id", "month"),
 )
 
 RISK_VAR = TableSchema(

@@ -51,6 +51,22 @@ def test_the_deflated_sharpe_of_its_papers_example():
     assert s.deflated_sharpe_from_moments(ratio, 1250, -3, 10, 46, variance) == pytest.approx(0.9505, abs=5e-5)
 
 
+@pytest.mark.parametrize(("a_year", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
+def test_the_minimum_track_record_of_its_papers_example(a_year, years):
+    # Bailey and López de Prado (2012): an annual Sharpe ratio of 2 of independent normal returns, to be above 1 with 95 %.
+    ratio, to_beat = 2 / math.sqrt(a_year), 1 / math.sqrt(a_year)
+    assert s.min_track_record_from_moments(ratio, 0, 3, to_beat) / a_year == pytest.approx(years, abs=0.006)
+
+
+def test_the_minimum_track_record_is_where_the_deflated_ratio_is_the_level():
+    ratio, variance = 2.5 / math.sqrt(250), 0.5 / 250
+    enough = s.min_track_record_from_moments(ratio, -3, 10, s.expected_best_sharpe(100, variance))
+    assert s.deflated_sharpe_from_moments(ratio, enough, -3, 10, 100, variance) == pytest.approx(0.95)
+    # A ratio below what luck reaches is never enough, nor is one below zero.
+    assert s.min_track_record(-NOISE, 1) > 1250
+    assert [s.min_track_record(-NOISE, 1000), s.min_track_record(NOISE, 1)] == [None, None]
+
+
 def test_more_trials_deflate_more():
     values = [s.deflated_sharpe(NOISE, trials) for trials in (1, 10, 1000)]
     assert values == sorted(values, reverse=True)

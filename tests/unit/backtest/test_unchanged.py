@@ -9,13 +9,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.backtest import unchanged
+from pipelines.backtest import statistics, unchanged
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.rules import FillRules
 from pipelines.backtest.signal_performance.performance import ScannerId
+from pipelines.backtest.strategies.file import StrategyFile
+from pipelines.backtest.strategies.reading import strategy_of_scanner
+from pipelines.backtest.strategies.tried import trial_of
+from pipelines.backtest.trials import record_trials
 from pipelines.backtest.unchanged import STORED, NightlyBacktest
 from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
@@ -205,3 +210,33 @@ def test_a_lake_that_counts_the_same_versions_of_other_rows_is_another(night: Ni
     assert LakeTable(night.lake.table_uri(MIC, "bars_daily"), TABLES["bars_daily"]).version() == 1
     night.run()
     assert night.runs == 2
+
+
+def tried(night: Night, *strategies: StrategyFile) -> None:
+    days = [session.session_date for session in SESSIONS]
+    noise = (np.random.default_rng(k).normal(0, 0.01, len(days)) for k in range(len(strategies)))
+    runs = (pl.DataFrame({"session_date": days, "ret": values}) for values in noise)
+    record_trials(night.lake, MIC, [trial_of(MIC, one, returns) for one, returns in zip(strategies, runs, strict=True)])
+
+
+def test_parameter_sets_of_the_scanners_family_deflate_the_nightly_run_and_no_others_do(night: Night) -> None:
+    night.settings["declared"] = {name: ScannerId(1, "h") for name in "stuv"}
+    run, _ = night.run()
+    assert run["trials"] == 4
+    assert run["deflated_sharpe"] == statistics.deflated_sharpe(returns_of(night), 4)
+    assert run["overfitting_probability"] is None
+
+    nightly = strategy_of_scanner("s", night.settings["cash"], FillRules().volume_share)
+    stops = [strategy_of_scanner("s", 1e6, 0.05, {"exits.stop_loss": part}) for part in (0.01, 0.02)]
+    tried(night, nightly, strategy_of_scanner("t", 1e6, 0.05))
+    same, _ = night.run()
+    assert (same["trials"], same["deflated_sharpe"]) == (4, run["deflated_sharpe"])
+    tried(night, *stops)
+    more, _ = night.run()
+    assert (night.runs, more["trials"]) == (3, 6)
+    assert more["deflated_sharpe"] < run["deflated_sharpe"]
+
+
+def returns_of(night: Night) -> np.ndarray:
+    equity = LakeTable(night.lake.table_uri(MIC, "backtest_equity"), TABLES["backtest_equity"]).read().sort("session_date")
+    return statistics.session_returns(equity.get_column("equity").to_numpy(), night.settings["cash"])

@@ -35,12 +35,30 @@ def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) 
     other = json.loads(marketlake("backtest", str(strategy), "--param", "limits.positions=3", "--json")[1])["run_id"]
     code, out, _ = marketlake("backtest", "compare", one, other, "--json")
     content = json.loads(out)
-    assert (code, content["figures"]) == (0, [])
+    # Without a trade the runs differ in nothing but how many were tried.
+    assert (code, content["figures"]) == (0, [["trials", 1, 2]])
     assert ["parameters.file.limits.positions", 10, 3] in content["configuration"]
     assert "parameters.file.limits.positions" in marketlake("backtest", "compare", one, other)[1]
 
 
-def test_a_sweep_tries_every_combination_and_stores_nothing(marketlake, strategy) -> None:
+def test_every_parameter_set_is_counted_once_and_judged_among_its_family(marketlake, strategy) -> None:
+    def run(*arguments: str) -> dict:
+        return json.loads(marketlake("backtest", *arguments, "--json")[1])
+
+    assert run(str(strategy))["trials"] == 1
+    assert run(str(strategy), "--param", "limits.positions=3")["trials"] == 2
+    # The same set again, and under another name; another scanner is another family.
+    assert [run(str(strategy))["trials"], run(str(strategy), "--param", "strategy=other")["trials"]] == [2, 2]
+    sweep = strategy.parent / "sweep.yaml"
+    sweep.write_text("limits.positions: [3, 4, 10]\n", encoding="utf-8")
+    rows = json.loads(marketlake("backtest", str(strategy), "--sweep", str(sweep), "--json")[1])
+    assert [row["trials"] for row in rows] == [3] * 3
+    # By the nightly rules it is one more set of the family.
+    assert run("--scanner", "breakout_20d")["trials"] == 4
+    assert run("--scanner", "technical_rsi")["trials"] == 1
+
+
+def test_a_sweep_tries_every_combination_and_stores_no_run(marketlake, strategy) -> None:
     sweep = strategy.parent / "sweep.yaml"
     sweep.write_text("limits.positions: [1, 2]\nexits.stop_loss: [0.05, null]\n", encoding="utf-8")
     code, out, _ = marketlake("backtest", str(strategy), "--sweep", str(sweep), "--json")

@@ -65,20 +65,20 @@ def strategy(stop: float, kind: str) -> StrategyFile:
     return StrategyFile.model_validate({"strategy": "abc", "scanners": ["s"], **keys})
 
 
-def test_every_case_has_the_figures_of_its_run_alone_and_the_cases_are_the_trials():
+def test_every_case_has_the_figures_and_returns_of_its_run_alone():
     cases = [
         ({"exits.stop_loss": stop, "orders.type": kind}, strategy(stop, kind)) for stop in (0.02, 0.2) for kind in ("limit", "stop")
     ]
     home = {"costs": CostSettings(), "fills": FillRules()}
     found = sweep_strategy(MIC, cases, given(), read_universes(None, 1e7), **home)
     assert found is not None
-    assert found["trials"].to_list() == [4] * 4
-    for row, (_, one) in zip(found.iter_rows(named=True), cases, strict=True):
+    for case, (_, one) in zip(found, cases, strict=True):
         alone = run_strategy(MIC, one, given(), read_universes(None, 1e7), **home)
         assert alone is not None
         for name in ("trades", "total_return", "max_drawdown", "sharpe_ratio", "turnover", "costs"):
-            assert row[name] == alone.run[name], name
-    assert found["total_return"].n_unique() > 1
+            assert case.figures[name] == alone.run[name], name
+        assert case.returns.equals(alone.returns())
+    assert len({case.figures["total_return"] for case in found}) > 1
 
 
 def test_a_sweep_is_every_combination_in_the_files_order(tmp_path):
