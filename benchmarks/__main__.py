@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import build, first_load, ingest, kernels, parquet, scanners, ui
+from benchmarks import backtests, build, first_load, ingest, kernels, parquet, scanners, ui
 from benchmarks.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--full", action="store_true", help="build all 67,500,000 one-minute rows, not a twentieth (needs 15 GB of disk)"
     )
-    known = ("kernels", "parquet", "ingest", "first_load", "build", "scanners", "ui")
+    known = ("kernels", "parquet", "ingest", "first_load", "build", "scanners", "backtests", "ui")
     parser.add_argument("--only", choices=known, action="append", help="one question (may be repeated)")
     parser.add_argument(
         "--small", action="store_true", help="a small part of the questions ingest, first_load and scanners, to try them"
@@ -43,6 +43,7 @@ def main() -> None:
         "first_load": partial(first_load.run, small=asked.small),
         "build": partial(build.run, full=asked.full),
         "scanners": partial(scanners.run, small=asked.small),
+        "backtests": backtests.run,
         "ui": ui.run,
     }
     written: dict[str, str] = {}

@@ -50,7 +50,7 @@ ACCOUNT = np.dtype(
         ("waiting", "i8"),  # entry orders not yet filled
         ("leaving", "i8"),  # exit orders not yet filled
         ("session", "i8"),  # number of the session of the last step
-        ("listed", "i8"),  # instruments with a position or an order: the length of the list in the book
+        ("listed", "i8"),  # instruments on the list of those that a step looks at
         ("killed", "i8"),  # 1 once the drawdown limit was hit; never reset within a run
         ("refused_slots", "i8"),  # entries not ordered or not filled because every slot was taken
         ("refused_cash", "i8"),  # entries not ordered because not even one unit was affordable
@@ -89,7 +89,6 @@ BOOK = np.dtype(
         ("sector", "i8"),  # number of the instrument's sector
         ("lot", "i8"),  # units are traded in multiples of it
         ("tick", "f8"),  # smallest step of the price, for slippage in ticks
-        ("listed", "i8"),  # not of this row's instrument: row k holds the number of the k-th instrument to look at, ascending
     ]
 )
 

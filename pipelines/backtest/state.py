@@ -93,24 +93,28 @@ class Log(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a portfolio carries from one step to the next: two record arrays without anything behind them."""
+    """All that a portfolio carries from one step to the next: plain arrays without anything behind them.
+
+    listed: int64[N], of which the first `account.listed` are the instruments with a position or an order, ascending.
+    """
 
     account: np.ndarray
     book: np.ndarray
+    listed: np.ndarray
 
     def save(self, path: Path) -> None:
         """Write the state to a file of numpy's."""
         with path.open("wb") as stream:
-            np.savez(stream, account=self.account, book=self.book)
+            np.savez(stream, **self._asdict())
 
     @classmethod
     def load(cls, path: Path) -> State:
         """The state that was saved, bit for bit. Raises ValueError where another version of the layout saved it."""
         with np.load(path) as arrays:
-            state = cls(arrays["account"], arrays["book"])
-        if state.account.dtype != ACCOUNT or state.book.dtype != BOOK:
-            raise ValueError(f"{path}: a state of another version of the step kernel; run the backtest from its beginning.")
-        return state
+            kinds = {name: arrays[name].dtype for name in arrays.files}
+            if kinds != {"account": ACCOUNT, "book": BOOK, "listed": np.dtype(np.int64)}:
+                raise ValueError(f"{path}: a state of another version of the step kernel; run the backtest from its beginning.")
+            return cls(**{name: arrays[name] for name in cls._fields})
 
 
 def new_state(initial_cash: float, instruments: int, attributes: Attributes | None = None) -> State:
@@ -124,7 +128,7 @@ def new_state(initial_cash: float, instruments: int, attributes: Attributes | No
     if attributes is not None:
         for name, values in attributes._asdict().items():
             book[name] = values
-    return State(account, book)
+    return State(account, book, np.zeros(instruments, np.int64))
 
 
 def new_log(fills: int, trades: int) -> Log:

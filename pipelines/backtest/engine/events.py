@@ -15,10 +15,10 @@ from pipelines.backtest.layout import CASH_OUT, UNADJUSTED
 
 
 @compiled
-def apply_event(a, book, now, event, no_costs, log):  # type: ignore[no-untyped-def]
+def apply_event(state, now, event, no_costs, log):  # type: ignore[no-untyped-def]
     """Apply one event to whoever holds or orders its instrument. no_costs: zeros in the shape of costs."""
-    i = event.instrument
-    p = book[i]
+    a, i = state.account[0], event.instrument
+    p = state.book[i]
     held, ordered = p.quantity != 0, p.order != 0
     if not (held or ordered):
         return
@@ -27,7 +27,7 @@ def apply_event(a, book, now, event, no_costs, log):  # type: ignore[no-untyped-
         # What the holding is worth from here on is not known; at the last price it was.
         price, reason = p.last, UNADJUSTED
     elif event.successor >= 0:
-        price = _merge(a, book, i, event)
+        price = _merge(state, i, event)
     else:
         if event.ratio != 1.0:
             _split(a, p, event.ratio)
@@ -47,9 +47,9 @@ def apply_event(a, book, now, event, no_costs, log):  # type: ignore[no-untyped-
 
 
 @compiled
-def _merge(a, book, i, event):  # type: ignore[no-untyped-def]
+def _merge(state, i, event):  # type: ignore[no-untyped-def]
     """Turn the holding of `i` into the successor's units and cash; where that cannot be, the price to cash it out at, else NaN."""
-    p, q = book[i], book[event.successor]
+    a, p, q = state.account[0], state.book[i], state.book[event.successor]
     if p.quantity == 0:
         return math.nan
     price = event.successor_price
@@ -78,7 +78,7 @@ def _merge(a, book, i, event):  # type: ignore[no-untyped-def]
     q.fees = p.fees
     q.leave = p.leave
     clear(p)
-    list_instrument(a, book, event.successor)
+    list_instrument(state, event.successor)
     return math.nan
 
 

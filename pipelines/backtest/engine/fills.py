@@ -32,39 +32,54 @@ def can_enter(p, i, limits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_exits(a, book, bars, prices, at_open, rules, log):  # type: ignore[no-untyped-def]
+def fill_exits(state, bars, prices, at_open, rules, log):  # type: ignore[no-untyped-def]
     """Exits ordered before, at the step's `prices`."""
-    if a.leaving == 0:
-        return
+    a, book, listed = state.account[0], state.book, state.listed
+    ahead = a.leaving
     for k in range(a.listed):
-        i = book[k].listed
+        if ahead == 0:
+            return
+        i = listed[k]
         p = book[i]
-        if p.leave > 0 and not math.isnan(prices[i]) and can_leave(p, i, bars.clock.session, bars.limits):
+        if p.leave == 0:
+            continue
+        ahead -= 1
+        if not math.isnan(prices[i]) and can_leave(p, i, bars.clock.session, bars.limits):
             price = slipped(prices[i], -1 if p.quantity > 0 else 1, p.tick, rules)
             leave(a, p, i, bars.clock.step, price, p.leave, at_open, bars.costs, log)
 
 
 @compiled
-def fill_market_entries(a, book, bars, prices, entered, rules, log):  # type: ignore[no-untyped-def]
+def fill_market_entries(state, bars, prices, entered, rules, log):  # type: ignore[no-untyped-def]
     """Market orders for entries, at the step's `prices`."""
-    if a.waiting == 0:
-        return
+    a, book, listed = state.account[0], state.book, state.listed
+    ahead = a.waiting
     for k in range(a.listed):
-        i = book[k].listed
+        if ahead == 0:
+            return
+        i = listed[k]
         p = book[i]
+        if p.order == 0:
+            continue
+        ahead -= 1
         due = p.order_kind == MARKET and _is_due(p, bars.clock.session, rules)
         if due and not math.isnan(prices[i]) and can_enter(p, i, bars.limits):
             _enter(a, p, i, bars, slipped(prices[i], 1 if p.order > 0 else -1, p.tick, rules), entered, rules, log)
 
 
 @compiled
-def fill_priced_entries(a, book, bars, rules, log):  # type: ignore[no-untyped-def]
+def fill_priced_entries(state, bars, rules, log):  # type: ignore[no-untyped-def]
     """Limit and stop orders that the bar reached: at the order's price, or at the open where that lies beyond it."""
-    if a.waiting == 0:
-        return
+    a, book, listed = state.account[0], state.book, state.listed
+    ahead = a.waiting
     for k in range(a.listed):
-        i = book[k].listed
+        if ahead == 0:
+            return
+        i = listed[k]
         p = book[i]
+        if p.order == 0:
+            continue
+        ahead -= 1
         first = bars.prices.open[i]
         if p.order_kind == MARKET or not _is_due(p, bars.clock.session, rules) or math.isnan(first):
             continue

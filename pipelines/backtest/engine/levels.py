@@ -22,45 +22,113 @@ _NEVER, _SHORTS = 0, 1
 
 
 @compiled
-def leave_at_levels(a, book, bars, rules, log):  # type: ignore[no-untyped-def]
-    """Exits within the bar. A gap through a level fills at the open; a stop that cannot be filled is ordered for the next open."""
-    now, session, prices = bars.clock.step, bars.clock.session, bars.prices
+def leave_and_mark(state, bars, rules, log):  # type: ignore[no-untyped-def]
+    """Exits within the bar, then equity and gross value at its close."""
+    a, book, listed = state.account[0], state.book, state.listed
+    # Taken out of their tuples once: numba counts a reference each time that an array is.
+    high, low, close = bars.prices.high, bars.prices.low, bars.prices.close
+    trails = rules.trail_fraction > 0.0
+    squares = rules.square_off != _NEVER and bars.clock.session_ends
+    if squares:
+        for k in range(a.listed):
+            i = listed[k]
+            p = book[i]
+            if p.quantity != 0 and _reaches(p, high[i], low[i], rules.trail_fraction):
+                _leave_at_levels(a, p, i, bars, rules, log)
+        _square_off(state, bars, rules, log)
+    gross, value, ahead = 0.0, 0.0, a.open
+    # An instrument's mark needs nothing of the others: one pass, unless all levels come before what the session's end closes.
     for k in range(a.listed):
-        i = book[k].listed
+        if ahead == 0:
+            break
+        i = listed[k]
         p = book[i]
-        if p.quantity == 0 or math.isnan(prices.open[i]):
+        if p.quantity == 0:
             continue
-        stop, reason = p.stop, STOP
-        if rules.trail_fraction > 0.0:
-            stop, reason = _tighter_stop(p, rules.trail_fraction)
-        first = prices.open[i]
-        if p.quantity > 0:
-            stopped, through = prices.low[i] <= stop, first <= stop
-            reached, beyond = prices.high[i] >= p.target, first >= p.target
-        else:
-            stopped, through = prices.high[i] >= stop, first >= stop
-            reached, beyond = prices.low[i] <= p.target, first <= p.target
-        if p.entry_step == now and p.entered != AT_OPEN:
-            # The open came before the entry.
-            through, beyond = False, False
-            reached = reached and p.entered != AT_LIMIT
-        if not can_leave(p, i, session, bars.limits):
-            if stopped:
-                order_exit(a, p, reason)
-        elif stopped:
-            price = slipped(first if through else stop, -1 if p.quantity > 0 else 1, p.tick, rules)
-            leave(a, p, i, now, price, reason, int(through), bars.costs, log)
-        elif reached:
-            leave(a, p, i, now, first if beyond else p.target, TARGET, int(beyond), bars.costs, log)
+        ahead -= 1
+        if not squares and _reaches(p, high[i], low[i], rules.trail_fraction):
+            _leave_at_levels(a, p, i, bars, rules, log)
+            if p.quantity == 0:
+                continue
+        price = close[i]
+        if not math.isnan(price):
+            p.last = price
+            if trails:
+                # From the next step on a trailing stop knows this bar.
+                inside = p.entry_step == bars.clock.step and p.entered != AT_OPEN
+                best = high[i] if p.quantity > 0 else low[i]
+                _trail(p, price if inside else best)
+        held = p.quantity * p.last
+        value += held
+        gross += abs(held)
+    a.gross = gross
+    a.equity = a.cash + value
 
 
 @compiled
-def square_off(a, book, bars, rules, log):  # type: ignore[no-untyped-def]
-    """At a session's last bar: out at its close what must not be held overnight; at the next open where the close takes none."""
-    if rules.square_off == _NEVER or not bars.clock.session_ends:
-        return
+def mark(state, close):  # type: ignore[no-untyped-def]
+    """Equity and gross value at the close, a halted instrument at its last one."""
+    a, book, listed = state.account[0], state.book, state.listed
+    gross, value = 0.0, 0.0
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
+        p = book[i]
+        if p.quantity == 0:
+            continue
+        if not math.isnan(close[i]):
+            p.last = close[i]
+        held = p.quantity * p.last
+        value += held
+        gross += abs(held)
+    a.gross = gross
+    a.equity = a.cash + value
+
+
+@compiled
+def _reaches(p, high, low, distance):  # type: ignore[no-untyped-def]
+    """Whether a bar reaches a level of a position. An instrument without a bar has no price that does."""
+    stop = p.stop
+    if distance > 0.0:
+        stop, _ = _tighter_stop(p, distance)
+    return (low <= stop or high >= p.target) if p.quantity > 0 else (high >= stop or low <= p.target)
+
+
+@compiled
+def _leave_at_levels(a, p, i, bars, rules, log):  # type: ignore[no-untyped-def]
+    """Out at the level that the bar reached.
+
+    A gap through it fills at the open; a stop that cannot be filled is ordered for the next open.
+    """
+    stop, reason = p.stop, STOP
+    if rules.trail_fraction > 0.0:
+        stop, reason = _tighter_stop(p, rules.trail_fraction)
+    first = bars.prices.open[i]
+    if p.quantity > 0:
+        stopped, through = bars.prices.low[i] <= stop, first <= stop
+        reached, beyond = bars.prices.high[i] >= p.target, first >= p.target
+    else:
+        stopped, through = bars.prices.high[i] >= stop, first >= stop
+        reached, beyond = bars.prices.low[i] <= p.target, first <= p.target
+    if p.entry_step == bars.clock.step and p.entered != AT_OPEN:
+        # The open came before the entry.
+        through, beyond = False, False
+        reached = reached and p.entered != AT_LIMIT
+    if not can_leave(p, i, bars.clock.session, bars.limits):
+        if stopped:
+            order_exit(a, p, reason)
+    elif stopped:
+        price = slipped(first if through else stop, -1 if p.quantity > 0 else 1, p.tick, rules)
+        leave(a, p, i, bars.clock.step, price, reason, int(through), bars.costs, log)
+    elif reached:
+        leave(a, p, i, bars.clock.step, first if beyond else p.target, TARGET, int(beyond), bars.costs, log)
+
+
+@compiled
+def _square_off(state, bars, rules, log):  # type: ignore[no-untyped-def]
+    """Out at the session's last close what must not be held overnight; at the next open where the close takes none."""
+    a, book, listed = state.account[0], state.book, state.listed
+    for k in range(a.listed):
+        i = listed[k]
         p = book[i]
         if p.quantity == 0 or (p.quantity > 0 and rules.square_off == _SHORTS):
             continue
@@ -72,38 +140,8 @@ def square_off(a, book, bars, rules, log):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def trail(a, book, bars):  # type: ignore[no-untyped-def]
-    """Let trailing stops follow: from the next step on they know this bar."""
-    for k in range(a.listed):
-        i = book[k].listed
-        p = book[i]
-        if p.quantity == 0 or math.isnan(bars.prices.close[i]):
-            continue
-        inside = p.entry_step == bars.clock.step and p.entered != AT_OPEN
-        if p.quantity > 0:
-            p.extreme = max(p.extreme, bars.prices.close[i] if inside else bars.prices.high[i])
-        else:
-            p.extreme = min(p.extreme, bars.prices.close[i] if inside else bars.prices.low[i])
-
-
-@compiled
-def mark(a, book, close):  # type: ignore[no-untyped-def]
-    """Equity and gross value at the close, a halted instrument at its last one."""
-    a.gross = 0.0
-    a.equity = a.cash
-    if a.open == 0:
-        return
-    value = 0.0
-    for k in range(a.listed):
-        i = book[k].listed
-        p = book[i]
-        if p.quantity == 0:
-            continue
-        if not math.isnan(close[i]):
-            p.last = close[i]
-        value += p.quantity * p.last
-        a.gross += abs(p.quantity) * p.last
-    a.equity = a.cash + value
+def _trail(p, best):  # type: ignore[no-untyped-def]
+    p.extreme = max(p.extreme, best) if p.quantity > 0 else min(p.extreme, best)
 
 
 @compiled

@@ -31,18 +31,20 @@ def cancel_entry(a, p):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def cancel_entries(a, book):  # type: ignore[no-untyped-def]
+def cancel_entries(state):  # type: ignore[no-untyped-def]
     """Take back every entry order."""
+    a, book, listed = state.account[0], state.book, state.listed
     for k in range(a.listed):
-        book[book[k].listed].order = 0
+        book[listed[k]].order = 0
     a.waiting = 0
 
 
 @compiled
-def expire(a, book, session, rules):  # type: ignore[no-untyped-def]
+def expire(state, session, rules):  # type: ignore[no-untyped-def]
     """At a session's end: entry orders that have waited as many sessions as they may."""
+    a, book, listed = state.account[0], state.book, state.listed
     for k in range(a.listed):
-        p = book[book[k].listed]
+        p = book[listed[k]]
         if p.order != 0 and session - p.order_session >= rules.order_sessions:
             p.order = 0
             a.waiting -= 1
@@ -50,12 +52,13 @@ def expire(a, book, session, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def order_due_exits(a, book, session, rules):  # type: ignore[no-untyped-def]
+def order_due_exits(state, session, rules):  # type: ignore[no-untyped-def]
     """Order out everything after the kill switch, else what has been held as long as it may."""
+    a, book, listed = state.account[0], state.book, state.listed
     if a.killed == 0 and rules.max_sessions == 0:
         return
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
         if a.killed == 1:
             order_exit(a, book[i], KILL_SWITCH)
         elif session - book[i].entry_session + 1 >= rules.max_sessions:
@@ -63,37 +66,42 @@ def order_due_exits(a, book, session, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def list_instrument(a, book, i):  # type: ignore[no-untyped-def]
+def list_instrument(state, i):  # type: ignore[no-untyped-def]
     """Have the next steps look at an instrument.
 
     A step costs what is held and ordered, not what the market has: only listed instruments are looked at, in ascending order.
     """
+    a, listed = state.account[0], state.listed
     k = a.listed
-    while k > 0 and book[k - 1].listed > i:
+    while k > 0 and listed[k - 1] > i:
         k -= 1
-    if k > 0 and book[k - 1].listed == i:
+    if k > 0 and listed[k - 1] == i:
         return
     for j in range(a.listed, k, -1):
-        book[j].listed = book[j - 1].listed
-    book[k].listed = i
+        listed[j] = listed[j - 1]
+    listed[k] = i
     a.listed += 1
 
 
 @compiled
-def tidy_list(a, book):  # type: ignore[no-untyped-def]
+def tidy_list(state):  # type: ignore[no-untyped-def]
     """Leave out of the list what has neither position nor order any more."""
+    a, book, listed = state.account[0], state.book, state.listed
+    if a.listed == a.open and a.waiting == 0:
+        return
     kept = 0
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
         if book[i].quantity != 0 or book[i].order != 0:
-            book[kept].listed = i
+            listed[kept] = i
             kept += 1
     a.listed = kept
 
 
 @compiled
-def take_orders(a, book, rules, session, sizing, costs, orders):  # type: ignore[no-untyped-def]
+def take_orders(state, rules, session, sizing, costs, orders):  # type: ignore[no-untyped-def]
     """What was decided at this close: first the exits, then entries, sized one after the other."""
+    a, book = state.account[0], state.book
     openings = 0
     for order in orders:
         p = book[order.instrument]
@@ -109,7 +117,7 @@ def take_orders(a, book, rules, session, sizing, costs, orders):  # type: ignore
             openings += 1
     if openings == 0:
         return
-    equity, free = purchasing_power(a, book, sizing, rules, costs)
+    equity, free = purchasing_power(state, sizing, rules, costs)
     for order in orders:
         i = order.instrument
         p = book[i]
@@ -126,7 +134,7 @@ def take_orders(a, book, rules, session, sizing, costs, orders):  # type: ignore
         held = costs[p.cost_class, 1]
         budget = min((rules.fraction if math.isnan(order.fraction) else order.fraction) * equity, free)
         if not math.isinf(rules.sector_share):
-            budget = min(budget, room_in_sector(a, book, sizing, p.sector, equity, rules))
+            budget = min(budget, room_in_sector(state, sizing, p.sector, equity, rules))
         quantity = affordable(budget, price, order.side, p.lot, held)
         if quantity == 0:
             a.refused_cash += 1
@@ -141,4 +149,4 @@ def take_orders(a, book, rules, session, sizing, costs, orders):  # type: ignore
         p.order_price = order.price
         p.last = price if p.quantity == 0 else p.last
         a.waiting += 1
-        list_instrument(a, book, i)
+        list_instrument(state, i)

@@ -13,15 +13,16 @@ from pipelines.backtest.engine.fees import fee_of
 
 
 @compiled
-def purchasing_power(a, book, sizing, rules, costs):  # type: ignore[no-untyped-def]
+def purchasing_power(state, sizing, rules, costs):  # type: ignore[no-untyped-def]
     """(equity as it will stand once what is leaving has left, what of the buying power nothing staying or ordered ties up).
 
     A short position ties up its full value.
     """
+    a, book, listed = state.account[0], state.book, state.listed
     equity = a.cash
     tied = 0.0
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
         p = book[i]
         if p.quantity == 0 and p.order == 0:
             continue
@@ -37,11 +38,12 @@ def purchasing_power(a, book, sizing, rules, costs):  # type: ignore[no-untyped-
 
 
 @compiled
-def room_in_sector(a, book, sizing, sector, equity, rules):  # type: ignore[no-untyped-def]
+def room_in_sector(state, sizing, sector, equity, rules):  # type: ignore[no-untyped-def]
     """What the positions and orders of a sector may still cost."""
+    a, book, listed = state.account[0], state.book, state.listed
     tied = 0.0
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
         p = book[i]
         if p.sector != sector:
             continue

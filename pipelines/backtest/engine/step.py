@@ -26,7 +26,7 @@ import numpy as np
 from pipelines.backtest.engine.compiled import compiled
 from pipelines.backtest.engine.events import apply_event
 from pipelines.backtest.engine.fills import fill_exits, fill_market_entries, fill_priced_entries, leave
-from pipelines.backtest.engine.levels import leave_at_levels, mark, square_off, trail
+from pipelines.backtest.engine.levels import leave_and_mark, mark
 from pipelines.backtest.engine.orders import cancel_entries, expire, order_due_exits, take_orders, tidy_list
 from pipelines.backtest.layout import AT_CLOSE, AT_OPEN, END
 from pipelines.backtest.state import Bar, Bars, Clock, Limits
@@ -39,41 +39,36 @@ def step(state, bars, signals, parameters, log):  # type: ignore[no-untyped-def]
     state: `State`. bars: `Bars` of the step. signals: `ORDER` records decided at its close. parameters:
     `CompiledRules`. log: `Log`.
     """
-    a, book = state.account[0], state.book
+    a = state.account[0]
     rules, session = parameters, bars.clock.session
     if session != a.session:
         a.entries = 0
     a.session = session
     for event in bars.events:
-        apply_event(a, book, bars.clock.step, event, np.zeros_like(bars.costs), log)
+        apply_event(state, bars.clock.step, event, np.zeros_like(bars.costs), log)
     if not rules.fill_at_close:
-        fill_exits(a, book, bars, bars.prices.open, 1, rules, log)
-        fill_market_entries(a, book, bars, bars.prices.open, AT_OPEN, rules, log)
-    fill_priced_entries(a, book, bars, rules, log)
-    if a.open > 0:
-        leave_at_levels(a, book, bars, rules, log)
-        square_off(a, book, bars, rules, log)
-        if rules.trail_fraction > 0.0:
-            trail(a, book, bars)
-    mark(a, book, bars.prices.close)
+        fill_exits(state, bars, bars.prices.open, 1, rules, log)
+        fill_market_entries(state, bars, bars.prices.open, AT_OPEN, rules, log)
+    fill_priced_entries(state, bars, rules, log)
+    leave_and_mark(state, bars, rules, log)
     a.peak = max(a.peak, a.equity)
     a.lowest_cash = min(a.lowest_cash, a.cash)
     if a.killed == 0 and a.equity <= a.peak * (1.0 - rules.kill_drawdown):
         a.killed = 1
-        cancel_entries(a, book)
+        cancel_entries(state)
     if a.open > 0:
-        order_due_exits(a, book, session, rules)
+        order_due_exits(state, session, rules)
     if bars.clock.session_ends and a.waiting > 0:
-        expire(a, book, session, rules)
-    tidy_list(a, book)
+        expire(state, session, rules)
+    tidy_list(state)
     if signals.size > 0 and a.killed == 0:
-        take_orders(a, book, rules, session, bars.prices.sizing, bars.costs, signals)
+        take_orders(state, rules, session, bars.prices.sizing, bars.costs, signals)
     if rules.fill_at_close:
-        fill_exits(a, book, bars, bars.prices.close, 0, rules, log)
-        fill_market_entries(a, book, bars, bars.prices.close, AT_CLOSE, rules, log)
-        mark(a, book, bars.prices.close)
+        fill_exits(state, bars, bars.prices.close, 0, rules, log)
+        fill_market_entries(state, bars, bars.prices.close, AT_CLOSE, rules, log)
+        mark(state, bars.prices.close)
         a.lowest_cash = min(a.lowest_cash, a.cash)
-        tidy_list(a, book)
+        tidy_list(state)
 
 
 @compiled
@@ -113,10 +108,10 @@ def advance(state, history, signals, offsets, parameters, log, curve, first, end
 @compiled
 def finish(state, now, costs, log):  # type: ignore[no-untyped-def]
     """Cancel what waits and close what is open at its last close. Gross value in the account stays that of the last mark."""
-    a, book = state.account[0], state.book
-    cancel_entries(a, book)
+    a, book, listed = state.account[0], state.book, state.listed
+    cancel_entries(state)
     for k in range(a.listed):
-        i = book[k].listed
+        i = listed[k]
         if book[i].quantity != 0:
             leave(a, book[i], i, now, book[i].last, END, 0, costs, log)
     a.equity = a.cash
