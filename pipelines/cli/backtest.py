@@ -6,6 +6,7 @@ Does not live here: what a run does from end to end (`backtest_run.py`), stored 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pipelines.cli.backtest_runs import differences, find_run, stored_runs
-from pipelines.cli.console import USAGE, fail, progress, say, say_json, say_record, table
+from pipelines.cli.console import USAGE, fail, progress, say, say_fields, say_json, say_record, table
 from pipelines.cli.options import Exchange, Json, Wait, configured, read_settings
 
 _RUN = "run"
@@ -27,9 +28,12 @@ _SHOWN = (
     "end_date",
     "trades",
     "total_return",
-    "max_drawdown",
     "sharpe_ratio",
+    "deflated_sharpe",
+    "trials",
 )
+#: Figures of a sweep's case that a table shows.
+_OF_CASE = ("trades", "total_return", "max_drawdown", "sharpe_ratio", "deflated_sharpe", "turnover", "costs")
 
 
 _HELP = """Backtest a strategy file or a scanner (--scanner NAME) on the published release; list, show, compare stored runs.
@@ -139,8 +143,10 @@ def show_run(
     row = find_run(stored_runs(exchange), run)
     if as_json:
         say_json(row)
-    else:
-        say_record(row)
+        return
+    say_record({name: value for name, value in row.items() if name != "config_snapshot"})
+    say()
+    say_fields(json.loads(row["config_snapshot"]))
 
 
 @backtest.command("compare")
@@ -167,9 +173,15 @@ def compare_runs(
 
 
 def _print_sweep(tried: list[dict[str, Any]], *, as_json: bool) -> None:
-    """The cases as they were given for machines, the best Sharpe ratio first for people."""
+    """The cases as they were given for machines; for people the best Sharpe ratio first, each changed key in its column."""
     if as_json:
         say_json(tried)
         return
     best = sorted(tried, key=lambda row: -(row["sharpe_ratio"] or 0.0))
-    table(list(best[0]), [list(row.values()) for row in best])
+    keys, chance = list(json.loads(best[0]["parameters"])), best[0]["overfitting_probability"]
+    rows = [[*json.loads(row["parameters"]).values(), *(row[name] for name in _OF_CASE)] for row in best]
+    table([*keys, *_OF_CASE], rows)
+    say()
+    say(f"{len(tried):,} cases; each ratio is deflated by the {best[0]['trials']:,} parameter sets ever tried of this family")
+    if chance is not None:
+        say(f"probability of overfitting: {chance:.0%} (how often the best set in half of the months is a poor one in the others)")

@@ -28,6 +28,8 @@ def test_a_file_becomes_a_stored_run_and_its_row_is_the_json(marketlake, strateg
     assert json.loads(marketlake("backtest", "quiet", "--json")[1])["run_id"] == row["run_id"]
     assert len(json.loads(marketlake("backtest", "list", "--json")[1])) == 1
     assert row["run_id"][:12] in marketlake("backtest", "list")[1]
+    shown = marketlake("backtest", "show", row["run_id"])[1]
+    assert ("config_snapshot" in shown, "positions:   10" in shown) == (False, True)
 
 
 def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) -> None:
@@ -66,7 +68,8 @@ def test_a_sweep_tries_every_combination_and_stores_no_run(marketlake, strategy)
     assert (code, [row["case"] for row in rows], rows[0]["trials"]) == (0, [1, 2, 3, 4], 4)
     assert json.loads(rows[1]["parameters"]) == {"limits.positions": 1, "exits.stop_loss": None}
     assert json.loads(marketlake("backtest", "list", "--json")[1]) == []
-    assert "parameters" in marketlake("backtest", str(strategy), "--sweep", str(sweep))[1]
+    shown = marketlake("backtest", str(strategy), "--sweep", str(sweep))[1]
+    assert all(words in shown for words in ("limits.positions", "exits.stop_loss", "4 cases", "the 4 parameter sets"))
     sweep.write_text("limits.position: [1]\n", encoding="utf-8")
     code, _, err = marketlake("backtest", str(strategy), "--sweep", str(sweep))
     assert (code, "no key 'limits.position'; did you mean positions?" in err) == (2, True)
