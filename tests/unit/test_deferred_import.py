@@ -54,6 +54,7 @@ def test_a_part_that_does_not_exist_is_named(name: str) -> None:
         defer_import(name)
 
 
+@pytest.mark.slow
 def test_an_ingest_s_gate_does_not_load_scipy_s_statistics() -> None:
     """GX imports them for expectations that no suite has; they are a third of the time that GX takes to import."""
     judging = (

@@ -43,6 +43,8 @@ def sessions(marketlake: Command) -> int:
     return int(json.loads(out)[0]["n"])
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rolled_back_release_stays_published_until_the_hold_is_cleared(
     road: Any, two: tuple[Release, Release], marketlake: Command, bars_csv: Callable[..., str]
 ) -> None:

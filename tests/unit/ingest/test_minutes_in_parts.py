@@ -89,6 +89,8 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, suite) -> t
     return figures, others, one, many
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_parts_change_no_figure_no_row_and_no_file(homes) -> None:
     figures, others, one, many = homes
     assert others == figures
@@ -108,12 +110,16 @@ def test_parts_change_no_figure_no_row_and_no_file(homes) -> None:
             assert names[0] == names[1], name
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_nothing_of_the_parts_stays_behind(homes) -> None:
     *_, many = homes
     assert not list(many.settings.state_dir.rglob("run-*.parquet"))
     assert not list(many.settings.state_dir.rglob(".scratch"))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_dry_run_in_parts_says_what_an_ingest_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, road) -> None:
     folder = tmp_path / "vendor"
     folder.mkdir()

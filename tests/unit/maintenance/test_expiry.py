@@ -43,14 +43,19 @@ def freed(done: Cleaned) -> dict[str, int]:
     return {share.what: share.count for share in done.freed if share.what in {"releases", "files of earlier versions"}}
 
 
-@pytest.fixture
-def four_nights(road: Any, bars_csv: Callable[..., str]) -> Any:
+@pytest.fixture(scope="module")
+def filled(module_road: Any, bars_csv: Callable[..., str]) -> Any:
     """Four deliveries of one year, so that each night rewrites the year's file, and a release after each but the third."""
     for number, day in enumerate(DAYS):
-        road.ingest(road.deliver(f"{number}.csv", bars_csv([("AAPL", day, 100, 101, 99, 100, 1000 + number)])))
+        module_road.ingest(module_road.deliver(f"{number}.csv", bars_csv([("AAPL", day, 100, 101, 99, 100, 1000 + number)])))
         if number != 2:
-            release(road)
-    return road
+            release(module_road)
+    return module_road
+
+
+@pytest.fixture
+def four_nights(filled: Any, road: Any) -> Any:
+    return road.go_on_from(filled)
 
 
 def released_rows(road: Any, made: Release) -> pl.DataFrame:

@@ -118,6 +118,8 @@ def test_a_damaged_table_holds_again_what_the_raw_files_say(fault: str, table: s
     assert repair(home).done == []
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_file_that_is_lost_comes_back_under_its_name_and_serves_every_release(sound: Any, home: Any) -> None:
     path = newest_file(home.table("bars_daily"))
     content = path.read_bytes()
@@ -130,6 +132,8 @@ def test_a_file_that_is_lost_comes_back_under_its_name_and_serves_every_release(
         assert home.table("bars_daily").read(version).equals(sound.table("bars_daily").read(version))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_register_that_is_damaged_is_read_from_an_earlier_version(sound: Any, home: Any) -> None:
     flip_bit(newest_file(home.table("raw_files")))
     report = repair(home)
@@ -148,6 +152,8 @@ def test_a_raw_file_that_is_lost_too_is_named(home: Any) -> None:
     assert home.rows("bars_daily").height > 0
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_old_releases_of_a_table_that_began_anew_are_refused_and_never_other_rows(home: Any) -> None:
     version = releases(home.lake)[0].versions("XNYS")["bars_daily"]
     remove_folder(home.table("bars_daily"))

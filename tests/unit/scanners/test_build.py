@@ -10,6 +10,8 @@ from pipelines.market.tables import TABLES
 from pipelines.storage.delta import empty_frame
 from tests.support.indicator_tables import INDICATOR_TABLES
 
+pytestmark = pytest.mark.slow
+
 Build = Any  # the fixture's record, in conftest.py
 
 MADE = {

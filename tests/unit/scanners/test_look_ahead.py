@@ -16,11 +16,13 @@ from pipelines.scanners.verification.look_ahead import different, look_ahead, sp
 Build = Any  # the fixture's record, in conftest.py
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ago", [1, 5, 30])
 def test_no_scanner_of_the_project_sees_beyond_a_close(build: Build, compiled: CompiledScanners, ago: int) -> None:
     assert look_ahead(compiled, build.inputs, build.sessions[-ago].closes_at, list(compiled.scanners)).is_empty()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minute", [2, 12, 29])
 def test_no_scanner_of_the_project_sees_beyond_a_minute(build: Build, compiled: CompiledScanners, minute: int) -> None:
     moment = build.sessions[-1].opens_at + timedelta(minutes=minute)

@@ -23,6 +23,7 @@ def test_compiling_an_empty_lake_gives_a_manifest_and_leaves_the_project_alone(t
     assert sorted(shipped("dbt_project").rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_an_empty_window_builds_to_empty_tables_and_the_database_is_free_afterwards(tmp_path: Path) -> None:
     path = tmp_path / "XNSE.duckdb"
     with duckdb.connect(str(path)) as connection:
@@ -39,6 +40,7 @@ def test_an_empty_window_builds_to_empty_tables_and_the_database_is_free_afterwa
         assert connection.execute("select count(*) from marts.scanner_signals").fetchall() == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(tmp_path: Path) -> None:
     copy = tmp_path / "project"
     shutil.copytree(shipped("dbt_project"), copy, ignore=shutil.ignore_patterns("target", "logs"))
@@ -74,6 +76,7 @@ def test_a_scanner_is_built_at_the_moments_it_declares_by_the_exchange_clock(tmp
         assert runs.fetchall() == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_parameter_that_no_scanner_has_fails_by_name(tmp_path: Path) -> None:
     path = tmp_path / "XNSE.duckdb"
     with duckdb.connect(str(path)) as connection:

@@ -109,6 +109,7 @@ def test_minutes_may_arrive_one_by_one(build: Build, compiled: CompiledScanners)
         assert engine.run(moment).signals.equals(run_scanners(compiled, build.inputs, moment))
 
 
+@pytest.mark.slow
 def test_from_minute_to_minute_an_engine_finds_what_a_new_one_would(build: Build, compiled: CompiledScanners) -> None:
     session = build.sessions[-1]
     minutes = build.inputs.bars_1m
@@ -126,6 +127,7 @@ def test_from_minute_to_minute_an_engine_finds_what_a_new_one_would(build: Build
             assert set(found.runs["as_of_ts"]) == {moment, build.sessions[-2].closes_at}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["append", "replace"])
 def test_what_becomes_known_of_finished_sessions_is_seen_at_the_next_minute(
     build: Build, compiled: CompiledScanners, way: str
@@ -154,6 +156,7 @@ def test_what_becomes_known_of_finished_sessions_is_seen_at_the_next_minute(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", ["low", "high"])
 def test_the_dearest_share_and_the_greatest_volume_of_the_gate_overflow_no_scanner(
     build: Build, compiled: CompiledScanners, bound: str
