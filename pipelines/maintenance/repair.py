@@ -8,8 +8,9 @@ Does not live here: the changes of one table (`table_repair.py`), ingesting agai
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -20,6 +21,7 @@ from pipelines.indicators.tables import home_tables
 from pipelines.maintenance.replay import replay
 from pipelines.maintenance.table_repair import (
     TableFault,
+    adopt_table,
     copy_twins,
     earlier_rows,
     find_fault,
@@ -31,7 +33,7 @@ from pipelines.maintenance.table_repair import (
 from pipelines.market.tables import TABLES
 from pipelines.market.tables.operations import RAW_FILES, RELEASES
 from pipelines.sources.limits import Limits
-from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.errors import DamagedTableError
 from pipelines.storage.integrity import Damage
 from pipelines.storage.location import Lake
@@ -147,7 +149,7 @@ def _find_faults(lake: Lake, exchange: str, last: Release | None, report: Repair
             continue
         if left := copy_twins(table.find_damage(version, deep=True)):
             # The build compares with what was released: it shall not, and build all instead.
-            note_repair(table)
+            note_repair(table, "released version")
             report.needs_build = True
             report.awaited += left
             report.done.append(f"{exchange}/{name}: {len(left)} damaged files in its released version; its newest one is whole")
@@ -159,7 +161,13 @@ def _empty_for_build(exchange: str, fault: TableFault, report: Repaired) -> None
     name = fault.table.schema.name
     earlier = earlier_rows(fault, fault.partitions) if name in (*_RECORDS, *_IRREPLACEABLE) else None
     rows = empty_frame(fault.table.schema) if earlier is None else earlier
-    _put(fault, rows)
+    if fault.fault == "files":
+        by = str(fault.table.schema.partition_by)
+        replace_partitions(
+            fault.table, lambda part: rows if part is None else rows.filter(pl.col(by).is_in(part)), fault.partitions
+        )
+    else:
+        restart_log(fault, rows)
     if name in _IRREPLACEABLE:
         kept = f"{rows.height:,} rows of an earlier version were put back" if rows.height else "nothing of it could be put back"
         report.lost.append(f"{exchange}/{name}: {_describe(fault)}; no file and no build gives its rows again; {kept}")
@@ -183,20 +191,20 @@ def _bring_back_ingested(
     for fault in faults:
         name = fault.table.schema.name
         beside = LakeTable(replayed.lake.table_uri(exchange, name), fault.table.schema)
-        rows = beside.read(partitions=fault.partitions if fault.fault == "files" else None)
-        _put(fault, rows)
+        if fault.fault == "files":
+            count = replace_partitions(fault.table, partial(_read_part, beside), fault.partitions)
+        else:
+            adopt_table(fault, beside)
+            count = beside.row_count()
         left = copy_twins(fault.damages)
         proof = ""
         if fault.damages:
             proof = ", equal to what was written by its checksum" if not left else "; not every file is equal to the lost one"
-        report.done.append(f"{exchange}/{name}: {_describe(fault)}; {rows.height:,} rows brought back from the raw files{proof}")
+        report.done.append(f"{exchange}/{name}: {_describe(fault)}; {count:,} rows brought back from the raw files{proof}")
 
 
-def _put(fault: TableFault, rows: pl.DataFrame) -> None:
-    if fault.fault == "files":
-        replace_partitions(fault.table, rows, fault.partitions)
-    else:
-        restart_log(fault, rows)
+def _read_part(table: LakeTable, partitions: Sequence[PartitionValue] | None) -> pl.DataFrame:
+    return table.read(partitions=partitions)
 
 
 def _describe(fault: TableFault) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -79,13 +79,13 @@ def take_back_foreign(table: LakeTable) -> tuple[int, int]:
     return version, int(history[0]["version"]) - version
 
 
-def note_repair(table: LakeTable) -> None:
-    """Commit that a table stands as it is: what is built on its released version is built anew."""
+def note_repair(table: LakeTable, what: str) -> None:
+    """Commit that a table stands as it is: what is built on its released version is built anew. `what` was repaired."""
     handle = open_table(table.uri)
     if handle is not None:
         # A commit without files: a property is set to what it is.
         interval = {"delta.checkpointInterval": handle.metadata().configuration.get("delta.checkpointInterval", "10")}
-        noted = CommitProperties(custom_metadata={REPAIRED: "released version", MARK: mark_of([])})
+        noted = CommitProperties(custom_metadata={REPAIRED: what, MARK: mark_of([])})
         handle.alter.set_table_properties(interval, commit_properties=noted)
 
 
@@ -123,25 +123,53 @@ def earlier_rows(fault: TableFault, partitions: Sequence[PartitionValue] | None)
     return None
 
 
-def replace_partitions(table: LakeTable, rows: pl.DataFrame, partitions: Sequence[PartitionValue] | None) -> None:
-    """Commit rows in place of partitions (None: of the whole table), without reading what is there."""
-    table.update(lambda _: Change(rows, partitions), {REPAIRED: "files"})
+def replace_partitions(
+    table: LakeTable,
+    rows_of: Callable[[Sequence[PartitionValue] | None], pl.DataFrame],
+    partitions: Sequence[PartitionValue] | None,
+) -> int:
+    """Commit rows in place of partitions (None: of the whole table), without reading what is there; returns how many rows.
+
+    They are asked for partition by partition, so that they need not fit in memory together.
+    """
+    count = 0
+
+    def changes(_: object) -> Iterator[Change]:
+        nonlocal count
+        count = 0
+        parts: list[list[PartitionValue] | None] = [None] if partitions is None else [[value] for value in partitions]
+        for part in parts:
+            rows = rows_of(part)
+            count += rows.height
+            yield Change(rows, part)
+
+    table.update_in_parts(changes, {REPAIRED: "files"})
+    return count
 
 
 def restart_log(fault: TableFault, rows: pl.DataFrame) -> Path:
-    """Begin a table's log anew with these rows, as a version after the last one that it had. Returns where its broken entries lie.
-
-    Versions up to the last readable one stay. Those between are gone: whoever asks for one is told so, and never gets other rows.
-    """
-    table, log = fault.table, Path(fault.table.uri, "_delta_log")
-    side = LakeTable(f"{table.uri}.repair", table.schema)
+    """`adopt_table` of a table that is made of these rows, and gone afterwards."""
+    side = LakeTable(f"{fault.table.uri}.repair", fault.table.schema)
     shutil.rmtree(side.uri, ignore_errors=True)
-    by = table.schema.partition_by
+    by = side.schema.partition_by
     values = rows.get_column(by).unique().sort().to_list() if by else None
     if rows.height:
         side.update(lambda _: Change(rows, values), {REPAIRED: "log"})
-    else:
-        side.append(empty_frame(table.schema), {REPAIRED: "log"})
+    aside = adopt_table(fault, side)
+    shutil.rmtree(side.uri)
+    return aside
+
+
+def adopt_table(fault: TableFault, side: LakeTable) -> Path:
+    """Begin a table's log anew with the files of another table's newest version, as a version after the last one that it had.
+
+    Returns where its broken entries lie. Versions up to the last readable one stay. Those between are gone: whoever asks for one is
+    told so, and never gets other rows. The other table gets a commit that notes the repair; it is made where it is not there.
+    """
+    table, log = fault.table, Path(fault.table.uri, "_delta_log")
+    if side.version() is None:
+        side.append(empty_frame(side.schema), {REPAIRED: "log"})
+    note_repair(side, "log")
     made, number = side.version() or 0, fault.last + 1
     DeltaTable(side.uri).create_checkpoint()
     aside = Path(table.uri, f"_delta_log_before_{number}")
@@ -151,15 +179,13 @@ def restart_log(fault: TableFault, rows: pl.DataFrame) -> Path:
         version = _version_of(entry)
         if entry.name == "_last_checkpoint" or (version is not None and (fault.head is None or version > fault.head)):
             os.replace(entry, aside / entry.name)
-    for file in sorted(Path(side.uri).rglob("*.parquet")):
-        if "_delta_log" not in file.parts:
-            put_file(file, Path(table.uri) / file.relative_to(side.uri))
+    for file in side.files(made):
+        put_file(Path(file), Path(table.uri) / Path(file).relative_to(side.uri))
     made_log = Path(side.uri, "_delta_log")
     hint = json.loads((made_log / "_last_checkpoint").read_text(encoding="utf-8"))
     put_file(made_log / f"{made:020}.checkpoint.parquet", log / f"{number:020}.checkpoint.parquet")
     put_file(made_log / f"{made:020}.json", log / f"{number:020}.json")
     (log / "_last_checkpoint").write_text(json.dumps({**hint, "version": number}), encoding="utf-8")
-    shutil.rmtree(side.uri)
     return aside
 
 

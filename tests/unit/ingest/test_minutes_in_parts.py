@@ -18,6 +18,7 @@ from pipelines.market.tables import TABLES
 from pipelines.sources.registry import load_sources, source
 from pipelines.storage import row_parts
 from pipelines.storage.data_files import DataFiles
+from pipelines.storage.integrity import MARK
 from pipelines.storage.row_parts import SessionSorter
 from tests.support.road import ARRIVED, Road, make_home
 
@@ -108,6 +109,22 @@ def test_parts_change_no_figure_no_row_and_no_file(homes) -> None:
         if version is not None:
             names = [[file.rpartition("/")[2] for file in road.table(name).files(version)] for road in (one, many)]
             assert names[0] == names[1], name
+
+
+@pytest.mark.slow
+@pytest.mark.measured
+def test_every_file_of_the_parts_has_its_checksum(homes) -> None:
+    *_, many = homes
+    table = many.table("bars_1m")
+    entries = {int(str(entry["version"])): entry for entry in table.scan_versions()}
+    for version in range(1, table.version() + 1):
+        files = table.data_files(version)
+        assert [file.name for file in files if file.checksum is None] == []
+        assert table.require_intact(version) == len(files)
+        # The mark of a commit counts the files that it adds.
+        added = {file.name for file in files} - {file.name for file in table.data_files(version - 1)}
+        assert str(entries[version][MARK]).startswith(f"{len(added)} files, sha256 ")
+    assert len(table.data_files(table.version())) > 2
 
 
 @pytest.mark.slow

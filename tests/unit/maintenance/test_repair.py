@@ -1,7 +1,7 @@
 """Repair of what was ingested: each planted fault is put right from the raw files, and the tables hold what they held before."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -176,3 +176,28 @@ def test_the_register_of_releases_comes_back_from_a_catalogue(fault: str, sound:
     assert len(report.done) == 1
     assert releases(home.lake) == known
     assert repair_releases(home.lake, catalogues).done == []
+
+
+@pytest.mark.parametrize("fault", ["bit flip of each file", "log removed"])
+def test_what_is_brought_back_is_read_a_partition_at_a_time(
+    fault: str, sound: Any, home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = home.table("bars_daily")
+    if fault == "log removed":
+        FAULTS[fault](table)
+    else:
+        for file in table.files(table.version()):
+            flip_bit(Path(file))
+    asked: list[Sequence[object] | None] = []
+    read, beside = LakeTable.read, str(home.settings.state_dir / "repair")
+
+    def record(of: LakeTable, version: int | None = None, partitions: Sequence[Any] | None = None, *rest: Any, **more: Any) -> Any:
+        if of.uri.startswith(beside) and of.schema.name == "bars_daily" and not rest and not more:
+            asked.append(partitions)
+        return read(of, version, partitions, *rest, **more)
+
+    monkeypatch.setattr(LakeTable, "read", record)
+    assert repair(home).lost == []
+    assert [partitions for partitions in asked if partitions is None or len(partitions) > 1] == []
+    monkeypatch.undo()
+    assert contents(home) == contents(sound)
