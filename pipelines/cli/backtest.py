@@ -40,7 +40,7 @@ _HELP = """Backtest a strategy file or a scanner (--scanner NAME) on the publish
 
 Options of a run: marketlake backtest run --help
 
-Example: marketlake backtest strategies/sma_cross.yaml --from 2015-01-01 --json
+Example: marketlake backtest --scanner breakout_20d --from 2015-01-01 --json
 """
 
 
@@ -84,7 +84,7 @@ def run_command(
 ) -> None:
     """Run a strategy on the published release and store the run; print the row of `backtest_runs`.
 
-    Example: marketlake backtest strategies/sma_cross.yaml --from 2015-01-01 --param exits.stop_loss=0.05
+    Example: marketlake backtest --scanner breakout_20d --param exits.stop_loss=0.05
     """
     from pipelines.backtest.actions import InputError
     from pipelines.backtest.charge_table import CostsError
