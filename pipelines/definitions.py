@@ -40,7 +40,7 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         for asset in (
             *ingest_assets(mic, settings.delivery_folders, settings.calendars),
             *_models(mic, project, settings.calendars),
-            *research_assets(mic),
+            *research_assets(mic, strategies=settings.strategies_dir),
             *live_assets(mic),
         )
     ]

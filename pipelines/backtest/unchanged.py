@@ -26,7 +26,8 @@ from pipelines.storage.location import Lake
 from pipelines.storage.step_records import StepRecord, hash_heads, hash_parts, hash_tables
 
 #: Tables that a run is made of (bars of minutes tell only which provisional sessions there were), and those that it stores.
-READ = ("bars_daily", "corporate_actions", "instruments", "price_flags", "scanner_signals", *LEDGER)
+INPUTS = ("bars_daily", "corporate_actions", "instruments", "price_flags", "scanner_signals")
+READ = (*INPUTS, *LEDGER)
 STORED = ("backtest_runs", "backtest_trades", "backtest_equity")
 
 

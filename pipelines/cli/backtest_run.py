@@ -19,11 +19,12 @@ from pipelines.backtest.rules import FillRules
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.reading import read_strategy, strategy_of_scanner
 from pipelines.backtest.strategies.run import run_strategy
+from pipelines.backtest.strategies.stored import store_judged
 from pipelines.backtest.strategies.sweep import read_sweep, sweep_strategy
 from pipelines.backtest.strategies.tried import trial_of
 from pipelines.backtest.sweep import judge_cases
 from pipelines.backtest.trials import Ledger, record_trials
-from pipelines.backtest.update import BacktestInputs, add_result, read_inputs
+from pipelines.backtest.update import BacktestInputs, read_inputs
 from pipelines.cli.console import USAGE, fail
 from pipelines.cli.options import day
 from pipelines.scanners.project import HomeProject
@@ -79,11 +80,7 @@ def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> Backt
     if result is None:
         _fail_without_bars(strategy)
     with home_lock(settings.state_dir, "backtest", settings.lock_wait):
-        lake, trial = Lake.from_settings(settings), trial_of(mic, strategy, result.returns())
-        record_trials(lake, mic, [trial])
-        result = result.judged(Ledger.read(lake, mic, trial.family).judge(trial.returns))
-        add_result(lake, mic, result)
-    return result
+        return store_judged(Lake.from_settings(settings), mic, strategy, result)
 
 
 def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@ Lives here: the last assets of an exchange's nightly run.
 Does not live here: the backtest, the report, the release (`backtest/`, `reports/`, `storage/`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -18,6 +19,7 @@ from pipelines.build.prepare import current_plan
 from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
+from pipelines.orchestration.assets.strategies import Pinned, strategy_assets
 from pipelines.orchestration.keys import BACKTESTED_SCANNER, RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, rounded, row_count, schema_metadata
 from pipelines.orchestration.release import publish_release, release_tables
@@ -31,9 +33,6 @@ _ALONGSIDE = ("instruments", "instrument_aliases", "bars_1m_extended", "bars_oth
 #: Derived tables that a build makes for every session. The others come from the same step, so a release waits for them as well;
 #: as dependencies they would skip it whenever one of them has no rows of the run's session.
 _ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
-
-#: The versions of tables that a run of an exchange works on.
-Pinned = Callable[[MarketlakeResource, str], dict[str, int]]
 
 #: Figures of a scanner shown beside the materialisation.
 _SHOWN = [
@@ -59,9 +58,14 @@ def pinned_versions(marketlake: MarketlakeResource, mic: str) -> dict[str, int]:
     return {**heads, **current_plan(marketlake.state_dir, mic)["inputs"]}
 
 
-def research_assets(mic: str, pinned: Pinned = pinned_versions) -> list[dg.AssetsDefinition]:
-    """Backtest, risk report, track record and release of one exchange, all on the versions that `pinned` gives."""
-    return [_backtest(mic, pinned), _risk(mic, pinned), _track_record(mic, pinned), _release(mic, pinned)]
+def research_assets(mic: str, pinned: Pinned = pinned_versions, strategies: Path | None = None) -> list[dg.AssetsDefinition]:
+    """Backtest, risk report, track record and release of one exchange, all on the versions that `pinned` gives.
+
+    strategies: the folder of strategy files, each of which is an asset too.
+    """
+    of_files = strategy_assets(mic, strategies, pinned) if strategies else []
+    waited_for = [asset.key for asset in of_files]
+    return [_backtest(mic, pinned), _risk(mic, pinned), _track_record(mic, pinned), *of_files, _release(mic, pinned, waited_for)]
 
 
 def _rows(marketlake: MarketlakeResource, mic: str, table: str) -> dict[str, int]:
@@ -215,10 +219,12 @@ def _track_record(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
     return scanner_performance
 
 
-def _release(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
+def _release(mic: str, pinned: Pinned, strategies: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    tables = (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)
+
     @dg.asset(
         key=table_key(mic, "release"),
-        deps=[table_key(mic, t) for t in (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)],
+        deps=[*(table_key(mic, t) for t in tables), *strategies],
         group_name=RELEASE,
         kinds={"duckdb"},
         description="One consistent set of table versions, published as the catalogue that analysts open.",
