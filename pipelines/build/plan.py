@@ -91,8 +91,9 @@ def plan_build(
 
     A changed bar outdates its instrument from its session on, since indicators carry state; a changed action from its ex-date; a
     changed listing or ticker from the day on which it differs. `sessions` are rebuilt besides, so that a build always leaves the
-    derived tables complete. `named`: symbols that universes list. `days`: the sessions to count, by default those of the calendar.
-    `pinned`: versions of the inputs to build from in place of the lake's head; a table that it leaves out is absent.
+    derived tables complete. Where no table has another version nothing is read. `named`: symbols that universes list. `days`: the
+    sessions to count, by default those of the calendar. `pinned`: versions of the inputs to build from in place of the lake's
+    head; a table that it leaves out is absent.
     """
     days = days or lake.calendar(exchange)
     tables = {name: LakeTable(lake.table_uri(exchange, name), TABLES[name]) for name in INPUTS}
@@ -101,6 +102,9 @@ def plan_build(
     else:
         inputs = {name: pinned[name] for name in tables if name in pinned}
     base: Mapping[str, int] = {} if full or built is None else built
+    nothing = pl.DataFrame(schema=WINDOW)
+    if base and not sessions and inputs == {name: base[name] for name in INPUTS if name in base}:
+        return BuildPlan(exchange, inputs, nothing, nothing, full=False, days=days)
 
     def outdated(name: str, date_column: str) -> pl.DataFrame:
         if name not in inputs:

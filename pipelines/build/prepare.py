@@ -59,7 +59,7 @@ def open_build(
     sessions: Collection[date] = (),
     bars_of: Collection[date] = (),
 ) -> BuildPlan:
-    """Plan a build and prepare its database.
+    """Plan a build and prepare its database, unless there is nothing to build.
 
     Everything is rebuilt when asked, when nothing was released yet, when a table was repaired since, when the code or the set of
     indicators or scanners changed since this exchange was built: rows of two code versions never stand side by side; and when a
@@ -84,9 +84,10 @@ def open_build(
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=named, days=days)
     if not plan.is_empty:
         configuration.check_universes(lake, exchange)
-    records = last.versions(exchange) if last else {}
-    require_intact_inputs(lake, plan, versions or {}, records)
-    fill_database(lake, plan, build_path(state_dir, exchange), configuration, derived_versions=versions or {}, records=records)
+    if full or not plan.is_empty:
+        records = last.versions(exchange) if last else {}
+        require_intact_inputs(lake, plan, versions or {}, records)
+        fill_database(lake, plan, build_path(state_dir, exchange), configuration, derived_versions=versions or {}, records=records)
     _remember(plan, state_dir)
     return plan
 

@@ -11,6 +11,7 @@ from pipelines.build.changes import changed_rows
 from pipelines.build.plan import BuildPlan, plan_build
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable, empty_frame
+from pipelines.storage.errors import DamagedTableError
 from pipelines.storage.location import Lake
 from pipelines.storage.upsert import publish, replace_rows
 
@@ -80,6 +81,16 @@ def test_nothing_new_is_an_empty_plan(lake: Lake, history: dict[str, int]) -> No
     assert plan.is_empty
     assert plan.describe() == "nothing is new"
     assert plan_build(lake, "XSES", None).is_empty
+
+
+def test_nothing_new_is_found_without_reading_a_bar(lake: Lake, history: dict[str, int]) -> None:
+    files = [path for table in ("bars_daily", "bars_1m") for path in Path(lake.table_uri("XNYS", table)).rglob("*.parquet")]
+    assert files
+    for path in files:
+        path.unlink()
+    assert plan_build(lake, "XNYS", history).is_empty
+    with pytest.raises(DamagedTableError, match="is missing"):
+        plan_build(lake, "XNYS", history, sessions=[D3])
 
 
 def test_a_new_session_is_built_from_that_session_on(lake: Lake, daily: Frame, minutes: Frame, history: dict[str, int]) -> None:
