@@ -29,6 +29,7 @@ from pipelines.package_data import code_version
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable, PartitionValue, empty_frame
 from pipelines.storage.location import Lake
+from pipelines.storage.step_records import StepRecord, hash_heads
 from pipelines.storage.upsert import replace_rows
 
 #: Columns of the bars that outcomes are found on.
@@ -57,6 +58,7 @@ def update_track_record(
     touched: tuple[date, date] | None,
     scanners: Mapping[str, ScannerId],
     *,
+    record: StepRecord,
     costs: CostSettings,
     fills: FillRules | None = None,
 ) -> TrackRecord:
@@ -64,9 +66,9 @@ def update_track_record(
 
     versions: pinned versions of the lake tables. touched: first and last session of the build, None when it built nothing. An
     outcome follows from the bars and actions between the signal's session and the end of the longest horizon, so that everything
-    earlier than that before the first touched session stands, but for exits that had to wait into it. fills: what limits them; the
-    defaults unless given. Where the rules or the costs are others than those that the stored
-    outcomes were found by, all are found anew.
+    earlier than that before the first touched session stands, but for exits that had to wait into it. record: of what the figures
+    were counted last. fills: what limits them; the defaults unless given. Where the rules or the costs are others than those
+    that the stored outcomes were found by, all are found anew.
     """
     outcomes, performance = TABLES["signal_outcomes"], TABLES["scanner_performance"]
     days = traded_calendar(lake, exchange, versions)
@@ -96,15 +98,16 @@ def update_track_record(
         )
         crash_point("research.committed")
     counted = LakeTable(lake.table_uri(exchange, performance.name), performance)
-    made_of = _made_of(rules, stored.version(), scanners, days)
+    made_of = _made_of(rules, hash_heads(lake, exchange, [outcomes.name]), scanners, days)
     version = counted.version()
-    if version is not None and counted.scan_versions()[0].get("made_of") == made_of:
+    if version is not None and record.holds(made_of, hash_heads(lake, exchange, [performance.name])):
         made = counted.read(version)
     else:
         made = scanner_performance(stored.read(columns=NEEDED), scanners, {exchange: days})
-        metadata = {"rules": rules, "made_of": made_of}
-        version = replace_rows(lake, exchange, performance, made, _of_exchange(exchange), None, metadata)
+        version = replace_rows(lake, exchange, performance, made, _of_exchange(exchange), None, {"rules": rules})
         crash_point("research.committed")
+        # Beside the table: equal figures of other code make no version that could say so.
+        record.write(made_of, hash_heads(lake, exchange, [performance.name]))
     done = {outcomes.name: stored.version(), performance.name: version}
     return TrackRecord(found, None if since == date.min else since, made, done)
 
@@ -122,7 +125,7 @@ def _rules(exchange: str, costs: CostSettings, fills: FillRules) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _made_of(rules: str, outcomes: int | None, scanners: Mapping[str, ScannerId], days: ExchangeCalendar) -> str:
+def _made_of(rules: str, outcomes: str, scanners: Mapping[str, ScannerId], days: ExchangeCalendar) -> str:
     """Everything that figures follow from: with the same of it they need not be counted again."""
     identities = {name: asdict(scanner) for name, scanner in scanners.items()}
     sessions = [(str(session.session_date), session.kind) for session in days.sessions]

@@ -201,6 +201,7 @@ def _track_record(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
             pinned(marketlake, mic),
             touched,
             scanners,
+            record=StepRecord.of(marketlake.state_dir, mic, "scanner_performance"),
             costs=marketlake.costs,
             fills=marketlake.fill_rules,
         )
