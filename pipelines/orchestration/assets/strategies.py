@@ -1,7 +1,8 @@
 """Strategy files of the home as assets: each is backtested with the night's sessions.
 
 Lives here: which assets there are, and what their pages show.
-Does not live here: what a file may hold (`backtest/strategies/file.py`), the run and when one is needed (`.../stored.py`).
+Does not live here: what a file may hold (`backtest/strategies/file.py`), the run, and when one is needed
+(`backtest/strategies/stored.py`).
 
 A file that cannot be used stops nothing: its asset says so by a failed check that warns, and the night goes on.
 """
