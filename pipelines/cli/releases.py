@@ -68,7 +68,7 @@ def keep(
 ) -> None:
     """Keep a release for ever: its versions of tables stay readable.
 
-    Example: marketlake releases keep r00041-5f0e1c2a --reason "basis of the fund's report"
+    Example: marketlake releases keep r00001 --reason "basis of the fund's report"
     """
     from pipelines.storage.location import Lake
     from pipelines.storage.locks import LockHeldError, home_lock

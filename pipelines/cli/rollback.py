@@ -31,7 +31,7 @@ def rollback(
 
     It stays published: nightly runs go on building and releasing, say so, and leave the catalogue where it is until --clear.
 
-    Example: marketlake rollback r00041-5f0e1c2a --reason "vendor's splits of last night were wrong"
+    Example: marketlake rollback r00001 --reason "vendor's splits of last night were wrong"
     """
     from pipelines.storage.hold import Hold, clear_hold, read_hold, set_hold
     from pipelines.storage.location import Lake
