@@ -1,6 +1,6 @@
-"""What tests of the whole project share: a home of their own, the folder of other people's data, and a road into the lake.
+"""What tests of the whole project share: a home of their own, the folder of other people's data, and a pipeline into the lake.
 
-Lives here: the fixtures `home`, `road`, `shared`, `mart`, `made_once`, and the dbt manifest, which every home copies instead of
+Lives here: the fixtures `home`, `pipeline`, `shared`, `mart`, `made_once`, and the dbt manifest, which every home copies instead of
 parsing the project again.
 Does not live here: what tests import (`tests/support/`), data of one part's tests (their own conftest or the test itself).
 """
@@ -23,7 +23,7 @@ from pipelines.ingest.suites import Suite
 from pipelines.market.calendar import calendar
 from pipelines.settings import Settings
 from tests.support.order import place_of
-from tests.support.road import Road, make_home
+from tests.support.pipeline import Pipeline, make_home
 from tests.support.suites import shipped_suites
 
 # A test says what holds, not how fast this machine is.
@@ -82,13 +82,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def suite() -> Suite:
-    """What judges the batches of `road`; a module of tests that are not about the gate has a fixture of this name instead."""
+    """What judges the batches of `pipeline`; a module of tests that are not about the gate has a fixture of this name instead."""
     return shipped_suites
 
 
 @pytest.fixture
-def road(home: Settings, suite: Suite) -> Road:
-    return Road(home, suite)
+def pipeline(home: Settings, suite: Suite) -> Pipeline:
+    return Pipeline(home, suite)
 
 
 @pytest.fixture(scope="session")
@@ -176,21 +176,21 @@ def mart(dbt_manifest: Path) -> Iterator[Callable[..., pl.DataFrame]]:
 
 
 @pytest.fixture
-def dagster_road(road: Road, dbt_manifest: Path) -> Road:
-    """A road whose home can run Dagster jobs at once: the manifest is in place."""
-    shutil.copytree(dbt_manifest, road.settings.state_dir / "dbt" / "manifest")
-    return road
+def dagster_pipeline(pipeline: Pipeline, dbt_manifest: Path) -> Pipeline:
+    """A pipeline whose home can run Dagster jobs at once: the manifest is in place."""
+    shutil.copytree(dbt_manifest, pipeline.settings.state_dir / "dbt" / "manifest")
+    return pipeline
 
 
 @pytest.fixture(scope="module")
-def module_road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
-    """A road shared by the tests of one module: for what takes long to set up and is then mostly read."""
+def module_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline shared by the tests of one module: for what takes long to set up and is then mostly read."""
     with pytest.MonkeyPatch.context() as patch:
-        yield Road(make_home(tmp_path_factory.mktemp("module") / "home", patch))
+        yield Pipeline(make_home(tmp_path_factory.mktemp("module") / "home", patch))
 
 
 @pytest.fixture(scope="module")
-def module_dagster_road(module_road: Road, dbt_manifest: Path) -> Road:
+def module_dagster_pipeline(module_pipeline: Pipeline, dbt_manifest: Path) -> Pipeline:
     """The same, ready to run Dagster jobs at once: the manifest is in place."""
-    shutil.copytree(dbt_manifest, module_road.settings.state_dir / "dbt" / "manifest")
-    return module_road
+    shutil.copytree(dbt_manifest, module_pipeline.settings.state_dir / "dbt" / "manifest")
+    return module_pipeline

@@ -23,7 +23,7 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.skipif(not DG.exists(), reason="dagster-dg-cli is not installed")
-def test_dg_checks_and_lists_the_definitions_of_a_checkout(dagster_road: Any) -> None:
+def test_dg_checks_and_lists_the_definitions_of_a_checkout(dagster_pipeline: Any) -> None:
     checking, listing = start("check", "defs"), start("list", "defs", "--json")
     (checked, problems), (listed, warnings) = (process.communicate(timeout=500) for process in (checking, listing))
     assert checking.returncode == 0, problems

@@ -21,7 +21,7 @@ from pipelines.orchestration.runs import JobFailedError
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources
 from pipelines.storage.delta import LakeTable
-from tests.support.road import stage_request
+from tests.support.pipeline import stage_request
 
 BEFORE, BAD, NEXT = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
 pytestmark = [pytest.mark.slow, pytest.mark.measured]
@@ -38,14 +38,14 @@ def minutes(day: date, *, close: float = 100.0, odd: float | None = None) -> lis
 
 
 @pytest.fixture(scope="module")
-def case(module_dagster_road, bars_csv) -> SimpleNamespace:
+def case(module_dagster_pipeline, bars_csv) -> SimpleNamespace:
     """Two sessions in the lake, then a delivery that restates both, one with a minute at a hundredfold, and adds a third."""
-    road = module_dagster_road
-    request = road.order(road.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)])))
-    first = ingest(road.settings, request)
-    before = road.rows("bars_1m")
+    pipeline = module_dagster_pipeline
+    request = pipeline.order(pipeline.deliver("first.csv", bars_csv([*minutes(BEFORE), *minutes(BAD)])))
+    first = ingest(pipeline.settings, request)
+    before = pipeline.rows("bars_1m")
     rows = [*minutes(BEFORE, close=100.5), *minutes(BAD, odd=10_000.0), *minutes(NEXT)]
-    order = road.order(road.deliver("second.csv", bars_csv(rows)))
+    order = pipeline.order(pipeline.deliver("second.csv", bars_csv(rows)))
     parsed: list[str] = []
 
     def count(sources, name, raw, options):
@@ -54,8 +54,8 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parsing, "read_file", count)
-        report = ingest(road.settings, order)
-    with open_instance(road.settings) as instance:
+        report = ingest(pipeline.settings, order)
+    with open_instance(pipeline.settings) as instance:
         # Newest first: the second delivery, the first one.
         runs = instance.get_runs()
         logged = instance.all_logs(runs[0].run_id)
@@ -79,16 +79,16 @@ def case(module_dagster_road, bars_csv) -> SimpleNamespace:
         "parsed": parsed,
         "sessions": sessions,
     }
-    return SimpleNamespace(road=road, first=first, before=before, order=order, report=report, **facts)
+    return SimpleNamespace(pipeline=pipeline, first=first, before=before, order=order, report=report, **facts)
 
 
 def test_the_refused_session_is_as_it_was_and_the_others_are_published(case: SimpleNamespace) -> None:
-    after = case.road.rows("bars_1m")
+    after = case.pipeline.rows("bars_1m")
     assert case.first.exit_code == 0
     assert after.filter(pl.col("session_date") == BAD).equals(case.before.filter(pl.col("session_date") == BAD))
     closes = dict(after.group_by("session_date").agg(pl.col("close").unique()).rows())
     assert closes == {BEFORE: [100.5], BAD: [100.0], NEXT: [100.0]}
-    superseded = case.road.rows("bars_1m_superseded")
+    superseded = case.pipeline.rows("bars_1m_superseded")
     assert superseded["session_date"].unique().to_list() == [BEFORE]
 
 
@@ -170,7 +170,7 @@ def test_the_checks_history_has_one_line_a_run(case: SimpleNamespace) -> None:
 
 
 def test_rows_of_the_refused_session_lie_in_quarantine_once(case: SimpleNamespace) -> None:
-    held = case.road.rows("quarantine")
+    held = case.pipeline.rows("quarantine")
     assert held.group_by("table_name", "rule", "session_date").len().rows() == [
         ("bars_1m", "session_refused:range_is_possible", BAD, 60)
     ]
@@ -178,8 +178,8 @@ def test_rows_of_the_refused_session_lie_in_quarantine_once(case: SimpleNamespac
 
 
 def test_the_same_delivery_again_is_unchanged_and_still_kept_out(case: SimpleNamespace) -> None:
-    version = case.road.table("bars_1m").version()
-    again = ingest(case.road.settings, case.order)
+    version = case.pipeline.table("bars_1m").version()
+    again = ingest(case.pipeline.settings, case.order)
     assert again.tables["bars_1m"] == {
         "read": 180,
         "accepted": 0,
@@ -188,17 +188,17 @@ def test_the_same_delivery_again_is_unchanged_and_still_kept_out(case: SimpleNam
         "duplicates": 0,
         "quarantined": 60,
     }
-    assert case.road.table("bars_1m").version() == version
-    assert case.road.rows("quarantine").height == 60
+    assert case.pipeline.table("bars_1m").version() == version
+    assert case.pipeline.rows("quarantine").height == 60
 
 
-def run_without_checks(road, order, *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
+def run_without_checks(pipeline, order, *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
     """Some assets of the ingest job, and none of its checks: as the UI can launch it."""
-    save_request(order, road.settings.state_dir)
+    save_request(order, pipeline.settings.state_dir)
     config = {**QUIET, "ops": {"XNYS__raw_files": {"config": {"request_id": order.request_id}}}}
-    job = build_definitions(road.settings).resolve_job_def(ingest_job_name("XNYS"))
+    job = build_definitions(pipeline.settings).resolve_job_def(ingest_job_name("XNYS"))
     part = job.get_subset(asset_selection={table_key("XNYS", "raw_files"), *keys}, asset_check_selection=set())
-    with open_instance(road.settings) as instance:
+    with open_instance(pipeline.settings) as instance:
         return part.execute_in_process(instance=instance, run_config=config, partition_key="2024-01-05", raise_on_error=False)
 
 
@@ -210,20 +210,20 @@ def why(result: dg.ExecuteInProcessResult) -> str:
 @pytest.fixture
 def sound(case: SimpleNamespace, bars_csv, request: pytest.FixtureRequest):
     """An order of a sound session, staged and not judged; different bytes for each test."""
-    road, price = case.road, 100 + len(request.node.name)
+    pipeline, price = case.pipeline, 100 + len(request.node.name)
     rows = [("SOUND", "2024-01-05", price, price + 1, price - 1, price, 100)]
-    order = road.order(road.deliver("sound.csv", bars_csv(rows)))
-    return order, stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
+    order = pipeline.order(pipeline.deliver("sound.csv", bars_csv(rows)))
+    return order, stage_request(pipeline.lake, order, load_sources(), pipeline.settings.state_dir, pipeline.limits)
 
 
 def sound_rows(case: SimpleNamespace) -> int:
-    return LakeTable(case.road.lake.table_uri("XNYS", "bars_daily"), case.road.table("bars_daily").schema).read().height
+    return LakeTable(case.pipeline.lake.table_uri("XNYS", "bars_daily"), case.pipeline.table("bars_daily").schema).read().height
 
 
 def test_a_run_that_leaves_the_check_out_publishes_nothing(case: SimpleNamespace, sound) -> None:
     order, _ = sound
     before = sound_rows(case)
-    result = run_without_checks(case.road, order, staged_key("XNYS", "bars_daily"), table_key("XNYS", "bars_daily"))
+    result = run_without_checks(case.pipeline, order, staged_key("XNYS", "bars_daily"), table_key("XNYS", "bars_daily"))
     assert not result.success
     assert "GateNotPassedError" in why(result)
     assert "run the check gate_bars_daily on staged_bars_daily first" in why(result)
@@ -234,12 +234,12 @@ def test_a_run_that_leaves_the_check_out_publishes_nothing(case: SimpleNamespace
 def test_rows_changed_after_their_pass_are_not_published(case: SimpleNamespace, sound, bars_csv) -> None:
     """The same bar with another close, as if the file had been changed between the gate and the commit."""
     _, folder = sound
-    road, state, before = case.road, case.road.settings.state_dir, sound_rows(case)
+    pipeline, state, before = case.pipeline, case.pipeline.settings.state_dir, sound_rows(case)
     for table in ("instruments", "bars_daily"):
-        run_gate(road.lake, "XNYS", table, folder, state)
+        run_gate(pipeline.lake, "XNYS", table, folder, state)
     (bar,) = read_batch(folder, "bars_daily").select("symbol", "session_date", "open", "high", "low", "close", "volume").rows()
-    changed = road.order(road.deliver("sound.csv", bars_csv([(*map(str, bar[:2]), *bar[2:5], bar[5] + 0.5, bar[6])])))
-    result = run_without_checks(road, changed, table_key("XNYS", "instruments"), table_key("XNYS", "bars_daily"))
+    changed = pipeline.order(pipeline.deliver("sound.csv", bars_csv([(*map(str, bar[:2]), *bar[2:5], bar[5] + 0.5, bar[6])])))
+    result = run_without_checks(pipeline, changed, table_key("XNYS", "instruments"), table_key("XNYS", "bars_daily"))
     assert not result.success
     assert "GateNotPassedError" in why(result)
     assert sound_rows(case) == before
@@ -250,8 +250,8 @@ def test_a_pass_counts_for_a_later_run_of_the_same_rows_and_suite(case: SimpleNa
     order, folder = sound
     before = sound_rows(case)
     for table in ("instruments", "bars_daily"):
-        run_gate(case.road.lake, "XNYS", table, folder, case.road.settings.state_dir)
-    result = run_without_checks(case.road, order, table_key("XNYS", "instruments"), table_key("XNYS", "bars_daily"))
+        run_gate(case.pipeline.lake, "XNYS", table, folder, case.pipeline.settings.state_dir)
+    result = run_without_checks(case.pipeline, order, table_key("XNYS", "instruments"), table_key("XNYS", "bars_daily"))
     assert result.success
     assert sound_rows(case) == before + 1
 
@@ -259,18 +259,18 @@ def test_a_pass_counts_for_a_later_run_of_the_same_rows_and_suite(case: SimpleNa
 def test_a_fault_in_parsing_leaves_a_failed_run_that_says_it_and_nothing_else(
     case: SimpleNamespace, bars_csv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    road = case.road
-    order = road.order(road.deliver("faulty.csv", bars_csv([("FAULTY", "2024-01-05", 10, 11, 9, 10, 100)])))
-    before = {table: road.table(table).version() for table in (*INGESTED, "raw_files", "quarantine")}
+    pipeline = case.pipeline
+    order = pipeline.order(pipeline.deliver("faulty.csv", bars_csv([("FAULTY", "2024-01-05", 10, 11, 9, 10, 100)])))
+    before = {table: pipeline.table(table).version() for table in (*INGESTED, "raw_files", "quarantine")}
 
     def fail(*_: object) -> None:
         raise RuntimeError("a fault of the parser")
 
     monkeypatch.setattr(parsing, "read_file", fail)
     with pytest.raises(JobFailedError, match=r"step XNYS__raw_files failed: .*a fault of the parser \(run ") as failed:
-        ingest(road.settings, order)
+        ingest(pipeline.settings, order)
 
-    with open_instance(road.settings) as instance:
+    with open_instance(pipeline.settings) as instance:
         run = instance.get_runs(limit=1)[0]
         logged = instance.all_logs(run.run_id)
     assert run.status == dg.DagsterRunStatus.FAILURE
@@ -279,8 +279,8 @@ def test_a_fault_in_parsing_leaves_a_failed_run_that_says_it_and_nothing_else(
     assert len(errors) == 1
     assert "a fault of the parser" in errors[0]
     assert not [e for e in logged if e.dagster_event and e.dagster_event.is_step_materialization]
-    assert not order.folder(road.settings.state_dir).exists()
-    assert {table: road.table(table).version() for table in before} == before
+    assert not order.folder(pipeline.settings.state_dir).exists()
+    assert {table: pipeline.table(table).version() for table in before} == before
 
 
 def _failed_step(entry: dg.EventLogEntry) -> bool:

@@ -19,14 +19,14 @@ DAY = date(2013, 10, 7)
 
 
 @pytest.fixture(scope="module")
-def bars(module_road):
+def bars(module_pipeline):
     """Daily and minute rows of that day, as they lie in the lake."""
     folder = bundled_folder() / "lean" / "equity" / "usa"
     files = ("daily/ibm.zip", "minute/ibm/20131007_trade.zip")
-    deliveries = [module_road.deliver(name, (folder / name).read_bytes(), source="lean") for name in files]
-    module_road.ingest(*deliveries, sessions=[DAY])
-    (daily,) = module_road.rows("bars_daily").iter_rows(named=True)
-    return daily, module_road.rows("bars_1m").sort("ts"), module_road.rows("bars_1m_extended").sort("ts")
+    deliveries = [module_pipeline.deliver(name, (folder / name).read_bytes(), source="lean") for name in files]
+    module_pipeline.ingest(*deliveries, sessions=[DAY])
+    (daily,) = module_pipeline.rows("bars_daily").iter_rows(named=True)
+    return daily, module_pipeline.rows("bars_1m").sort("ts"), module_pipeline.rows("bars_1m_extended").sort("ts")
 
 
 def test_the_daily_bar_is_its_regular_minutes(bars) -> None:

@@ -26,8 +26,8 @@ SYMBOLS = {"XNSE": ("INFY", "TCS"), "XNYS": ("AAPL", "IBM")}
 
 
 @pytest.fixture(scope="module")
-def house(module_dagster_road) -> SimpleNamespace:
-    """The home's road and the command on it."""
+def house(module_dagster_pipeline) -> SimpleNamespace:
+    """The home's pipeline and the command on it."""
 
     def command(*arguments: str) -> SimpleNamespace:
         from contextlib import redirect_stderr, redirect_stdout
@@ -42,8 +42,8 @@ def house(module_dagster_road) -> SimpleNamespace:
         assert "Traceback" not in out.getvalue() + err.getvalue()
         return SimpleNamespace(code=int(ended.value.code or 0), out=out.getvalue(), err=err.getvalue())
 
-    settings = module_dagster_road.settings.model_copy(update={"exchanges": ("XNSE", "XNYS")})
-    return SimpleNamespace(road=module_dagster_road, settings=settings, command=command)
+    settings = module_dagster_pipeline.settings.model_copy(update={"exchanges": ("XNSE", "XNYS")})
+    return SimpleNamespace(pipeline=module_dagster_pipeline, settings=settings, command=command)
 
 
 @pytest.fixture(scope="module")

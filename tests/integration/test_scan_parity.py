@@ -50,21 +50,21 @@ class Market:
 
 
 @pytest.fixture(scope="module", params=["bundled", "nse_2016"])
-def market(request: pytest.FixtureRequest, module_road, tmp_path_factory: pytest.TempPathFactory) -> Market:
+def market(request: pytest.FixtureRequest, module_pipeline, tmp_path_factory: pytest.TempPathFactory) -> Market:
     if request.param == "bundled":
-        orders = [demo_order(module_road.settings, bundled_folder())]
+        orders = [demo_order(module_pipeline.settings, bundled_folder())]
     else:
         data = request.getfixturevalue("shared") / "data"
         minutes = [p for p in sorted((data / "nse_minute_2016").glob("*.zip")) if p.stem != "NIFTY50"]
         panel = data / "nse_daily" / "nse_bhav_panel.parquet"
         orders = [
-            make_request(module_road.lake, "XNSE", minutes, source("csv"), received_at=ARRIVED),
+            make_request(module_pipeline.lake, "XNSE", minutes, source("csv"), received_at=ARRIVED),
             make_request(
-                module_road.lake, "XNSE", [panel], source("parquet"), received_at=ARRIVED, extra={"column.moment": "DATE1"}
+                module_pipeline.lake, "XNSE", [panel], source("parquet"), received_at=ARRIVED, extra={"column.moment": "DATE1"}
             ),
         ]
     order = IngestRequest(orders[0].exchange, tuple(d for o in orders for d in o.deliveries))
-    frames = stage(module_road.lake, order, load_sources(), limits=module_road.limits).tables
+    frames = stage(module_pipeline.lake, order, load_sources(), limits=module_pipeline.limits).tables
     last = frames["bars_1m"]["session_date"].max()
     assert isinstance(last, date)
     frames["bars_daily"] = frames["bars_daily"].filter(pl.col("session_date") <= last)

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.support.road import Road, make_home
+from tests.support.pipeline import Pipeline, make_home
 
 pytestmark = pytest.mark.slow
 
@@ -57,16 +57,16 @@ def folder(shared) -> Path:
 
 
 @pytest.fixture(scope="module", params=["bars first", "histories first", "together"])
-def lake_of_folder(request, tmp_path_factory, folder) -> Iterator[Road]:
+def lake_of_folder(request, tmp_path_factory, folder) -> Iterator[Pipeline]:
     paths = [path for kind in ("daily", "map_files", "factor_files") for path in sorted((folder / kind).iterdir())]
     with pytest.MonkeyPatch.context() as patch:
-        road = Road(make_home(tmp_path_factory.mktemp("lean") / "home", patch))
-        files = [road.deliver(str(path.relative_to(folder)), path.read_bytes(), source="lean") for path in paths]
+        pipeline = Pipeline(make_home(tmp_path_factory.mktemp("lean") / "home", patch))
+        files = [pipeline.deliver(str(path.relative_to(folder)), path.read_bytes(), source="lean") for path in paths]
         bars = [file for file in files if file.name.startswith("daily/")]
         others = [file for file in files if file not in bars]
         for step in {"bars first": [bars, others], "histories first": [others, bars], "together": [files]}[request.param]:
-            road.ingest(*step)
-        yield road
+            pipeline.ingest(*step)
+        yield pipeline
 
 
 def test_every_bar_is_its_companys_and_no_company_has_anothers(lake_of_folder, folder) -> None:

@@ -23,14 +23,14 @@ def panel(shared: Path) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def staged(shared: Path, module_road) -> Staged:
+def staged(shared: Path, module_pipeline) -> Staged:
     import json
 
     options = json.loads(ParseOptions("XNSE", "Asia/Kolkata", extra={"column.moment": "DATE1"}).canonical_json())
     path = shared / "data" / "nse_daily" / "nse_bhav_panel.parquet"
     arrived = datetime(2026, 9, 1, tzinfo=UTC)
-    delivery = store_raw(module_road.lake, "XNSE", path, name=path.name, source="parquet", options=options, received_at=arrived)
-    staged: Staged = module_road.stage(delivery)
+    delivery = store_raw(module_pipeline.lake, "XNSE", path, name=path.name, source="parquet", options=options, received_at=arrived)
+    staged: Staged = module_pipeline.stage(delivery)
     return staged
 
 

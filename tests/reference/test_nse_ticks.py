@@ -16,21 +16,21 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def ingested(shared: Path, module_road):
-    """All 27 files in one order: the road, and the figures of bars_1m and bars_1m_extended."""
+def ingested(shared: Path, module_pipeline):
+    """All 27 files in one order: the pipeline, and the figures of bars_1m and bars_1m_extended."""
     files = sorted((shared / "data" / "nse_ticks").rglob("*.zip"))
     assert len(files) == 27
-    deliveries = [module_road.deliver(f.name, f.read_bytes(), source="nse_ticks", mic="XNSE") for f in files]
-    return module_road, module_road.ingest(*deliveries)
+    deliveries = [module_pipeline.deliver(f.name, f.read_bytes(), source="nse_ticks", mic="XNSE") for f in files]
+    return module_pipeline, module_pipeline.ingest(*deliveries)
 
 
 @pytest.fixture(scope="module")
 def days(ingested, shared: Path) -> pl.DataFrame:
     """A row per share and session: what the minutes say, beside the exchange's day."""
-    road, _ = ingested
+    pipeline, _ = ingested
     key = ["symbol", "session_date"]
     of_day = [pl.col("high").max(), pl.col("low").min(), pl.col("close").last(), pl.col("volume").sum(), pl.len().alias("minutes")]
-    minutes = road.rows("bars_1m", "XNSE").sort("ts").group_by(key).agg(of_day)
+    minutes = pipeline.rows("bars_1m", "XNSE").sort("ts").group_by(key).agg(of_day)
     panel = pl.read_parquet(shared / "data" / "nse_daily" / "nse_bhav_panel.parquet").filter(pl.col("SERIES") == "EQ")
     daily = panel.select(
         pl.col("SYMBOL").alias("symbol"),
@@ -41,14 +41,14 @@ def days(ingested, shared: Path) -> pl.DataFrame:
 
 
 def test_every_row_is_accounted_for_and_ticks_of_1970_are_set_aside_by_name(ingested) -> None:
-    road, figures = ingested
+    pipeline, figures = ingested
     read = 0
     for table in ("bars_1m", "bars_1m_extended"):
         counts = figures[table]
         assert counts["read"] == sum(value for name, value in counts.items() if name != "read")
         read += counts["read"]
-    assert read == sum(road.rows("raw_files", "XNSE")["rows_read"])
-    held = road.rows("quarantine", "XNSE")
+    assert read == sum(pipeline.rows("raw_files", "XNSE")["rows_read"])
+    held = pipeline.rows("quarantine", "XNSE")
     assert held.group_by("rule").len().rows() == [("beyond_calendar", 5 * 3007)]
     assert set(held["reason"]) == {"the time lies outside the exchange's known calendar"}
 
@@ -75,8 +75,8 @@ def test_volume_is_the_day_s_but_for_what_was_traded_before_the_recording_began(
 
 
 def test_the_next_session_s_first_seconds_make_its_own_bars(ingested) -> None:
-    road, _ = ingested
-    stub = road.rows("bars_1m", "XNSE").filter(pl.col("session_date") == date(2021, 4, 19))
+    pipeline, _ = ingested
+    stub = pipeline.rows("bars_1m", "XNSE").filter(pl.col("session_date") == date(2021, 4, 19))
     assert stub.height == stub["symbol"].n_unique() == 5
-    early = road.rows("bars_1m_extended", "XNSE").filter(pl.col("session_date") == date(2021, 4, 19))
+    early = pipeline.rows("bars_1m_extended", "XNSE").filter(pl.col("session_date") == date(2021, 4, 19))
     assert set(early["segment"]) == {"pre"}

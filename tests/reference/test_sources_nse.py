@@ -71,11 +71,11 @@ def test_the_panel_of_many_files_is_read_by_naming_its_columns(shared: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def staged(files: Path, module_road) -> Staged:
+def staged(files: Path, module_pipeline) -> Staged:
     """All 35 files, staged together."""
     names = sorted(p.name for p in files.glob("*.zip"))
-    return module_road.stage(
-        *(module_road.deliver(name, (files / name).read_bytes(), source="nse_bhavcopy", mic="XNSE") for name in names)
+    return module_pipeline.stage(
+        *(module_pipeline.deliver(name, (files / name).read_bytes(), source="nse_bhavcopy", mic="XNSE") for name in names)
     )
 
 

@@ -64,7 +64,7 @@ OPTIONS = {"nse_daily": {"column.moment": "DATE1"}}
 
 @pytest.mark.parametrize(("folder", "how", "taken", "refused"), FOLDERS)
 def test_every_row_of_every_file_is_staged_dropped_as_a_copy_or_set_aside(
-    road, shared: Path, tmp_path: Path, folder: str, how: str, taken: int, refused: int
+    pipeline, shared: Path, tmp_path: Path, folder: str, how: str, taken: int, refused: int
 ) -> None:
     data = shared / "data"
     reader = source(how)
@@ -74,7 +74,7 @@ def test_every_row_of_every_file_is_staged_dropped_as_a_copy_or_set_aside(
     dirt: Counter[str] = Counter()
     for number, name in enumerate(claimed):
         mic = "XNSE" if "nse" in name or "india" in name else "XNYS"
-        alone = replace(road, settings=road.settings.model_copy(update={"home": tmp_path / str(number)}))
+        alone = replace(pipeline, settings=pipeline.settings.model_copy(update={"home": tmp_path / str(number)}))
         options = ParseOptions(exchange=mic, timezone=exchange(mic).timezone, extra=OPTIONS.get(folder, {}))
         known = json.loads(options.canonical_json())
         delivery = store_raw(alone.lake, mic, data / name, name=name, source=how, options=known, received_at=ARRIVED)

@@ -1,8 +1,8 @@
-"""Suites to give to `Road` or to the gate: the shipped ones, asked once for the same figures, and what stands in for them.
+"""Suites to give to `Pipeline` or to the gate: the shipped ones, asked once for the same figures, and what stands in for them.
 
 A shipped suite takes half a second a table, and most tests of a module prepare their lake by the same deliveries.
 
-Lives here: suites to give to `Road` or to the gate.
+Lives here: suites to give to `Pipeline` or to the gate.
 Does not live here: the shipped suites (`pipelines/ingest/suites.py`) and their tests.
 """
 

@@ -1,4 +1,4 @@
-"""What a data engineer does on the pages and sees there: a session materialised, a file named in the launchpad, the road, tables
+"""What a data engineer does on the pages and sees there: a session materialised, a file named in the launchpad, all stages, tables
 with their figures, and a refusal with its reason. One file, since every worker of pytest would start a UI of its own.
 """
 
@@ -102,7 +102,7 @@ def test_a_file_named_in_the_launchpad_goes_in(page: Page) -> None:
     expect(page.get_by_role("row", name=re.compile("^rows_accepted 390"))).to_be_visible()
 
 
-def test_the_road_shows_every_stage(page: Page) -> None:
+def test_the_pipeline_shows_every_stage(page: Page) -> None:
     page.goto("/asset-groups")
     for stage in STAGES:
         shown(page, re.compile(f"^{stage}$"))

@@ -26,13 +26,13 @@ def suite() -> Suite:
 
 
 @pytest.fixture
-def marketlake(road, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
+def marketlake(pipeline, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
     return partial(marketlake, "calendar")
 
 
-def written(road) -> Path:
-    path: Path = road.settings.home / "calendars" / "XNSE.toml"
+def written(pipeline) -> Path:
+    path: Path = pipeline.settings.home / "calendars" / "XNSE.toml"
     return path
 
 
@@ -70,7 +70,7 @@ def test_show_gives_the_same_to_machines(marketlake: Command) -> None:
     ]
 
 
-def test_add_writes_each_kind_of_entry_and_show_names_it(road, marketlake: Command) -> None:
+def test_add_writes_each_kind_of_entry_and_show_names_it(pipeline, marketlake: Command) -> None:
     given = [
         ("holiday", "2027-01-26"),
         ("session", "2027-01-30", "--windows", "09:15-10:00", "--windows", "11:30-12:30"),
@@ -112,34 +112,34 @@ def test_add_writes_each_kind_of_entry_and_show_names_it(road, marketlake: Comma
         (("holiday", "2027-01-26", *SOURCE, "--exchange", "XLON"), "XLON is not configured"),
     ],
 )
-def test_wrong_input_is_one_line_and_writes_nothing(road, marketlake: Command, arguments: tuple[str, ...], line: str) -> None:
+def test_wrong_input_is_one_line_and_writes_nothing(pipeline, marketlake: Command, arguments: tuple[str, ...], line: str) -> None:
     code, _, err = marketlake("add", *arguments, *(() if "--exchange" in arguments else ("--exchange", "XNSE")))
 
     assert code == 2
     assert line in err
     assert err.count("\n") == 1
-    assert not written(road).exists()
+    assert not written(pipeline).exists()
 
 
-def test_a_day_in_another_iso_form_is_written_and_told_in_the_usual_one(road, marketlake: Command) -> None:
+def test_a_day_in_another_iso_form_is_written_and_told_in_the_usual_one(pipeline, marketlake: Command) -> None:
     code, out, _ = marketlake(
         "add", "session", "20270130", "--kind", "half_day", "--windows", "09:15-12:30", *SOURCE, "--exchange", "XNSE"
     )
 
-    assert (code, out) == (0, f"{written(road)}:3: session 2027-01-30\n")
-    assert 'date = 2027-01-30\nkind = "half_day"\nwindows = ["09:15-12:30"]\n' in written(road).read_text(encoding="utf-8")
+    assert (code, out) == (0, f"{written(pipeline)}:3: session 2027-01-30\n")
+    assert 'date = 2027-01-30\nkind = "half_day"\nwindows = ["09:15-12:30"]\n' in written(pipeline).read_text(encoding="utf-8")
 
 
-def test_a_day_stated_twice_is_refused_with_the_line_it_stands_in(road, marketlake: Command) -> None:
+def test_a_day_stated_twice_is_refused_with_the_line_it_stands_in(pipeline, marketlake: Command) -> None:
     marketlake("add", "holiday", "2027-01-26", *SOURCE, "--exchange", "XNSE")
-    before = written(road).read_bytes()
+    before = written(pipeline).read_bytes()
     code, _, err = marketlake("add", "session", "2027-01-26", *SOURCE, "--exchange", "XNSE")
 
-    assert (code, written(road).read_bytes()) == (2, before)
+    assert (code, written(pipeline).read_bytes()) == (2, before)
     assert "2027-01-26 is stated in line 3 already; remove one" in err
 
 
-def test_another_writer_at_work_is_named(road, marketlake: Command) -> None:
+def test_another_writer_at_work_is_named(pipeline, marketlake: Command) -> None:
     command = [
         sys.executable,
         "-c",
@@ -150,12 +150,12 @@ def test_another_writer_at_work_is_named(road, marketlake: Command) -> None:
         "2027-01-26",
         *SOURCE,
     ]
-    with home_lock(road.settings.state_dir, "nightly run of XNSE"):
+    with home_lock(pipeline.settings.state_dir, "nightly run of XNSE"):
         process = subprocess.run([*command, "--exchange", "XNSE"], capture_output=True, text=True, check=False)
 
     assert process.returncode == 1
     assert "nightly run of XNSE" in process.stderr
-    assert not written(road).exists()
+    assert not written(pipeline).exists()
 
 
 def test_a_known_end_before_the_one_known_is_warned_of(marketlake: Command) -> None:
@@ -175,72 +175,74 @@ def test_check_of_a_sound_home_tells_the_reach_of_every_exchange(marketlake: Com
     assert marketlake("check")[1].startswith("XNSE: known until 2026-12-31, ")
 
 
-def test_check_tells_every_mistake_in_its_own_line_and_ends_with_one(road, marketlake: Command) -> None:
-    written(road).parent.mkdir()
-    written(road).write_text('[[holiday]]\nday = 1\n[[session]]\ndate = 2027-01-30\nkind = "odd"\nsource = "x"\n', encoding="utf-8")
-    (written(road).parent / "NSE.toml").write_text("", encoding="utf-8")
+def test_check_tells_every_mistake_in_its_own_line_and_ends_with_one(pipeline, marketlake: Command) -> None:
+    written(pipeline).parent.mkdir()
+    written(pipeline).write_text(
+        '[[holiday]]\nday = 1\n[[session]]\ndate = 2027-01-30\nkind = "odd"\nsource = "x"\n', encoding="utf-8"
+    )
+    (written(pipeline).parent / "NSE.toml").write_text("", encoding="utf-8")
     code, out, err = marketlake("check")
 
     assert code == 1
     assert [line.partition(": ")[2] for line in err.splitlines()] == [
-        f"{written(road).parent / 'NSE.toml'} is no calendar of a configured exchange; a file is called XNSE.toml, for example",
-        f"{written(road)}:1: [[holiday]] lacks date",
-        f"{written(road)}:1: [[holiday]] lacks source",
-        f"{written(road)}:2: day: no key of [[holiday]]; did you mean date?",
-        f"{written(road)}:5: kind: 'odd' is none of regular, half_day, special",
+        f"{written(pipeline).parent / 'NSE.toml'} is no calendar of a configured exchange; a file is called XNSE.toml, for example",
+        f"{written(pipeline)}:1: [[holiday]] lacks date",
+        f"{written(pipeline)}:1: [[holiday]] lacks source",
+        f"{written(pipeline)}:2: day: no key of [[holiday]]; did you mean date?",
+        f"{written(pipeline)}:5: kind: 'odd' is none of regular, half_day, special",
     ]
     assert "XNYS: known until" in out
 
 
-def test_check_names_entries_that_no_calendar_reaches(road, marketlake: Command) -> None:
-    written(road).parent.mkdir()
-    written(road).write_text('[[holiday]]\ndate = 2099-01-30\nsource = "x"\n', encoding="utf-8")
+def test_check_names_entries_that_no_calendar_reaches(pipeline, marketlake: Command) -> None:
+    written(pipeline).parent.mkdir()
+    written(pipeline).write_text('[[holiday]]\ndate = 2099-01-30\nsource = "x"\n', encoding="utf-8")
 
     code, _, err = marketlake("check", "--exchange", "XNSE")
-    assert (code, err) == (1, f"error: {written(road)}:1: 2099-01-30 lies outside 1997-01-01 to 2031-12-31\n")
+    assert (code, err) == (1, f"error: {written(pipeline)}:1: 2099-01-30 lies outside 1997-01-01 to 2031-12-31\n")
 
 
-def test_check_names_a_known_end_before_the_calendar_begins_whether_it_counts_or_not(road, marketlake: Command) -> None:
+def test_check_names_a_known_end_before_the_calendar_begins_whether_it_counts_or_not(pipeline, marketlake: Command) -> None:
     early, late = (f'[[known]]\nuntil = {day}\nsource = "x"\n' for day in ("1990-12-31", "2027-12-31"))
-    written(road).parent.mkdir()
-    written(road).write_text(early + late, encoding="utf-8")
+    written(pipeline).parent.mkdir()
+    written(pipeline).write_text(early + late, encoding="utf-8")
     code, _, err = marketlake("check", "--exchange", "XNSE")
-    assert (code, err) == (1, f"error: {written(road)}:1: 1990-12-31 lies outside 1997-01-01 to 2032-12-31\n")
+    assert (code, err) == (1, f"error: {written(pipeline)}:1: 1990-12-31 lies outside 1997-01-01 to 2032-12-31\n")
 
-    written(road).write_text(late + early, encoding="utf-8")
+    written(pipeline).write_text(late + early, encoding="utf-8")
     code, _, err = marketlake("check", "--exchange", "XNSE")
     assert (code, err.count("\n")) == (1, 1)
-    assert err.startswith(f"error: {written(road)}:4: until 1990-12-31: no regular session of XNSE lies between ")
+    assert err.startswith(f"error: {written(pipeline)}:4: until 1990-12-31: no regular session of XNSE lies between ")
 
 
-def test_check_names_a_folder_that_it_may_not_list(road, marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_names_a_folder_that_it_may_not_list(pipeline, marketlake: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder: Path) -> Iterator[Path]:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    written(road).parent.mkdir()
+    written(pipeline).parent.mkdir()
     monkeypatch.setattr(Path, "iterdir", refuse)
 
     code, _, err = marketlake("check")
-    assert (code, err) == (2, f"error: {written(road).parent}: cannot be read: Permission denied; make it readable\n")
+    assert (code, err) == (2, f"error: {written(pipeline).parent}: cannot be read: Permission denied; make it readable\n")
 
 
-def test_any_other_command_names_a_faulty_file_in_one_line(road, marketlake: Command) -> None:
-    written(road).parent.mkdir()
-    written(road).write_text("[[holiday]]\ndate = soon\n", encoding="utf-8")
+def test_any_other_command_names_a_faulty_file_in_one_line(pipeline, marketlake: Command) -> None:
+    written(pipeline).parent.mkdir()
+    written(pipeline).write_text("[[holiday]]\ndate = soon\n", encoding="utf-8")
 
     code, _, err = marketlake("show", "--exchange", "XNSE")
     assert code == 2
-    assert err.startswith(f"error: {written(road)}:2: not TOML: ")
+    assert err.startswith(f"error: {written(pipeline)}:2: not TOML: ")
 
 
-def test_bars_of_a_holiday_are_named_by_add_check_and_doctor(road, marketlake: Command, bars_csv) -> None:
-    road.ingest(road.deliver("bars.csv", bars_csv([("INFY", date(2024, 3, 4), 10, 11, 9, 10.5, 100)]), mic="XNSE"))
+def test_bars_of_a_holiday_are_named_by_add_check_and_doctor(pipeline, marketlake: Command, bars_csv) -> None:
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv([("INFY", date(2024, 3, 4), 10, 11, 9, 10.5, 100)]), mic="XNSE"))
 
     code, _, added = marketlake("add", "holiday", "2024-03-04", "--source", "list", "--exchange", "XNSE")
     assert code == 0
     code, _, checked = marketlake("check", "--exchange", "XNSE")
     assert code == 1
-    settings = road.settings.model_copy(update={"exchanges": ("XNSE",)})
+    settings = pipeline.settings.model_copy(update={"exchanges": ("XNSE",)})
     found = [finding for finding in examine(settings) if finding.check == "calendar XNSE" and not finding.ok]
     fact = "1 bar of 2024-03-04, which was no session of XNSE (calendars/XNSE.toml:3: list)"
     assert fact in added
@@ -248,8 +250,8 @@ def test_bars_of_a_holiday_are_named_by_add_check_and_doctor(road, marketlake: C
     assert [(finding.finding, "marketlake withdraw" in finding.advice) for finding in found] == [(fact, True)]
 
 
-def test_doctor_warns_before_the_known_end_and_names_what_is_provisional_after_it(road) -> None:
-    settings = road.settings.model_copy(update={"exchanges": ("XNSE",)})
+def test_doctor_warns_before_the_known_end_and_names_what_is_provisional_after_it(pipeline) -> None:
+    settings = pipeline.settings.model_copy(update={"exchanges": ("XNSE",)})
 
     def calendar_finding(now: str):
         from datetime import datetime

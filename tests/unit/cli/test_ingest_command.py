@@ -95,10 +95,10 @@ def test_an_option_that_cannot_be_read_says_how_to_write_it(
 
 @pytest.mark.slow
 def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_in(
-    marketlake: Command, dagster_road, good: Path
+    marketlake: Command, dagster_pipeline, good: Path
 ) -> None:
     """Eight damaged files and a good one in one command: each refusal names file and fault, and the good bar is in the lake."""
-    folder = dagster_road.settings.home / "in"
+    folder = dagster_pipeline.settings.home / "in"
     folder.mkdir()
     header = GOOD.splitlines()[0]
     damaged = {
@@ -134,7 +134,7 @@ def test_files_that_cannot_be_used_are_refused_one_by_one_and_the_good_one_goes_
         assert re.search(r"zip|archive", found[name]["reason"].replace(name, "")), found[name]["reason"]
     assert all("\n" not in f.get("reason", "") for f in found.values())
     assert ended.code == report["exit_code"] == 1
-    assert dagster_road.rows("bars_daily")["symbol"].to_list() == ["AAPL"]
+    assert dagster_pipeline.rows("bars_daily")["symbol"].to_list() == ["AAPL"]
 
     # The same for people: a line a file on standard output.
     again = marketlake("ingest", str(folder / "cut.csv"), "--source", "csv")
@@ -181,7 +181,7 @@ def test_a_dry_run_of_the_command_leaves_the_home_as_it_was(marketlake: Command,
 
 
 @pytest.mark.slow
-def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: Command, dagster_road, good: Path) -> None:
+def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: Command, dagster_pipeline, good: Path) -> None:
     """Half of the second file is broken: what is right is in the lake, the code is 1, and each rule has its count."""
     bad = good.with_name("bad.csv")
     bad.write_text(GOOD.replace("AAPL", "IBM") + "IBM,2024-01-03,10,9,11,10,5\n")
@@ -203,7 +203,7 @@ def test_ingest_tells_what_became_of_every_row_and_what_to_do_next(marketlake: C
         )
         assert re.search(r"^bars_daily +high_below_low +1 +1 +[0-9a-f]{12} 3 *$", ended.out, re.MULTILINE)
     assert re.search(r"^why a row stayed out:  marketlake quarantine show [0-9a-f]{12} 3 --exchange XNYS$", done.out, re.MULTILINE)
-    assert sorted(dagster_road.rows("bars_daily")["symbol"]) == ["AAPL", "IBM"]
+    assert sorted(dagster_pipeline.rows("bars_daily")["symbol"]) == ["AAPL", "IBM"]
 
     again = marketlake("ingest", str(good), "--source", "csv")
     assert again.code == 0

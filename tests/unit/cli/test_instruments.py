@@ -24,17 +24,17 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def taken_in(module_road, bars_csv):
+def taken_in(module_pipeline, bars_csv):
     """A home with three bars of one share."""
-    road = replace(module_road, suite=no_expectations)
-    road.ingest(road.deliver("d.csv", bars_csv([("TWICE", day, 10, 11, 9, 10, 100 + day.day) for day in (D1, D2, D3)])))
-    return road
+    pipeline = replace(module_pipeline, suite=no_expectations)
+    pipeline.ingest(pipeline.deliver("d.csv", bars_csv([("TWICE", day, 10, 11, 9, 10, 100 + day.day) for day in (D1, D2, D3)])))
+    return pipeline
 
 
 @pytest.fixture
-def held(taken_in, road):
+def held(taken_in, pipeline):
     """A copy of that home."""
-    return road.go_on_from(taken_in)
+    return pipeline.go_on_from(taken_in)
 
 
 @pytest.mark.parametrize(
@@ -52,36 +52,36 @@ def held(taken_in, road):
     ],
 )
 def test_wrong_input_is_one_line_and_ends_with_two(held, marketlake: Command, arguments, says: str) -> None:
-    road = held
+    pipeline = held
     code, out, err = marketlake("instruments", "split", *arguments)
     assert code == 2
     assert says in err
     assert len(err.strip().splitlines()) == 1
     assert out == ""
-    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
+    assert set(pipeline.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
 
 
 def test_a_split_that_something_new_on_record_contradicts_is_no_success(held, marketlake: Command, monkeypatch) -> None:
     """Between look and ingest a ticker history arrives that says whose the ticker is: the file is accepted, its row is not."""
-    road = held
+    pipeline = held
 
     def ingest_after_a_history(_settings, order):  # type: ignore[no-untyped-def]
-        road.ingest(road.deliver("map_files/twice.csv", "20200102,twice,N\n20501231,twice,N\n", source="lean"))
-        road.ingest(*order.deliveries)
+        pipeline.ingest(pipeline.deliver("map_files/twice.csv", "20200102,twice,N\n20501231,twice,N\n", source="lean"))
+        pipeline.ingest(*order.deliveries)
         return report(refused={})
 
     monkeypatch.setattr(ingest_run, "ingest", ingest_after_a_history)
     code, out, err = marketlake("instruments", "split", "TWICE", "--from", "2024-01-04", *WHY)
     assert (code, out) == (1, "")
     assert "TWICE is not parted on 2024-01-04 as asked: the ticker history on record says that TWICE is XNYS:TWICE" in err
-    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
+    assert set(pipeline.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
 
 
 def test_a_split_of_which_the_gate_refuses_something_is_no_success(held, marketlake: Command, monkeypatch) -> None:
-    road = held
+    pipeline = held
 
     def ingest_in_part(_settings, order):  # type: ignore[no-untyped-def]
-        road.ingest(*order.deliveries)
+        pipeline.ingest(*order.deliveries)
         return report(refused={"instruments": ["refused: 2024-01-04: ids_are_unique"]})
 
     monkeypatch.setattr(ingest_run, "ingest", ingest_in_part)
@@ -99,19 +99,19 @@ def report(refused: dict[str, list[str]]) -> ingest_run.IngestReport:
 
 
 @pytest.mark.slow
-def test_a_split_is_recorded_explained_done_once_and_taken_back(dagster_road, held, marketlake: Command) -> None:
-    road = held
+def test_a_split_is_recorded_explained_done_once_and_taken_back(dagster_pipeline, held, marketlake: Command) -> None:
+    pipeline = held
     asked = ("instruments", "split", "twice", "--from", "2024-01-04", *WHY, "--json")
     code, out, _ = marketlake(*asked)
     done = json.loads(out)
     assert (code, done["status"], done["holder"], done["new_id"]) == (0, "split", "XNYS:TWICE", "XNYS:TWICE:2024-01-04")
     assert done["rows"] == {"bars_daily": 1}
-    owners = road.rows("bars_daily").sort("session_date")["instrument_id"].to_list()
+    owners = pipeline.rows("bars_daily").sort("session_date")["instrument_id"].to_list()
     assert owners == ["XNYS:TWICE", "XNYS:TWICE", "XNYS:TWICE:2024-01-04"]
     assert json.loads(marketlake(*asked)[1])["status"] == "split before"
-    moved = road.rows("instrument_aliases").filter(pl.col("instrument_id") == "XNYS:TWICE:2024-01-04")
+    moved = pipeline.rows("instrument_aliases").filter(pl.col("instrument_id") == "XNYS:TWICE:2024-01-04")
     assert moved["batch_id"].to_list() == [done["batch_id"]]
     code, _, _ = marketlake("withdraw", done["batch_id"], "--reason", "it was one company")
     assert code == 0
-    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
+    assert set(pipeline.rows("bars_daily")["instrument_id"]) == {"XNYS:TWICE"}
     assert json.loads(marketlake(*asked)[1])["status"] == "split"

@@ -29,23 +29,23 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def set_aside(module_road, bars_csv):
+def set_aside(module_pipeline, bars_csv):
     """A home whose quarantine holds rows 3 to 5 of one delivery."""
-    road = replace(module_road, suite=no_expectations)
-    road.ingest(road.deliver("bars.csv", bars_csv(ROWS)))
-    return road
+    pipeline = replace(module_pipeline, suite=no_expectations)
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(ROWS)))
+    return pipeline
 
 
 @pytest.fixture
-def marketlake(set_aside, road, marketlake: Command) -> Command:
+def marketlake(set_aside, pipeline, marketlake: Command) -> Command:
     """The command in this process, on a copy of that home."""
-    road.go_on_from(set_aside)
+    pipeline.go_on_from(set_aside)
     return marketlake
 
 
 @pytest.fixture
-def batch(road, marketlake: Command) -> str:
-    return str(road.rows("quarantine")["batch_id"][0])
+def batch(pipeline, marketlake: Command) -> str:
+    return str(pipeline.rows("quarantine")["batch_id"][0])
 
 
 def counts(output: str) -> list[tuple[object, ...]]:
@@ -87,11 +87,11 @@ def test_filters_narrow_the_list(marketlake: Command, arguments: list[str], rows
     assert [group[-1] for group in counts(out)] == rows
 
 
-def test_released_rows_are_listed_only_with_all(marketlake: Command, road, batch: str) -> None:
+def test_released_rows_are_listed_only_with_all(marketlake: Command, pipeline, batch: str) -> None:
     decided = datetime(2025, 3, 5, tzinfo=UTC)
     decision = Override(Selection(), ("implausible_range",), "as the exchange says", "ada", decided)
-    held = road.rows("quarantine").filter(symbol_is("MSFT"))
-    record(road.lake, "XNYS", "bars_daily", held, decision)
+    held = pipeline.rows("quarantine").filter(symbol_is("MSFT"))
+    record(pipeline.lake, "XNYS", "bars_daily", held, decision)
 
     assert "implausible_range" not in marketlake("quarantine", "list")[1]
     assert ("bars_daily", "implausible_range", "2024-01-02", 1, 0, 3) in counts(

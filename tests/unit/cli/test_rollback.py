@@ -20,10 +20,10 @@ Command = Callable[..., tuple[int, str, str]]
 PRICES = (100, 101, 99, 100, 1000)
 
 
-def release(road: Any, bars_csv: Callable[..., str], day: date) -> Release:
+def release(pipeline: Any, bars_csv: Callable[..., str], day: date) -> Release:
     """Take in a session and release it, publishing what a run would."""
-    lake, settings = road.lake, road.settings
-    road.ingest(road.deliver(f"{day}.csv", bars_csv([("AAPL", str(day), *PRICES)])))
+    lake, settings = pipeline.lake, pipeline.settings
+    pipeline.ingest(pipeline.deliver(f"{day}.csv", bars_csv([("AAPL", str(day), *PRICES)])))
     versions = versions_of(lake, "XNYS", release_tables(lake))
     made, _ = record_release(lake, "XNYS", versions, code_version="1", config={}, sessions=[str(day), str(day), 1])
     shown = published_release(lake)
@@ -33,8 +33,8 @@ def release(road: Any, bars_csv: Callable[..., str], day: date) -> Release:
 
 
 @pytest.fixture
-def two(road: Any, bars_csv: Callable[..., str]) -> tuple[Release, Release]:
-    return release(road, bars_csv, date(2024, 1, 2)), release(road, bars_csv, date(2024, 1, 3))
+def two(pipeline: Any, bars_csv: Callable[..., str]) -> tuple[Release, Release]:
+    return release(pipeline, bars_csv, date(2024, 1, 2)), release(pipeline, bars_csv, date(2024, 1, 3))
 
 
 def sessions(marketlake: Command) -> int:
@@ -46,55 +46,57 @@ def sessions(marketlake: Command) -> int:
 @pytest.mark.slow
 @pytest.mark.measured
 def test_a_rolled_back_release_stays_published_until_the_hold_is_cleared(
-    road: Any, two: tuple[Release, Release], marketlake: Command, bars_csv: Callable[..., str]
+    pipeline: Any, two: tuple[Release, Release], marketlake: Command, bars_csv: Callable[..., str]
 ) -> None:
-    before = {name: road.table(name).version() for name in ("bars_daily", "instruments")}
+    before = {name: pipeline.table(name).version() for name in ("bars_daily", "instruments")}
     assert sessions(marketlake) == 2
     code, out, _ = marketlake("rollback", two[0].release_id[:6], "--reason", "wrong splits")
     assert code == 0
     assert f"{two[0].release_id} stays published (held since " in out
     assert "wrong splits); `marketlake rollback --clear` publishes the newest release" in " ".join(out.split())
     assert sessions(marketlake) == 1
-    assert {name: road.table(name).version() for name in before} == before
-    assert releases(road.lake) == list(two)
+    assert {name: pipeline.table(name).version() for name in before} == before
+    assert releases(pipeline.lake) == list(two)
 
-    third = release(road, bars_csv, date(2024, 1, 4))
+    third = release(pipeline, bars_csv, date(2024, 1, 4))
     assert sessions(marketlake) == 1
     # The state is derived: without it the hold stands all the same.
-    road.settings.catalogue_link.unlink()
+    pipeline.settings.catalogue_link.unlink()
     assert sessions(marketlake) == 1
 
     code, out, _ = marketlake("rollback", "--clear", "--json")
     assert (code, json.loads(out)) == (0, {"published": third.release_id, "held": False})
-    assert read_hold(road.lake) is None
+    assert read_hold(pipeline.lake) is None
     assert sessions(marketlake) == 3
 
 
-def test_doctor_warns_of_a_hold(road: Any, two: tuple[Release, Release], marketlake: Command) -> None:
+def test_doctor_warns_of_a_hold(pipeline: Any, two: tuple[Release, Release], marketlake: Command) -> None:
     marketlake("rollback", two[0].release_id)
-    (finding,) = [f for f in examine(road.settings) if f.check == "catalogue"]
+    (finding,) = [f for f in examine(pipeline.settings) if f.check == "catalogue"]
     assert (finding.severity, finding.advice) == ("warning", "`marketlake rollback --clear` publishes the newest release")
     assert two[0].release_id in finding.finding
     assert two[1].release_id in finding.finding
 
 
-def test_what_cannot_be_published_is_not_held(road: Any, two: tuple[Release, Release], marketlake: Command) -> None:
+def test_what_cannot_be_published_is_not_held(pipeline: Any, two: tuple[Release, Release], marketlake: Command) -> None:
     code, _, err = marketlake("rollback", "r9")
     assert (code, "no release 'r9'" in err) == (2, True)
     assert marketlake("rollback")[0] == marketlake("rollback", two[0].release_id, "--clear")[0] == 2
-    path = Path(road.table("bars_daily").files(two[0].versions("XNYS")["bars_daily"])[0])
-    assert path != newest_file(road.table("bars_daily"))
+    path = Path(pipeline.table("bars_daily").files(two[0].versions("XNYS")["bars_daily"])[0])
+    assert path != newest_file(pipeline.table("bars_daily"))
     lose(path)
     code, _, err = marketlake("rollback", two[0].release_id)
     assert code == 1
     assert f"{two[0].release_id} cannot be published: XNYS/bars_daily is damaged: {path.name}" in err
-    assert read_hold(road.lake) is None
+    assert read_hold(pipeline.lake) is None
 
 
-def test_a_hold_that_cannot_be_read_is_named_with_the_way_out(road: Any, two: tuple[Release, Release], marketlake: Command) -> None:
+def test_a_hold_that_cannot_be_read_is_named_with_the_way_out(
+    pipeline: Any, two: tuple[Release, Release], marketlake: Command
+) -> None:
     marketlake("rollback", two[0].release_id)
-    Path(road.settings.lake_root, "hold.json").write_text("{", encoding="utf-8")
-    road.settings.catalogue_link.unlink()
+    Path(pipeline.settings.lake_root, "hold.json").write_text("{", encoding="utf-8")
+    pipeline.settings.catalogue_link.unlink()
     code, _, err = marketlake("sql", "select 1")
     assert code == 1
     assert "hold.json, which says what release stays published, is damaged: run `marketlake rollback ID`" in err

@@ -28,26 +28,26 @@ def suite() -> Suite:
 
 
 @pytest.fixture(scope="module")
-def restated(module_road, bars_csv):
+def restated(module_pipeline, bars_csv):
     """A home with a delivery that restated one bar and brought another, and the name of its batch."""
-    road = replace(module_road, suite=no_expectations)
+    pipeline = replace(module_pipeline, suite=no_expectations)
     arrivals = [datetime(2024, 2, day, tzinfo=UTC) for day in (1, 2)]
-    road.ingest(road.deliver("good.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10, 100)]), received_at=arrivals[0]))
+    pipeline.ingest(pipeline.deliver("good.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10, 100)]), received_at=arrivals[0]))
     wrong = bars_csv([("AAPL", DAY, 20, 21, 19, 20, 100), ("AAPL", NEXT, 20, 21, 19, 20, 100)])
-    delivery = road.deliver("wrong.csv", wrong, received_at=arrivals[1])
-    road.ingest(delivery)
-    return road, delivery.batch_id
+    delivery = pipeline.deliver("wrong.csv", wrong, received_at=arrivals[1])
+    pipeline.ingest(delivery)
+    return pipeline, delivery.batch_id
 
 
 @pytest.fixture
-def batch(restated, road) -> str:
+def batch(restated, pipeline) -> str:
     home, name = restated
-    road.go_on_from(home)
+    pipeline.go_on_from(home)
     return name
 
 
 @pytest.fixture
-def marketlake(road, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
+def marketlake(pipeline, monkeypatch: pytest.MonkeyPatch, marketlake: Command) -> Command:
     monkeypatch.setenv("MARKETLAKE_EXCHANGES", "XNSE,XNYS")
     return marketlake
 
@@ -92,9 +92,9 @@ def test_wrong_usage_is_one_line_and_code_2(marketlake: Command, batch: str, arg
     assert err.count("\n") == 1
 
 
-def test_another_writer_at_work_is_named(road, batch: str) -> None:
-    with home_lock(road.settings.state_dir, "nightly run of XNYS"):
-        process = _run(road, batch)
+def test_another_writer_at_work_is_named(pipeline, batch: str) -> None:
+    with home_lock(pipeline.settings.state_dir, "nightly run of XNYS"):
+        process = _run(pipeline, batch)
 
     assert process.returncode == 1
     assert "nightly run of XNYS" in process.stderr
@@ -102,22 +102,24 @@ def test_another_writer_at_work_is_named(road, batch: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["raw.registered", "superseded.committed", "lake.committed:1", "lake.committed:3"])
-def test_killed_at_a_commit_point_the_same_command_completes_it(road, batch: str, point: str) -> None:
-    killed = _run(road, batch, MARKETLAKE_CRASH_AT=point)
+def test_killed_at_a_commit_point_the_same_command_completes_it(pipeline, batch: str, point: str) -> None:
+    killed = _run(pipeline, batch, MARKETLAKE_CRASH_AT=point)
     assert killed.returncode == -signal.SIGKILL
 
     # The moment and the reason are those on record, whatever the second command says.
-    assert _run(road, batch).returncode == 0
+    assert _run(pipeline, batch).returncode == 0
 
-    assert road.rows("bars_daily").select("session_date", "close", "known_at").rows() == [
+    assert pipeline.rows("bars_daily").select("session_date", "close", "known_at").rows() == [
         (DAY, 10.0, datetime(2024, 3, 1, 9, tzinfo=UTC))
     ]
-    assert road.rows("bars_daily_superseded").sort("close", "session_date")["close"].to_list() == [10.0, 20.0, 20.0]
-    assert road.rows("instruments")["symbol"].to_list() == ["AAPL"]
+    assert pipeline.rows("bars_daily_superseded").sort("close", "session_date")["close"].to_list() == [10.0, 20.0, 20.0]
+    assert pipeline.rows("instruments")["symbol"].to_list() == ["AAPL"]
 
 
-def _run(road, batch: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def _run(pipeline, batch: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     run = "import sys; from pipelines.cli.app import main; sys.argv[0] = 'marketlake'; main()"
-    known = {**os.environ, "MARKETLAKE_HOME": str(road.settings.home), "MARKETLAKE_EXCHANGES": "XNYS", **environment}
+    known = {**os.environ, "MARKETLAKE_HOME": str(pipeline.settings.home), "MARKETLAKE_EXCHANGES": "XNYS", **environment}
     arguments = [sys.executable, "-c", run, "withdraw", batch, *WHY, *AT]
-    return subprocess.run(arguments, env=known, cwd=road.settings.home, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(
+        arguments, env=known, cwd=pipeline.settings.home, capture_output=True, text=True, timeout=180, check=False
+    )

@@ -34,9 +34,9 @@ def at(day: int, month: int = 11) -> datetime:
     return datetime(2026, month, day, 23, tzinfo=UTC)
 
 
-def publish(road: Any) -> None:
+def publish(pipeline: Any) -> None:
     """Release the lake as it is, and publish its catalogue."""
-    lake, settings = road.lake, road.settings
+    lake, settings = pipeline.lake, pipeline.settings
     versions = versions_of(lake, "XNYS", release_tables(lake))
     sessions = [DAYS[0], DAYS[-1], len(DAYS)]
     release, _ = record_release(lake, "XNYS", versions, code_version=code_version(), config={}, sessions=sessions)
@@ -44,25 +44,25 @@ def publish(road: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def sound(module_road: Any, bars_csv: Callable[..., str]) -> Any:
+def sound(module_pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     """A home of two instruments and three sessions, which came on the evening of the last, all released; left as it is."""
     rows = [(symbol, day, *PRICES) for symbol in ("AAPL", "IBM") for day in DAYS]
-    module_road.ingest(module_road.deliver("bars.csv", bars_csv(rows), received_at=EVENING))
-    publish(module_road)
-    return module_road
+    module_pipeline.ingest(module_pipeline.deliver("bars.csv", bars_csv(rows), received_at=EVENING))
+    publish(module_pipeline)
+    return module_pipeline
 
 
 @pytest.fixture
-def marred(sound: Any, road: Any) -> Any:
+def marred(sound: Any, pipeline: Any) -> Any:
     """A copy of that home, to plant a fault in."""
-    shutil.copytree(sound.settings.lake_root, road.settings.lake_root)
-    publish(road)
-    return road
+    shutil.copytree(sound.settings.lake_root, pipeline.settings.lake_root)
+    publish(pipeline)
+    return pipeline
 
 
-def change(road: Any, name: str, of: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+def change(pipeline: Any, name: str, of: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     """Replace the rows of a table, past the gate."""
-    table = road.table(name)
+    table = pipeline.table(name)
     rows = of(table.read()).cast(dict(empty_frame(table.schema).schema))
     years = None if table.schema.partition_by is None else [2026]
     table.update(lambda _: Change(rows, years), {"why": "planted"})

@@ -1,4 +1,4 @@
-"""What the tests of identity share: a road whose batches nothing judges, for they are about who a row belongs to.
+"""What the tests of identity share: a pipeline whose batches nothing judges, for they are about who a row belongs to.
 
 Lives here: the fixture `suite`.
 Does not live here: what the gate makes of rows (`tests/unit/ingest/`, `tests/unit/quality/`).

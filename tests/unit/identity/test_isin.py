@@ -17,47 +17,49 @@ BAJAJ = "INE933K01021"
 FLUORO, FLUORO_NEW = "INE538A01037", "INE09N301011"
 
 
-def day_file(road, day: date, rows: list[tuple[str, str]], *, volume: int = 100):
+def day_file(pipeline, day: date, rows: list[tuple[str, str]], *, volume: int = 100):
     """A legacy bhavcopy: rows of (symbol, ISIN). Volumes differ from day to day, as they do."""
     lines = [f"{s},EQ,10,11,10,10.5,10,10,{volume + day.toordinal() % 97},,{day:%d-%b-%Y},7,{isin},\n" for s, isin in rows]
-    return road.deliver(f"cm{day:%d%b%Y}bhav.csv", CM + "".join(lines), source="nse_bhavcopy", mic="XNSE")
+    return pipeline.deliver(f"cm{day:%d%b%Y}bhav.csv", CM + "".join(lines), source="nse_bhavcopy", mic="XNSE")
 
 
-def admit(road, *files) -> None:
+def admit(pipeline, *files) -> None:
     """Stage and publish without the gate, which has tests of its own."""
-    staged = road.stage(*files)
-    store_quarantine(road.lake, "XNSE", staged.quarantine)
+    staged = pipeline.stage(*files)
+    store_quarantine(pipeline.lake, "XNSE", staged.quarantine)
     for table in ("instruments", "instrument_aliases", "bars_daily"):
-        publish(road.lake, "XNSE", TABLES[table], staged.tables[table], priorities={"nse_bhavcopy": 30}, batches=[])
+        publish(pipeline.lake, "XNSE", TABLES[table], staged.tables[table], priorities={"nse_bhavcopy": 30}, batches=[])
 
 
 D1, D2, D3, D4 = date(2019, 1, 1), date(2019, 1, 2), date(2019, 1, 3), date(2019, 1, 4)
 
 
 @pytest.fixture(params=["in one order", "day by day"])
-def staged(road, request) -> Callable[[dict[date, list[tuple[str, str]]]], pl.DataFrame]:
+def staged(pipeline, request) -> Callable[[dict[date, list[tuple[str, str]]]], pl.DataFrame]:
     """The instrument of each (session, symbol), whether the files come together or one after the other."""
 
     def run(days: dict[date, list[tuple[str, str]]]) -> dict[tuple[date, str], str]:
-        files = [day_file(road, day, rows) for day, rows in days.items()]
+        files = [day_file(pipeline, day, rows) for day, rows in days.items()]
         for group in [files] if request.param == "in one order" else [[file] for file in files]:
-            admit(road, *group)
-        rows = road.rows("bars_daily", "XNSE").select("session_date", "symbol", "instrument_id").rows()
+            admit(pipeline, *group)
+        rows = pipeline.rows("bars_daily", "XNSE").select("session_date", "symbol", "instrument_id").rows()
         return {(day, symbol): instrument for day, symbol, instrument in rows}
 
     return run
 
 
-def test_a_new_symbol_on_the_same_isin_is_one_history(staged, road) -> None:
+def test_a_new_symbol_on_the_same_isin_is_one_history(staged, pipeline) -> None:
     found = staged({D1: [("BAJAJCORP", BAJAJ)], D2: [("BAJAJCON", BAJAJ)]})
     assert found == {(D1, "BAJAJCORP"): "XNSE:BAJAJCORP", (D2, "BAJAJCON"): "XNSE:BAJAJCORP"}
-    aliases = road.rows("instrument_aliases", "XNSE").select("kind", "value", "valid_from", "valid_to").sort("kind", "value").rows()
+    aliases = (
+        pipeline.rows("instrument_aliases", "XNSE").select("kind", "value", "valid_from", "valid_to").sort("kind", "value").rows()
+    )
     assert aliases == [
         ("isin", BAJAJ, D1, None),
         ("symbol", "BAJAJCON", D2, None),
         ("symbol", "BAJAJCORP", D1, D1),
     ]
-    assert road.rows("instruments", "XNSE").select("instrument_id", "isin").rows() == [("XNSE:BAJAJCORP", BAJAJ)]
+    assert pipeline.rows("instruments", "XNSE").select("instrument_id", "isin").rows() == [("XNSE:BAJAJCORP", BAJAJ)]
 
 
 def test_a_new_isin_of_the_same_issuer_under_the_same_symbol_is_one_history(staged) -> None:
@@ -80,10 +82,10 @@ def test_a_symbol_handed_to_another_company_starts_a_new_history(staged) -> None
     }
 
 
-def test_a_foreign_isin_under_a_known_symbol_waits_for_a_person(staged, road) -> None:
+def test_a_foreign_isin_under_a_known_symbol_waits_for_a_person(staged, pipeline) -> None:
     found = staged({D1: [("GUJFLUORO", FLUORO)], D2: [("GUJFLUORO", FLUORO_NEW)]})
     assert found == {(D1, "GUJFLUORO"): "XNSE:GUJFLUORO"}
-    assert road.quarantined("XNSE") == [("bars_daily", "identity_ambiguous")]
+    assert pipeline.quarantined("XNSE") == [("bars_daily", "identity_ambiguous")]
 
 
 def test_a_row_without_isin_follows_the_symbol_of_its_day(staged) -> None:
@@ -91,15 +93,15 @@ def test_a_row_without_isin_follows_the_symbol_of_its_day(staged) -> None:
     assert set(found.values()) == {"XNSE:BAJAJCORP"}
 
 
-def test_a_history_known_by_symbol_alone_takes_up_its_isin(staged, road) -> None:
+def test_a_history_known_by_symbol_alone_takes_up_its_isin(staged, pipeline) -> None:
     found = staged({D1: [("BAJAJCORP", "")], D2: [("BAJAJCORP", BAJAJ)], D3: [("BAJAJCON", BAJAJ)]})
     assert set(found.values()) == {"XNSE:BAJAJCORP"}
 
 
-def test_the_same_files_again_change_nothing(road) -> None:
-    files = [day_file(road, D1, [("BAJAJCORP", BAJAJ)]), day_file(road, D2, [("BAJAJCON", BAJAJ)])]
-    road.ingest(*files)
-    aliases = road.rows("instrument_aliases", "XNSE")
-    again = road.ingest(*files)
+def test_the_same_files_again_change_nothing(pipeline) -> None:
+    files = [day_file(pipeline, D1, [("BAJAJCORP", BAJAJ)]), day_file(pipeline, D2, [("BAJAJCON", BAJAJ)])]
+    pipeline.ingest(*files)
+    aliases = pipeline.rows("instrument_aliases", "XNSE")
+    again = pipeline.ingest(*files)
     assert again["bars_daily"]["unchanged"] == 2
-    assert road.rows("instrument_aliases", "XNSE").equals(aliases)
+    assert pipeline.rows("instrument_aliases", "XNSE").equals(aliases)

@@ -46,43 +46,43 @@ def suite(refusing: set[date]) -> Suite:
 @pytest.mark.slow
 @examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=_files, refused=st.sets(st.sampled_from(DAYS), max_size=1))
-def test_no_row_is_lost_and_none_is_counted_twice(road, tmp_path, refusing, bars_csv, files, refused) -> None:
+def test_no_row_is_lost_and_none_is_counted_twice(pipeline, tmp_path, refusing, bars_csv, files, refused) -> None:
     refusing.clear()
     refusing.update(refused)
     empty_home = next(tmp_path / str(n) for n in itertools.count() if not (tmp_path / str(n)).exists())
-    road = replace(road, settings=road.settings.model_copy(update={"home": empty_home}))
+    pipeline = replace(pipeline, settings=pipeline.settings.model_copy(update={"home": empty_home}))
     accepted = held = 0
     seen: set[str] = set()
     for rows in files:
         text = bars_csv([_row(*row) for row in rows])
-        figures = road.ingest(road.deliver("bars.csv", text))["bars_daily"]
+        figures = pipeline.ingest(pipeline.deliver("bars.csv", text))["bars_daily"]
 
         assert figures["read"] == len(rows)
         assert figures["read"] == sum(figures[f] for f in ("accepted", "unchanged", "restated", "duplicates", "quarantined"))
         accepted += figures["accepted"]
         held += figures["quarantined"] if text not in seen else 0
         seen.add(text)
-        assert road.rows("bars_daily").height == accepted
-        assert road.rows("quarantine").filter(pl.col("table_name") == "bars_daily").height == held
-    lake = road.rows("bars_daily")
+        assert pipeline.rows("bars_daily").height == accepted
+        assert pipeline.rows("quarantine").filter(pl.col("table_name") == "bars_daily").height == held
+    lake = pipeline.rows("bars_daily")
     assert not lake.select("instrument_id", "session_date").is_duplicated().any()
     assert set(lake["session_date"]) <= set(DAYS) - refused
     assert set(lake["close"]) <= {10.0, 10.5}
     assert set(lake["volume"]) <= {100}
 
 
-def test_the_same_file_again_is_unchanged_row_for_row(road, bars_csv, refusing) -> None:
+def test_the_same_file_again_is_unchanged_row_for_row(pipeline, bars_csv, refusing) -> None:
     rows = [_row("A", DAYS[0], "fine"), _row("B", DAYS[0], "fine"), _row("B", DAYS[0], "fine"), _row("C", DAYS[0], "no close")]
-    delivery = road.deliver("bars.csv", bars_csv(rows))
-    first, again = road.ingest(delivery)["bars_daily"], road.ingest(delivery)["bars_daily"]
+    delivery = pipeline.deliver("bars.csv", bars_csv(rows))
+    first, again = pipeline.ingest(delivery)["bars_daily"], pipeline.ingest(delivery)["bars_daily"]
     assert first == {"read": 4, "accepted": 2, "unchanged": 0, "restated": 0, "duplicates": 1, "quarantined": 1}
     assert again == {"read": 4, "accepted": 0, "unchanged": 2, "restated": 0, "duplicates": 1, "quarantined": 1}
-    assert road.rows("quarantine").height == 1
+    assert pipeline.rows("quarantine").height == 1
 
 
-def test_a_correction_is_a_restatement_known_since_it_arrived(road, bars_csv, refusing) -> None:
-    road.ingest(road.deliver("bars.csv", bars_csv([_row("A", DAYS[0], "fine")])))
-    correction = road.deliver("bars.csv", bars_csv([_row("A", DAYS[0], "other price")]))
-    assert road.ingest(correction)["bars_daily"]["restated"] == 1
-    assert road.rows("bars_daily").select("close", "known_at").row(0) == (10.5, correction.received_at)
-    assert road.rows("bars_daily_superseded").select("close", "superseded_at").row(0) == (10.0, correction.received_at)
+def test_a_correction_is_a_restatement_known_since_it_arrived(pipeline, bars_csv, refusing) -> None:
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv([_row("A", DAYS[0], "fine")])))
+    correction = pipeline.deliver("bars.csv", bars_csv([_row("A", DAYS[0], "other price")]))
+    assert pipeline.ingest(correction)["bars_daily"]["restated"] == 1
+    assert pipeline.rows("bars_daily").select("close", "known_at").row(0) == (10.5, correction.received_at)
+    assert pipeline.rows("bars_daily_superseded").select("close", "superseded_at").row(0) == (10.0, correction.received_at)

@@ -28,23 +28,25 @@ def gate() -> None:
 
 
 @pytest.mark.usefixtures("gate")
-def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(road, bars_csv) -> None:
-    first = road.deliver("first.csv", bars_csv([("IBM", DAY, 1, 1, 1, 1, 1), ("AAPL", DAY, 10, 11, 9, 10, 100)]))
-    second = road.deliver("second.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10.5, 100)]), received_at=ARRIVED + timedelta(days=1))
+def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(pipeline, bars_csv) -> None:
+    first = pipeline.deliver("first.csv", bars_csv([("IBM", DAY, 1, 1, 1, 1, 1), ("AAPL", DAY, 10, 11, 9, 10, 100)]))
+    second = pipeline.deliver(
+        "second.csv", bars_csv([("AAPL", DAY, 10, 11, 9, 10.5, 100)]), received_at=ARRIVED + timedelta(days=1)
+    )
     # Held: high below low. The same key, so it is told beside the bar.
-    third = road.deliver("third.csv", bars_csv([("AAPL", DAY, 10, 8, 9, 10, 100)]))
+    third = pipeline.deliver("third.csv", bars_csv([("AAPL", DAY, 10, 8, 9, 10, 100)]))
     for delivery in (first, second, third):
-        road.ingest(delivery)
+        pipeline.ingest(delivery)
 
-    found = trace(road.lake, "XNYS", "bars_daily", "aapl", "2024-01-02")
+    found = trace(pipeline.lake, "XNYS", "bars_daily", "aapl", "2024-01-02")
 
     assert found["row"]["close"] == 10.5
     assert (found["raw_file"]["name"], found["raw_file"]["row_number"]) == ("second.csv", 2)
     assert found["raw_file"]["line"] == "AAPL,2024-01-02,10,11,9,10.5,100"
-    with local_copy(road.lake, "XNYS", second.content_hash) as raw:
+    with local_copy(pipeline.lake, "XNYS", second.content_hash) as raw:
         assert found["raw_file"]["content_hash"] == hashlib.sha256(raw.read_bytes()).hexdigest()
     assert found["raw_file"]["received_at"] == ARRIVED + timedelta(days=1)
-    assert found["checks"]["committed_version"] == road.table("bars_daily").version()
+    assert found["checks"]["committed_version"] == pipeline.table("bars_daily").version()
     assert "range_is_possible" in found["checks"]["gate"]["expectations"]
     assert found["checks"]["gate"]["suite_hash"] == suite_hash("bars_daily")
     (old,) = found["superseded"]
@@ -55,19 +57,19 @@ def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(roa
 
 
 @pytest.mark.parametrize("when", ["2024-01-02T14:31:00Z", "2024-01-02T09:31", "2024-01-02T20:01:00+05:30"])
-def test_a_minute_is_named_in_any_zone_and_without_one_in_the_exchange_s(road, bars_csv, when) -> None:
+def test_a_minute_is_named_in_any_zone_and_without_one_in_the_exchange_s(pipeline, bars_csv, when) -> None:
     rows = [("AAPL", f"2024-01-02 09:{minute}", 10, 11, 9, 10, minute) for minute in (30, 31, 32)]
-    road.ingest(road.deliver("m.csv.gz", gzip.compress(bars_csv(rows).encode(), mtime=0)))
-    found = trace(road.lake, "XNYS", "bars_1m", "XNYS:AAPL", when)
+    pipeline.ingest(pipeline.deliver("m.csv.gz", gzip.compress(bars_csv(rows).encode(), mtime=0)))
+    found = trace(pipeline.lake, "XNYS", "bars_1m", "XNYS:AAPL", when)
     assert (found["row"]["ts"], found["row"]["volume"]) == (datetime(2024, 1, 2, 14, 31, tzinfo=UTC), 31)
     assert found["raw_file"]["line"] == "AAPL,2024-01-02 09:31,10,11,9,10,31"
 
 
-def test_a_row_of_parquet_is_shown_as_its_fields(road, tmp_path) -> None:
+def test_a_row_of_parquet_is_shown_as_its_fields(pipeline, tmp_path) -> None:
     frame = pl.DataFrame({"symbol": ["A", "B"], "date": [DAY, DAY], **{c: [1.0, 2.0] for c in ("open", "high", "low", "close")}})
     frame.with_columns(volume=pl.lit(7)).write_parquet(tmp_path / "bars.parquet")
-    road.ingest(road.deliver("bars.parquet", (tmp_path / "bars.parquet").read_bytes(), source="parquet"))
-    line = trace(road.lake, "XNYS", "bars_daily", "B", "2024-01-02")["raw_file"]["line"]
+    pipeline.ingest(pipeline.deliver("bars.parquet", (tmp_path / "bars.parquet").read_bytes(), source="parquet"))
+    line = trace(pipeline.lake, "XNYS", "bars_daily", "B", "2024-01-02")["raw_file"]["line"]
     assert '"symbol":"B"' in line
     assert '"close":2.0' in line
 
@@ -82,8 +84,8 @@ def test_a_row_of_parquet_is_shown_as_its_fields(road, tmp_path) -> None:
         ("bars_1m", "AAPL", "noon", "'noon' is no key of bars_1m; write it as 2014-06-09T13:30:00Z"),
     ],
 )
-def test_what_is_unknown_gets_the_nearest_suggested(road, bars_csv, table, instrument, when, told) -> None:
-    road.ingest(road.deliver("b.csv", bars_csv([("AAPL", day, 10, 11, 9, 10, 1) for day in (DAY, date(2024, 1, 5))])))
+def test_what_is_unknown_gets_the_nearest_suggested(pipeline, bars_csv, table, instrument, when, told) -> None:
+    pipeline.ingest(pipeline.deliver("b.csv", bars_csv([("AAPL", day, 10, 11, 9, 10, 1) for day in (DAY, date(2024, 1, 5))])))
     with pytest.raises(UnknownBarError) as error:
-        trace(road.lake, "XNYS", table, instrument, when)
+        trace(pipeline.lake, "XNYS", table, instrument, when)
     assert str(error.value).startswith(told)

@@ -27,15 +27,15 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def trial(road, path: Path) -> DryRun:
-    found = collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER, store=False)
-    return run_dry(road.lake, found.order, load_sources(), found.paths, road.limits)
+def trial(pipeline, path: Path) -> DryRun:
+    found = collect(pipeline.lake, "XNYS", [path], source("csv"), received_at=_LATER, store=False)
+    return run_dry(pipeline.lake, found.order, load_sources(), found.paths, pipeline.limits)
 
 
-def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, bars_csv) -> None:
+def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_pipeline, bars_csv) -> None:
     """One session is new, one corrected, one refused by the gate, one all out of line, and a row is broken."""
-    road = dagster_road
-    road.ingest(road.deliver("known.csv", bars_csv([*minutes("2023-12-29"), *minutes("2024-01-02")])))
+    pipeline = dagster_pipeline
+    pipeline.ingest(pipeline.deliver("known.csv", bars_csv([*minutes("2023-12-29"), *minutes("2024-01-02")])))
     delivered = [
         *minutes("2024-01-02", price=100.5),
         *minutes("2024-01-03", odd=10_000.0),
@@ -43,15 +43,15 @@ def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, 
         *minutes("2024-01-05"),
         ("ODD", "2024-01-05 11:00", 5, 4, 6, 5, 1),
     ]
-    path = road.settings.home / "new.csv"
+    path = pipeline.settings.home / "new.csv"
     path.write_text(bars_csv(delivered))
-    before = everything(road.settings.home)
+    before = everything(pipeline.settings.home)
 
-    tried = trial(road, path)
+    tried = trial(pipeline, path)
 
-    assert everything(road.settings.home) == before
-    order = collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order
-    done = ingest(road.settings, order)
+    assert everything(pipeline.settings.home) == before
+    order = collect(pipeline.lake, "XNYS", [path], source("csv"), received_at=_LATER).order
+    done = ingest(pipeline.settings, order)
     assert tried.tables == done.tables
     assert tried.refused == done.refused
     assert tried.files == done.files
@@ -69,36 +69,36 @@ def test_the_account_is_that_of_the_ingest_and_nothing_is_written(dagster_road, 
     assert {entry["session"] for entry in done.account.sessions} == {"2024-01-03", "2024-01-04"}
     assert done.exit_code == 1
     # Again: what was refused stays out, and the trial knows it.
-    again = trial(road, path)
-    assert again.tables == ingest(road.settings, order).tables
+    again = trial(pipeline, path)
+    assert again.tables == ingest(pipeline.settings, order).tables
     assert again.tables["bars_1m"]["unchanged"] == 120
 
 
-def test_sessions_refused_after_others_were_taken_out_fail_the_trial_as_they_fail_the_ingest(dagster_road, bars_csv) -> None:
+def test_sessions_refused_after_others_were_taken_out_fail_the_trial_as_they_fail_the_ingest(dagster_pipeline, bars_csv) -> None:
     """Two sessions in another unit: the second continues the first, and is out of scale once that is refused."""
-    road = dagster_road
+    pipeline = dagster_pipeline
     days = {"2024-01-02": 1, "2024-01-03": 2, "2024-01-04": 2.02}
     daily = {
         day: [(f"S{n:02}", day, *(round(p * scale, 2) for p in (10, 10.1, 9.9, 10)), 100 + n) for n in range(10)]
         for day, scale in days.items()
     }
-    road.ingest(road.deliver("known.csv", bars_csv(daily.pop("2024-01-02"))))
-    path = road.settings.home / "new.csv"
+    pipeline.ingest(pipeline.deliver("known.csv", bars_csv(daily.pop("2024-01-02"))))
+    path = pipeline.settings.home / "new.csv"
     path.write_text(bars_csv([row for rows in daily.values() for row in rows]))
-    before = everything(road.settings.home)
+    before = everything(pipeline.settings.home)
 
     with pytest.raises(DryRunFailedError) as tried:
-        trial(road, path)
+        trial(pipeline, path)
 
-    assert everything(road.settings.home) == before
+    assert everything(pipeline.settings.home) == before
     with pytest.raises(JobFailedError) as failed:
-        ingest(road.settings, collect(road.lake, "XNYS", [path], source("csv"), received_at=_LATER).order)
+        ingest(pipeline.settings, collect(pipeline.lake, "XNYS", [path], source("csv"), received_at=_LATER).order)
     assert str(tried.value).split("; an ingest")[0] == str(failed.value).split("; see the run")[0]
     assert "2024-01-04: market_keeps_its_scale" in str(tried.value)
 
 
-def test_a_dry_run_in_an_empty_home_makes_no_lake(dagster_road, bars_csv, tmp_path: Path) -> None:
+def test_a_dry_run_in_an_empty_home_makes_no_lake(dagster_pipeline, bars_csv, tmp_path: Path) -> None:
     path = tmp_path / "first.csv"
     path.write_text(bars_csv(minutes("2024-01-02")))
-    assert trial(dagster_road, path).tables["bars_1m"]["accepted"] == 60
-    assert not (dagster_road.settings.home / "lake").exists()
+    assert trial(dagster_pipeline, path).tables["bars_1m"]["accepted"] == 60
+    assert not (dagster_pipeline.settings.home / "lake").exists()

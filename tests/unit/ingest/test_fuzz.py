@@ -125,10 +125,10 @@ def _files(draw: st.DrawFn) -> bytes:
 @example(file=b"", symbol=None, source="csv")
 @example(file=b"symbol,ex_date,action,ratio\nA,2024-01-02,split,2\nA,,split\n", symbol=None, source="actions")
 def test_every_row_of_a_dirty_file_is_staged_dropped_as_a_copy_or_set_aside(
-    road, tmp_path, file: bytes, symbol: str | None, source: str
+    pipeline, tmp_path, file: bytes, symbol: str | None, source: str
 ) -> None:
     empty = next(tmp_path / str(n) for n in itertools.count() if not (tmp_path / str(n)).exists())
-    fresh = replace(road, settings=road.settings.model_copy(update={"home": empty}))
+    fresh = replace(pipeline, settings=pipeline.settings.model_copy(update={"home": empty}))
     staged = fresh.stage(fresh.deliver("dirty.csv", file, source=source, symbol=symbol))
     (outcome,) = staged.files
     if outcome.status == "refused":
@@ -184,9 +184,9 @@ def _tick_files(draw: st.DrawFn) -> bytes:
 @pytest.mark.slow
 @examples(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(file=_tick_files())
-def test_every_snapshot_of_a_dirty_recording_is_in_a_minute_or_set_aside(road, tmp_path, file: bytes) -> None:
+def test_every_snapshot_of_a_dirty_recording_is_in_a_minute_or_set_aside(pipeline, tmp_path, file: bytes) -> None:
     empty = next(tmp_path / str(n) for n in itertools.count() if not (tmp_path / str(n)).exists())
-    fresh = replace(road, settings=road.settings.model_copy(update={"home": empty}))
+    fresh = replace(pipeline, settings=pipeline.settings.model_copy(update={"home": empty}))
     staged = fresh.stage(fresh.deliver("SBIN_09_April.csv", file, source="nse_ticks", mic="XNSE"))
     (outcome,) = staged.files
     if outcome.status == "refused":
@@ -206,10 +206,10 @@ def test_every_snapshot_of_a_dirty_recording_is_in_a_minute_or_set_aside(road, t
 @pytest.mark.slow
 @examples(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(files=st.lists(_files(), min_size=1, max_size=3))
-def test_dirty_files_go_all_the_way_and_the_figures_add_up(road, tmp_path, files: list[bytes]) -> None:
+def test_dirty_files_go_all_the_way_and_the_figures_add_up(pipeline, tmp_path, files: list[bytes]) -> None:
     """`outcome` raises where read is not accepted + unchanged + restated + duplicates + quarantined."""
     empty = next(tmp_path / str(n) for n in itertools.count() if not (tmp_path / str(n)).exists())
-    fresh = replace(road, settings=road.settings.model_copy(update={"home": empty}))
+    fresh = replace(pipeline, settings=pipeline.settings.model_copy(update={"home": empty}))
     deliveries = {d.batch_id: d for d in (fresh.deliver(f"dirty{n}.csv", file) for n, file in enumerate(files))}
     figures = fresh.ingest(*deliveries.values())
     for table in ("bars_daily", "bars_1m"):

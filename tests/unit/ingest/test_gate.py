@@ -16,7 +16,7 @@ from pipelines.market.tables import TABLES
 from pipelines.package_data import shipped
 from pipelines.quality.profile import profile
 from pipelines.sources.registry import load_sources
-from tests.support.road import stage_request
+from tests.support.pipeline import stage_request
 
 GOOD_DAY, BAD_DAY = date(2024, 1, 2), date(2024, 1, 3)
 PRIORITIES = {"csv": 10}
@@ -31,11 +31,11 @@ def minutes(symbol: str, day: date, prices: list[float]) -> list[tuple[object, .
 
 
 @pytest.fixture
-def staged(road, bars_csv) -> Path:
+def staged(pipeline, bars_csv) -> Path:
     """A staged batch of two sessions. One minute of the second is a hundredfold: each row is possible, the session is not."""
     rows = minutes("ODD", GOOD_DAY, [100.0] * 390) + minutes("ODD", BAD_DAY, [100.0] * 200 + [10_000.0] + [100.0] * 189)
-    order = road.order(road.deliver("odd.csv", bars_csv(rows)))
-    return stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
+    order = pipeline.order(pipeline.deliver("odd.csv", bars_csv(rows)))
+    return stage_request(pipeline.lake, order, load_sources(), pipeline.settings.state_dir, pipeline.limits)
 
 
 def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the_other_passes(staged: Path) -> None:
@@ -47,29 +47,29 @@ def test_a_session_whose_rows_are_possible_one_by_one_is_refused_by_name_and_the
     assert "range_is_usual" in [j.name for j in validation.warnings]
 
 
-def test_rows_of_a_refused_session_are_kept_under_the_expectation_and_the_rest_is_published(road, staged: Path) -> None:
-    state = road.settings.state_dir
+def test_rows_of_a_refused_session_are_kept_under_the_expectation_and_the_rest_is_published(pipeline, staged: Path) -> None:
+    state = pipeline.settings.state_dir
     for table in ("instruments", "bars_1m"):
-        run_gate(road.lake, "XNYS", table, staged, state)
-    publish_staged(road.lake, "XNYS", "instruments", staged, state, PRIORITIES)
-    done = publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
+        run_gate(pipeline.lake, "XNYS", table, staged, state)
+    publish_staged(pipeline.lake, "XNYS", "instruments", staged, state, PRIORITIES)
+    done = publish_staged(pipeline.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
     assert done.accepted == 390
-    assert road.rows("bars_1m")["session_date"].unique().to_list() == [GOOD_DAY]
-    assert set(road.quarantined()) == {("bars_1m", "session_refused:range_is_possible")}
-    assert road.rows("quarantine").select("session_date", "rule").unique().height == 1
-    assert road.rows("quarantine").height == 390
+    assert pipeline.rows("bars_1m")["session_date"].unique().to_list() == [GOOD_DAY]
+    assert set(pipeline.quarantined()) == {("bars_1m", "session_refused:range_is_possible")}
+    assert pipeline.rows("quarantine").select("session_date", "rule").unique().height == 1
+    assert pipeline.rows("quarantine").height == 390
 
 
-def test_publishing_without_a_verdict_is_refused(road, staged: Path) -> None:
+def test_publishing_without_a_verdict_is_refused(pipeline, staged: Path) -> None:
     with pytest.raises(GateNotPassedError, match=r"run the check gate_bars_1m on staged_bars_1m first"):
-        publish_staged(road.lake, "XNYS", "bars_1m", staged, road.settings.state_dir, PRIORITIES)
-    assert road.table("bars_1m").version() is None
+        publish_staged(pipeline.lake, "XNYS", "bars_1m", staged, pipeline.settings.state_dir, PRIORITIES)
+    assert pipeline.table("bars_1m").version() is None
 
 
-def test_a_pass_does_not_cover_rows_that_changed_after_it(road, staged: Path) -> None:
-    state = road.settings.state_dir
-    run_gate(road.lake, "XNYS", "bars_1m", staged, state)
+def test_a_pass_does_not_cover_rows_that_changed_after_it(pipeline, staged: Path) -> None:
+    state = pipeline.settings.state_dir
+    run_gate(pipeline.lake, "XNYS", "bars_1m", staged, state)
     rows = read_batch(staged, "bars_1m")
     assert passed_rows("bars_1m", rows, state)[0](rows).height == 390
 
@@ -79,12 +79,12 @@ def test_a_pass_does_not_cover_rows_that_changed_after_it(road, staged: Path) ->
             passed_rows("bars_1m", changed, state)
     tampered.write_parquet(staged / "bars_1m.parquet")
     with pytest.raises(GateNotPassedError):
-        publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
+        publish_staged(pipeline.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
 
-def test_a_pass_of_an_older_suite_does_not_count(road, staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = road.settings.state_dir
-    run_gate(road.lake, "XNYS", "bars_1m", staged, state)
+def test_a_pass_of_an_older_suite_does_not_count(pipeline, staged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = pipeline.settings.state_dir
+    run_gate(pipeline.lake, "XNYS", "bars_1m", staged, state)
     suite = json.loads((shipped("expectations") / "bars_1m.json").read_text())
     suite["expectations"][-1]["kwargs"]["min_value"] = 0.81
     changed = tmp_path / "bars_1m.json"
@@ -92,22 +92,22 @@ def test_a_pass_of_an_older_suite_does_not_count(road, staged: Path, tmp_path: P
     monkeypatch.setattr(suites, "suite_path", lambda table: changed)
 
     with pytest.raises(GateNotPassedError):
-        publish_staged(road.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
+        publish_staged(pipeline.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
 
-def test_a_price_beyond_all_quotes_refuses_the_day_of_every_instrument(road, bars_csv) -> None:
+def test_a_price_beyond_all_quotes_refuses_the_day_of_every_instrument(pipeline, bars_csv) -> None:
     """One session of a table goes in whole or not at all: a scaling error seldom comes alone."""
     rows = [
         ("FINE", "2024-01-02", 10, 11, 9, 10, 1),
         ("HUGE", "2024-01-02", 2e7, 2e7, 2e7, 2e7, 1),
         ("FINE", "2024-01-03", 10, 11, 9, 10, 1),
     ]
-    figures = road.ingest(road.deliver("bars.csv", bars_csv(rows)))["bars_daily"]
+    figures = pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(rows)))["bars_daily"]
     assert (figures["accepted"], figures["quarantined"]) == (1, 2)
-    assert road.quarantined() == [("bars_daily", "session_refused:prices_are_bounded")] * 2
+    assert pipeline.quarantined() == [("bars_daily", "session_refused:prices_are_bounded")] * 2
 
 
-def test_the_profile_tells_the_figures_that_a_person_would_count(road, staged: Path) -> None:
+def test_the_profile_tells_the_figures_that_a_person_would_count(pipeline, staged: Path) -> None:
     days = calendar("XNYS")
     (good, bad) = profile("bars_1m", read_batch(staged, "bars_1m"), days).iter_rows(named=True)
     assert (good["rows"], good["distinct_rows"], good["expected_rows"], good["completeness"]) == (390, 390, 390, 1.0)

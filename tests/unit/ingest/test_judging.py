@@ -15,7 +15,7 @@ from pipelines.ingest.judging import stage_judged
 from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources, source
-from tests.support.road import ARRIVED
+from tests.support.pipeline import ARRIVED
 
 GOOD_DAY, BAD_DAY = date(2024, 1, 3), date(2024, 1, 2)
 
@@ -44,10 +44,10 @@ def two_sessions(bars_csv) -> str:
 
 
 @pytest.fixture
-def case(road, bars_csv, parsed: list[str]) -> SimpleNamespace:
-    order = road.order(road.deliver("odd.csv", two_sessions(bars_csv)))
-    folder = stage_judged(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
-    return SimpleNamespace(road=road, folder=folder, parsed=parsed)
+def case(pipeline, bars_csv, parsed: list[str]) -> SimpleNamespace:
+    order = pipeline.order(pipeline.deliver("odd.csv", two_sessions(bars_csv)))
+    folder = stage_judged(pipeline.lake, order, load_sources(), pipeline.settings.state_dir, pipeline.limits)
+    return SimpleNamespace(pipeline=pipeline, folder=folder, parsed=parsed)
 
 
 def test_what_is_refused_is_left_out_and_named_and_the_file_is_parsed_once(case: SimpleNamespace) -> None:
@@ -56,7 +56,7 @@ def test_what_is_refused_is_left_out_and_named_and_the_file_is_parsed_once(case:
     refusals = read_refusals(case.folder)
     assert refusals["bars_1m"]["description"] == f"refused: {BAD_DAY}: range_is_possible"
     assert (refusals["bars_1m"]["sessions"], refusals["bars_1m"]["sessions_refused"]) == (2, 1)
-    assert set(case.road.quarantined()) == {("bars_1m", "session_refused:range_is_possible")}
+    assert set(case.pipeline.quarantined()) == {("bars_1m", "session_refused:range_is_possible")}
     read, held = counts_by_session(case.folder, "bars_1m")
     assert (read["rows"].sum(), held["rows"].sum()) == (120, 60)
 
@@ -66,26 +66,26 @@ def test_an_instrument_is_listed_from_the_first_session_that_is_left(case: Simpl
 
 
 def test_what_is_left_needs_a_pass_of_its_own(case: SimpleNamespace) -> None:
-    road, state = case.road, case.road.settings.state_dir
+    pipeline, state = case.pipeline, case.pipeline.settings.state_dir
     with pytest.raises(GateNotPassedError):
-        publish_staged(road.lake, "XNYS", "instruments", case.folder, state, {"csv": 10})
+        publish_staged(pipeline.lake, "XNYS", "instruments", case.folder, state, {"csv": 10})
     for table in ("instruments", "bars_1m"):
-        assert not run_gate(road.lake, "XNYS", table, case.folder, state).refused
-        publish_staged(road.lake, "XNYS", table, case.folder, state, {"csv": 10})
-    assert road.rows("bars_1m").height == 60
+        assert not run_gate(pipeline.lake, "XNYS", table, case.folder, state).refused
+        publish_staged(pipeline.lake, "XNYS", table, case.folder, state, {"csv": 10})
+    assert pipeline.rows("bars_1m").height == 60
 
 
-def test_an_order_of_which_nothing_is_refused_has_no_refusals(road, bars_csv, parsed: list[str]) -> None:
-    order = road.order(road.deliver("fine.csv", bars_csv([("FINE", "2024-01-03", 10, 11, 9, 10, 1)])))
-    folder = stage_judged(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
+def test_an_order_of_which_nothing_is_refused_has_no_refusals(pipeline, bars_csv, parsed: list[str]) -> None:
+    order = pipeline.order(pipeline.deliver("fine.csv", bars_csv([("FINE", "2024-01-03", 10, 11, 9, 10, 1)])))
+    folder = stage_judged(pipeline.lake, order, load_sources(), pipeline.settings.state_dir, pipeline.limits)
     assert read_refusals(folder) == {}
     assert parsed == ["fine.csv"]
 
 
-def test_a_dry_run_parses_once_too(road, bars_csv, parsed: list[str], tmp_path: Path) -> None:
+def test_a_dry_run_parses_once_too(pipeline, bars_csv, parsed: list[str], tmp_path: Path) -> None:
     path = tmp_path / "odd.csv"
     path.write_text(two_sessions(bars_csv))
-    found = collect(road.lake, "XNYS", [path], source("csv"), received_at=ARRIVED, store=False)
-    tried = run_dry(road.lake, found.order, load_sources(), found.paths, road.limits)
+    found = collect(pipeline.lake, "XNYS", [path], source("csv"), received_at=ARRIVED, store=False)
+    tried = run_dry(pipeline.lake, found.order, load_sources(), found.paths, pipeline.limits)
     assert tried.tables["bars_1m"]["quarantined"] == 60
     assert len(parsed) == 1

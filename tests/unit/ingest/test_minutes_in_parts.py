@@ -20,7 +20,7 @@ from pipelines.storage import row_parts
 from pipelines.storage.data_files import DataFiles
 from pipelines.storage.integrity import MARK
 from pipelines.storage.row_parts import SessionSorter
-from tests.support.road import ARRIVED, Road, make_home
+from tests.support.pipeline import ARRIVED, Pipeline, make_home
 
 SESSIONS = [date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11)]
 EARLIER, LATER = datetime(2025, 2, 1, 12, tzinfo=UTC), datetime(2025, 3, 2, 12, tzinfo=UTC)
@@ -65,26 +65,26 @@ def files(bars_csv: Callable[..., str]) -> dict[str, str]:
     }
 
 
-def load(road: Road, bars_csv: Callable[..., str]) -> list[dict[str, dict[str, int]]]:
+def load(pipeline: Pipeline, bars_csv: Callable[..., str]) -> list[dict[str, dict[str, int]]]:
     """Some minutes delivered before, then everything, which restates some of them, then everything again."""
     old = minutes("AA", range(1, 3))
     old[3] = (*old[3][:6], 77)
-    before = road.deliver("before.csv", bars_csv(old), received_at=EARLIER)
+    before = pipeline.deliver("before.csv", bars_csv(old), received_at=EARLIER)
     texts = files(bars_csv)
-    figures = [road.ingest(before)]
+    figures = [pipeline.ingest(before)]
     for at in (ARRIVED, LATER):
-        figures.append(road.ingest(*(road.deliver(name, text, received_at=at) for name, text in texts.items())))
+        figures.append(pipeline.ingest(*(pipeline.deliver(name, text, received_at=at) for name, text in texts.items())))
     return figures
 
 
 @pytest.fixture
-def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, suite) -> tuple[Any, Any, Road, Road]:
+def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, suite) -> tuple[Any, Any, Pipeline, Pipeline]:
     """The figures of both ways and the homes that they filled: all minutes in one part, and a part a session."""
-    one = Road(make_home(tmp_path / "one", monkeypatch), suite)
+    one = Pipeline(make_home(tmp_path / "one", monkeypatch), suite)
     figures = load(one, bars_csv)
     assert len(batch_rows(current_folder(one.settings.state_dir, "XNYS"), "bars_1m")) == 1
     monkeypatch.setattr(row_parts, "PART_ROWS", 4 * MINUTES)
-    many = Road(make_home(tmp_path / "many", monkeypatch), suite)
+    many = Pipeline(make_home(tmp_path / "many", monkeypatch), suite)
     others = load(many, bars_csv)
     assert len(batch_rows(current_folder(many.settings.state_dir, "XNYS"), "bars_1m")) == len(SESSIONS) - 1  # one is refused whole
     return figures, others, one, many
@@ -107,7 +107,7 @@ def test_parts_change_no_figure_no_row_and_no_file(homes) -> None:
         version = one.table(name).version()
         assert version == many.table(name).version(), name
         if version is not None:
-            names = [[file.rpartition("/")[2] for file in road.table(name).files(version)] for road in (one, many)]
+            names = [[file.rpartition("/")[2] for file in pipeline.table(name).files(version)] for pipeline in (one, many)]
             assert names[0] == names[1], name
 
 
@@ -137,33 +137,33 @@ def test_nothing_of_the_parts_stays_behind(homes) -> None:
 
 @pytest.mark.slow
 @pytest.mark.measured
-def test_a_dry_run_in_parts_says_what_an_ingest_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, road) -> None:
+def test_a_dry_run_in_parts_says_what_an_ingest_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bars_csv, pipeline) -> None:
     folder = tmp_path / "vendor"
     folder.mkdir()
     for name, text in files(bars_csv).items():
         (folder / name).write_text(text)
-    found = collect(road.lake, "XNYS", [folder], source("csv"), received_at=ARRIVED, store=False)
-    whole = run_dry(road.lake, found.order, load_sources(), found.paths, road.limits)
+    found = collect(pipeline.lake, "XNYS", [folder], source("csv"), received_at=ARRIVED, store=False)
+    whole = run_dry(pipeline.lake, found.order, load_sources(), found.paths, pipeline.limits)
     monkeypatch.setattr(row_parts, "PART_ROWS", 4 * MINUTES)
-    assert run_dry(road.lake, found.order, load_sources(), found.paths, road.limits) == whole
+    assert run_dry(pipeline.lake, found.order, load_sources(), found.paths, pipeline.limits) == whole
 
 
-def test_a_pass_does_not_cover_a_part_that_changed_after_it(monkeypatch: pytest.MonkeyPatch, bars_csv, road) -> None:
+def test_a_pass_does_not_cover_a_part_that_changed_after_it(monkeypatch: pytest.MonkeyPatch, bars_csv, pipeline) -> None:
     monkeypatch.setattr(row_parts, "PART_ROWS", 4 * MINUTES)
-    road.ingest(road.deliver("aa.csv", bars_csv(minutes("AA", range(len(SESSIONS))))))
-    folder = current_folder(road.settings.state_dir, "XNYS")
+    pipeline.ingest(pipeline.deliver("aa.csv", bars_csv(minutes("AA", range(len(SESSIONS))))))
+    folder = current_folder(pipeline.settings.state_dir, "XNYS")
     file = batch_rows(folder, "bars_1m").files[-1]
     pl.read_parquet(file).with_columns(pl.col("close") + 0.5).write_parquet(file)
     with pytest.raises(GateNotPassedError):
-        publish_staged(road.lake, "XNYS", "bars_1m", folder, road.settings.state_dir, {"csv": 10})
+        publish_staged(pipeline.lake, "XNYS", "bars_1m", folder, pipeline.settings.state_dir, {"csv": 10})
 
 
-def test_a_fault_between_two_parts_publishes_neither(monkeypatch: pytest.MonkeyPatch, bars_csv, road) -> None:
+def test_a_fault_between_two_parts_publishes_neither(monkeypatch: pytest.MonkeyPatch, bars_csv, pipeline) -> None:
     monkeypatch.setattr(row_parts, "PART_ROWS", 4 * MINUTES)
-    road.ingest(road.deliver("aa.csv", bars_csv(minutes("AA", range(2)))))
-    version, rows = road.table("bars_1m").version(), road.rows("bars_1m")
-    delivery = road.deliver("aa.csv", bars_csv(minutes("AA", range(len(SESSIONS)), factor=1.01)), received_at=LATER)
-    folder = road.table("bars_1m").uri
+    pipeline.ingest(pipeline.deliver("aa.csv", bars_csv(minutes("AA", range(2)))))
+    version, rows = pipeline.table("bars_1m").version(), pipeline.rows("bars_1m")
+    delivery = pipeline.deliver("aa.csv", bars_csv(minutes("AA", range(len(SESSIONS)), factor=1.01)), received_at=LATER)
+    folder = pipeline.table("bars_1m").uri
     before = sorted(Path(folder).rglob("*.parquet"))
     write = DataFiles.write
 
@@ -174,10 +174,10 @@ def test_a_fault_between_two_parts_publishes_neither(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(DataFiles, "write", write_some)
     with pytest.raises(OSError, match="full"):
-        road.ingest(delivery)
+        pipeline.ingest(delivery)
     monkeypatch.undo()
-    assert road.table("bars_1m").version() == version
-    assert road.rows("bars_1m").equals(rows)
+    assert pipeline.table("bars_1m").version() == version
+    assert pipeline.rows("bars_1m").equals(rows)
     assert sorted(Path(folder).rglob("*.parquet")) == before
 
 

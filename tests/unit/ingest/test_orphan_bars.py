@@ -13,27 +13,28 @@ PRICES = (10, 11, 9, 10, 100)
 
 
 @pytest.fixture
-def broken(road, bars_csv):
+def broken(pipeline, bars_csv):
     """Bars of AAPL, MSFT and `BRK B`, of which the lake knows no instrument, beside IBM, which is as it should be."""
     names = ("AAPL", "IBM", "MSFT", "XBRK")
     rows = [(name, f"2024-01-0{day}", *PRICES) for name in names for day in (2, 3)]
-    road.ingest(
-        road.deliver("day.csv", bars_csv(rows)), road.deliver("minute.csv", bars_csv([("XBRK", "2024-01-02 09:30", *PRICES)]))
+    pipeline.ingest(
+        pipeline.deliver("day.csv", bars_csv(rows)),
+        pipeline.deliver("minute.csv", bars_csv([("XBRK", "2024-01-02 09:30", *PRICES)])),
     )
     odd = {"XBRK": "BRK B", "XNYS:XBRK": "XNYS:BRK B"}
     for table in ("bars_daily", "bars_1m", "instrument_aliases"):
-        columns = [c for c in ("symbol", "instrument_id", "value") if c in road.rows(table).columns]
-        _overwrite(road, table, road.rows(table).with_columns(pl.col(columns).replace(odd)))
+        columns = [c for c in ("symbol", "instrument_id", "value") if c in pipeline.rows(table).columns]
+        _overwrite(pipeline, table, pipeline.rows(table).with_columns(pl.col(columns).replace(odd)))
     for table in ("instruments", "instrument_aliases"):
-        _overwrite(road, table, road.rows(table).filter(pl.col("instrument_id").is_in(["XNYS:IBM", "XNYS:BRK B"])))
-    _overwrite(road, "instruments", road.rows("instruments").filter(pl.col("instrument_id") == "XNYS:IBM"))
-    return road
+        _overwrite(pipeline, table, pipeline.rows(table).filter(pl.col("instrument_id").is_in(["XNYS:IBM", "XNYS:BRK B"])))
+    _overwrite(pipeline, "instruments", pipeline.rows("instruments").filter(pl.col("instrument_id") == "XNYS:IBM"))
+    return pipeline
 
 
-def _overwrite(road, table: str, rows: pl.DataFrame) -> None:
+def _overwrite(pipeline, table: str, rows: pl.DataFrame) -> None:
     from pipelines.storage.delta import Change
 
-    road.table(table).update(lambda read: Change(rows, None), {"why": "planted"})
+    pipeline.table(table).update(lambda read: Change(rows, None), {"why": "planted"})
 
 
 def test_doctor_names_the_instruments_and_the_way_out(broken) -> None:

@@ -23,7 +23,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import load_request, replay_request, save_request
 from pipelines.ingest.suites import Suite
 from pipelines.sources.registry import load_sources
-from tests.support.road import stage_request
+from tests.support.pipeline import stage_request
 from tests.support.suites import only_for
 
 DAY, NEXT = date(2024, 1, 2), date(2024, 1, 3)
@@ -45,38 +45,40 @@ def gate() -> None:
 
 
 @pytest.fixture
-def release(road):
+def release(pipeline):
     """Carry a decision out, step by step as the job does. Returns the figures of the table in question."""
 
     def run(selection: Selection, *, overrule=(), at=DECIDED, reason="the exchange confirms it"):
-        sources, state = load_sources(), road.settings.state_dir
+        sources, state = load_sources(), pipeline.settings.state_dir
         priorities = {name: source.priority for name, source in sources.items()}
-        order = override_request(road.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule)
+        order = override_request(
+            pipeline.lake, "XNYS", selection, reason=reason, decided_by="ada", decided_at=at, overrule=overrule
+        )
         save_request(order, state)
         assert load_request(order.request_id, state) == order
-        folder = stage_release(road.lake, order, sources, state, road.limits, road.suite)
+        folder = stage_release(pipeline.lake, order, sources, state, pipeline.limits, pipeline.suite)
         done, refused = None, False
         for table in ("instruments", "instrument_aliases", "bars_daily", "bars_1m"):
-            validation = run_gate(road.lake, "XNYS", table, folder, state, road.suite)
+            validation = run_gate(pipeline.lake, "XNYS", table, folder, state, pipeline.suite)
             refused |= bool(validation.refused)
             if validation.refused:
                 continue
-            published = publish_staged(road.lake, "XNYS", table, folder, state, priorities)
+            published = publish_staged(pipeline.lake, "XNYS", table, folder, state, priorities)
             done = published if table == order.decision.selection.table else done
         if not refused:
-            record_release(road.lake, order, folder)
+            record_release(pipeline.lake, order, folder)
         return done
 
     return run
 
 
-def versions(road) -> dict[str, int | None]:
+def versions(pipeline) -> dict[str, int | None]:
     tables = ("quarantine", "bars_daily", "bars_1m", "instruments", "instrument_aliases", "raw_files", "bars_daily_superseded")
-    return {name: road.table(name).version() for name in tables}
+    return {name: pipeline.table(name).version() for name in tables}
 
 
-def closes(road) -> list[tuple[object, ...]]:
-    return road.rows("bars_daily").select("symbol", "session_date", "close").sort("symbol", "session_date").rows()
+def closes(pipeline) -> list[tuple[object, ...]]:
+    return pipeline.rows("bars_daily").select("symbol", "session_date", "close").sort("symbol", "session_date").rows()
 
 
 def row_of(delivery, number: int) -> Selection:
@@ -86,19 +88,19 @@ def row_of(delivery, number: int) -> Selection:
 # --- a row rule
 
 
-def test_a_released_row_is_in_the_lake_with_its_provenance_and_the_decision_on_record(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
-    assert road.ingest(delivery)["bars_daily"]["quarantined"] == 1
+def test_a_released_row_is_in_the_lake_with_its_provenance_and_the_decision_on_record(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE]))
+    assert pipeline.ingest(delivery)["bars_daily"]["quarantined"] == 1
 
     done = release(row_of(delivery, 3))
 
     assert (done.accepted, done.restated, done.sessions) == (1, 0, {DAY: 1})
-    row = road.rows("bars_daily").filter(symbol="MSFT").row(0, named=True)
+    row = pipeline.rows("bars_daily").filter(symbol="MSFT").row(0, named=True)
     assert (row["high"], row["batch_id"], row["row_number"]) == (40.0, delivery.batch_id, 3)
     # A first sighting was known at the close, as any bar of a back-filled file.
     assert row["known_at"] == datetime(2024, 1, 2, 21, tzinfo=UTC)
-    assert road.rows("instruments")["instrument_id"].sort().to_list() == ["XNYS:AAPL", "XNYS:MSFT"]
-    (record,) = quarantined(road.lake, "XNYS").to_dicts()
+    assert pipeline.rows("instruments")["instrument_id"].sort().to_list() == ["XNYS:AAPL", "XNYS:MSFT"]
+    (record,) = quarantined(pipeline.lake, "XNYS").to_dicts()
     assert (record["released_at"], record["decided_by"], record["decision"], record["overruled"]) == (
         DECIDED,
         "ada",
@@ -107,65 +109,65 @@ def test_a_released_row_is_in_the_lake_with_its_provenance_and_the_decision_on_r
     )
 
 
-def test_released_twice_says_so_and_writes_nothing(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
-    road.ingest(delivery)
+def test_released_twice_says_so_and_writes_nothing(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE]))
+    pipeline.ingest(delivery)
     release(row_of(delivery, 3))
-    before = versions(road)
+    before = versions(pipeline)
     with pytest.raises(AlreadyReleasedError, match=r"already released 2025-03-05 09:30:00 UTC by ada: the exchange confirms it"):
         release(row_of(delivery, 3))
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_the_same_file_again_honours_the_decision(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE, ("IBM", DAY, 10, 9, 11, 10, 100)]))
-    road.ingest(delivery)
+def test_the_same_file_again_honours_the_decision(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE, ("IBM", DAY, 10, 9, 11, 10, 100)]))
+    pipeline.ingest(delivery)
     release(row_of(delivery, 3))
-    before = versions(road)
+    before = versions(pipeline)
 
-    figures = road.ingest(delivery)["bars_daily"]
+    figures = pipeline.ingest(delivery)["bars_daily"]
 
     assert figures == {"read": 3, "accepted": 0, "unchanged": 2, "restated": 0, "duplicates": 0, "quarantined": 1}
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_a_replay_into_an_emptied_table_brings_the_released_row_back(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
-    road.ingest(delivery)
+def test_a_replay_into_an_emptied_table_brings_the_released_row_back(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE]))
+    pipeline.ingest(delivery)
     release(row_of(delivery, 3))
-    order = replay_request(road.lake, "XNYS", [DAY])
-    staged = road.stage(*order.deliveries, sessions=order.sessions)
+    order = replay_request(pipeline.lake, "XNYS", [DAY])
+    staged = pipeline.stage(*order.deliveries, sessions=order.sessions)
     assert staged.tables["bars_daily"]["symbol"].to_list() == ["AAPL", "MSFT"]
     assert staged.quarantine.is_empty()
 
 
-def test_another_rule_still_stops_the_row_and_nothing_changes(road, bars_csv, release) -> None:
+def test_another_rule_still_stops_the_row_and_nothing_changes(pipeline, bars_csv, release) -> None:
     # Wider than 20, and the volume is negative: two faults, of which the first names the row.
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 40, 1, 10, -5)]))
-    road.ingest(delivery)
-    before = versions(road)
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 40, 1, 10, -5)]))
+    pipeline.ingest(delivery)
+    before = versions(pipeline)
     with pytest.raises(
         NotReleasedError, match=r"1 of 1 rows are stopped: row 3 of batch \w+: negative_volume \(volume is negative\)"
     ):
         release(row_of(delivery, 3))
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_the_gate_stops_a_released_row_and_nothing_changes_not_even_the_instrument(road, bars_csv, release, gate) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 4000, 1, 10, 100)]))
-    road.ingest(delivery)
-    before = versions(road)
+def test_the_gate_stops_a_released_row_and_nothing_changes_not_even_the_instrument(pipeline, bars_csv, release, gate) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 4000, 1, 10, 100)]))
+    pipeline.ingest(delivery)
+    before = versions(pipeline)
     assert release(row_of(delivery, 3)) is None
-    assert versions(road) == before
-    assert road.rows("instruments")["symbol"].to_list() == ["AAPL"]
+    assert versions(pipeline) == before
+    assert pipeline.rows("instruments")["symbol"].to_list() == ["AAPL"]
 
 
-def test_a_decision_may_name_the_expectation_of_the_gate_besides(road, bars_csv, release, gate) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 4000, 1, 10, 100)]))
-    road.ingest(delivery)
+def test_a_decision_may_name_the_expectation_of_the_gate_besides(pipeline, bars_csv, release, gate) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 4000, 1, 10, 100)]))
+    pipeline.ingest(delivery)
     assert release(row_of(delivery, 3), overrule=["session_refused:range_is_possible"]).accepted == 1
-    assert quarantined(road.lake, "XNYS")["overruled"].to_list() == ["implausible_range, session_refused:range_is_possible"]
-    assert road.ingest(delivery)["bars_daily"]["unchanged"] == 2
+    assert quarantined(pipeline.lake, "XNYS")["overruled"].to_list() == ["implausible_range, session_refused:range_is_possible"]
+    assert pipeline.ingest(delivery)["bars_daily"]["unchanged"] == 2
 
 
 @pytest.mark.parametrize(
@@ -175,84 +177,86 @@ def test_a_decision_may_name_the_expectation_of_the_gate_besides(road, bars_csv,
         (("MSFT", date(2024, 1, 1), 10, 11, 9, 10, 1), "not_a_session"),
     ],
 )
-def test_a_row_that_the_lake_has_no_place_for_cannot_be_released(road, bars_csv, release, row, rule) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, row]))
-    road.ingest(delivery)
-    before = versions(road)
+def test_a_row_that_the_lake_has_no_place_for_cannot_be_released(pipeline, bars_csv, release, row, rule) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, row]))
+    pipeline.ingest(delivery)
+    before = versions(pipeline)
     with pytest.raises((SelectionError, NotReleasedError), match=rule):
         release(row_of(delivery, 3))
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
 # --- the merge
 
 
-def test_a_released_row_restates_and_was_known_when_it_was_decided(road, bars_csv, release) -> None:
-    first = road.deliver("first.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100)]))
-    second = road.deliver("second.csv", bars_csv([WIDE]), received_at=DECIDED - timedelta(days=2))
-    road.ingest(first)
-    road.ingest(second)
+def test_a_released_row_restates_and_was_known_when_it_was_decided(pipeline, bars_csv, release) -> None:
+    first = pipeline.deliver("first.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100)]))
+    second = pipeline.deliver("second.csv", bars_csv([WIDE]), received_at=DECIDED - timedelta(days=2))
+    pipeline.ingest(first)
+    pipeline.ingest(second)
     assert release(row_of(second, 2)).restated == 1
-    (bar,) = road.rows("bars_daily").to_dicts()
+    (bar,) = pipeline.rows("bars_daily").to_dicts()
     assert (bar["high"], bar["known_at"], bar["batch_id"]) == (40.0, DECIDED, second.batch_id)
-    (old,) = road.rows("bars_daily_superseded").to_dicts()
+    (old,) = pipeline.rows("bars_daily_superseded").to_dicts()
     assert (old["high"], old["superseded_at"], old["superseded_by_batch"]) == (11.0, DECIDED, second.batch_id)
 
 
-def test_a_row_of_a_lower_priority_wins_only_where_that_is_overruled(road, bars_csv, release) -> None:
-    lean = road.deliver("daily/msft.zip", _lean_zip("20240102 00:00,100000,110000,90000,100000,100"), source="lean")
-    road.ingest(lean)
-    csv = road.deliver("bars.csv", bars_csv([WIDE, ("MSFT", NEXT, 10, 11, 9, 10, 100)]))
-    road.ingest(csv)
-    before = versions(road)
+def test_a_row_of_a_lower_priority_wins_only_where_that_is_overruled(pipeline, bars_csv, release) -> None:
+    lean = pipeline.deliver("daily/msft.zip", _lean_zip("20240102 00:00,100000,110000,90000,100000,100"), source="lean")
+    pipeline.ingest(lean)
+    csv = pipeline.deliver("bars.csv", bars_csv([WIDE, ("MSFT", NEXT, 10, 11, 9, 10, 100)]))
+    pipeline.ingest(csv)
+    before = versions(pipeline)
     with pytest.raises(NotReleasedError, match=r"source_priority .* add --overrule source_priority"):
         release(row_of(csv, 2))
-    assert versions(road) == before
+    assert versions(pipeline) == before
     assert release(row_of(csv, 2), overrule=["source_priority"]).restated == 1
-    assert closes(road) == [("MSFT", DAY, 10.0), ("MSFT", NEXT, 10.0)]
-    assert road.rows("bars_daily").sort("session_date")["high"].to_list() == [40.0, 11.0]
+    assert closes(pipeline) == [("MSFT", DAY, 10.0), ("MSFT", NEXT, 10.0)]
+    assert pipeline.rows("bars_daily").sort("session_date")["high"].to_list() == [40.0, 11.0]
     # Neither file again undoes it, in whatever order they come.
-    after = versions(road)
-    road.ingest(lean)
-    road.ingest(csv)
-    road.ingest(lean, csv)
-    assert road.rows("bars_daily").sort("session_date")["high"].to_list() == [40.0, 11.0]
-    assert versions(road)["bars_daily"] == after["bars_daily"]
+    after = versions(pipeline)
+    pipeline.ingest(lean)
+    pipeline.ingest(csv)
+    pipeline.ingest(lean, csv)
+    assert pipeline.rows("bars_daily").sort("session_date")["high"].to_list() == [40.0, 11.0]
+    assert versions(pipeline)["bars_daily"] == after["bars_daily"]
 
 
 # --- duplicates
 
 
-def test_of_two_conflicting_rows_the_released_one_wins_and_the_other_stays(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)]))
-    assert road.ingest(delivery)["bars_daily"]["quarantined"] == 2
+def test_of_two_conflicting_rows_the_released_one_wins_and_the_other_stays(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver(
+        "bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)])
+    )
+    assert pipeline.ingest(delivery)["bars_daily"]["quarantined"] == 2
     release(row_of(delivery, 4))
-    assert closes(road) == [("AAPL", DAY, 10.0), ("MSFT", DAY, 10.5)]
-    held = quarantined(road.lake, "XNYS").filter(pl.col("released_at").is_null())
+    assert closes(pipeline) == [("AAPL", DAY, 10.0), ("MSFT", DAY, 10.5)]
+    held = quarantined(pipeline.lake, "XNYS").filter(pl.col("released_at").is_null())
     assert held.select("row_number", "rule").rows() == [(3, "conflicting_duplicate")]
-    before = versions(road)
-    figures = road.ingest(delivery)["bars_daily"]
+    before = versions(pipeline)
+    figures = pipeline.ingest(delivery)["bars_daily"]
     assert (figures["unchanged"], figures["quarantined"]) == (2, 1)
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_a_later_decision_for_the_other_row_replaces_the_first(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)]))
-    road.ingest(delivery)
+def test_a_later_decision_for_the_other_row_replaces_the_first(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)]))
+    pipeline.ingest(delivery)
     release(row_of(delivery, 2))
     done = release(row_of(delivery, 3), at=DECIDED + timedelta(days=1))
-    assert (done.restated, closes(road)) == (1, [("MSFT", DAY, 10.5)])
-    road.ingest(delivery)
-    assert closes(road) == [("MSFT", DAY, 10.5)]
+    assert (done.restated, closes(pipeline)) == (1, [("MSFT", DAY, 10.5)])
+    pipeline.ingest(delivery)
+    assert closes(pipeline) == [("MSFT", DAY, 10.5)]
 
 
-def test_two_rows_of_one_key_cannot_both_win(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)]))
-    road.ingest(delivery)
-    before = versions(road)
+def test_two_rows_of_one_key_cannot_both_win(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([("MSFT", DAY, 10, 11, 9, 10, 100), ("MSFT", DAY, 10, 11, 9, 10.5, 100)]))
+    pipeline.ingest(delivery)
+    before = versions(pipeline)
     with pytest.raises(NotReleasedError, match="conflicting_duplicate"):
         release(Selection(rule="conflicting_duplicate", table="bars_daily"))
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
 # --- a refused session
@@ -266,60 +270,60 @@ def _minutes(prices: list[float]) -> list[tuple[object, ...]]:
 SPIKE = _minutes([100.0] * 200 + [10_000.0] + [100.0] * 189)
 
 
-def test_a_refused_session_is_let_in_whole_and_stays_in(road, bars_csv, release, gate) -> None:
-    delivery = road.deliver("odd.csv", bars_csv(SPIKE))
-    assert road.ingest(delivery)["bars_1m"]["quarantined"] == 390
+def test_a_refused_session_is_let_in_whole_and_stays_in(pipeline, bars_csv, release, gate) -> None:
+    delivery = pipeline.deliver("odd.csv", bars_csv(SPIKE))
+    assert pipeline.ingest(delivery)["bars_1m"]["quarantined"] == 390
     done = release(Selection(table="bars_1m", rule="session_refused:range_is_possible", session=NEXT))
     assert (done.accepted, done.sessions) == (390, {NEXT: 390})
-    before = versions(road)
-    figures = road.ingest(delivery)["bars_1m"]
+    before = versions(pipeline)
+    figures = pipeline.ingest(delivery)["bars_1m"]
     assert (figures["unchanged"], figures["quarantined"]) == (390, 0)
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_one_row_of_a_refused_session_is_judged_beside_what_is_stored(road, bars_csv, release, gate) -> None:
+def test_one_row_of_a_refused_session_is_judged_beside_what_is_stored(pipeline, bars_csv, release, gate) -> None:
     """The price that is possible alone is not so beside the session's others: the gate sees the session as it would become."""
-    fine = road.deliver("fine.csv", bars_csv(SPIKE[:200]))
-    road.ingest(fine)
+    fine = pipeline.deliver("fine.csv", bars_csv(SPIKE[:200]))
+    pipeline.ingest(fine)
     # The row rule holds it, so that the gate has not refused it before.
     spike = (SPIKE[200][0], SPIKE[200][1], 10_000.0, 10_000.0, 10_000.0, 10_000.0, -1)
-    bad = road.deliver("bad.csv", bars_csv([spike]))
-    road.ingest(bad)
-    before = versions(road)
+    bad = pipeline.deliver("bad.csv", bars_csv([spike]))
+    pipeline.ingest(bad)
+    before = versions(pipeline)
     assert release(row_of(bad, 2)) is None
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
-def test_only_the_overruled_expectation_is_excused(road, bars_csv, release, gate) -> None:
-    delivery = road.deliver("odd.csv", bars_csv(_minutes([100.0] * 389 + [20_000_000.0])))
-    road.ingest(delivery)
-    rule = quarantined(road.lake, "XNYS")["rule"].unique().to_list()
-    before = versions(road)
+def test_only_the_overruled_expectation_is_excused(pipeline, bars_csv, release, gate) -> None:
+    delivery = pipeline.deliver("odd.csv", bars_csv(_minutes([100.0] * 389 + [20_000_000.0])))
+    pipeline.ingest(delivery)
+    rule = quarantined(pipeline.lake, "XNYS")["rule"].unique().to_list()
+    before = versions(pipeline)
     assert release(Selection(rule=rule[0], session=NEXT)) is None
-    assert versions(road) == before
+    assert versions(pipeline) == before
 
 
 # --- wrong input
 
 
-def test_a_selection_of_several_rules_is_asked_to_choose(road, bars_csv, release) -> None:
-    road.ingest(road.deliver("bars.csv", bars_csv([WIDE, ("IBM", DAY, 10, 9, 11, 10, 100)])))
+def test_a_selection_of_several_rules_is_asked_to_choose(pipeline, bars_csv, release) -> None:
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv([WIDE, ("IBM", DAY, 10, 9, 11, 10, 100)])))
     with pytest.raises(
         SelectionError, match="--table bars_daily --rule high_below_low; --table bars_daily --rule implausible_range"
     ):
         release(Selection(session=DAY))
 
 
-def test_a_row_that_is_not_in_quarantine_is_said_to_be_absent(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
-    road.ingest(delivery)
+def test_a_row_that_is_not_in_quarantine_is_said_to_be_absent(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE]))
+    pipeline.ingest(delivery)
     with pytest.raises(SelectionError, match="no row in quarantine is selected"):
         release(row_of(delivery, 2))
 
 
-def test_a_rule_that_does_not_exist_cannot_be_overruled(road, bars_csv, release) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([WIDE]))
-    road.ingest(delivery)
+def test_a_rule_that_does_not_exist_cannot_be_overruled(pipeline, bars_csv, release) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([WIDE]))
+    pipeline.ingest(delivery)
     with pytest.raises(SelectionError, match="no rule is called 'wide'"):
         release(row_of(delivery, 2), overrule=["wide"])
 
@@ -327,9 +331,11 @@ def test_a_rule_that_does_not_exist_cannot_be_overruled(road, bars_csv, release)
 # --- a crash
 
 
-def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_command(road, bars_csv, release, monkeypatch) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([GOOD, WIDE]))
-    road.ingest(delivery)
+def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_command(
+    pipeline, bars_csv, release, monkeypatch
+) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, WIDE]))
+    pipeline.ingest(delivery)
 
     class KilledError(BaseException):
         pass
@@ -341,18 +347,18 @@ def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_comma
         patch.setattr(release_module, "record", die)
         with pytest.raises(KilledError):
             release(row_of(delivery, 3))
-    published = road.table("bars_daily").version()
-    assert quarantined(road.lake, "XNYS")["released_at"].to_list() == [None]
+    published = pipeline.table("bars_daily").version()
+    assert quarantined(pipeline.lake, "XNYS")["released_at"].to_list() == [None]
     # Between the two commands, the file again does no harm.
-    road.ingest(delivery)
+    pipeline.ingest(delivery)
     done = release(row_of(delivery, 3), at=DECIDED + timedelta(hours=1))
-    assert (done.accepted, done.unchanged, road.table("bars_daily").version()) == (0, 1, published)
-    assert quarantined(road.lake, "XNYS")["released_at"].null_count() == 0
+    assert (done.accepted, done.unchanged, pipeline.table("bars_daily").version()) == (0, 1, published)
+    assert quarantined(pipeline.lake, "XNYS")["released_at"].null_count() == 0
 
 
-def test_the_rows_of_an_ordinary_delivery_overrule_nothing(road, bars_csv) -> None:
-    order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
-    folder = stage_request(road.lake, order, load_sources(), road.settings.state_dir, road.limits)
+def test_the_rows_of_an_ordinary_delivery_overrule_nothing(pipeline, bars_csv) -> None:
+    order = pipeline.order(pipeline.deliver("bars.csv", bars_csv([GOOD])))
+    folder = stage_request(pipeline.lake, order, load_sources(), pipeline.settings.state_dir, pipeline.limits)
     assert read_batch(folder, "bars_daily")["overrules"].to_list() == [None]
 
 
@@ -363,6 +369,6 @@ def _lean_zip(text: str) -> bytes:
     return out.getvalue()
 
 
-def test_an_order_without_decision_keeps_its_id(road, bars_csv) -> None:
-    order = road.order(road.deliver("bars.csv", bars_csv([GOOD])))
+def test_an_order_without_decision_keeps_its_id(pipeline, bars_csv) -> None:
+    order = pipeline.order(pipeline.deliver("bars.csv", bars_csv([GOOD])))
     assert replace(order, decision=None).request_id == order.request_id

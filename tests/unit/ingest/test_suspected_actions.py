@@ -26,7 +26,7 @@ RELIANCE = {
 }
 
 
-def test_a_suspect_is_said_with_the_commands_that_decide_it(road) -> None:
+def test_a_suspect_is_said_with_the_commands_that_decide_it(pipeline) -> None:
     lines = describe_suspects("XNSE", pl.DataFrame([RELIANCE]), withheld=True)
     assert lines[0] == (
         "suspected action: M&M on 2017-12-21: close at 0.4814 of that of 2017-12-20, "
@@ -40,14 +40,14 @@ def test_a_suspect_is_said_with_the_commands_that_decide_it(road) -> None:
     assert "M&M,2017-12-21,true_move,\\n'" in lines[2]
 
 
-def test_what_the_commands_write_is_read_as_the_action(road, bars_csv) -> None:
+def test_what_the_commands_write_is_read_as_the_action(pipeline, bars_csv) -> None:
     for line in describe_suspects("XNYS", pl.DataFrame([RELIANCE]), withheld=False)[1:]:
         text = line.split("printf '")[1].split("'")[0].replace("\\n", "\n")
-        road.ingest(road.deliver("action-x.csv", text, source="actions"))
-    rows = road.rows("corporate_actions").sort("action").select("instrument_id", "ex_date", "action", "ratio").rows()
+        pipeline.ingest(pipeline.deliver("action-x.csv", text, source="actions"))
+    rows = pipeline.rows("corporate_actions").sort("action").select("instrument_id", "ex_date", "action", "ratio").rows()
     day = RELIANCE["session_date"]
     assert rows == [("XNYS:M&M", day, "split", 2.0), ("XNYS:M&M", day, "true_move", None)]
-    assert road.quarantined() == []
+    assert pipeline.quarantined() == []
 
 
 def test_many_are_cut_short_and_none_says_nothing() -> None:
@@ -58,25 +58,25 @@ def test_many_are_cut_short_and_none_says_nothing() -> None:
 
 
 @pytest.fixture
-def suspected(road, bars_csv):
+def suspected(pipeline, bars_csv):
     """A home with bars of M&M and one suspected action as a nightly run would have left it."""
-    road = replace(road, suite=no_expectations)
-    road.ingest(road.deliver("bars.csv", bars_csv([("M&M", "2017-12-21", 10, 11, 9, 10, 100)])))
-    table = road.table("price_flags")
+    pipeline = replace(pipeline, suite=no_expectations)
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv([("M&M", "2017-12-21", 10, 11, 9, 10, 100)])))
+    table = pipeline.table("price_flags")
     row = {**RELIANCE, "instrument_id": "XNYS:M&M", "exchange": "XNYS", "session_year": 2017}
     rows = pl.concat([empty_frame(table.schema), pl.DataFrame([row])], how="diagonal_relaxed")
     table.update(lambda _: Change(rows.select(table.schema.names), [2017]), {"why": "planted"})
-    return road
+    return pipeline
 
 
-def _ingest(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    (road.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
+def _ingest(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    (pipeline.settings.home / "more.csv").write_text("symbol,date,open,high,low,close,volume\nM&M,2017-12-22,10,11,9,10,100\n")
     report = IngestReport([], {}, {}, "run", pl.DataFrame([RELIANCE]), Account(), 1.0)
     monkeypatch.setattr("pipelines.orchestration.ingest_run.ingest", lambda settings, request: report)
     return "ingest", "more.csv", "--source", "csv"
 
 
-def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def _nightly(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
     monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly", lambda *_, **__: None)
     summary = {"release": "r1", "checks_failed": [], "new": new}
@@ -84,13 +84,13 @@ def _nightly(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return "nightly", "--yes"
 
 
-def _scan(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def _scan(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     monkeypatch.setattr("pipelines.cli.scan_run.run_scan", lambda *_, **__: {})
     monkeypatch.setattr("pipelines.cli.scan_printing.print_scan", lambda *_: None)
     return "scan", "--at", "2017-12-22"
 
 
-def _explain(road, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+def _explain(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return "explain", "bars_daily", "M&M", "2017-12-21"
 
 

@@ -29,11 +29,11 @@ def suite() -> Suite:
 
 
 @pytest.fixture
-def state(road) -> State:
+def state(pipeline) -> State:
     """Writes the home's calendar of XNSE: known until a day, and holidays."""
 
     def write(until: date = END, *holidays: date) -> Path:
-        path: Path = road.settings.home / "calendars" / "XNSE.toml"
+        path: Path = pipeline.settings.home / "calendars" / "XNSE.toml"
         path.parent.mkdir(exist_ok=True)
         entries = [f'[[known]]\nuntil = {until}\nsource = "moved"\n']
         entries += [f'[[holiday]]\ndate = {day}\nsource = "list"\n' for day in holidays]
@@ -45,23 +45,23 @@ def state(road) -> State:
 
 
 @pytest.fixture
-def deliver(road, bars_csv) -> Callable[..., dict[str, dict[str, int]]]:
+def deliver(pipeline, bars_csv) -> Callable[..., dict[str, dict[str, int]]]:
     """Ingests a bar of one share for each of some days."""
 
     def bars(*days: date, name: str = "bars.csv") -> dict[str, dict[str, int]]:
         text = bars_csv([("INFY", day, 10, 11, 9, 10.5, 100 + day.day) for day in days])
-        return road.ingest(road.deliver(name, text, mic="XNSE"))
+        return pipeline.ingest(pipeline.deliver(name, text, mic="XNSE"))
 
     return bars
 
 
-def days_of(road) -> list[date]:
-    return [s.session_date for s in traded_calendar(road.lake, "XNSE").between(END, WED)]
+def days_of(pipeline) -> list[date]:
+    return [s.session_date for s in traded_calendar(pipeline.lake, "XNSE").between(END, WED)]
 
 
-def test_a_bar_beyond_the_known_calendar_is_accepted_and_named(road, state: State, bars_csv) -> None:
-    delivery = road.deliver("bars.csv", bars_csv([("INFY", THU, 10, 11, 9, 10.5, 100)]), mic="XNSE")
-    staged = road.stage(delivery)
+def test_a_bar_beyond_the_known_calendar_is_accepted_and_named(pipeline, state: State, bars_csv) -> None:
+    delivery = pipeline.deliver("bars.csv", bars_csv([("INFY", THU, 10, 11, 9, 10.5, 100)]), mic="XNSE")
+    staged = pipeline.stage(delivery)
 
     assert staged.tables["bars_daily"]["session_date"].to_list() == [THU]
     assert staged.quarantine.is_empty()
@@ -70,132 +70,137 @@ def test_a_bar_beyond_the_known_calendar_is_accepted_and_named(road, state: Stat
     )
 
 
-def test_a_minute_of_a_provisional_session_is_placed_in_regular_hours(road, state: State, bars_csv) -> None:
+def test_a_minute_of_a_provisional_session_is_placed_in_regular_hours(pipeline, state: State, bars_csv) -> None:
     rows = [("INFY", f"{THU}T{at}+05:30", 10, 11, 9, 10.5, 100) for at in ("09:14:00", "09:15:00", "15:29:00")]
-    staged = road.stage(road.deliver("minutes.csv", bars_csv(rows), mic="XNSE"))
+    staged = pipeline.stage(pipeline.deliver("minutes.csv", bars_csv(rows), mic="XNSE"))
 
     assert staged.tables["bars_1m"].height == 2
     assert staged.tables["bars_1m_extended"]["segment"].to_list() == ["pre"]
 
 
-def test_a_weekend_and_a_day_beyond_all_provisional_ones_are_still_refused(road, state: State, bars_csv) -> None:
+def test_a_weekend_and_a_day_beyond_all_provisional_ones_are_still_refused(pipeline, state: State, bars_csv) -> None:
     rows = [("INFY", day, 10, 11, 9, 10.5, 100) for day in (date(2024, 3, 23), date(2032, 1, 1))]
-    staged = road.stage(road.deliver("bars.csv", bars_csv(rows), mic="XNSE"))
+    staged = pipeline.stage(pipeline.deliver("bars.csv", bars_csv(rows), mic="XNSE"))
 
     assert sorted(staged.quarantine["rule"]) == ["beyond_calendar", "not_a_session"]
 
 
-def test_without_bars_every_provisional_session_counts(road, state: State) -> None:
-    assert days_of(road) == [END, THU, FRI, MON, TUE, WED]
+def test_without_bars_every_provisional_session_counts(pipeline, state: State) -> None:
+    assert days_of(pipeline) == [END, THU, FRI, MON, TUE, WED]
 
 
-def test_days_without_bars_before_the_newest_ones_are_left_out(road, state: State, deliver) -> None:
+def test_days_without_bars_before_the_newest_ones_are_left_out(pipeline, state: State, deliver) -> None:
     deliver(END, THU, TUE)
 
-    assert days_of(road) == [END, THU, TUE, WED]
-    numbers = [s.number for s in traded_calendar(road.lake, "XNSE").between(END, WED)]
+    assert days_of(pipeline) == [END, THU, TUE, WED]
+    numbers = [s.number for s in traded_calendar(pipeline.lake, "XNSE").between(END, WED)]
     assert numbers == list(range(numbers[0], numbers[0] + 4))
 
 
-def test_a_file_that_comes_late_is_taken_and_its_day_counts_again(road, state: State, deliver) -> None:
+def test_a_file_that_comes_late_is_taken_and_its_day_counts_again(pipeline, state: State, deliver) -> None:
     deliver(END, THU, TUE)
     figures = deliver(FRI, name="late.csv")
 
-    assert (figures["bars_daily"]["accepted"], road.quarantined("XNSE")) == (1, [])
-    assert days_of(road) == [END, THU, FRI, TUE, WED]
+    assert (figures["bars_daily"]["accepted"], pipeline.quarantined("XNSE")) == (1, [])
+    assert days_of(pipeline) == [END, THU, FRI, TUE, WED]
 
 
-def test_a_pinned_version_counts_the_days_that_it_holds(road, state: State, deliver) -> None:
+def test_a_pinned_version_counts_the_days_that_it_holds(pipeline, state: State, deliver) -> None:
     deliver(END, THU)
-    versions = {"bars_daily": road.table("bars_daily", "XNSE").version()}
+    versions = {"bars_daily": pipeline.table("bars_daily", "XNSE").version()}
     deliver(TUE, name="more.csv")
 
-    assert traded_calendar(road.lake, "XNSE", versions).get(FRI) is not None
-    assert traded_calendar(road.lake, "XNSE", {}).get(FRI) is not None
-    assert traded_calendar(road.lake, "XNSE").get(FRI) is None
+    assert traded_calendar(pipeline.lake, "XNSE", versions).get(FRI) is not None
+    assert traded_calendar(pipeline.lake, "XNSE", {}).get(FRI) is not None
+    assert traded_calendar(pipeline.lake, "XNSE").get(FRI) is None
 
 
-def test_what_the_lake_shows_is_told_by_how_long_a_file_is_waited_for(road, state: State, deliver) -> None:
+def test_what_the_lake_shows_is_told_by_how_long_a_file_is_waited_for(pipeline, state: State, deliver) -> None:
     deliver(END, THU, MON)
 
-    on_tuesday = provisional_days(road.lake, "XNSE", TUE, DELAY)
+    on_tuesday = provisional_days(pipeline.lake, "XNSE", TUE, DELAY)
     assert (on_tuesday.with_bars, on_tuesday.confirmed) == ([THU, MON], [])
     assert (on_tuesday.awaited, on_tuesday.taken_for_holidays, on_tuesday.overdue) == ([TUE], [FRI], [])
-    on_monday = provisional_days(road.lake, "XNSE", MON, DELAY)
+    on_monday = provisional_days(pipeline.lake, "XNSE", MON, DELAY)
     assert (on_monday.awaited, on_monday.taken_for_holidays) == ([FRI], [])
-    later = provisional_days(road.lake, "XNSE", date(2024, 4, 2), DELAY)
+    later = provisional_days(pipeline.lake, "XNSE", date(2024, 4, 2), DELAY)
     assert later.overdue == [TUE, WED, date(2024, 3, 28), date(2024, 3, 29)]
 
 
-def test_a_file_of_the_whole_market_confirms_its_day_and_one_of_a_share_does_not(road, state: State, deliver) -> None:
+def test_a_file_of_the_whole_market_confirms_its_day_and_one_of_a_share_does_not(pipeline, state: State, deliver) -> None:
     deliver(FRI)
     head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"
     line = f"INFY,EQ,10,11,9,10.5,10.5,10,100,,{THU:%d-%b-%Y},7,,\n"
-    road.ingest(road.deliver(f"cm{THU:%d%b%Y}bhav.csv", head + line, source="nse_bhavcopy", mic="XNSE"))
+    pipeline.ingest(pipeline.deliver(f"cm{THU:%d%b%Y}bhav.csv", head + line, source="nse_bhavcopy", mic="XNSE"))
 
-    found = provisional_days(road.lake, "XNSE", FRI, DELAY)
+    found = provisional_days(pipeline.lake, "XNSE", FRI, DELAY)
     assert (found.confirmed, found.with_bars) == ([THU], [FRI])
-    statuses = {s.session_date: s.status for s in traded_calendar(road.lake, "XNSE").between(THU, MON)}
+    statuses = {s.session_date: s.status for s in traded_calendar(pipeline.lake, "XNSE").between(THU, MON)}
     assert statuses == {THU: "confirmed", FRI: "provisional", MON: "provisional"}
 
 
-def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(road, state: State, deliver) -> None:
+def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(pipeline, state: State, deliver) -> None:
     deliver(END, THU)
     deliver(MON, name="stray.csv")
-    batch = road.rows("bars_daily", "XNSE").sort("session_date")["batch_id"][-1]
+    batch = pipeline.rows("bars_daily", "XNSE").sort("session_date")["batch_id"][-1]
     state(date(2024, 12, 31), MON)
 
-    (found,) = contradictions(road.lake, "XNSE")
+    (found,) = contradictions(pipeline.lake, "XNSE")
     assert (found.day, found.rows, found.batches) == (MON, 1, (batch,))
     assert found.describe() == "1 bar of 2024-03-25, which was no session of XNSE (calendars/XNSE.toml:4: list)"
     assert f"`marketlake withdraw {batch[:12]} --exchange XNSE --reason …`" in found.advice()
     with pytest.raises(BarsOnHolidaysError, match=r"2024-03-25.*marketlake withdraw"):
-        open_build(road.lake, "XNSE", road.settings.state_dir, configure_build(["XNSE"], HomeProject.from_settings(road.settings)))
+        open_build(
+            pipeline.lake,
+            "XNSE",
+            pipeline.settings.state_dir,
+            configure_build(["XNSE"], HomeProject.from_settings(pipeline.settings)),
+        )
 
 
 def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(
-    road, state: State, deliver
+    pipeline, state: State, deliver
 ) -> None:
     deliver(END, THU, FRI)
     now = datetime(2024, 3, 26, 12, tzinfo=UTC)
-    before = measure_freshness(road.lake, "XNSE", now, limit=3)
+    before = measure_freshness(pipeline.lake, "XNSE", now, limit=3)
     state(END, FRI)
-    after = measure_freshness(road.lake, "XNSE", now, limit=3)
+    after = measure_freshness(pipeline.lake, "XNSE", now, limit=3)
 
     assert (before.newest, before.expected, before.behind, before.provisional) == (FRI, TUE, 2, 2)
     assert (after.newest, after.expected, after.behind, after.provisional) == (FRI, TUE, 2, 2)
 
 
-def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(road, state: State, deliver) -> None:
+def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(pipeline, state: State, deliver) -> None:
     deliver(END, THU, MON)
     state(date(2024, 12, 31))  # the bundled calendar knows 2024-03-25 as a holiday
 
-    assert contradictions(road.lake, "XNSE") == []
+    assert contradictions(pipeline.lake, "XNSE") == []
     with pytest.raises(BarsOnHolidaysError, match="exchange_calendars"):
-        require_no_contradiction(road.lake, "XNSE", [END, THU, MON])
+        require_no_contradiction(pipeline.lake, "XNSE", [END, THU, MON])
 
 
-def test_sessions_are_restated_where_one_up_to_the_newest_bars_differs(road, state: State) -> None:
-    counted = road.lake.calendar("XNSE").frame()
+def test_sessions_are_restated_where_one_up_to_the_newest_bars_differs(pipeline, state: State) -> None:
+    counted = pipeline.lake.calendar("XNSE").frame()
     state(THU)
-    assert not are_restated(counted, road.lake.calendar("XNSE"), WED)  # the same days, one of them known by now
+    assert not are_restated(counted, pipeline.lake.calendar("XNSE"), WED)  # the same days, one of them known by now
 
     state(END, FRI)
-    assert not are_restated(counted, road.lake.calendar("XNSE"), THU)
-    assert are_restated(counted, road.lake.calendar("XNSE"), FRI)
+    assert not are_restated(counted, pipeline.lake.calendar("XNSE"), THU)
+    assert are_restated(counted, pipeline.lake.calendar("XNSE"), FRI)
 
 
 @pytest.mark.slow
 def test_real_files_of_the_whole_market_confirm_their_days_and_a_copy_on_good_friday_does_not(
-    road, state: State, shared: Path
+    pipeline, state: State, shared: Path
 ) -> None:
     state(date(2024, 3, 27))
     files = [shared / "data" / "nse_bhavcopy" / f"sec_bhavdata_full_{day}.zip" for day in ("28032024", "29032024", "01042024")]
-    road.ingest(*(road.deliver(f.name, f.read_bytes(), source="nse_bhavcopy", mic="XNSE") for f in files))
-    found = provisional_days(road.lake, "XNSE", date(2024, 4, 5), DELAY)
-    sessions = traded_calendar(road.lake, "XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
+    pipeline.ingest(*(pipeline.deliver(f.name, f.read_bytes(), source="nse_bhavcopy", mic="XNSE") for f in files))
+    found = provisional_days(pipeline.lake, "XNSE", date(2024, 4, 5), DELAY)
+    sessions = traded_calendar(pipeline.lake, "XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
 
-    assert "beyond_calendar" not in {rule for _, rule in road.quarantined("XNSE")}
+    assert "beyond_calendar" not in {rule for _, rule in pipeline.quarantined("XNSE")}
     assert found.confirmed == [date(2024, 3, 28), date(2024, 4, 1)]
     assert found.taken_for_holidays == [date(2024, 3, 29)]
     assert [(s.session_date, s.status) for s in sessions] == [
@@ -204,16 +209,16 @@ def test_real_files_of_the_whole_market_confirm_their_days_and_a_copy_on_good_fr
         (date(2024, 4, 1), "confirmed"),
         (date(2024, 4, 2), "provisional"),
     ]
-    (road.settings.home / "calendars" / "XNSE.toml").unlink()
-    known = road.lake.calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
+    (pipeline.settings.home / "calendars" / "XNSE.toml").unlink()
+    known = pipeline.lake.calendar("XNSE").between(date(2024, 3, 27), date(2024, 4, 2))
     assert [(s.session_date, s.number, s.windows) for s in sessions] == [(s.session_date, s.number, s.windows) for s in known]
 
 
-def test_nothing_is_built_without_bars_or_without_those_of_a_session_that_was_asked_for(road, state: State, deliver) -> None:
+def test_nothing_is_built_without_bars_or_without_those_of_a_session_that_was_asked_for(pipeline, state: State, deliver) -> None:
     with pytest.raises(NoBarsError, match="XNSE has no bars, so nothing was built and nothing released: "):
-        require_bars(road.lake, "XNSE")
+        require_bars(pipeline.lake, "XNSE")
     deliver(END)
-    require_bars(road.lake, "XNSE")
-    require_bars(road.lake, "XNSE", [END])
+    require_bars(pipeline.lake, "XNSE")
+    require_bars(pipeline.lake, "XNSE", [END])
     with pytest.raises(NoBarsError, match=rf"XNSE has no bars of {THU} \(its newest session is {END}\)"):
-        require_bars(road.lake, "XNSE", [END, THU])
+        require_bars(pipeline.lake, "XNSE", [END, THU])

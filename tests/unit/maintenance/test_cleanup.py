@@ -28,27 +28,33 @@ def aged(path: Path, age_days: float) -> Path:
     return path
 
 
-def clean(road: Any, *, dry_run: bool = False) -> Cleaned:
-    settings = road.settings
+def clean(pipeline: Any, *, dry_run: bool = False) -> Cleaned:
+    settings = pipeline.settings
     return clean_home(
-        road.lake, ("XNYS",), settings.state_dir, settings.catalogue_link, NOW, keep_catalogues=timedelta(days=7), dry_run=dry_run
+        pipeline.lake,
+        ("XNYS",),
+        settings.state_dir,
+        settings.catalogue_link,
+        NOW,
+        keep_catalogues=timedelta(days=7),
+        dry_run=dry_run,
     )
 
 
 @pytest.fixture
-def lived_in(road: Any, bars_csv: Callable[..., str]) -> Any:
+def lived_in(pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     """A home with two deliveries in its lake, and old and young things of every kind in its state."""
     for number, day in enumerate(("2024-01-02", "2024-01-03")):
-        road.ingest(road.deliver(f"{number}.csv", bars_csv([("AAPL", day, *PRICES)])))
-    state = road.settings.state_dir
+        pipeline.ingest(pipeline.deliver(f"{number}.csv", bars_csv([("AAPL", day, *PRICES)])))
+    state = pipeline.settings.state_dir
     for name, old in (("old", 8), ("young", 6)):
         file(state / "staged" / "XNYS" / name / "bars_daily.parquet", old)
         aged(state / "staged" / "XNYS" / name, old)
         file(state / "build" / f"{name}.duckdb", old)
         file(state / "catalogue" / f"{name}.duckdb", old)
         file(state / "logs" / f"{name}.log", old * 12)
-        file(Path(road.table("bars_daily").uri, "session_year=2024", f"part-00000009-{name}.parquet"), old)
-    return road
+        file(Path(pipeline.table("bars_daily").uri, "session_year=2024", f"part-00000009-{name}.parquet"), old)
+    return pipeline
 
 
 def test_what_is_old_goes_and_what_is_young_or_needed_stays(lived_in: Any) -> None:

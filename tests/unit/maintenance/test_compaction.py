@@ -25,8 +25,8 @@ PRICES = (100, 101, 99, 100, 1000)
 DAYS = [date(2024, 1, 2) + timedelta(days=n) for n in (0, 1, 2, 3, 6, 7, 8, 9)]
 
 
-def register(road: Any) -> LakeTable:
-    return LakeTable(road.lake.uri("releases"), RELEASES)
+def register(pipeline: Any) -> LakeTable:
+    return LakeTable(pipeline.lake.uri("releases"), RELEASES)
 
 
 def head_files(table: LakeTable) -> list[str]:
@@ -36,19 +36,19 @@ def head_files(table: LakeTable) -> list[str]:
 
 
 @pytest.fixture
-def ten_nights(road: Any) -> Any:
+def ten_nights(pipeline: Any) -> Any:
     """A register of releases that ten nights wrote."""
     for number in range(10):
-        record_release(road.lake, "XNYS", {}, code_version=str(number), config={}, sessions=[])
-    return road
+        record_release(pipeline.lake, "XNYS", {}, code_version=str(number), config={}, sessions=[])
+    return pipeline
 
 
 @pytest.fixture
-def scattered(road: Any, bars_csv: Callable[..., str]) -> Any:
+def scattered(pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     """Bars of 2023 in one file, and of 2024 in eight: rows that were appended one by one."""
     rows = [("AAPL", day, *PRICES) for day in ("2023-12-28", "2023-12-29", *map(str, DAYS))]
-    road.ingest(road.deliver("bars.csv", bars_csv(rows)))
-    table = road.table("bars_daily")
+    pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(rows)))
+    table = pipeline.table("bars_daily")
     everything = table.read()
     beside = LakeTable(f"{table.uri}_beside", table.schema)
     for part in (
@@ -59,7 +59,7 @@ def scattered(road: Any, bars_csv: Callable[..., str]) -> Any:
     os.rename(table.uri, f"{table.uri}_before")
     os.rename(beside.uri, table.uri)
     assert len(head_files(table)) == 9
-    return road
+    return pipeline
 
 
 def test_the_register_of_releases_is_written_as_one_file(ten_nights: Any) -> None:
@@ -109,10 +109,10 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(scattered: Any) -> None:
     assert told == compact_tables(scattered.lake, ["XNYS"], dry_run=False) != []
 
 
-def test_seven_files_stay(road: Any) -> None:
+def test_seven_files_stay(pipeline: Any) -> None:
     for number in range(7):
-        record_release(road.lake, "XNYS", {}, code_version=str(number), config={}, sessions=[])
-    assert compact_tables(road.lake, ["XNYS"], dry_run=False) == []
+        record_release(pipeline.lake, "XNYS", {}, code_version=str(number), config={}, sessions=[])
+    assert compact_tables(pipeline.lake, ["XNYS"], dry_run=False) == []
 
 
 @pytest.mark.parametrize("damage", [append_foreign, lambda table: flip_bit(newest_file(table))])

@@ -26,16 +26,22 @@ NOW = datetime.now(UTC) + timedelta(days=200)
 DAYS = ("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05")
 
 
-def release(road: Any) -> Release:
-    versions = versions_of(road.lake, "XNYS", release_tables(road.lake))
-    made, _ = record_release(road.lake, "XNYS", versions, code_version="1", config={}, sessions=[DAYS[0], DAYS[-1], 4])
+def release(pipeline: Any) -> Release:
+    versions = versions_of(pipeline.lake, "XNYS", release_tables(pipeline.lake))
+    made, _ = record_release(pipeline.lake, "XNYS", versions, code_version="1", config={}, sessions=[DAYS[0], DAYS[-1], 4])
     return made
 
 
-def clean(road: Any, now: datetime = NOW, *, dry_run: bool = False) -> Cleaned:
-    settings = road.settings
+def clean(pipeline: Any, now: datetime = NOW, *, dry_run: bool = False) -> Cleaned:
+    settings = pipeline.settings
     return clean_home(
-        road.lake, ("XNYS",), settings.state_dir, settings.catalogue_link, now, keep_catalogues=timedelta(days=7), dry_run=dry_run
+        pipeline.lake,
+        ("XNYS",),
+        settings.state_dir,
+        settings.catalogue_link,
+        now,
+        keep_catalogues=timedelta(days=7),
+        dry_run=dry_run,
     )
 
 
@@ -44,22 +50,24 @@ def freed(done: Cleaned) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def filled(module_road: Any, bars_csv: Callable[..., str]) -> Any:
+def filled(module_pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     """Four deliveries of one year, so that each night rewrites the year's file, and a release after each but the third."""
     for number, day in enumerate(DAYS):
-        module_road.ingest(module_road.deliver(f"{number}.csv", bars_csv([("AAPL", day, 100, 101, 99, 100, 1000 + number)])))
+        module_pipeline.ingest(
+            module_pipeline.deliver(f"{number}.csv", bars_csv([("AAPL", day, 100, 101, 99, 100, 1000 + number)]))
+        )
         if number != 2:
-            release(module_road)
-    return module_road
+            release(module_pipeline)
+    return module_pipeline
 
 
 @pytest.fixture
-def four_nights(filled: Any, road: Any) -> Any:
-    return road.go_on_from(filled)
+def four_nights(filled: Any, pipeline: Any) -> Any:
+    return pipeline.go_on_from(filled)
 
 
-def released_rows(road: Any, made: Release) -> pl.DataFrame:
-    rows: pl.DataFrame = road.table("bars_daily").read(made.versions("XNYS")["bars_daily"])
+def released_rows(pipeline: Any, made: Release) -> pl.DataFrame:
+    rows: pl.DataFrame = pipeline.table("bars_daily").read(made.versions("XNYS")["bars_daily"])
     return rows
 
 

@@ -50,22 +50,22 @@ FAST = {
 }
 
 
-def release(road: Any) -> None:
-    lake, settings = road.lake, road.settings
+def release(pipeline: Any) -> None:
+    lake, settings = pipeline.lake, pipeline.settings
     versions = versions_of(lake, "XNYS", release_tables(lake))
     made, _ = record_release(lake, "XNYS", versions, code_version="1", config={}, sessions=[DAYS[0], DAYS[-1], 4])
     publish_catalogue(lake, made, release_tables(lake), releases(lake), settings.state_dir, settings.catalogue_link)
 
 
 @pytest.fixture(scope="module")
-def sound(module_road: Any, bars_csv: Callable[..., str]) -> Any:
+def sound(module_pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     """Deliveries one after another: bars with a bad one, a new instrument, a restatement, and one that was withdrawn."""
 
     def deliver(number: int, *rows: tuple[object, ...]) -> Any:
         text = bars_csv(rows)
-        delivery = module_road.deliver(f"{number}.csv", text, received_at=ARRIVAL + timedelta(days=number))
-        module_road.ingest(delivery)
-        release(module_road)
+        delivery = module_pipeline.deliver(f"{number}.csv", text, received_at=ARRIVAL + timedelta(days=number))
+        module_pipeline.ingest(delivery)
+        release(module_pipeline)
         return delivery
 
     prices = (100, 101, 99, 100, 1000)
@@ -74,24 +74,24 @@ def sound(module_road: Any, bars_csv: Callable[..., str]) -> Any:
     deliver(2, ("IBM", DAYS[0], 100, 102, 99, 101, 1100))
     wrong = deliver(3, ("IBM", DAYS[3], 100, 103, 99, 102, 1200), ("AAPL", DAYS[3], 100, 103, 99, 102, 1200))
     withdrawal = Withdrawal(wrong.batch_id, "sent in error", "tester", ARRIVAL + timedelta(days=4))
-    withdraw_delivery(module_road.lake, "XNYS", withdrawal, module_road.settings.state_dir, timedelta(0))
-    release(module_road)
-    return module_road
+    withdraw_delivery(module_pipeline.lake, "XNYS", withdrawal, module_pipeline.settings.state_dir, timedelta(0))
+    release(module_pipeline)
+    return module_pipeline
 
 
 @pytest.fixture
-def home(sound: Any, road: Any) -> Any:
+def home(sound: Any, pipeline: Any) -> Any:
     """A copy of that home, to plant a fault in."""
-    shutil.copytree(sound.settings.lake_root, road.settings.lake_root)
-    return road
+    shutil.copytree(sound.settings.lake_root, pipeline.settings.lake_root)
+    return pipeline
 
 
-def contents(road: Any) -> dict[str, str]:
-    return {name: fingerprint(road.rows(name), TABLES[name]) for name in FILLED}
+def contents(pipeline: Any) -> dict[str, str]:
+    return {name: fingerprint(pipeline.rows(name), TABLES[name]) for name in FILLED}
 
 
-def repair(road: Any) -> Repaired:
-    return repair_exchange(road.lake, "XNYS", latest_release(road.lake), road.settings.state_dir, road.limits)
+def repair(pipeline: Any) -> Repaired:
+    return repair_exchange(pipeline.lake, "XNYS", latest_release(pipeline.lake), pipeline.settings.state_dir, pipeline.limits)
 
 
 def test_nothing_is_changed_where_nothing_is_damaged(home: Any) -> None:

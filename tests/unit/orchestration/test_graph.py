@@ -24,8 +24,8 @@ GROUPS = {*STAGES, "build_inputs"}
 
 
 @pytest.fixture(scope="module")
-def settings(module_dagster_road) -> Settings:
-    return module_dagster_road.settings.model_copy(update={"exchanges": MICS})
+def settings(module_dagster_pipeline) -> Settings:
+    return module_dagster_pipeline.settings.model_copy(update={"exchanges": MICS})
 
 
 @pytest.fixture(scope="module")

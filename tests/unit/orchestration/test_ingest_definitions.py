@@ -12,8 +12,8 @@ from pipelines.settings import Settings
 
 
 @pytest.fixture(scope="module", params=[("XNYS",), ("XNSE", "XNYS")], ids=["one exchange", "two exchanges"])
-def settings(request, module_dagster_road) -> Settings:
-    return module_dagster_road.settings.model_copy(update={"exchanges": request.param})
+def settings(request, module_dagster_pipeline) -> Settings:
+    return module_dagster_pipeline.settings.model_copy(update={"exchanges": request.param})
 
 
 def test_it_is_the_same_job(settings: Settings) -> None:

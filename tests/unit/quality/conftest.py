@@ -1,4 +1,4 @@
-"""What the tests of quality share: a road on which the shipped suites judge the bars alone.
+"""What the tests of quality share: a pipeline on which the shipped suites judge the bars alone.
 
 Lives here: the fixture `suite`.
 Does not live here: what the suites say of the other tables (`tests/unit/ingest/test_suites.py`).

@@ -10,7 +10,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.market.tables import MERGED, TABLES
 from pipelines.quality.contract import ContractError, check_contract
 from pipelines.sources.registry import load_sources
-from tests.support.road import stage_request
+from tests.support.pipeline import stage_request
 
 FILLED = {
     pl.String: "x",
@@ -58,15 +58,15 @@ def test_another_type_and_a_missing_column_break_the_contract_by_name() -> None:
         check_contract(TABLES["instruments"], rows.drop("symbol", "name"))
 
 
-def test_staged_rows_that_break_the_contract_are_not_published(road, bars_csv) -> None:
-    order = road.order(road.deliver("bars.csv", bars_csv([("AAA", "2024-01-02", 10, 11, 9, 10, 1)])))
-    state = road.settings.state_dir
-    folder = stage_request(road.lake, order, load_sources(), state, road.limits)
+def test_staged_rows_that_break_the_contract_are_not_published(pipeline, bars_csv) -> None:
+    order = pipeline.order(pipeline.deliver("bars.csv", bars_csv([("AAA", "2024-01-02", 10, 11, 9, 10, 1)])))
+    state = pipeline.settings.state_dir
+    folder = stage_request(pipeline.lake, order, load_sources(), state, pipeline.limits)
     read_batch(folder, "bars_daily").with_columns(source=pl.lit(None, pl.String)).write_parquet(folder / "bars_daily.parquet")
     for table in ("instruments", "bars_daily"):
-        run_gate(road.lake, "XNYS", table, folder, state)
-    publish_staged(road.lake, "XNYS", "instruments", folder, state, {"csv": 10})
+        run_gate(pipeline.lake, "XNYS", table, folder, state)
+    publish_staged(pipeline.lake, "XNYS", "instruments", folder, state, {"csv": 10})
 
     with pytest.raises(ContractError, match=r"bars_daily: 1 rows .*: source is empty in some rows and must not be\. Nothing"):
-        publish_staged(road.lake, "XNYS", "bars_daily", folder, state, {"csv": 10})
-    assert road.table("bars_daily").version() is None
+        publish_staged(pipeline.lake, "XNYS", "bars_daily", folder, state, {"csv": 10})
+    assert pipeline.table("bars_daily").version() is None

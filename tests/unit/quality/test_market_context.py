@@ -21,17 +21,17 @@ def market(day: date, names: list[str]) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture
-def usual(road, bars_csv):
+def usual(pipeline, bars_csv):
     """Four sessions of twenty instruments in the lake."""
     days = [date(2024, 1, n) for n in (2, 3, 4, 5)]
-    road.ingest(road.deliver("usual.csv", bars_csv([row for day in days for row in market(day, NAMES)])))
-    return road
+    pipeline.ingest(pipeline.deliver("usual.csv", bars_csv([row for day in days for row in market(day, NAMES)])))
+    return pipeline
 
 
-def verdict_of(road, bars_csv, names: list[str], whole_market: list[str], monkeypatch: pytest.MonkeyPatch):
+def verdict_of(pipeline, bars_csv, names: list[str], whole_market: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(type(load_sources()["csv"]), "whole_market", "csv" in whole_market)
-    staged = road.stage(road.deliver("day.csv", bars_csv(market(DAY, names))))
-    return validate_staged(road.lake, "XNYS", "bars_daily", with_no_decision(staged.tables["bars_daily"]))
+    staged = pipeline.stage(pipeline.deliver("day.csv", bars_csv(market(DAY, names))))
+    return validate_staged(pipeline.lake, "XNYS", "bars_daily", with_no_decision(staged.tables["bars_daily"]))
 
 
 def with_no_decision(rows: pl.DataFrame) -> pl.DataFrame:
@@ -61,9 +61,9 @@ def test_stored_bars_of_the_session_count_too(usual, bars_csv, monkeypatch: pyte
     assert verdict_of(usual, bars_csv, NAMES[:1], ["csv"], monkeypatch).refused == {}
 
 
-def test_the_first_market_ever_has_nothing_to_be_held_against(road, bars_csv) -> None:
-    staged = road.stage(road.deliver("first.csv", bars_csv(market(DAY, NAMES))))
-    around = market_context(road.lake, "XNYS", "bars_daily", staged.tables["bars_daily"], ["csv"])
+def test_the_first_market_ever_has_nothing_to_be_held_against(pipeline, bars_csv) -> None:
+    staged = pipeline.stage(pipeline.deliver("first.csv", bars_csv(market(DAY, NAMES))))
+    around = market_context(pipeline.lake, "XNYS", "bars_daily", staged.tables["bars_daily"], ["csv"])
     assert around is not None
     assert around.rows() == [(DAY, None, None, None)]
 
@@ -90,25 +90,29 @@ def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]
     ],
 )
 def test_minutes_are_held_against_the_daily_bar_delivered_with_them_or_stored(
-    road, bars_csv, price: float, high: float | None, refused: list[str], warned: list[str]
+    pipeline, bars_csv, price: float, high: float | None, refused: list[str], warned: list[str]
 ) -> None:
-    from tests.support.road import stage_request
+    from tests.support.pipeline import stage_request
 
-    daily = road.deliver("daily.csv", bars_csv(market(DAY, NAMES[:1])))
-    minute = road.deliver("minute.csv", bars_csv(minutes(price, high)))
-    state = road.settings.state_dir
-    together = stage_request(road.lake, road.order(daily, minute), load_sources(), state, road.limits)
-    found = [run_gate(road.lake, "XNYS", "bars_1m", together, state)]
-    road.ingest(daily)
+    daily = pipeline.deliver("daily.csv", bars_csv(market(DAY, NAMES[:1])))
+    minute = pipeline.deliver("minute.csv", bars_csv(minutes(price, high)))
+    state = pipeline.settings.state_dir
+    together = stage_request(pipeline.lake, pipeline.order(daily, minute), load_sources(), state, pipeline.limits)
+    found = [run_gate(pipeline.lake, "XNYS", "bars_1m", together, state)]
+    pipeline.ingest(daily)
     alone = stage_request(
-        road.lake, road.order(road.deliver("later.csv", bars_csv(minutes(price, high))[:-1])), load_sources(), state, road.limits
+        pipeline.lake,
+        pipeline.order(pipeline.deliver("later.csv", bars_csv(minutes(price, high))[:-1])),
+        load_sources(),
+        state,
+        pipeline.limits,
     )
-    found.append(run_gate(road.lake, "XNYS", "bars_1m", alone, state))
+    found.append(run_gate(pipeline.lake, "XNYS", "bars_1m", alone, state))
     for validation in found:
         assert list(validation.refused.get(DAY, ())) == refused
         assert [j.name for j in validation.warnings] == warned
 
 
-def test_minutes_without_a_daily_bar_pass(road, bars_csv) -> None:
-    figures = road.ingest(road.deliver("minute.csv", bars_csv(minutes(34.0))))
+def test_minutes_without_a_daily_bar_pass(pipeline, bars_csv) -> None:
+    figures = pipeline.ingest(pipeline.deliver("minute.csv", bars_csv(minutes(34.0))))
     assert figures["bars_1m"]["accepted"] == 390

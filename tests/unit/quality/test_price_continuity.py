@@ -26,10 +26,10 @@ def bars(*closes: float) -> list[tuple[object, ...]]:
         ((3359.6, 3358.0, 33.7, 33.6), []),  # a split of a hundred for one, not recorded: GOLDBEES on 2019-12-19
     ],
 )
-def test_a_close_far_off_its_neighbours_is_held_and_real_moves_pass(road, bars_csv, closes, held) -> None:
-    figures = road.ingest(road.deliver("bars.csv", bars_csv(bars(*closes))))["bars_daily"]
+def test_a_close_far_off_its_neighbours_is_held_and_real_moves_pass(pipeline, bars_csv, closes, held) -> None:
+    figures = pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(bars(*closes))))["bars_daily"]
     assert (figures["accepted"], figures["quarantined"]) == (4 - len(held), len(held))
-    found = road.rows("quarantine")
+    found = pipeline.rows("quarantine")
     assert [str(day) for day in found["session_date"]] == held
     assert set(found["rule"]) <= {"out_of_line"}
 
@@ -46,33 +46,33 @@ def test_a_close_far_off_its_neighbours_is_held_and_real_moves_pass(road, bars_c
         (["2019-01-11", "2019-01-14", "2019-10-31", "2024-04-01"], [(38.5, 38.5), (38.5, 38.5), (0.25, 0.2), (1.0, 1.05)]),
     ],
 )
-def test_bars_months_apart_do_not_contradict_each_other(road, bars_csv, days, closes) -> None:
+def test_bars_months_apart_do_not_contradict_each_other(pipeline, bars_csv, days, closes) -> None:
     rows = [
         ("A", day, close, close * 1.01, close * 0.99, close, 1000, before)
         for day, (before, close) in zip(days, closes, strict=True)
     ]
-    figures = road.ingest(road.deliver("bars.csv", with_previous_closes(bars_csv(rows))))["bars_daily"]
-    assert (figures["accepted"], road.quarantined()) == (4, [])
+    figures = pipeline.ingest(pipeline.deliver("bars.csv", with_previous_closes(bars_csv(rows))))["bars_daily"]
+    assert (figures["accepted"], pipeline.quarantined()) == (4, [])
 
 
-def test_the_previous_close_that_the_next_session_prints_contradicts_a_close(road, bars_csv) -> None:
+def test_the_previous_close_that_the_next_session_prints_contradicts_a_close(pipeline, bars_csv) -> None:
     rows = [
         ("A", day, 10, 20, 10, close, 1000, before) for day, close, before in zip(DAYS, (10, 20, 10.1), (10, 10, 10), strict=False)
     ]
-    road.ingest(road.deliver("bars.csv", with_previous_closes(bars_csv(rows))))
-    assert road.quarantined() == [("bars_daily", "out_of_line")]
+    pipeline.ingest(pipeline.deliver("bars.csv", with_previous_closes(bars_csv(rows))))
+    assert pipeline.quarantined() == [("bars_daily", "out_of_line")]
 
 
-def test_stored_bars_are_neighbours_too(road, bars_csv) -> None:
-    road.ingest(road.deliver("first.csv", bars_csv(bars(100, 101, 102))))
-    road.ingest(road.deliver("next.csv", bars_csv([("A", DAYS[3], 10_000, 10_100, 9_900, 10_000, 5)])))
-    assert road.quarantined() == [("bars_daily", "out_of_line")]
+def test_stored_bars_are_neighbours_too(pipeline, bars_csv) -> None:
+    pipeline.ingest(pipeline.deliver("first.csv", bars_csv(bars(100, 101, 102))))
+    pipeline.ingest(pipeline.deliver("next.csv", bars_csv([("A", DAYS[3], 10_000, 10_100, 9_900, 10_000, 5)])))
+    assert pipeline.quarantined() == [("bars_daily", "out_of_line")]
 
 
-def test_a_recorded_split_puts_both_sides_in_line(road, bars_csv) -> None:
+def test_a_recorded_split_puts_both_sides_in_line(pipeline, bars_csv) -> None:
     text = f"symbol,ex_date,action,ratio\nA,{DAYS[1]},split,100\n"
-    road.ingest(road.deliver("actions.csv", text, source="actions"))
-    figures = road.ingest(road.deliver("bars.csv", bars_csv(bars(3359.6, 33.55, 33.7, 33.6))))["bars_daily"]
+    pipeline.ingest(pipeline.deliver("actions.csv", text, source="actions"))
+    figures = pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(bars(3359.6, 33.55, 33.7, 33.6))))["bars_daily"]
     assert figures["accepted"] == 4
 
 
@@ -88,14 +88,14 @@ def test_a_recorded_split_puts_both_sides_in_line(road, bars_csv) -> None:
         ((1220, 1230, 1100, 1150), False),  # halved overnight
     ],
 )
-def test_a_price_that_both_neighbours_contradict_is_held_and_a_true_move_is_not(road, bars_csv, bar, held: bool) -> None:
+def test_a_price_that_both_neighbours_contradict_is_held_and_a_true_move_is_not(pipeline, bars_csv, bar, held: bool) -> None:
     rows = [("A", DAYS[0], 2440, 2450, 2430, 2441, 1000), ("A", DAYS[1], *bar, 1500), ("A", DAYS[2], 2446, 2455, 2440, 2448, 1100)]
-    figures = road.ingest(road.deliver("bars.csv", bars_csv(rows)))["bars_daily"]
+    figures = pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(rows)))["bars_daily"]
     assert figures["quarantined"] == held
-    assert {rule for _, rule in road.quarantined()} <= {"out_of_line"}
+    assert {rule for _, rule in pipeline.quarantined()} <= {"out_of_line"}
 
 
-def test_a_tenfold_close_is_held_on_its_first_day_where_the_open_agrees_with_the_session_before(road, bars_csv) -> None:
-    road.ingest(road.deliver("first.csv", bars_csv([("A", DAYS[0], 2440, 2450, 2430, 2441, 1000)])))
-    road.ingest(road.deliver("next.csv", bars_csv([("A", DAYS[1], 2443, 24_210, 2430, 24_201, 1500)])))
-    assert road.quarantined() == [("bars_daily", "out_of_line")]
+def test_a_tenfold_close_is_held_on_its_first_day_where_the_open_agrees_with_the_session_before(pipeline, bars_csv) -> None:
+    pipeline.ingest(pipeline.deliver("first.csv", bars_csv([("A", DAYS[0], 2440, 2450, 2430, 2441, 1000)])))
+    pipeline.ingest(pipeline.deliver("next.csv", bars_csv([("A", DAYS[1], 2443, 24_210, 2430, 24_201, 1500)])))
+    assert pipeline.quarantined() == [("bars_daily", "out_of_line")]

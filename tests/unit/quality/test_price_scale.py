@@ -26,21 +26,21 @@ def minutes(name: str, day: date, price: float) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture(scope="module")
-def taken_in(module_road, bars_csv):
-    module_road.ingest(module_road.deliver("first.csv", bars_csv([row for day in DAYS[:3] for row in market(day)])))
-    return module_road
+def taken_in(module_pipeline, bars_csv):
+    module_pipeline.ingest(module_pipeline.deliver("first.csv", bars_csv([row for day in DAYS[:3] for row in market(day)])))
+    return module_pipeline
 
 
 @pytest.fixture
-def three_sessions(taken_in, road):
-    return road.go_on_from(taken_in)
+def three_sessions(taken_in, pipeline):
+    return pipeline.go_on_from(taken_in)
 
 
-def take(road, bars_csv, rows) -> tuple[int, set[str]]:
+def take(pipeline, bars_csv, rows) -> tuple[int, set[str]]:
     """Rows of a delivery that were let in, and the rules that stopped the others."""
-    before = road.rows("quarantine")
-    tables = road.ingest(road.deliver(f"{len(before)}-{abs(hash(str(rows)))}.csv", bars_csv(rows)))
-    held = road.rows("quarantine").join(before, on=["batch_id", "row_number", "rule"], how="anti")
+    before = pipeline.rows("quarantine")
+    tables = pipeline.ingest(pipeline.deliver(f"{len(before)}-{abs(hash(str(rows)))}.csv", bars_csv(rows)))
+    held = pipeline.rows("quarantine").join(before, on=["batch_id", "row_number", "rule"], how="anti")
     return sum(t["accepted"] + t["restated"] for name, t in tables.items() if name.startswith("bars_")), set(held["rule"])
 
 
@@ -107,10 +107,10 @@ def test_minutes_of_a_market_or_a_share_of_it_of_another_scale_without_daily_bar
     assert f"session_refused:{rule}" in rules
 
 
-def test_minutes_alone_in_the_lake_are_held_against_the_minutes_before(road, bars_csv) -> None:
-    road.ingest(road.deliver("first.csv", bars_csv(minutes("S00", DAYS[0], 50))))
-    assert take(road, bars_csv, minutes("S00", DAYS[1], 5000)) == (0, {"out_of_line"})
-    assert take(road, bars_csv, minutes("S00", DAYS[2], 51)) == (60, set())
+def test_minutes_alone_in_the_lake_are_held_against_the_minutes_before(pipeline, bars_csv) -> None:
+    pipeline.ingest(pipeline.deliver("first.csv", bars_csv(minutes("S00", DAYS[0], 50))))
+    assert take(pipeline, bars_csv, minutes("S00", DAYS[1], 5000)) == (0, {"out_of_line"})
+    assert take(pipeline, bars_csv, minutes("S00", DAYS[2], 51)) == (60, set())
 
 
 @pytest.mark.parametrize("scale", [1.5, 0.9])
@@ -139,7 +139,7 @@ def test_a_high_that_the_day_s_minutes_contradict_is_held_on_the_newest_session(
     assert three_sessions.quarantined() == [("bars_daily", "out_of_line")]
 
 
-def test_what_the_file_itself_prints_as_previous_close_is_held_against_it(road) -> None:
+def test_what_the_file_itself_prints_as_previous_close_is_held_against_it(pipeline) -> None:
     """The first file of an empty lake, in which a share of the prices is in paise."""
     head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"
     lines = [
@@ -147,6 +147,6 @@ def test_what_the_file_itself_prints_as_previous_close_is_held_against_it(road) 
         for n, name in enumerate(NAMES)
         for p in [(50 + n) * (100 if n < 6 else 1)]
     ]
-    road.ingest(road.deliver("cm03JAN2019bhav.csv", head + "".join(lines), source="nse_bhavcopy", mic="XNSE"))
-    assert road.rows("bars_daily", "XNSE").is_empty()
-    assert set(road.quarantined("XNSE")) == {("bars_daily", "session_refused:few_prices_jump")}
+    pipeline.ingest(pipeline.deliver("cm03JAN2019bhav.csv", head + "".join(lines), source="nse_bhavcopy", mic="XNSE"))
+    assert pipeline.rows("bars_daily", "XNSE").is_empty()
+    assert set(pipeline.quarantined("XNSE")) == {("bars_daily", "session_refused:few_prices_jump")}

@@ -14,43 +14,43 @@ from pipelines.sources.protocol import ParseOptions, RawFile, SourceError
 HEAD = "symbol,date,open,high,low,close,volume,turnover,trades,prev_close,delivery_qty\n"
 
 
-def test_zeros_that_mean_missing_are_null_in_every_source(road) -> None:
+def test_zeros_that_mean_missing_are_null_in_every_source(pipeline) -> None:
     rows = "".join(f"S{n},2024-01-03,10,11,9,10,100,0,0,0,0\n" for n in range(12))
     idle = "IDLE,2024-01-03,10,10,10,10,0,0,0,9,0\n"
-    bars = road.stage(road.deliver("panel.csv", HEAD + rows + idle)).tables["bars_daily"].sort("symbol")
+    bars = pipeline.stage(pipeline.deliver("panel.csv", HEAD + rows + idle)).tables["bars_daily"].sort("symbol")
     assert bars["turnover"].to_list() == [0.0, *[None] * 12]
     assert bars["trades"].to_list() == [0, *[None] * 12]
     assert bars["prev_close"].to_list() == [9.0, *[None] * 12]
     assert bars["delivery_qty"].null_count() == 13
 
 
-def test_a_share_without_deliveries_on_a_day_has_none(road) -> None:
-    one = road.deliver("one.csv", HEAD + "S1,2024-01-03,10,11,9,10,100,1000,5,9,0\n")
-    assert road.stage(one).tables["bars_daily"]["delivery_qty"].to_list() == [0]
+def test_a_share_without_deliveries_on_a_day_has_none(pipeline) -> None:
+    one = pipeline.deliver("one.csv", HEAD + "S1,2024-01-03,10,11,9,10,100,1000,5,9,0\n")
+    assert pipeline.stage(one).tables["bars_daily"]["delivery_qty"].to_list() == [0]
 
 
 @pytest.mark.parametrize("second", ["0.53,5,9,40", "52500,0,0,40", "52500,5,9,", "0,0,0,"])
-def test_copies_that_differ_by_a_unit_or_by_empty_zeros_are_duplicates(road, second: str) -> None:
+def test_copies_that_differ_by_a_unit_or_by_empty_zeros_are_duplicates(pipeline, second: str) -> None:
     text = HEAD + "S1,2024-01-03,10,11,9,10,5250,52500,5,9,40\n" + f"S1,2024-01-03,10,11,9,10,5250,{second}\n"
-    staged = road.stage(road.deliver("panel.csv", text, mic="XNSE"))
+    staged = pipeline.stage(pipeline.deliver("panel.csv", text, mic="XNSE"))
     assert staged.counts["bars_daily"].duplicates == 1
     assert staged.quarantine.is_empty()
     (bar,) = staged.tables["bars_daily"].to_dicts()
     assert (bar["turnover"], bar["trades"], bar["prev_close"], bar["delivery_qty"]) == (52500, 5, 9, 40)
 
 
-def test_a_replay_of_deliveries_that_alternated_changes_nothing(road, bars_csv) -> None:
+def test_a_replay_of_deliveries_that_alternated_changes_nothing(pipeline, bars_csv) -> None:
     def deliver(close: int, hour: int):
         arrived = datetime(2025, 3, 1, hour, tzinfo=UTC)
-        return road.deliver("day.csv", bars_csv([("A", "2024-01-03", 10, 30, 9, close, 5)]), received_at=arrived)
+        return pipeline.deliver("day.csv", bars_csv([("A", "2024-01-03", 10, 30, 9, close, 5)]), received_at=arrived)
 
     for hour, close in enumerate([11, 12, 11]):
-        road.ingest(deliver(close, hour))
-        assert road.rows("bars_daily")["close"].to_list() == [close]
-    order = replay_request(road.lake, "XNYS", [date(2024, 1, 3)])
-    figures = road.ingest(*order.deliveries, sessions=order.sessions)["bars_daily"]
+        pipeline.ingest(deliver(close, hour))
+        assert pipeline.rows("bars_daily")["close"].to_list() == [close]
+    order = replay_request(pipeline.lake, "XNYS", [date(2024, 1, 3)])
+    figures = pipeline.ingest(*order.deliveries, sessions=order.sessions)["bars_daily"]
     assert figures == {"read": 2, "accepted": 0, "unchanged": 1, "restated": 0, "duplicates": 1, "quarantined": 0}
-    assert road.rows("bars_daily")["close"].to_list() == [11]
+    assert pipeline.rows("bars_daily")["close"].to_list() == [11]
 
 
 def _refused(tmp_path, text: str) -> bool:

@@ -75,18 +75,18 @@ def in_zone(of: str, sent_to: str, day: date, first: str, last: str) -> tuple[st
     return (start, end) if start < end else ("00:00", end)
 
 
-def test_a_few_minutes_tell_nothing(road, bars_csv) -> None:
+def test_a_few_minutes_tell_nothing(pipeline, bars_csv) -> None:
     assert validation("XNYS", [(_DAY, "03:00", "03:10")]) is None
 
 
-def test_a_file_is_refused_in_one_line_and_the_others_go_on(road, bars_csv) -> None:
+def test_a_file_is_refused_in_one_line_and_the_others_go_on(pipeline, bars_csv) -> None:
     start = datetime(2024, 1, 3, 14, 30, tzinfo=UTC)
     rows = [("ABC", (start + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M"), 10, 11, 9, 10, 5) for n in range(390)]
     bad, good = (
-        road.deliver("utc.csv", bars_csv(rows)),
-        road.deliver("good.csv", bars_csv([("ABC", "2024-01-03", 10, 11, 9, 10, 5)])),
+        pipeline.deliver("utc.csv", bars_csv(rows)),
+        pipeline.deliver("good.csv", bars_csv([("ABC", "2024-01-03", 10, 11, 9, 10, 5)])),
     )
-    figures = road.ingest(bad, good)
+    figures = pipeline.ingest(bad, good)
     assert figures["bars_1m"]["read"] == 0
     assert figures["bars_daily"]["accepted"] == 1
-    assert "--timezone UTC" in road.rows("raw_files").filter(pl.col("status") == "refused")["reason"].item()
+    assert "--timezone UTC" in pipeline.rows("raw_files").filter(pl.col("status") == "refused")["reason"].item()

@@ -13,24 +13,24 @@ CM = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMES
 THURSDAY, MONDAY = date(2024, 3, 28), date(2024, 4, 1)
 
 
-def market(road, day: date, volumes: dict[str, int], price: float = 10):
+def market(pipeline, day: date, volumes: dict[str, int], price: float = 10):
     """A bhavcopy; shares called T… trade at `price`."""
     prices = {symbol: price if symbol[0] == "T" else 10 for symbol in volumes}
     lines = [
         f"{symbol},EQ,{p},{p + 1},{p},{p + 0.5},{p},{p},{volumes[symbol]},,{day:%d-%b-%Y},7,,\n" for symbol, p in prices.items()
     ]
-    return road.deliver(f"cm{day:%d%b%Y}bhav.csv", CM + "".join(lines), source="nse_bhavcopy", mic="XNSE")
+    return pipeline.deliver(f"cm{day:%d%b%Y}bhav.csv", CM + "".join(lines), source="nse_bhavcopy", mic="XNSE")
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_thursday_s_bars_under_monday_s_date_are_refused_and_named(road, together: bool) -> None:
+def test_thursday_s_bars_under_monday_s_date_are_refused_and_named(pipeline, together: bool) -> None:
     volumes = {f"S{n}": 100 + n for n in range(20)}
-    thursday, monday = market(road, THURSDAY, volumes), market(road, MONDAY, volumes)
+    thursday, monday = market(pipeline, THURSDAY, volumes), market(pipeline, MONDAY, volumes)
     if together:
-        staged = road.stage(thursday, monday)
+        staged = pipeline.stage(thursday, monday)
     else:
-        road.ingest(thursday)
-        staged = road.stage(monday)
+        pipeline.ingest(thursday)
+        staged = pipeline.stage(monday)
     refused = [f for f in staged.files if f.status == "refused"]
     assert [f.delivery.name for f in refused] == ["cm01Apr2024bhav.csv"]
     assert "is of 2024-04-01, but 100% of its 20 bars equal those of 2024-03-28" in refused[0].reason
@@ -38,26 +38,26 @@ def test_thursday_s_bars_under_monday_s_date_are_refused_and_named(road, togethe
     assert staged.counts["bars_daily"].read == (20 if together else 0)
 
 
-def test_a_market_that_traded_is_let_in_though_some_shares_stood_still(road) -> None:
+def test_a_market_that_traded_is_let_in_though_some_shares_stood_still(pipeline) -> None:
     still = {f"S{n}": 100 + n for n in range(7)}
-    road.ingest(market(road, THURSDAY, {**still, **{f"T{n}": 100 + n for n in range(13)}}))
-    staged = road.stage(market(road, MONDAY, {**still, **{f"T{n}": 300 + n for n in range(13)}}, price=12))
+    pipeline.ingest(market(pipeline, THURSDAY, {**still, **{f"T{n}": 100 + n for n in range(13)}}))
+    staged = pipeline.stage(market(pipeline, MONDAY, {**still, **{f"T{n}": 300 + n for n in range(13)}}, price=12))
     assert [f.status for f in staged.files] == ["accepted"]
 
 
-def test_the_same_session_again_is_no_repeat_of_the_one_before(road) -> None:
+def test_the_same_session_again_is_no_repeat_of_the_one_before(pipeline) -> None:
     volumes = {f"S{n}": 100 + n for n in range(20)}
-    road.ingest(market(road, THURSDAY, volumes))
-    figures = road.ingest(market(road, THURSDAY, volumes))
+    pipeline.ingest(market(pipeline, THURSDAY, volumes))
+    figures = pipeline.ingest(market(pipeline, THURSDAY, volumes))
     assert (figures["bars_daily"]["read"], figures["bars_daily"]["unchanged"]) == (20, 20)
 
 
-def test_a_file_with_far_fewer_instruments_than_usual_is_let_in_with_a_warning(road) -> None:
-    road.ingest(market(road, THURSDAY, {f"T{n}": 100 + n for n in range(20)}))
-    (thin,) = road.stage(market(road, MONDAY, {f"T{n}": 200 + n for n in range(15)}, price=11)).files
+def test_a_file_with_far_fewer_instruments_than_usual_is_let_in_with_a_warning(pipeline) -> None:
+    pipeline.ingest(market(pipeline, THURSDAY, {f"T{n}": 100 + n for n in range(20)}))
+    (thin,) = pipeline.stage(market(pipeline, MONDAY, {f"T{n}": 200 + n for n in range(15)}, price=11)).files
     assert (thin.status, thin.rows_read) == ("accepted", 15)
     assert "15 instruments for 2024-04-01, where 20 are usual" in thin.reason
-    (whole,) = road.stage(market(road, MONDAY, {f"T{n}": 200 + n for n in range(16)}, price=11)).files
+    (whole,) = pipeline.stage(market(pipeline, MONDAY, {f"T{n}": 200 + n for n in range(16)}, price=11)).files
     assert whole.reason is None
 
 
@@ -88,11 +88,11 @@ def rounded(rows: list[list[Any]]) -> list[list[Any]]:
 
 
 @pytest.fixture
-def month(road, bars_csv):
+def month(pipeline, bars_csv):
     """All sessions of January 2024 but the last two."""
-    road.ingest(road.deliver("january.csv", bars_csv([row for day in SESSIONS[:-2] for row in bars(day)])))
-    assert road.quarantined() == []
-    return road
+    pipeline.ingest(pipeline.deliver("january.csv", bars_csv([row for day in SESSIONS[:-2] for row in bars(day)])))
+    assert pipeline.quarantined() == []
+    return pipeline
 
 
 @pytest.mark.parametrize("change", [list, one_column, one_row_in_nine, rounded])
@@ -132,10 +132,10 @@ def minutes(day: date, of: date) -> list[tuple[object, ...]]:
     ]
 
 
-def test_minutes_of_another_session_are_refused(road, bars_csv) -> None:
-    road.ingest(road.deliver("first.csv", bars_csv([row for day in SESSIONS[:3] for row in minutes(day, day)])))
-    (file,) = road.stage(road.deliver("copy.csv", bars_csv(minutes(SESSIONS[3], SESSIONS[1])))).files
+def test_minutes_of_another_session_are_refused(pipeline, bars_csv) -> None:
+    pipeline.ingest(pipeline.deliver("first.csv", bars_csv([row for day in SESSIONS[:3] for row in minutes(day, day)])))
+    (file,) = pipeline.stage(pipeline.deliver("copy.csv", bars_csv(minutes(SESSIONS[3], SESSIONS[1])))).files
     assert file.status == "refused"
     assert f"the session of {SESSIONS[1]} delivered again" in file.reason
-    (right,) = road.stage(road.deliver("right.csv", bars_csv(minutes(SESSIONS[3], SESSIONS[3])))).files
+    (right,) = pipeline.stage(pipeline.deliver("right.csv", bars_csv(minutes(SESSIONS[3], SESSIONS[3])))).files
     assert right.status == "accepted"

@@ -19,19 +19,19 @@ def series(symbol: str, start: float, *, scale: float = 1.0, days: list[date] = 
 
 
 @pytest.fixture
-def lake(road, bars_csv):
+def lake(pipeline, bars_csv):
     """A lake with two shares at 100 and 37."""
-    road.ingest(road.deliver("known.csv", bars_csv([*series("AAA", 100), *series("BBB", 37)])))
-    return road
+    pipeline.ingest(pipeline.deliver("known.csv", bars_csv([*series("AAA", 100), *series("BBB", 37)])))
+    return pipeline
 
 
-def warning(road, content: str) -> str | None:
-    staged = road.stage(road.deliver("new.csv", content, received_at=road_arrival()))
+def warning(pipeline, content: str) -> str | None:
+    staged = pipeline.stage(pipeline.deliver("new.csv", content, received_at=pipeline_arrival()))
     (file,) = staged.files
     return file.reason
 
 
-def road_arrival():  # type: ignore[no-untyped-def]
+def pipeline_arrival():  # type: ignore[no-untyped-def]
     from datetime import UTC, datetime
 
     return datetime(2025, 3, 2, tzinfo=UTC)
@@ -75,8 +75,8 @@ def test_minutes_are_held_against_daily_closes(lake, bars_csv) -> None:
     assert "--symbol BBB" in told
 
 
-def test_a_first_delivery_contradicts_nothing(road, bars_csv) -> None:
-    staged = road.stage(road.deliver("first.csv", bars_csv(series("AAA", 37))))
+def test_a_first_delivery_contradicts_nothing(pipeline, bars_csv) -> None:
+    staged = pipeline.stage(pipeline.deliver("first.csv", bars_csv(series("AAA", 37))))
     assert [f.reason for f in staged.files] == [None]
     assert isinstance(staged.read, pl.DataFrame)
     assert staged.read["rows"].sum() == len(DAYS)

@@ -17,8 +17,8 @@ MONDAY, TUESDAY, WEDNESDAY = date(2024, 3, 4), date(2024, 3, 5), date(2024, 3, 6
 class Published:
     """A lake whose tables are written past the gate, and its releases."""
 
-    def __init__(self, road: Any) -> None:
-        self.road = road
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
         self.versions: dict[str, int] = {}
 
     def put(self, name: str, *rows: dict[str, Any]) -> None:
@@ -29,15 +29,15 @@ class Published:
             pl.col(c.name).fill_null(_filler(empty_frame(schema).schema[c.name])) for c in schema.columns if not c.nullable
         )
         parts = filled[schema.partition_by].unique().to_list() if schema.partition_by else None
-        version = self.road.table(name).update(lambda _: Change(filled, parts), {"why": "planted"})
+        version = self.pipeline.table(name).update(lambda _: Change(filled, parts), {"why": "planted"})
         self.versions[name] = version
 
     def release(self) -> Release:
-        done, _ = record_release(self.road.lake, "XNYS", self.versions, code_version="1", config={}, sessions=[])
+        done, _ = record_release(self.pipeline.lake, "XNYS", self.versions, code_version="1", config={}, sessions=[])
         return done
 
     def news(self, release: Release) -> News:
-        return news_of(self.road.lake, "XNYS", release, is_new=True)
+        return news_of(self.pipeline.lake, "XNYS", release, is_new=True)
 
 
 def _filler(kind: Any) -> Any:
@@ -59,8 +59,8 @@ def signal(name: str, side: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def published(road: Any) -> Published:
-    return Published(road)
+def published(pipeline: Any) -> Published:
+    return Published(pipeline)
 
 
 def test_a_first_release_brings_everything(published: Published) -> None:
@@ -113,6 +113,6 @@ def test_many_sessions_are_a_span(published: Published) -> None:
 def test_a_release_that_stood_before_brings_nothing(published: Published) -> None:
     published.put("bars_daily", bar(MONDAY))
     release = published.release()
-    news = news_of(published.road.lake, "XNYS", release, is_new=False)
+    news = news_of(published.pipeline.lake, "XNYS", release, is_new=False)
     assert news.describe() == f"nothing is new: {release.release_id} stays published"
     assert news.as_json()["sessions"] == 0

@@ -61,18 +61,18 @@ def a_signal(parameters: str, symbol: str = "AAPL", **changed: object) -> dict[s
     } | changed
 
 
-def store(road, table: str, *rows: dict[str, object], **more: object) -> None:
+def store(pipeline, table: str, *rows: dict[str, object], **more: object) -> None:
     schema = TABLES[table]
     frame = pl.DataFrame([row | more for row in rows], schema_overrides={"superseded_by": pl.String})
-    append_new(road.lake, MIC, schema, frame.select(schema.names), {})
+    append_new(pipeline.lake, MIC, schema, frame.select(schema.names), {})
 
 
 @pytest.fixture
-def market(dagster_road, bars_csv, shipped):
+def market(dagster_pipeline, bars_csv, shipped):
     """Bars of two instruments from one csv, and today's parameters' hash."""
     rows = [(s, day.session_date, 100, 110, 99, 110, 3000) for day in SESSIONS for s in ("AAPL", "IBM")]
-    dagster_road.ingest(dagster_road.deliver("prices.csv", bars_csv(rows)))
-    return dagster_road
+    dagster_pipeline.ingest(dagster_pipeline.deliver("prices.csv", bars_csv(rows)))
+    return dagster_pipeline
 
 
 @pytest.fixture

@@ -93,13 +93,13 @@ def test_a_fingerprint_changes_with_the_lists_that_are_asked_for_and_no_others(t
 
 
 @pytest.fixture
-def renamed(road, bars_csv):
+def renamed(pipeline, bars_csv):
     """A lake that knows a share as OLD and, since, as NEW."""
     rows = [("OLD", "2024-01-02", 10, 11, 9, 10, 100), ("NEW", "2024-01-03", 10, 11, 9, 10, 100)]
     actions = "symbol,ex_date,action,successor\nOLD,2024-01-03,rename,NEW\n"
-    road.ingest(road.deliver("actions.csv", actions, source="actions"), road.deliver("bars.csv", bars_csv(rows)))
-    assert set(road.rows("bars_daily")["instrument_id"]) == {"XNYS:OLD"}
-    return road.lake
+    pipeline.ingest(pipeline.deliver("actions.csv", actions, source="actions"), pipeline.deliver("bars.csv", bars_csv(rows)))
+    assert set(pipeline.rows("bars_daily")["instrument_id"]) == {"XNYS:OLD"}
+    return pipeline.lake
 
 
 @pytest.mark.parametrize("name", ["OLD", "NEW", "new", "XNYS:OLD"])

@@ -21,7 +21,7 @@ from pipelines.sources.limits import Limits, configured_limits
 from pipelines.sources.protocol import FRAME_SCHEMAS, ParsedTable, ParseOptions, RawFile, SourceError, conform
 from pipelines.sources.reading import read_file
 from pipelines.sources.registry import load_sources
-from tests.conftest import Road
+from tests.conftest import Pipeline
 
 _HEADER = b"date,open,high,low,close,volume\n"
 _ROW = b"2024-01-02,1,2,1,2,5\n"
@@ -93,14 +93,14 @@ def test_one_long_text_repeated_in_a_parquet_dictionary_is_refused_by_its_size(t
     assert "MARKETLAKE_MAX_UNPACKED_MB" in refusal(tmp_path, out.getvalue(), source="parquet")
 
 
-def test_the_limits_are_settings_of_the_home(road, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limits_are_settings_of_the_home(pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = {"UNPACKED_MB": 3, "PACKING_RATIO": 20, "ARCHIVE_MEMBERS": 4, "LINE_BYTES": 1_500, "ROWS_IN_FILE": 2_000}
     for name, value in chosen.items():
         monkeypatch.setenv(f"MARKETLAKE_MAX_{name}", str(value))
     settings = Settings()
     assert configured_limits(settings) == Limits(unpacked_bytes=3 << 20, ratio=20, members=4, line_bytes=1_500, rows=2_000)
-    long, good = road.deliver("long.csv", _HEADER + b"9" * 1_501), road.deliver("good.csv", _HEADER + _ROW)
-    refused, accepted = Road(settings).stage(long, good).files
+    long, good = pipeline.deliver("long.csv", _HEADER + b"9" * 1_501), pipeline.deliver("good.csv", _HEADER + _ROW)
+    refused, accepted = Pipeline(settings).stage(long, good).files
     assert "1,500 are allowed" in str(refused.reason)
     assert (refused.status, accepted.status) == ("refused", "accepted")
 
@@ -187,13 +187,13 @@ def test_a_date_that_no_calendar_has_is_a_problem_of_its_row(tmp_path: Path) -> 
     assert dict(read.frame.schema) == dict(FRAME_SCHEMAS["bars_daily"])
 
 
-def test_a_raw_copy_that_is_gone_or_a_plug_in_that_was_removed_refuses_its_file_alone(road) -> None:
-    good = road.deliver("good.csv", _HEADER + _ROW)
-    gone = road.deliver("gone.csv", _HEADER + b"2024-01-03,1,2,1,2,5\n")
-    other = road.deliver("other.csv", _HEADER + b"2024-01-04,1,2,1,2,5\n", source="sold_out")
-    for path in Path(road.settings.lake_root).rglob(gone.content_hash):
+def test_a_raw_copy_that_is_gone_or_a_plug_in_that_was_removed_refuses_its_file_alone(pipeline) -> None:
+    good = pipeline.deliver("good.csv", _HEADER + _ROW)
+    gone = pipeline.deliver("gone.csv", _HEADER + b"2024-01-03,1,2,1,2,5\n")
+    other = pipeline.deliver("other.csv", _HEADER + b"2024-01-04,1,2,1,2,5\n", source="sold_out")
+    for path in Path(pipeline.settings.lake_root).rglob(gone.content_hash):
         os.remove(path)
-    staged = road.stage(gone, other, good)
+    staged = pipeline.stage(gone, other, good)
     assert [file.status for file in staged.files] == ["refused", "refused", "accepted"]
     assert "its raw copy in the lake cannot be read" in str(staged.files[0].reason)
     assert "ingest the file again" in str(staged.files[0].reason)

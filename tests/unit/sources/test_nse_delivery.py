@@ -48,21 +48,21 @@ def test_a_cut_or_other_file_is_refused(tmp_path: Path, content: str, name: str,
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_delivered_units_complete_the_bar_of_share_series_and_day(road, together: bool) -> None:
-    bars = road.deliver("cm03JAN2024bhav.csv", BARS, source="nse_bhavcopy", mic="XNSE")
-    positions = road.deliver(NAME, mto(*ROWS), source="nse_delivery", mic="XNSE")
+def test_delivered_units_complete_the_bar_of_share_series_and_day(pipeline, together: bool) -> None:
+    bars = pipeline.deliver("cm03JAN2024bhav.csv", BARS, source="nse_bhavcopy", mic="XNSE")
+    positions = pipeline.deliver(NAME, mto(*ROWS), source="nse_delivery", mic="XNSE")
     if together:
-        figures = road.ingest(bars, positions)
+        figures = pipeline.ingest(bars, positions)
         assert figures["bars_daily"]["duplicates"] == 1
     else:
-        road.ingest(bars)
-        figures = road.ingest(positions)
+        pipeline.ingest(bars)
+        figures = pipeline.ingest(positions)
         assert figures["bars_daily"]["restated"] == 1
-    (bar,) = road.rows("bars_daily", "XNSE").to_dicts()
+    (bar,) = pipeline.rows("bars_daily", "XNSE").to_dicts()
     assert (bar["close"], bar["volume"], bar["trades"], bar["delivery_qty"]) == (10.5, 1000, 7, 400)
-    (other,) = road.rows("bars_other_series", "XNSE").to_dicts()
+    (other,) = pipeline.rows("bars_other_series", "XNSE").to_dicts()
     assert (other["series"], other["close"], other["delivery_qty"]) == ("BL", 10.0, 50)
-    (held,) = road.rows("quarantine", "XNSE").to_dicts()
+    (held,) = pipeline.rows("quarantine", "XNSE").to_dicts()
     assert "no bar of the share, series and day to complete" in held["reason"]
     for table in ("bars_daily", "bars_other_series"):
         assert figures[table]["read"] == sum(count for verb, count in figures[table].items() if verb != "read")

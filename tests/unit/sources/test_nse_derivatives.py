@@ -75,9 +75,9 @@ def test_udiff_has_units_and_the_same_names(tmp_path: Path) -> None:
         parse(tmp_path, UDIFF_HEAD + rows, name.replace("0708", "0709"))
 
 
-def test_contracts_stand_beside_the_bars_and_every_row_is_accounted_for(road) -> None:
-    delivery = road.deliver("fo03JAN2024bhav.csv", OLD_HEAD + OLD, source="nse_derivatives", mic="XNSE")
-    figures = road.ingest(delivery)["bars_other_series"]
+def test_contracts_stand_beside_the_bars_and_every_row_is_accounted_for(pipeline) -> None:
+    delivery = pipeline.deliver("fo03JAN2024bhav.csv", OLD_HEAD + OLD, source="nse_derivatives", mic="XNSE")
+    figures = pipeline.ingest(delivery)["bars_other_series"]
     assert figures == {"read": 3, "accepted": 2, "unchanged": 0, "restated": 0, "duplicates": 0, "quarantined": 1}
-    assert road.quarantined("XNSE") == [("bars_other_series", "unreadable_field")]
-    assert road.rows("bars_daily", "XNSE").is_empty()
+    assert pipeline.quarantined("XNSE") == [("bars_other_series", "unreadable_field")]
+    assert pipeline.rows("bars_daily", "XNSE").is_empty()

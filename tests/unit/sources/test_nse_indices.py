@@ -59,18 +59,18 @@ def test_other_files_and_sessions_are_refused(tmp_path: Path, content: str, name
         parse(tmp_path, content, name)
 
 
-def test_an_index_file_goes_through_the_row_rules(road) -> None:
-    staged = road.stage(
-        road.deliver(NAME.replace("2025", "2024"), HEAD + ROWS.replace("2025", "2024"), source="nse_indices", mic="XNSE")
+def test_an_index_file_goes_through_the_row_rules(pipeline) -> None:
+    staged = pipeline.stage(
+        pipeline.deliver(NAME.replace("2025", "2024"), HEAD + ROWS.replace("2025", "2024"), source="nse_indices", mic="XNSE")
     )
     assert staged.quarantine.select("rule", "reason").rows() == []
     assert staged.tables["bars_daily"].height == 3
 
 
-def test_minutes_of_an_index_have_no_volume_by_option(road) -> None:
+def test_minutes_of_an_index_have_no_volume_by_option(pipeline) -> None:
     from pipelines.sources.csv import CsvSource
 
-    path = road.settings.home / "nifty.csv"
+    path = pipeline.settings.home / "nifty.csv"
     path.write_text("Instrument,Date,Time,Open,High,Low,Close\nNIFTY,20240103,09:15,1,2,1,2\nNIFTY,20240103,09:16,1,2,1,2\n")
     raw = RawFile(path, "nifty.csv", "")
     (table,) = CsvSource().parse(raw, ParseOptions("XNSE", "Asia/Kolkata", extra={"volume": "none"}))

@@ -31,12 +31,12 @@ def suite() -> Suite:
 
 
 @pytest.fixture
-def make(road: Any, bars_csv: Callable[..., str], tmp_path: Path) -> Make:
+def make(pipeline: Any, bars_csv: Callable[..., str], tmp_path: Path) -> Make:
     """Makes a released home with these bars and a report that names its release."""
 
     def home(name: str, rows: Sequence[tuple[object, ...]], report: str = "value at risk 1 %", code: str = "1.0+aaaa") -> Path:
-        settings: Settings = road.settings
-        road.ingest(road.deliver("bars.csv", bars_csv(rows), received_at=ARRIVED))
+        settings: Settings = pipeline.settings
+        pipeline.ingest(pipeline.deliver("bars.csv", bars_csv(rows), received_at=ARRIVED))
         lake = Lake.from_settings(settings)
         release, _ = record_release(
             lake, "XNYS", versions_of(lake, "XNYS", release_tables(lake)), code_version=code, config={}, sessions=[]

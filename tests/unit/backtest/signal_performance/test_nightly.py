@@ -22,8 +22,8 @@ SESSIONS = calendar(MIC).between(date(2023, 9, 1), date(2024, 2, 29))
 SCANNERS = {"s": ScannerId(1, "hash")}
 
 
-def record_of(road, mic: str) -> StepRecord:
-    return StepRecord.of(road.settings.state_dir, mic, "scanner_performance")
+def record_of(pipeline, mic: str) -> StepRecord:
+    return StepRecord.of(pipeline.settings.state_dir, mic, "scanner_performance")
 
 
 def bars() -> pl.DataFrame:
@@ -88,7 +88,7 @@ SPLIT = filled(
 
 
 @pytest.fixture
-def night(road):
+def night(pipeline):
     """Store bars and signals up to a session (signals of any version), then update the track record."""
 
     def run(
@@ -100,26 +100,26 @@ def night(road):
         for name, rows in frames.items():
             everything = sorted(rows["session_year"].unique()) if "session_year" in rows.columns else None
             version = replace_rows(
-                road.lake, MIC, TABLES[name], rows, lambda stored: pl.Series([True] * stored.height), everything, {}
+                pipeline.lake, MIC, TABLES[name], rows, lambda stored: pl.Series([True] * stored.height), everything, {}
             )
             assert version is not None
             versions[name] = version
         return update_track_record(
-            road.lake, MIC, versions, touched, SCANNERS, record=record_of(road, MIC), costs=CostSettings(bps)
+            pipeline.lake, MIC, versions, touched, SCANNERS, record=record_of(pipeline, MIC), costs=CostSettings(bps)
         )
 
     return run
 
 
-def stored(road) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return tuple(road.rows(name).sort(TABLES[name].key) for name in ("signal_outcomes", "scanner_performance"))
+def stored(pipeline) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return tuple(pipeline.rows(name).sort(TABLES[name].key) for name in ("signal_outcomes", "scanner_performance"))
 
 
 def day(number: int) -> date:
     return SESSIONS[number].session_date
 
 
-def test_night_by_night_equals_all_at_once(road, night) -> None:
+def test_night_by_night_equals_all_at_once(pipeline, night) -> None:
     """A first build, one new session, a jump into a halt, one out of it, and the rest: then everything anew."""
     steps = [
         (70, None),
@@ -131,13 +131,13 @@ def test_night_by_night_equals_all_at_once(road, night) -> None:
     ]
     for last, touched in steps:
         night(day(last), touched)
-    by_night = stored(road)
+    by_night = stored(pipeline)
     waited = by_night[0].filter((pl.col("instrument_id") == f"{MIC}:E") & (pl.col("exit_ts").dt.date() == day(98)))
     assert waited.filter(pl.col("horizon") == "5").height > 0
     assert set(by_night[0].filter(pl.col("exit_reason") == "cash_out")["instrument_id"]) == {f"{MIC}:D"}
     everything = night(day(len(SESSIONS) - 1), (day(0), day(len(SESSIONS) - 1)))
     assert everything.outcomes == by_night[0].height == 5 * SIGNALS.height
-    assert all(before.equals(after) for before, after in zip(by_night, stored(road), strict=True))
+    assert all(before.equals(after) for before, after in zip(by_night, stored(pipeline), strict=True))
 
 
 def test_a_quiet_night_finds_nothing_and_an_ordinary_one_only_what_may_differ(night) -> None:
@@ -151,25 +151,25 @@ def test_a_quiet_night_finds_nothing_and_an_ordinary_one_only_what_may_differ(ni
     assert (date.fromisoformat(str(ordinary.since)) - day(101)).days > -40
 
 
-def test_a_withdrawn_signal_takes_its_outcomes_along(road, night) -> None:
+def test_a_withdrawn_signal_takes_its_outcomes_along(pipeline, night) -> None:
     night(day(100), None)
     gone = SIGNALS.filter(pl.col("session_date") != day(99))
     night(day(100), (day(99), day(100)), told=gone)
-    assert road.rows("signal_outcomes").filter(pl.col("session_date") == day(99)).is_empty()
+    assert pipeline.rows("signal_outcomes").filter(pl.col("session_date") == day(99)).is_empty()
 
 
-def test_other_costs_are_counted_at_once(road, night) -> None:
+def test_other_costs_are_counted_at_once(pipeline, night) -> None:
     night(day(100), None)
-    cheap = stored(road)[0]
+    cheap = stored(pipeline)[0]
     night(day(100), None, bps=50.0)
-    dear = stored(road)[0]
+    dear = stored(pipeline)[0]
     more, gross = (cheap["net_return"] - dear["net_return"]).drop_nulls(), dear["gross_return"].drop_nulls()
     ratio = 1 + gross * dear.filter(pl.col("gross_return").is_not_null())["side"].replace_strict({"BUY": 1, "SELL": -1})
     assert more.len() > 100
     assert (more - 0.0045 * (1 + ratio)).abs().max() < 1e-12  # 45 more basis points on each side, the exit's on its own value
 
 
-def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(road) -> None:
+def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(pipeline) -> None:
     """A ticker that no list names counts as a share until an ISIN says that it is a fund: its outcomes are found anew."""
     mic, days = "XNSE", [s.session_date for s in calendar("XNSE").between(date(2025, 1, 1), date(2025, 1, 31))]
     prices = dict.fromkeys(("open", "high", "low", "close"), 100.0)
@@ -182,12 +182,12 @@ def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(ro
         versions = {}
         for name, frame in frames.items():
             years = sorted(frame["session_year"].unique()) if "session_year" in frame.columns else None
-            replace_rows(road.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
-            versions[name] = LakeTable(road.lake.table_uri(mic, name), TABLES[name]).version()
-        record = record_of(road, mic)
-        found = update_track_record(road.lake, mic, versions, touched, SCANNERS, record=record, costs=CostSettings()).outcomes
+            replace_rows(pipeline.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
+            versions[name] = LakeTable(pipeline.lake.table_uri(mic, name), TABLES[name]).version()
+        record = record_of(pipeline, mic)
+        found = update_track_record(pipeline.lake, mic, versions, touched, SCANNERS, record=record, costs=CostSettings()).outcomes
         table = TABLES["signal_outcomes"]
-        return found, LakeTable(road.lake.table_uri(mic, table.name), table).read().sort(table.key)
+        return found, LakeTable(pipeline.lake.table_uri(mic, table.name), table).read().sort(table.key)
 
     (_, share), (found, fund), (none, same) = night(None, None), night("INF000000000", None), night("INF000000000", None)
     assert (share["cost_class"].unique().to_list(), fund["cost_class"].unique().to_list()) == (["equity"], ["equity_fund"])
@@ -198,7 +198,7 @@ def test_what_an_instrument_is_charged_by_follows_when_its_isin_becomes_known(ro
     assert same.equals(fund)
 
 
-def test_the_settings_of_fills_reach_the_outcomes(road) -> None:
+def test_the_settings_of_fills_reach_the_outcomes(pipeline) -> None:
     """L trades at one price a day long, 2 % down, which is locked or not; a month later it is delisted. G goes on."""
     mic = "XNSE"
     days = [s.session_date for s in calendar(mic).between(date(2025, 1, 1), date(2025, 3, 31))]
@@ -218,21 +218,21 @@ def test_the_settings_of_fills_reach_the_outcomes(road) -> None:
         frames = {"bars_daily": bars, "scanner_signals": chosen, "corporate_actions": filled("corporate_actions", gone)}
         for name, frame in frames.items():
             years = sorted(frame["session_year"].unique()) if "session_year" in frame.columns else None
-            replace_rows(road.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
-            versions[name] = LakeTable(road.lake.table_uri(mic, name), TABLES[name]).version()
-        record = record_of(road, mic)
-        update_track_record(road.lake, mic, versions, None, SCANNERS, record=record, costs=CostSettings(), fills=fills)
+            replace_rows(pipeline.lake, mic, TABLES[name], frame, lambda stored: pl.Series([True] * stored.height), years, {})
+            versions[name] = LakeTable(pipeline.lake.table_uri(mic, name), TABLES[name]).version()
+        record = record_of(pipeline, mic)
+        update_track_record(pipeline.lake, mic, versions, None, SCANNERS, record=record, costs=CostSettings(), fills=fills)
         table = TABLES["signal_outcomes"]
-        found = LakeTable(road.lake.table_uri(mic, table.name), table).read().filter(pl.col("horizon") == "stop_target")
+        found = LakeTable(pipeline.lake.table_uri(mic, table.name), table).read().filter(pl.col("horizon") == "stop_target")
         return found.sort("session_date").select("exit_reason", "exit_price").rows()
 
     assert exits(FillRules(locked_move=0.015, delisting_haircut=0.3)) == [("stop", 97.0), ("cash_out", pytest.approx(0.7 * 97))]
     assert exits(FillRules(locked_move=0.05, delisting_haircut=0.5)) == [("stop", 98.0), ("cash_out", pytest.approx(0.5 * 97))]
 
 
-def test_figures_are_counted_again_only_where_something_they_follow_from_changed(road, night, monkeypatch) -> None:
+def test_figures_are_counted_again_only_where_something_they_follow_from_changed(pipeline, night, monkeypatch) -> None:
     night(day(70), None)
-    first = stored(road)
+    first = stored(pipeline)
     counted: list[int] = []
     honest = update.scanner_performance
     monkeypatch.setattr(update, "scanner_performance", lambda rows, *rest: counted.append(rows.height) or honest(rows, *rest))

@@ -1,6 +1,6 @@
 """A home for tests and the way into its lake, step by step and without Dagster.
 
-Lives here: `Road`, `make_home`, `stage_request`.
+Lives here: `Pipeline`, `make_home`, `stage_request`.
 Does not live here: fixtures that give them to tests (`tests/conftest.py`), homes that run the real jobs (`tests/integration/`).
 """
 
@@ -55,7 +55,7 @@ def stage_request(lake: Lake, order: IngestRequest, sources: Mapping[str, Source
 
 
 @dataclass(frozen=True)
-class Road:
+class Pipeline:
     """The way into one home's lake, step by step and without Dagster."""
 
     settings: Settings
@@ -70,7 +70,7 @@ class Road:
     def limits(self) -> Limits:
         return configured_limits(self.settings)
 
-    def go_on_from(self, other: "Road") -> "Road":
+    def go_on_from(self, other: "Pipeline") -> "Pipeline":
         """Give this home, which has no lake yet, the lake of another; what came there is not taken in a second time."""
         shutil.copytree(other.settings.lake_root, self.settings.lake_root)
         return self
