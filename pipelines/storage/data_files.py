@@ -42,14 +42,16 @@ class DataFiles:
     def write(self, rows: pa.Table, partition: date | int | None) -> None:
         """Write rows, sorted and with the partition's column, as one file of that partition.
 
-        Its name holds the hash of its content, and the version it is for: the same rows in another version are another file.
+        Its name holds the version it is for (the same rows in another version are another file) and the hash of its content; before
+        that the hash of what a rebuild reproduces of it, where there are columns that none does.
         """
         column = self._schema.partition_by
         content = rows.drop_columns([column]) if column else rows
-        sink = pa.BufferOutputStream()
-        pq.write_table(content, sink, **_writer_options(content.schema))
-        encoded = sink.getvalue()
-        name = f"part-{self._base_version + 1:08d}-{checksum_of(memoryview(encoded))}.parquet"
+        encoded = _encode(content)
+        checksums = [checksum_of(memoryview(encoded))]
+        if len(kept := [name for name in self._schema.reproducible() if name != column]) < content.num_columns:
+            checksums.insert(0, checksum_of(memoryview(_encode(content.select(kept)))))
+        name = f"part-{self._base_version + 1:08d}-{'-'.join(checksums)}.parquet"
         path = f"{column}={partition}/{name}" if column else name
         self._begun.append(path)
         if column and isinstance(self._files, pafs.LocalFileSystem):
@@ -74,6 +76,12 @@ class DataFiles:
             if path.rpartition("/")[2] not in kept and self._files.get_file_info(target).type == pafs.FileType.File:
                 self._files.delete_file(target)
         self._begun, self.added = [], []
+
+
+def _encode(content: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(content, sink, **_writer_options(content.schema))
+    return sink.getvalue()
 
 
 def _writer_options(schema: pa.Schema) -> dict[str, Any]:

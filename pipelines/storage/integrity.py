@@ -34,6 +34,7 @@ _EARLIER_MARKS = frozenset(
 #: Commits of earlier versions that bring no rows have no metadata.
 _WITHOUT_ROWS = {"CREATE TABLE", "ADD COLUMN"}
 _WRITTEN = re.compile(rf"-([0-9a-f]{{{CHECKSUM_DIGITS}}})\.parquet$")
+_REPRODUCIBLE = re.compile(rf"-([0-9a-f]{{{CHECKSUM_DIGITS}}})-[0-9a-f]{{{CHECKSUM_DIGITS}}}\.parquet$")
 _CHUNK = 1 << 20
 #: Files that one message names.
 _SHOWN = 3
@@ -84,6 +85,12 @@ def recorded_checksum(uri: str) -> str | None:
     """The checksum that a file's name holds; None for files of other writers and of earlier versions."""
     found = _WRITTEN.search(uri)
     return found.group(1) if found else None
+
+
+def reproducible_checksum(uri: str) -> str | None:
+    """The checksum of what a rebuild reproduces of a file's content: that of the content, where its name holds no other."""
+    found = _REPRODUCIBLE.search(uri)
+    return found.group(1) if found else recorded_checksum(uri)
 
 
 def checksum_of(content: bytes | memoryview) -> str:

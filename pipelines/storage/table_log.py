@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipelines.storage.errors import WAY_OUT, DamagedTableError, ForeignCommitError
-from pipelines.storage.integrity import DataFile, is_own, recorded_checksum
+from pipelines.storage.integrity import DataFile, is_own, reproducible_checksum
 from pipelines.storage.location import filesystem_of
 
 
@@ -67,12 +67,12 @@ def data_files(handle: DeltaTable, uri: str, column: str | None, partitions: Col
 def list_contents(handle: DeltaTable | None) -> list[str]:
     """What a version holds: folder and checksum of each data file, sorted, or its name where that has no checksum.
 
-    Nothing for a table that is not there.
+    Columns that no rebuild reproduces (clock times, durations) do not count. Nothing for a table that is not there.
     """
     if handle is None:
         return []
     paths: list[str] = pl.DataFrame(handle.get_add_actions())["path"].to_list() if handle.count() else []
-    return sorted(f"{path.rpartition('/')[0]}/{recorded_checksum(path) or path.rpartition('/')[2]}" for path in paths)
+    return sorted(f"{path.rpartition('/')[0]}/{reproducible_checksum(path) or path.rpartition('/')[2]}" for path in paths)
 
 
 def require_own_commit(handle: DeltaTable) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from pipelines.market.tables import TABLES
 from pipelines.storage.catalogue import delete_old_catalogues, publish_catalogue
+from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.query import NoCatalogueError, NotAQueryError, ask, open_catalogue
 from pipelines.storage.releases import Release, UnknownReleaseError, find_release, latest_release, record_release, releases
@@ -235,3 +237,27 @@ def test_old_catalogues_go_but_never_the_published_one(lake: Lake, tmp_path: Pat
         os.utime(path, (0, 0))
     assert delete_old_catalogues(tmp_path / ".state", tmp_path / "marketlake.duckdb", keep_days=7) == 1
     assert (gone.exists(), kept.exists()) == (False, True)
+
+
+def test_a_release_of_the_same_rows_has_the_same_fingerprint_however_long_the_run_took(tmp_path: Path) -> None:
+    table, made = TABLES["scanner_runs"], []
+    for number, (duration, coverage) in enumerate(((12.5, 1.0), (99.0, 1.0), (12.5, 0.5))):
+        lake = Lake(str(tmp_path / f"lake{number}"))
+        row = dict.fromkeys(table.names) | {
+            "scanner_name": "breakout",
+            "as_of_ts": LATER,
+            "mode": "nightly",
+            "session_date": D1,
+            "session_year": 2024,
+            "duration_ms": duration,
+            "coverage_pct": coverage,
+        }
+        filled = {
+            c.name: row[c.name] if c.nullable or row[c.name] is not None else (0 if pa.types.is_integer(c.type) else "x")
+            for c in table.columns
+        }
+        rows = pl.DataFrame([filled], schema=empty_frame(table).schema)
+        version = LakeTable(lake.table_uri("XNYS", table.name), table).append(rows, {"why": "test"})
+        assert LakeTable(lake.table_uri("XNYS", table.name), table).require_intact(version) == 1
+        made.append(release(lake, {table.name: version})[0].fingerprint)
+    assert made[0] == made[1] != made[2]
