@@ -154,6 +154,7 @@ def _remember(plan: BuildPlan, state_dir: Path) -> None:
         "sessions": [str(touched[0]), str(touched[-1]), len(touched)] if touched else [],
     }
     path = _plan_path(state_dir, plan.exchange)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     os.replace(temporary, path)
