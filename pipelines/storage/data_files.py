@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from time import time
+from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +30,8 @@ _ROWS_PER_GROUP = 15_000
 class DataFiles:
     """Files of one table that no commit has taken in yet. Nothing of them is visible before one does.
 
+    A `with` that an error leaves deletes them.
+
     Floats are split by bytes and have no dictionary, which takes half the bytes of Delta's own writer; texts and flags have one,
     whole numbers and times are differences. Statistics are kept of what rows are looked up by, never of values.
     """
@@ -38,6 +41,14 @@ class DataFiles:
         self._schema, self._base_version = schema, base_version
         self._begun: list[str] = []
         self.added: list[AddAction] = []
+
+    def __enter__(self) -> DataFiles:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave nothing behind of what was not written to its end."""
+        if kind is not None:
+            self.discard()
 
     def write(self, rows: pa.Table, partition: date | int | None) -> None:
         """Write rows, sorted and with the partition's column, as one file of that partition.

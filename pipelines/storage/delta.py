@@ -9,6 +9,7 @@ Does not live here: how rows are encoded (`data_files.py`), what to write (`merg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 import polars as pl
 from deltalake import DeltaTable
@@ -145,18 +146,14 @@ class LakeTable:
             if handle is not None:
                 require_own_commit(handle)
             base, files, partitions = handle, None, set[PartitionValue]()
-            try:
+            with ExitStack() as begun:
                 for decided in changes(self._reader(handle)):
                     if decided.partitions is not None and not decided.partitions:
                         continue
                     base = base or create_table(self.uri, self.schema)
-                    files = files or DataFiles(self.uri, self.schema, base.version())
+                    files = files or begun.enter_context(DataFiles(self.uri, self.schema, base.version()))
                     write_rows(files, decided.rows, self.schema)
                     partitions.update(decided.partitions or [])
-            except BaseException:
-                if files is not None:
-                    files.discard()
-                raise
             if base is None or files is None:
                 return None if handle is None else handle.version()
             if commit_files(base, self.uri, self.schema, files, "overwrite", partitions, metadata):
@@ -169,12 +166,8 @@ class LakeTable:
             base = self._open() or create_table(self.uri, self.schema)
             require_own_commit(base)
             add_new_columns(base, self.schema)
-            files = DataFiles(self.uri, self.schema, base.version())
-            try:
+            with DataFiles(self.uri, self.schema, base.version()) as files:
                 write_rows(files, frame, self.schema)
-            except BaseException:
-                files.discard()
-                raise
             if commit_files(base, self.uri, self.schema, files, "append", (), metadata):
                 return base.version() + 1
         raise LakeConflictError(f"{self.uri}: another writer was faster {_COMMIT_ATTEMPTS} times; run the command again")
