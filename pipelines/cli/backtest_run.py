@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from pipelines.backtest.exchange_costs import CostSettings
-from pipelines.backtest.rules import FillRules
+from pipelines.backtest.configured import configured_costs, configured_fills
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.reading import read_strategy, strategy_of_scanner
 from pipelines.backtest.strategies.run import run_strategy
@@ -74,8 +73,8 @@ def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> Backt
         strategy,
         _inputs(settings, mic, strategy),
         read_universes(settings.universes, settings.liquid_value),
-        costs=_costs(settings),
-        fills=_fills(settings),
+        costs=configured_costs(settings),
+        fills=configured_fills(settings),
     )
     if result is None:
         _fail_without_bars(strategy)
@@ -95,8 +94,8 @@ def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dic
         cases,
         _inputs(settings, mic, first),
         read_universes(settings.universes, settings.liquid_value),
-        costs=_costs(settings),
-        fills=_fills(settings),
+        costs=configured_costs(settings),
+        fills=configured_fills(settings),
     )
     if tried is None:
         _fail_without_bars(first)
@@ -110,19 +109,6 @@ def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dic
 
 def _fail_without_bars(strategy: StrategyFile) -> NoReturn:
     fail(f"{strategy.strategy}: no bar of its universe between its dates in the published release", USAGE)
-
-
-def _costs(settings: Settings) -> CostSettings:
-    return CostSettings(
-        bps=settings.backtest_cost_bps,
-        depository_charge=settings.backtest_depository_charge,
-        state_stamp_bps=settings.backtest_state_stamp_bps,
-        before_table=settings.backtest_before_cost_table,
-    )
-
-
-def _fills(settings: Settings) -> FillRules:
-    return FillRules(locked_move=settings.locked_move, delisting_haircut=settings.delisting_haircut)
 
 
 def _inputs(settings: Settings, mic: str, strategy: StrategyFile) -> BacktestInputs:

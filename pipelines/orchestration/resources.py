@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from pipelines.backtest.configured import configured_costs, configured_fills
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.rules import FillRules
 from pipelines.build.prepare import BuildConfiguration
@@ -127,12 +128,7 @@ class MarketlakeResource(dg.ConfigurableResource):
     @property
     def costs(self) -> CostSettings:
         """What nightly backtest and track record charge."""
-        return CostSettings(
-            bps=self.backtest_cost_bps,
-            depository_charge=self.backtest_depository_charge,
-            state_stamp_bps=self.backtest_state_stamp_bps,
-            before_table=self.backtest_before_cost_table,
-        )
+        return configured_costs(self)
 
     def shaping_config(self) -> dict[str, float | str]:
         """The settings that shape results; part of every release."""
@@ -150,7 +146,7 @@ class MarketlakeResource(dg.ConfigurableResource):
     @property
     def fill_rules(self) -> FillRules:
         """What limits fills in the nightly backtest and the track record."""
-        return FillRules(self.backtest_volume_share, self.locked_move, self.delisting_haircut)
+        return configured_fills(self)
 
     @property
     def catalogue_link(self) -> Path:
