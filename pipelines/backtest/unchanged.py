@@ -6,7 +6,7 @@ Does not live here: the run and its tables (`update.py`), the record of the last
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -48,16 +48,10 @@ class NightlyBacktest:
     def made_of(self) -> str:
         """A hash of all that the run follows from: content of tables, calendar, scanners, settings, code."""
         return hash_parts(
-            code_version(),
-            self.exchange,
+            hash_market(self.lake, self.exchange, self.versions, READ, self.costs, self.fills),
             self.scanner,
-            hash_tables(self.lake, self.exchange, {name: self.versions.get(name) for name in READ}),
-            traded_calendar(self.lake, self.exchange, self.versions).frame().write_csv(),
             {name: asdict(identity) for name, identity in self.declared.items()},
             self.cash,
-            asdict(self.costs),
-            asdict(self.fills),
-            tables_fingerprint(self.exchange),
         )
 
     def run(self, record: StepRecord, *, anew: bool = False) -> tuple[dict[str, Any], pl.DataFrame] | None:
@@ -88,3 +82,18 @@ class NightlyBacktest:
         same = strategy_of_scanner(self.scanner, self.cash, self.fills.volume_share)
         own = trial_id_of(self.exchange, family, parameters_of(same))
         return Ledger.read(self.lake, self.exchange, family, self.versions).with_besides(scanners, own)
+
+
+def hash_market(
+    lake: Lake, exchange: str, versions: Mapping[str, int], tables: Iterable[str], costs: CostSettings, fills: FillRules
+) -> str:
+    """A hash of what any run at these versions follows from: code, content of `tables`, calendar, costs and fills."""
+    return hash_parts(
+        code_version(),
+        exchange,
+        hash_tables(lake, exchange, {name: versions.get(name) for name in tables}),
+        traded_calendar(lake, exchange, versions).frame().write_csv(),
+        asdict(costs),
+        asdict(fills),
+        tables_fingerprint(exchange),
+    )

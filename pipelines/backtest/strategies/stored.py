@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from pipelines.backtest.actions import InputError
-from pipelines.backtest.exchange_costs import CostSettings, tables_fingerprint
+from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.portfolio import BacktestResult
 from pipelines.backtest.rules import FillRules
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.run import run_strategy
 from pipelines.backtest.strategies.tried import trial_of
 from pipelines.backtest.trials import Ledger, record_trials
-from pipelines.backtest.unchanged import INPUTS
+from pipelines.backtest.unchanged import INPUTS, hash_market
 from pipelines.backtest.update import add_result, read_inputs
-from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.tables import TABLES
-from pipelines.package_data import code_version
 from pipelines.scanners.universes import Universes
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
-from pipelines.storage.step_records import StepRecord, hash_parts, hash_tables
+from pipelines.storage.step_records import StepRecord, hash_parts
 
 
 def store_judged(
@@ -64,15 +62,9 @@ class NightlyStrategy:
     def made_of(self) -> str:
         """A hash of all that the run follows from, the ledger apart: a run says what that held when it was made."""
         return hash_parts(
-            code_version(),
-            self.exchange,
+            hash_market(self.lake, self.exchange, self.versions, INPUTS, self.costs, self.fills),
             self.strategy.as_parameters(),
-            hash_tables(self.lake, self.exchange, {name: self.versions.get(name) for name in INPUTS}),
-            traded_calendar(self.lake, self.exchange, self.versions).frame().write_csv(),
             self.universes.members.write_csv(),
-            asdict(self.costs),
-            asdict(self.fills),
-            tables_fingerprint(self.exchange),
         )
 
     def run(self, record: StepRecord, *, anew: bool = False) -> dict[str, Any] | None:
