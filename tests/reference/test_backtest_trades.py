@@ -6,9 +6,6 @@ makes both engines' sizes comparable, and everything else (fills, fees, reversal
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,19 +14,7 @@ from pipelines.backtest.engine.step import run
 from pipelines.backtest.layout import BUY, EVENT, MARKET, ORDER, SELL
 from pipelines.backtest.rules import Rules
 from pipelines.backtest.state import Bar, History, Limits, new_log, new_state
-
-
-@pytest.fixture
-def shared() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.exists():
-        pytest.skip("the shared folder with others' numbers is absent")
-    return folder
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return list(csv.DictReader(lines))
+from tests.support.csv_table import read_table
 
 
 def crossings(close: np.ndarray, fast: int, slow: int) -> np.ndarray:
@@ -71,8 +56,8 @@ def play(bars: list[dict[str, str]], fast: int, slow: int, rate: float, short: b
     ],
 )
 def test_every_trade_and_every_days_equity(shared, data, case, fast, slow, rate, short):
-    _, trades, curve = play(table(shared / "data" / data), fast, slow, rate, short)
-    expected = table(shared / "reference" / "backtest" / f"{case}_trades.csv")
+    _, trades, curve = play(read_table(shared / "data" / data), fast, slow, rate, short)
+    expected = read_table(shared / "reference" / "backtest" / f"{case}_trades.csv")
     if short:
         # With a short position allowed, the closing order of the last bar would also open a new one: only its closing counts.
         trades = trades[trades["entry_step"] < len(curve) - 1]
@@ -81,14 +66,14 @@ def test_every_trade_and_every_days_equity(shared, data, case, fast, slow, rate,
         assert trades[column].tolist() == [int(row[name]) for row in expected]
     for column, name in (("entry_price", "EntryPrice"), ("exit_price", "ExitPrice"), ("fees", "Commission"), ("pnl", "PnL")):
         assert trades[column] == pytest.approx([float(row[name]) for row in expected], rel=1e-9, abs=1e-6)
-    equity = [float(row["Equity"]) for row in table(shared / "reference" / "backtest" / f"{case}_equity.csv")]
+    equity = [float(row["Equity"]) for row in read_table(shared / "reference" / "backtest" / f"{case}_equity.csv")]
     assert curve[:-1, 0] == pytest.approx(equity[:-1], rel=1e-6)
     assert 10_000 + trades["pnl"].sum() == pytest.approx(equity[-1])
 
 
 def test_drawdown_and_profit_of_the_other_engines_statistics(shared):
-    _, trades, curve = play(table(shared / "data/backtesting_py/GOOG.csv"), 20, 50, 0.0, short=False)
-    rows = table(shared / "reference/backtest/goog_sma20_50_longonly_c0_stats.csv")
+    _, trades, curve = play(read_table(shared / "data/backtesting_py/GOOG.csv"), 20, 50, 0.0, short=False)
+    rows = read_table(shared / "reference/backtest/goog_sma20_50_longonly_c0_stats.csv")
     stats = {row["statistic"]: row["value"] for row in rows}
     returns = statistics.session_returns(curve[:, 0], 10_000)
     assert 100 * statistics.max_drawdown(returns) == pytest.approx(float(stats["Max. Drawdown [%]"]))
@@ -100,9 +85,9 @@ def test_drawdown_and_profit_of_the_other_engines_statistics(shared):
 
 @pytest.mark.parametrize("symbol", ["IBM", "GOOG"])
 def test_statistics_equal_the_libraries(shared, symbol):
-    prices = np.array([float(row["Adj Close"]) for row in table(shared / f"data/bokeh_sampledata/{symbol}.csv")])
+    prices = np.array([float(row["Adj Close"]) for row in read_table(shared / f"data/bokeh_sampledata/{symbol}.csv")])
     returns = prices[1:] / prices[:-1] - 1
-    rows = table(shared / "reference/performance/library_performance_stats.csv")
+    rows = read_table(shared / "reference/performance/library_performance_stats.csv")
     stats = {row["statistic"]: float(row["value"]) for row in rows if row["series"] == f"bokeh_{symbol}_adj_close_simple_returns"}
     assert statistics.total_return(returns) == pytest.approx(stats["empyrical.cum_returns_final"])
     assert statistics.cagr(returns) == pytest.approx(stats["quantstats.cagr"])

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pipelines.risk.coverage import Transitions, independence, kupiec
 from pipelines.risk.var import value_at_risk
-
-
-@pytest.fixture
-def shared() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.exists():
-        pytest.skip("the shared folder with others' numbers is absent")
-    return folder
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return list(csv.DictReader(lines))
+from tests.support.csv_table import read_table
 
 
 def test_kupiec_and_christoffersen_as_mathworks_documents_them(shared):
-    rows = {row["test"]: row for row in table(shared / "reference/performance/var_backtests_mathworks.csv")}
+    rows = {row["test"]: row for row in read_table(shared / "reference/performance/var_backtests_mathworks.csv")}
     row = rows["POF_kupiec"]
     ours = kupiec(int(row["observations"]), int(row["failures"]), float(row["var_level"]))
     assert ours == pytest.approx((float(row["likelihood_ratio"]), float(row["p_value"])), abs=5e-6)
@@ -37,9 +22,9 @@ def test_kupiec_and_christoffersen_as_mathworks_documents_them(shared):
 
 @pytest.mark.parametrize("symbol", ["IBM", "GOOG"])
 def test_historical_and_normal_figures_as_the_libraries_have_them(shared, symbol):
-    prices = np.array([float(row["Adj Close"]) for row in table(shared / f"data/bokeh_sampledata/{symbol}.csv")])
+    prices = np.array([float(row["Adj Close"]) for row in read_table(shared / f"data/bokeh_sampledata/{symbol}.csv")])
     returns = prices[1:] / prices[:-1] - 1
-    rows = table(shared / "reference/performance/library_performance_stats.csv")
+    rows = read_table(shared / "reference/performance/library_performance_stats.csv")
     stats = {row["statistic"]: float(row["value"]) for row in rows if row["series"] == f"bokeh_{symbol}_adj_close_simple_returns"}
     var, shortfall = value_at_risk(returns, 0.95, "historical")
     assert (-var, -shortfall) == pytest.approx(
@@ -51,7 +36,7 @@ def test_historical_and_normal_figures_as_the_libraries_have_them(shared, symbol
 
 def test_rolling_normal_figures_as_lean_has_them(shared):
     (path,) = (shared / "reference/lean").glob("*valueatrisk*")
-    rows = [row for row in table(path) if row["returns"]]
+    rows = [row for row in read_table(path) if row["returns"]]
     returns = np.array([float(row["returns"]) for row in rows])
     checked = 0
     for end in range(252, len(rows), 50):

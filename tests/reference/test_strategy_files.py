@@ -6,7 +6,6 @@ the last trade at the last open (`exits.at_end: open`).
 
 from __future__ import annotations
 
-import csv
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pipelines.market.calendar import calendar
 from pipelines.market.tables import TABLES
 from pipelines.scanners.universes import read_universes
 from pipelines.storage.delta import empty_frame
+from tests.support.csv_table import read_table
 
 FILE = """
 strategy: sma_cross
@@ -34,19 +34,6 @@ fills: {{volume_share: null}}
 limits: {{positions: 1, short: {short}}}
 costs: {costs}
 """
-
-
-@pytest.fixture
-def shared() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.exists():
-        pytest.skip("the shared folder with others' numbers is absent")
-    return folder
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return list(csv.DictReader(lines))
 
 
 def averages(close: np.ndarray, length: int) -> np.ndarray:
@@ -98,12 +85,12 @@ def test_a_strategy_file_states_another_engines_rules(shared, tmp_path, data, ca
     given = inputs(shared / "data" / data, fast, slow)
     result = run_strategy("XNYS", read_strategy(path), given, read_universes(None, 1e7), costs=CostSettings(), fills=FillRules())
     assert result is not None
-    expected = table(shared / "reference" / "backtest" / f"{case}_trades.csv")
+    expected = read_table(shared / "reference" / "backtest" / f"{case}_trades.csv")
     signed = result.trades.with_columns(pl.when(pl.col("side") == "SHORT").then(-1).otherwise(1).alias("sign"))
     assert (signed["quantity"] * signed["sign"]).to_list() == [float(row["Size"]) for row in expected]
     for column, name in (("entry_ts", "EntryTime"), ("exit_ts", "ExitTime")):
         assert result.trades[column].dt.date().to_list() == [date.fromisoformat(row[name][:10]) for row in expected]
     for column, name in (("entry_price", "EntryPrice"), ("exit_price", "ExitPrice"), ("fees", "Commission"), ("pnl", "PnL")):
         assert result.trades[column].to_list() == pytest.approx([float(row[name]) for row in expected], rel=1e-9, abs=1e-6)
-    equity = [float(row["Equity"]) for row in table(shared / "reference" / "backtest" / f"{case}_equity.csv")]
+    equity = [float(row["Equity"]) for row in read_table(shared / "reference" / "backtest" / f"{case}_equity.csv")]
     assert result.equity["equity"].to_list() == pytest.approx(equity, rel=1e-6)

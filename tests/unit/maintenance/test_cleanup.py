@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.maintenance.cleanup import Cleaned, clean_home
+from tests.support.cleaning import clean
 
 Command = Callable[..., tuple[int, str, str]]
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -26,19 +26,6 @@ def aged(path: Path, age_days: float) -> Path:
     moment = (NOW - timedelta(days=age_days)).timestamp()
     os.utime(path, (moment, moment))
     return path
-
-
-def clean(pipeline: Any, *, dry_run: bool = False) -> Cleaned:
-    settings = pipeline.settings
-    return clean_home(
-        pipeline.lake,
-        ("XNYS",),
-        settings.state_dir,
-        settings.catalogue_link,
-        NOW,
-        keep_catalogues=timedelta(days=7),
-        dry_run=dry_run,
-    )
 
 
 @pytest.fixture
@@ -66,7 +53,7 @@ def test_what_is_old_goes_and_what_is_young_or_needed_stays(lived_in: Any) -> No
         if "young" not in path.name:
             aged(path, 400)
     before = [table.read(version) for version in range(1, 3)]
-    done = clean(lived_in)
+    done = clean(lived_in, NOW)
     assert {share.what: share.count for share in done.freed if share.what not in {"records of the gate", "requests"}} == {
         "staged batches": 1,
         "build databases": 1,
@@ -80,14 +67,14 @@ def test_what_is_old_goes_and_what_is_young_or_needed_stays(lived_in: Any) -> No
     assert all(table.read(version).equals(rows) for version, rows in zip(range(1, 3), before, strict=True))
     assert [path.name for path in Path(table.uri).rglob("*young*")] == ["part-00000009-young.parquet"]
     assert all(share.why for share in (*done.freed, *done.kept))
-    assert clean(lived_in).freed == ()
+    assert clean(lived_in, NOW).freed == ()
 
 
 def test_a_dry_run_tells_the_same_and_deletes_nothing(lived_in: Any) -> None:
     files = sorted(path for path in lived_in.settings.home.rglob("*") if path.is_file())
-    told = clean(lived_in, dry_run=True)
+    told = clean(lived_in, NOW, dry_run=True)
     assert sorted(path for path in lived_in.settings.home.rglob("*") if path.is_file()) == files
-    assert told.freed == clean(lived_in).freed
+    assert told.freed == clean(lived_in, NOW).freed
 
 
 def test_a_file_of_another_program_that_the_log_names_is_no_orphan(lived_in: Any) -> None:
@@ -97,7 +84,7 @@ def test_a_file_of_another_program_that_the_log_names_is_no_orphan(lived_in: Any
     append_foreign(table)
     for path in Path(table.uri).rglob("*.parquet"):
         aged(path, 400)
-    clean(lived_in)
+    clean(lived_in, NOW)
     assert table.read().height == 3
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from pipelines.build.plan import plan_build
 from pipelines.ingest.traded_sessions import traded_calendar
-from pipelines.maintenance.cleanup import clean_home
 from pipelines.maintenance.compaction import compact_tables
 from pipelines.market.tables.operations import RELEASES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.fingerprint import fingerprint
 from pipelines.storage.releases import record_release, releases
+from tests.support.cleaning import clean
 from tests.support.faults import append_foreign, flip_bit, newest_file
 
 Command = Callable[..., tuple[int, str, str]]
@@ -125,22 +125,13 @@ def test_a_table_that_needs_a_repair_is_left_alone(scattered: Any, damage: Calla
 
 
 def test_what_was_replaced_goes_after_seven_days(ten_nights: Any) -> None:
-    settings, table = ten_nights.settings, register(ten_nights)
+    table = register(ten_nights)
 
-    def clean(days: int) -> int:
-        now = datetime.now(UTC) + timedelta(days=days)
-        clean_home(
-            ten_nights.lake,
-            ("XNYS",),
-            settings.state_dir,
-            settings.catalogue_link,
-            now,
-            keep_catalogues=timedelta(days=7),
-            dry_run=False,
-        )
+    def files_after(days: int) -> int:
+        clean(ten_nights, datetime.now(UTC) + timedelta(days=days))
         return len(list(Path(table.uri).glob("part-*.parquet")))
 
-    assert [clean(0), clean(6), clean(8)] == [11, 11, 1]
+    assert [files_after(0), files_after(6), files_after(8)] == [11, 11, 1]
     assert len(releases(ten_nights.lake)) == 10
 
 

@@ -11,13 +11,14 @@ import polars as pl
 import pytest
 
 from pipelines.build.derived_tables import versions_of
-from pipelines.maintenance.cleanup import Cleaned, clean_home
+from pipelines.maintenance.cleanup import Cleaned
 from pipelines.maintenance.expiry import find_expired
 from pipelines.orchestration.release import release_tables
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.errors import DamagedTableError
 from pipelines.storage.releases import Release, latest_release, record_release, releases
 from pipelines.storage.retention import read_retention
+from tests.support.cleaning import clean
 from tests.support.faults import append_foreign, cut, flip_bit, log_entry, lose, newest_file
 
 Command = Callable[..., tuple[int, str, str]]
@@ -30,19 +31,6 @@ def release(pipeline: Any) -> Release:
     versions = versions_of(pipeline.lake, "XNYS", release_tables(pipeline.lake))
     made, _ = record_release(pipeline.lake, "XNYS", versions, code_version="1", config={}, sessions=[DAYS[0], DAYS[-1], 4])
     return made
-
-
-def clean(pipeline: Any, now: datetime = NOW, *, dry_run: bool = False) -> Cleaned:
-    settings = pipeline.settings
-    return clean_home(
-        pipeline.lake,
-        ("XNYS",),
-        settings.state_dir,
-        settings.catalogue_link,
-        now,
-        keep_catalogues=timedelta(days=7),
-        dry_run=dry_run,
-    )
 
 
 def freed(done: Cleaned) -> dict[str, int]:
@@ -74,7 +62,7 @@ def released_rows(pipeline: Any, made: Release) -> pl.DataFrame:
 def test_files_that_only_expired_releases_have_go(four_nights: Any) -> None:
     first, second, last = releases(four_nights.lake)
     rows = released_rows(four_nights, last)
-    done = clean(four_nights)
+    done = clean(four_nights, NOW)
     # The last of the month is the newest; of bars_daily the three files of the nights before went.
     assert done.freed[0].what == "releases"
     assert freed(done)["releases"] == 2
@@ -84,7 +72,7 @@ def test_files_that_only_expired_releases_have_go(four_nights: Any) -> None:
     assert four_nights.rows("bars_daily").height == 4
     with pytest.raises(DamagedTableError, match="is missing"):
         released_rows(four_nights, first)
-    assert freed(clean(four_nights)) == {}
+    assert freed(clean(four_nights, NOW)) == {}
 
 
 def test_a_marked_release_keeps_its_files(four_nights: Any, marketlake: Command) -> None:
@@ -93,7 +81,7 @@ def test_a_marked_release_keeps_its_files(four_nights: Any, marketlake: Command)
         0,
         f"{first.release_id} is kept for ever\n",
     )
-    done = clean(four_nights)
+    done = clean(four_nights, NOW)
     assert freed(done)["releases"] == 1
     assert released_rows(four_nights, first)["session_date"].cast(pl.String).to_list() == [DAYS[0]]
     kept = {share.why: share.count for share in done.kept if share.what == "releases"}
@@ -109,7 +97,7 @@ def test_a_marked_release_keeps_its_files(four_nights: Any, marketlake: Command)
     assert (code, "expired on" in err) == (2, True)
     assert marketlake("sql", "select 1", "--release", first.release_id)[0] == 0
     assert marketlake("releases", "keep", first.release_id, "--clear")[0] == 0
-    assert freed(clean(four_nights))["releases"] == 1
+    assert freed(clean(four_nights, NOW))["releases"] == 1
 
 
 def test_nothing_goes_while_releases_are_young(four_nights: Any) -> None:
@@ -134,9 +122,9 @@ def test_what_a_table_held_within_seven_days_stays(four_nights: Any, bars_csv: C
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(four_nights: Any) -> None:
     files = sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file())
-    told = clean(four_nights, dry_run=True)
+    told = clean(four_nights, NOW, dry_run=True)
     assert sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file()) == files
-    assert told.freed == clean(four_nights).freed
+    assert told.freed == clean(four_nights, NOW).freed
 
 
 def test_a_clean_up_that_was_killed_before_it_deleted_is_finished_by_the_next(
@@ -150,14 +138,14 @@ def test_a_clean_up_that_was_killed_before_it_deleted_is_finished_by_the_next(
         def delete_file(self, path: str) -> None:
             raise KeyboardInterrupt
 
-    wanted = freed(clean(four_nights, dry_run=True))["files of earlier versions"]
+    wanted = freed(clean(four_nights, NOW, dry_run=True))["files of earlier versions"]
     place = expiry.filesystem_of
     with monkeypatch.context() as patched:
         patched.setattr(expiry, "filesystem_of", lambda uri: (Killed(), place(uri)[1]))
         with pytest.raises(KeyboardInterrupt):
-            clean(four_nights)
+            clean(four_nights, NOW)
     assert len(read_retention(four_nights.lake).expired) == 2
-    done = freed(clean(four_nights))
+    done = freed(clean(four_nights, NOW))
     assert done == {"files of earlier versions": wanted}
 
 
@@ -174,7 +162,7 @@ def test_a_table_that_needs_a_repair_is_left_alone(four_nights: Any, damage: Cal
     table = four_nights.table("bars_daily")
     damage(table)
     files = sorted(Path(table.uri).rglob("part-*.parquet"))
-    done = clean(four_nights)
+    done = clean(four_nights, NOW)
     assert sorted(Path(table.uri).rglob("part-*.parquet")) == files
     (reason,) = [share.why for share in done.kept if share.what == "tables left alone"]
     assert told in reason
@@ -185,7 +173,7 @@ def test_a_flipped_bit_of_a_kept_file_changes_nothing(four_nights: Any) -> None:
     last = latest_release(four_nights.lake)
     assert last is not None
     flip_bit(newest_file(four_nights.table("bars_daily")))
-    clean(four_nights)
+    clean(four_nights, NOW)
     with pytest.raises(DamagedTableError, match="has other content"):
         released_rows(four_nights, last)
 
@@ -195,12 +183,12 @@ def test_nothing_is_deleted_where_the_register_of_releases_is_damaged(four_night
     cut(log_entry(register))
     files = sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file())
     with pytest.raises(DamagedTableError, match="releases is damaged"):
-        clean(four_nights)
+        clean(four_nights, NOW)
     assert sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file()) == files
 
 
 def test_versions_that_were_left_are_those_that_can_be_read(four_nights: Any) -> None:
-    clean(four_nights)
+    clean(four_nights, NOW)
     table, retention = four_nights.table("bars_daily"), read_retention(four_nights.lake)
     for version in range(1, table.version() + 1):
         if retention.holds("XNYS", "bars_daily", version):
