@@ -21,6 +21,7 @@ from pipelines.orchestration.checks.scanners import scanner_checks
 from pipelines.orchestration.ingest_run import ingest
 from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.maintenance import maintenance_job, maintenance_schedule
+from pipelines.orchestration.night_record import NightRecord
 from pipelines.orchestration.resources import run_resources
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
@@ -61,7 +62,10 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
             *(job for mic in mics for job in (*exchange_jobs(mic, settings.calendars), vendor_inbox_job(mic, settings, ingest))),
             maintenance_job(),
         ],
-        schedules=[*(nightly_schedule(mic, settings.calendars) for mic in mics), maintenance_schedule()],
+        schedules=[
+            *(nightly_schedule(mic, settings.calendars, NightRecord(settings, mic)) for mic in mics),
+            maintenance_schedule(),
+        ],
         sensors=[
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),

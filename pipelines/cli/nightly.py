@@ -7,7 +7,7 @@ Does not live here: the job (`orchestration/nightly_run.py`).
 from __future__ import annotations
 
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,16 +86,29 @@ def _warn_of_missing(settings: Settings, mic: str, days: list[date]) -> None:
 
 
 def _run(settings: Settings, mic: str, days: list[date], *, full: bool, quiet: bool) -> dict[str, Any]:
-    """Run the nightly job and tell what it published."""
+    """Run the nightly job and tell what it published; where nothing changed since the last run, tell of that without another."""
+    from pipelines.orchestration.night_record import NightRecord
+    from pipelines.storage.locks import LockHeldError, home_lock
+
     warn_of_faulty_plugins(settings)
+    record = NightRecord(settings, mic)
+    if not (days or full):
+        try:
+            with home_lock(settings.state_dir, f"nightly run of {mic}", settings.lock_wait):
+                known = record.unchanged(datetime.now(UTC))
+        except LockHeldError as error:
+            fail(str(error))
+        if known:
+            return known
     from pipelines.definitions import build_definitions
     from pipelines.orchestration.nightly_run import nightly as run_nightly
     from pipelines.orchestration.nightly_run import nightly_summary
     from pipelines.orchestration.runs import JobFailedError
-    from pipelines.storage.locks import LockHeldError
 
     try:
         with progress(f"nightly run of {mic}", quiet=quiet):
-            return nightly_summary(settings, mic, run_nightly(settings, mic, build_definitions, sessions=days, full=full))
+            summary = nightly_summary(settings, mic, run_nightly(settings, mic, build_definitions, sessions=days, full=full))
+            record.write(summary)
+            return summary
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))

@@ -6,7 +6,7 @@ Does not live here: what it runs (`jobs.py`).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -14,12 +14,14 @@ import dagster as dg
 from pipelines.market.calendar import ExchangeCalendar, calendar
 from pipelines.market.exchanges import exchange
 from pipelines.orchestration.jobs import nightly_job_name
+from pipelines.orchestration.night_record import NightRecord
 
 
-def nightly_schedule(mic: str, calendars: Path | None = None) -> dg.ScheduleDefinition:
+def nightly_schedule(mic: str, calendars: Path | None = None, last_night: NightRecord | None = None) -> dg.ScheduleDefinition:
     """Every day at the exchange's hour and in its time zone; days without a session are skipped with their reason.
 
-    calendars: the home's folder of calendars; None: those that ship.
+    calendars: the home's folder of calendars; None: those that ship. last_night: of this exchange; where it shows that the session
+    is built and nothing came since, that is a reason too.
     """
     venue = exchange(mic)
 
@@ -32,7 +34,13 @@ def nightly_schedule(mic: str, calendars: Path | None = None) -> dg.ScheduleDefi
         description=f"Nightly run of {mic} at {venue.nightly_at:%H:%M} {venue.timezone}, for the session that closed last.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        return request_nightly(calendar(mic, calendars), context.scheduled_execution_time)
+        now = context.scheduled_execution_time
+        found = request_nightly(calendar(mic, calendars), now)
+        if last_night is None or isinstance(found, dg.SkipReason):
+            return found
+        session = date.fromisoformat(str(found.partition_key))
+        known = last_night.unchanged(now, [session])
+        return dg.SkipReason(f"{session} is built, and {known['new'].describe()}") if known else found
 
     return nightly
 

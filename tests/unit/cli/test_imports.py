@@ -13,6 +13,7 @@ _EMPTY = "from pipelines.storage.delta import empty_frame; from pipelines.market
     [
         ("import pipelines.definitions", {"numba", "pandas", "scipy", "empyrical", "bokeh", "great_expectations"}),
         ("import pipelines.cli.scan_run", {"dagster", "dbt", "numba", "pandas", "sqlglot", "scipy"}),
+        ("import pipelines.orchestration.night_record", {"dagster", "dbt", "numba", "pandas", "sqlglot", "scipy", "bokeh"}),
         ("import pipelines.cli.sql", {"dagster", "numba", "pandas", "sqlglot"}),
         (_EMPTY, {"dagster", "numba", "pandas"}),
     ],
