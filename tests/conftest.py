@@ -19,12 +19,11 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipelines.indicators.registry import installed
-from pipelines.ingest.suites import Suite
+from pipelines.ingest.suites import Suite, run_suite
 from pipelines.market.calendar import calendar
 from pipelines.settings import Settings
 from tests.support.order import place_of
 from tests.support.pipeline import Pipeline, make_home
-from tests.support.suites import shipped_suites
 
 # A test says what holds, not how fast this machine is.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -83,7 +82,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 @pytest.fixture
 def suite() -> Suite:
     """What judges the batches of `pipeline`; a module of tests that are not about the gate has a fixture of this name instead."""
-    return shipped_suites
+    return run_suite
 
 
 @pytest.fixture

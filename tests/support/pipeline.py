@@ -21,7 +21,7 @@ from pipelines.ingest.publish import publish_staged, run_gate
 from pipelines.ingest.requests import IngestRequest
 from pipelines.ingest.staged import Staged
 from pipelines.ingest.staging import stage
-from pipelines.ingest.suites import Suite
+from pipelines.ingest.suites import Suite, run_suite
 from pipelines.market.exchanges import exchange
 from pipelines.market.tables import TABLES
 from pipelines.settings import Settings
@@ -32,7 +32,6 @@ from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, store_raw
 from tests.support.indicator_tables import INDICATOR_TABLES
-from tests.support.suites import shipped_suites
 
 #: When deliveries arrive that do not say otherwise: long after every bar in these tests.
 ARRIVED = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -60,7 +59,7 @@ class Pipeline:
 
     settings: Settings
     #: What judges a staged table: the shipped suites, unless a test is not about them.
-    suite: Suite = shipped_suites
+    suite: Suite = run_suite
 
     @property
     def lake(self) -> Lake:

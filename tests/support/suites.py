@@ -1,39 +1,16 @@
-"""Suites to give to `Pipeline` or to the gate: the shipped ones, asked once for the same figures, and what stands in for them.
+"""Suites to give to `Pipeline` or to the gate in place of the shipped ones, which take half a second a table.
 
-A shipped suite takes half a second a table, and most tests of a module prepare their lake by the same deliveries.
-
-Lives here: suites to give to `Pipeline` or to the gate.
+Lives here: `no_expectations`, `only_for`.
 Does not live here: the shipped suites (`pipelines/ingest/suites.py`) and their tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from hashlib import sha256
-from io import BytesIO
 
 import polars as pl
 
-from pipelines.ingest.suites import ExpectationResult, Suite, run_suite, suite_hash
-
-
-def asked_once(suite: Suite) -> Suite:
-    """The same suite, asked once a process for the same figures: its result follows from them and from the suite's file alone."""
-    known: dict[tuple[str, str, str], tuple[ExpectationResult, ...]] = {}
-
-    def judge(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
-        content = BytesIO()
-        figures.write_ipc(content)
-        asked = (table, suite_hash(table), sha256(content.getvalue()).hexdigest())
-        if asked not in known:
-            known[asked] = suite(table, figures)
-        return known[asked]
-
-    return judge
-
-
-#: The suites as they ship.
-shipped_suites = asked_once(run_suite)
+from pipelines.ingest.suites import ExpectationResult, Suite, run_suite
 
 
 def no_expectations(table: str, figures: pl.DataFrame) -> tuple[ExpectationResult, ...]:
@@ -43,4 +20,4 @@ def no_expectations(table: str, figures: pl.DataFrame) -> tuple[ExpectationResul
 
 def only_for(tables: Collection[str]) -> Suite:
     """Judge these tables by the shipped suites, others by none."""
-    return lambda table, figures: shipped_suites(table, figures) if table in tables else ()
+    return lambda table, figures: run_suite(table, figures) if table in tables else ()

@@ -3,9 +3,8 @@
 import polars as pl
 import pytest
 
-from pipelines.ingest.suites import ExpectationResult
-from tests.support import suites
-from tests.support.suites import asked_once
+from pipelines.ingest import suites
+from pipelines.ingest.suites import ExpectationResult, asked_once
 
 FIGURES = pl.DataFrame({"session": ["2024-01-02"], "rows": [1]})
 
