@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
 
+from pipelines.build.bar_spans import BarSpans
 from pipelines.build.changes import changed_rows
 from pipelines.build.listings import NameChanges, changed_names, universe_window
 from pipelines.market.calendar import ExchangeCalendar, calendar
@@ -113,21 +114,18 @@ def plan_build(
         return rows.select("instrument_id", pl.col(date_column).alias("session"))
 
     names = _name_changes(tables, base, inputs, named)
-    spans = {name: _spans(tables[name], inputs.get(name)) for name in ("bars_daily", "bars_1m")}
-    both = pl.concat(spans.values())
     actions = outdated("corporate_actions", "ex_date")
+    spans = {name: BarSpans(tables[name], inputs.get(name)) for name in ("bars_daily", "bars_1m")}
     windows = {}
-    for name in ("bars_daily", "bars_1m"):
+    for name, span in spans.items():
         requested = _rows_of_sessions(tables[name], inputs.get(name), sessions)
-        bars = outdated(name, "session_date")
         known = names.all if name == "bars_daily" else names.all.clear()
-        windows[name] = _window(spans[name], pl.concat([bars, actions, requested, known]), bars)
-    bounds = both.select(pl.col("first_session").min(), pl.col("to_session").max().alias("last_session")).drop_nulls()
-    ends = both.group_by("instrument_id").agg(pl.col("to_session").max())
-    changed = universe_window(days, names, ends, bounds.row(0) if bounds.height else None)
+        bars = outdated(name, "session_date") if name in base else span.ends()
+        windows[name] = _window(span, pl.concat([bars, actions, requested, known]), bars)
+    bounds = _bounds(spans.values())
+    changed = universe_window(days, names, _ends(spans, names), bounds.row(0) if bounds.height else None)
     listings = pl.DataFrame({**changed, "changed_to": changed["to_session"]}, schema=WINDOW)
-    known = bounds.cast(BOUNDS)  # type: ignore[arg-type]
-    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, known, days)
+    return BuildPlan(exchange, inputs, windows["bars_daily"], windows["bars_1m"], not base, listings, bounds, days)
 
 
 def _name_changes(
@@ -155,18 +153,20 @@ def _rows_of_sessions(table: LakeTable, version: int | None, sessions: Collectio
     return rows.select("instrument_id", pl.col("session_date").alias("session"))
 
 
-def _window(spans: pl.DataFrame, outdated: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+def _window(spans: BarSpans, outdated: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
     """Each outdated instrument from its first outdated session to its last bar, one that is gone (of changed `bars`) included."""
     if outdated.is_empty():
         return pl.DataFrame(schema=WINDOW)
     session = pl.col("session")
     first = outdated.group_by("instrument_id").agg(session.min().alias("from_session"), session.max().alias("changed_to"))
-    gone = bars.select("instrument_id", pl.col("session").alias("to_session"))
-    last = pl.concat([spans.select("instrument_id", "to_session"), gone]).group_by("instrument_id").agg(pl.col("to_session").max())
-    came = pl.concat([spans.select("instrument_id", "first_session"), bars.select("instrument_id", first_session="session")])
-    earliest = came.group_by("instrument_id").agg(pl.col("first_session").min())
     # What is known of an instrument may reach back before every bar.
     always = pl.col("from_session") == date.min
+    gone = bars.select("instrument_id", pl.col("session").alias("to_session"))
+    lasts = spans.last(first.select("instrument_id", not_before="from_session"))
+    last = pl.concat([lasts, gone]).group_by("instrument_id").agg(pl.col("to_session").max())
+    came = bars.select("instrument_id", first_session="session")
+    firsts = spans.first(first.filter(always).get_column("instrument_id"))
+    earliest = pl.concat([firsts, came]).group_by("instrument_id").agg(pl.col("first_session").min())
     return (
         first.join(last, on="instrument_id")
         .join(earliest, on="instrument_id", how="left")
@@ -177,11 +177,19 @@ def _window(spans: pl.DataFrame, outdated: pl.DataFrame, bars: pl.DataFrame) -> 
     )
 
 
-def _spans(table: LakeTable, version: int | None) -> pl.DataFrame:
-    """First and last session with a bar of each instrument."""
-    empty = pl.DataFrame(schema={"instrument_id": pl.String, "first_session": pl.Date, "to_session": pl.Date})
-    if version is None:
-        return empty
-    bars = table.read(version, columns=["instrument_id", "session_date"], verify=False)
-    day = pl.col("session_date")
-    return bars.group_by("instrument_id").agg(day.min().alias("first_session"), day.max().alias("to_session"))
+def _bounds(spans: Iterable[BarSpans]) -> pl.DataFrame:
+    known = [bounds for each in spans if (bounds := each.bounds()) is not None]
+    rows = [(min(first for first, _ in known), max(last for _, last in known))] if known else []
+    return pl.DataFrame(rows, schema=BOUNDS, orient="row")
+
+
+def _ends(spans: Mapping[str, BarSpans], names: NameChanges) -> pl.DataFrame:
+    """The last session with a bar of either kind, of each instrument whose listing or ticker changed."""
+    asked = pl.concat([names.listings, names.listed_by_name]).select("instrument_id", not_before=pl.lit(date.min)).unique()
+    daily = spans["bars_daily"].last(asked)
+    # Minutes matter where they go on beyond the last daily bar.
+    beyond = asked.join(daily, on="instrument_id", how="left").select(
+        "instrument_id", not_before=pl.col("to_session").fill_null(date.min)
+    )
+    both = pl.concat([daily, spans["bars_1m"].last(beyond)])
+    return both.group_by("instrument_id").agg(pl.col("to_session").max())
