@@ -43,6 +43,14 @@ CASES: dict[str, tuple[str, Fault]] = {
     "foreign commit of bars_daily": ("bars_daily", append_foreign),
     "foreign commit of scanner_signals": ("scanner_signals", append_foreign),
 }
+#: Damages of one home, each of another table.
+REPAIRED_TOGETHER = [
+    ("bit flip of bars_daily", "deleted of indicators_daily", "cut of scanner_signals"),
+    ("cut of bars_daily", "bit flip of indicators_daily", "bit flip of bars_1m"),
+    ("deleted of bars_daily", "folder of indicators_daily", "bit flip of indicator_state_daily", "folder of scanner_performance"),
+    ("log entry of bars_daily", "cut of indicators_daily", "deleted of instruments"),
+    ("foreign commit of bars_daily", "log entry of indicators_daily", "foreign commit of scanner_signals"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +62,11 @@ def undisturbed(one_night_later: Callable[[str], Any], market: Any, tape: Any) -
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_damage_is_named_and_repaired(
-    case: str, one_night_later: Callable[[str], Any], undisturbed: Any, market: Any, tape: Any
-) -> None:
+def test_a_damage_is_named_and_nothing_is_released(case: str, one_night_later: Callable[[str], Any]) -> None:
     name, fault = CASES[case]
     home = one_night_later("damaged")
     fault(home.table(name))
     before = [release.release_id for release in home.releases()]
-
     with pytest.raises((DamagedTableError, JobFailedError)) as met:
         home.nightly(full=True)
     assert f"XNYS/{name}" in str(met.value)
@@ -69,9 +74,22 @@ def test_a_damage_is_named_and_repaired(
     assert "\n" not in str(met.value).strip()
     assert [release.release_id for release in home.releases()] == before
 
+
+def test_every_damage_is_repaired_in_some_home() -> None:
+    assert sorted(case for together in REPAIRED_TOGETHER for case in together) == sorted(CASES)
+
+
+@pytest.mark.parametrize("cases", REPAIRED_TOGETHER, ids=", ".join)
+def test_damages_are_repaired(
+    cases: tuple[str, ...], one_night_later: Callable[[str], Any], undisturbed: Any, market: Any, tape: Any
+) -> None:
+    home = one_night_later("damaged")
+    for name, fault in (CASES[case] for case in cases):
+        fault(home.table(name))
     done, lost = repair_home(home.settings, [home.mic], build=True)
     assert lost == []
-    assert any(line.startswith(f"XNYS/{name}: ") for line in done), done
+    for name, _ in (CASES[case] for case in cases):
+        assert any(line.startswith(f"XNYS/{name}: ") for line in done), done
     assert repair_home(home.settings, [home.mic], build=True) == ([], [])
     home.ingest(*tape.delivery(home.folder / "inbound", market.SESSIONS[1]), received=market.arrival(2))
     home.nightly()
