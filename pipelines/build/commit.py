@@ -6,6 +6,7 @@ Does not live here: what of a table a build replaces (`replacement_windows.py`),
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.build.database import BuiltTable, build_path, newest_known, open_
 from pipelines.build.derived_tables import DERIVED, derived_schemas, partition_values
 from pipelines.build.plan import BuildPlan
 from pipelines.build.replacement_windows import Replaced
+from pipelines.ingest.freshness import count_by_session
 from pipelines.market.tables import TABLES
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable
@@ -55,6 +57,28 @@ def commit_build(lake: Lake, plan: BuildPlan, state_dir: Path) -> dict[str, Comm
             by_session = built.rows_by_session()
             committed[name] = Committed(name, version, sum(by_session.values()), scanned | by_session)
     return committed
+
+
+def stored_parts(lake: Lake, parts: Sequence[BuildPlan]) -> dict[str, Committed]:
+    """What parts of a build that an earlier run committed left in the derived tables; nothing without any."""
+    sessions = sorted({day for part in parts for day in replacement_windows.touched_sessions(part)})
+    found = {}
+    for name, schema in derived_schemas(lake.indicators).items() if parts else ():
+        table = LakeTable(lake.table_uri(parts[0].exchange, name), schema)
+        found[name] = Committed(name, table.version(), 0, count_by_session(table, sessions))
+    return found
+
+
+def join_committed(parts: Iterable[Mapping[str, Committed]]) -> dict[str, Committed]:
+    """What the parts of a build committed, together."""
+    whole: dict[str, Committed] = {}
+    for part in parts:
+        for name, done in part.items():
+            before = whole.get(name, Committed(name, None, 0, {}))
+            # Figures of sessions around a part's window are made again by the next part.
+            sessions = before.sessions | done.sessions
+            whole[name] = Committed(name, done.version, before.rows + done.rows, sessions)
+    return whole
 
 
 def _keep_replaced_signals(lake: Lake, plan: BuildPlan, built: BuiltTable, replaced: Replaced) -> None:

@@ -56,6 +56,7 @@ def prepare_build(
     the windows `window_daily`, `window_1m` and `window_listings` (columns of `plan.WINDOW`) with their `window_bounds`. A derived
     table of `RECORDS` and its replaced rows are there at the versions of `records`, whatever the build: what has been issued is no
     matter of what is computed now. Replaced rows of inputs are there at the versions of `replaced`, by default as they are now.
+    Rows of sessions after the plan's `until` are left out of every view.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stale in (path, path.with_name(path.name + ".wal")):
@@ -64,16 +65,16 @@ def prepare_build(
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("CREATE SCHEMA lake")
         for name, schema in inputs.items():
-            connection.execute(_view(lake, plan.exchange, name, schema, plan.inputs.get(name)))
+            connection.execute(_view(lake, plan, name, schema, plan.inputs.get(name)))
         for name, schema in {**derived, **replaced_tables(RECORDS)}.items():
             version = None if plan.full else derived_versions.get(name)
             if name.removesuffix("_superseded") in RECORDS:
                 version = records.get(name)
-            connection.execute(_view(lake, plan.exchange, name, schema, version, reach.get(name)))
+            connection.execute(_view(lake, plan, name, schema, version, reach.get(name)))
         for name, schema in replaced_tables(inputs).items():
             head = LakeTable(lake.table_uri(plan.exchange, name), schema).version()
             version = head if replaced is None else replaced.get(name)
-            connection.execute(_view(lake, plan.exchange, name, schema, version))
+            connection.execute(_view(lake, plan, name, schema, version))
         windows = {"window_daily": plan.daily, "window_1m": plan.minute, "window_listings": plan.listings}
         for name, frame in {**frames, **windows, "window_bounds": plan.bounds}.items():
             connection.register("incoming", frame.to_arrow())
@@ -159,13 +160,22 @@ def newest_known(connection: duckdb.DuckDBPyConnection) -> pl.Series:
 
 def _view(
     lake: Lake,
-    exchange: str,
+    plan: BuildPlan,
     name: str,
     schema: TableSchema,
     version: int | None,
     partitions: Sequence[PartitionValue] | None = None,
 ) -> str:
+    view = f"CREATE VIEW lake.{quoted(name)} AS"
     if version is None:
-        return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, [])}"
-    table = LakeTable(lake.table_uri(exchange, name), schema)
-    return f"CREATE VIEW lake.{quoted(name)} AS {select_files(schema, table.files(version, partitions), table.columns(version))}"
+        return f"{view} {select_files(schema, [])}"
+    table = LakeTable(lake.table_uri(plan.exchange, name), schema)
+    day = next((column for column in ("session_date", "date") if column in schema.names), None)
+    if plan.until is None or day is None:
+        return f"{view} {select_files(schema, table.files(version, partitions), table.columns(version))}"
+    if schema.partition_by:
+        until = plan.until if schema.partition_by == "session_date" else plan.until.year
+        known = table.partition_values(version) if partitions is None else partitions
+        partitions = [value for value in known if value <= until]  # type: ignore[operator]
+    rows = select_files(schema, table.files(version, partitions), table.columns(version))
+    return f"{view} SELECT * FROM ({rows}) WHERE {day} <= DATE '{plan.until}'"

@@ -40,6 +40,7 @@ class BuildPlan:
     to_session, changed_to): rebuild that instrument's rows of those sessions; its bars and actions after changed_to are those of
     the last build. full: every window starts at the first bar. listings: the same columns, sessions whose universe gains or loses
     the instrument by what is known of its listing or its tickers alone. bounds: see `BOUNDS`. days: the sessions that are counted.
+    until: the last session that the models see of any table, as in a part of a build (`parts.py`); None: all.
     """
 
     exchange: str
@@ -50,6 +51,7 @@ class BuildPlan:
     listings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WINDOW))
     bounds: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=BOUNDS))
     days: ExchangeCalendar | None = None
+    until: date | None = None
 
     @property
     def calendar(self) -> ExchangeCalendar:

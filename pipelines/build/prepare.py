@@ -1,8 +1,8 @@
 """Preparing a build: what the last release leaves to compute, and the database in which dbt computes it.
 
-Lives here: `BuildConfiguration`, `open_build`, `fill_database` and `current_plan`.
-Does not live here: the plan itself (`plan.py`), the database's tables (`database.py`), a database for work on the models
-(`release_build.py`), committing what dbt made (`commit.py`).
+Lives here: `BuildConfiguration`, `open_build`, `OpenBuild`, `fill_database` and `current_plan`.
+Does not live here: the plan itself (`plan.py`) and its parts (`parts.py`), the database's tables (`database.py`), a database for
+work on the models (`release_build.py`), committing what dbt made (`commit.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import polars as pl
 
 from pipelines.build import replacement_windows
 from pipelines.build.database import RECORDS, build_path, prepare_build
-from pipelines.build.derived_tables import derived_schemas, partition_values
+from pipelines.build.derived_tables import derived_schemas, partition_values, versions_of
+from pipelines.build.parts import divide_plan
 from pipelines.build.plan import INPUTS, BuildPlan, plan_build
+from pipelines.build.progress import BuildProgress
 from pipelines.build.verification import require_intact_inputs, require_tables
 from pipelines.ingest.freshness import require_bars
 from pipelines.ingest.restated_sessions import are_restated, released_sessions, require_no_contradiction
@@ -28,9 +30,10 @@ from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.closing_auction import closing_auctions
 from pipelines.market.tables import TABLES
-from pipelines.storage.delta import PartitionValue
+from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, latest_release
+from pipelines.storage.step_records import hash_parts
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,53 @@ class BuildConfiguration:
     check_universes: Callable[[Lake, str], None]
 
 
+@dataclass(frozen=True)
+class OpenBuild:
+    """A build that was found possible. `parts` of the `plan` are built and committed in their order, one for a night as a rule.
+
+    built: versions of the derived tables that it goes on from, by table. records: those of what was issued (`RECORDS`).
+    """
+
+    lake: Lake
+    plan: BuildPlan
+    parts: list[BuildPlan]
+    state_dir: Path
+    configuration: BuildConfiguration
+    built: Mapping[str, int]
+    records: Mapping[str, int]
+
+    def finished(self) -> int:
+        """How many parts a run that did not come to its end has committed already."""
+        return self._progress.finished(self.parts, self._derived()) if len(self.parts) > 1 else 0
+
+    def prepare(self, part: BuildPlan) -> None:
+        """Prepare the database of a part; of a later one from what the parts before it committed."""
+        lake, exchange = self.lake, self.plan.exchange
+        built = self.built if part is self.parts[0] else versions_of(lake, exchange, derived_schemas(lake.indicators))
+        path = build_path(self.state_dir, exchange)
+        fill_database(lake, part, path, self.configuration, derived_versions=built, records=self.records)
+
+    def finish(self, part: BuildPlan) -> None:
+        """Record that a part is committed."""
+        if len(self.parts) > 1:
+            self._progress.write(part, self._derived())
+
+    @property
+    def _progress(self) -> BuildProgress:
+        plan = self.plan
+        same = (plan.inputs, plan.full, self.built, self.configuration.fingerprint, [part.until for part in self.parts])
+        asked = [frame.write_csv() for frame in (plan.daily, plan.minute, plan.listings)]
+        return BuildProgress.of(self.state_dir, plan.exchange, hash_parts(*same, *asked))
+
+    def _derived(self) -> str:
+        lake, exchange = self.lake, self.plan.exchange
+        schemas = derived_schemas(lake.indicators)
+        tables = {name: LakeTable(lake.table_uri(exchange, name), schema) for name, schema in schemas.items()}
+        return hash_parts(
+            {name: table.files(version) for name, table in tables.items() if (version := table.version()) is not None}
+        )
+
+
 def open_build(
     lake: Lake,
     exchange: str,
@@ -58,8 +108,8 @@ def open_build(
     full: bool = False,
     sessions: Collection[date] = (),
     bars_of: Collection[date] = (),
-) -> BuildPlan:
-    """Plan a build and prepare its database, unless there is nothing to build.
+) -> OpenBuild:
+    """Plan a build, and verify what it reads unless there is nothing to build.
 
     Everything is rebuilt when asked, when nothing was released yet, when a table was repaired since, when the code or the set of
     indicators or scanners changed since this exchange was built: rows of two code versions never stand side by side; and when a
@@ -84,12 +134,11 @@ def open_build(
     plan = plan_build(lake, exchange, versions or None, full=full, sessions=sessions, named=named, days=days)
     if not plan.is_empty:
         configuration.check_universes(lake, exchange)
+    records = last.versions(exchange) if last else {}
     if full or not plan.is_empty:
-        records = last.versions(exchange) if last else {}
         require_intact_inputs(lake, plan, versions or {}, records)
-        fill_database(lake, plan, build_path(state_dir, exchange), configuration, derived_versions=versions or {}, records=records)
     _remember(plan, state_dir)
-    return plan
+    return OpenBuild(lake, plan, divide_plan(lake, plan), state_dir, configuration, versions or {}, records)
 
 
 def fill_database(

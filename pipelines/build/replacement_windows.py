@@ -55,6 +55,10 @@ def replace_profiles(plan: BuildPlan, schema: TableSchema, keys: pl.DataFrame) -
             regular += sessions[end].kind == "regular"
             end += 1
         due.update(s.session_date for s in sessions[begin:end])
+    if plan.until is not None:
+        # As of a night, that of the session to come; those after it are left to the next part.
+        following = sessions[bisect_right(sessions, plan.until, key=_date_of) :][:1]
+        due = {day for day in due if day <= max([plan.until, *(s.session_date for s in following)])}
     return _of_sessions(sorted(due))
 
 

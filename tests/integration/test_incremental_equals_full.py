@@ -1,6 +1,7 @@
 """Sessions that arrive one by one, late, restated or with a late split give what one build of everything gives."""
 
 import math
+import shutil
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.build import prepare
+from pipelines.build.commit import commit_build
+from pipelines.build.parts import divide_plan
 from pipelines.bundled import bundled_folder
+from pipelines.orchestration.assets import models
+from pipelines.orchestration.runs import JobFailedError
 
 pytestmark = pytest.mark.slow
 
@@ -17,6 +23,10 @@ OBSERVED = ("release_id", "superseded_by_batch")
 RESTATED = date(2014, 5, 20)
 #: Stand on signals as they were issued: a home that took in everything at once issued none before the restatements.
 ON_RECORD = ("scanner_signals", "confluence", "signal_outcomes", "scanner_performance")
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +48,10 @@ def delivered(based_home: Any, new_home: Any, tape: Any, market: Any, tmp_path_f
         stepwise.ingest(*files, received=market.arrival(day), reader=reader)
         stepwise.nightly()
         at_once.ingest(*files, received=market.arrival(day), reader=reader)
+    ingested = new_home("ingested")
+    shutil.copytree(at_once.folder / "lake", ingested.folder / "lake")
     at_once.nightly(full=True)
-    return SimpleNamespace(stepwise=stepwise, at_once=at_once, deliveries=deliveries)
+    return SimpleNamespace(stepwise=stepwise, at_once=at_once, ingested=ingested, deliveries=deliveries)
 
 
 def _with_close(line: str, close: float) -> str:
@@ -114,5 +126,53 @@ def test_a_full_rebuild_of_the_same_lake_changes_no_table_and_publishes_nothing(
 
     home.nightly(full=True)
 
+    assert {name: (versions[name], now) for name, now in home.versions().items() if versions[name] != now} == {}
+    assert home.releases() == releases
+
+
+@pytest.fixture
+def build_in_parts(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+    """Builds are divided into parts of some 80 sessions of daily bars or one of minutes; gives the parts of each."""
+    divided: list[list[Any]] = []
+
+    def divide(lake: Any, plan: Any) -> list[Any]:
+        divided.append(divide_plan(lake, plan, most_daily=250, most_minutes=400))
+        return divided[-1]
+
+    monkeypatch.setattr(prepare, "divide_plan", divide)
+    return divided
+
+
+def test_built_in_parts_equals_built_at_once_though_a_run_was_killed_between_them(
+    delivered: Any, build_in_parts: list[list[Any]], market: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts end anywhere: amid the base, before and after the restatement, at every session that has minutes."""
+    home, committed = delivered.ingested, []
+
+    def commit(lake: Any, part: Any, state_dir: Any) -> Any:
+        if len(committed) == 3 and len(build_in_parts) == 1:
+            raise KilledError
+        committed.append(part.until)
+        return commit_build(lake, part, state_dir)
+
+    monkeypatch.setattr(models, "commit_build", commit)
+    with pytest.raises(JobFailedError, match="KilledError"):
+        home.nightly()
+    home.nightly()
+    parts = build_in_parts[0]
+    assert len(parts) > 4
+    # The second run went on with the part that the first did not finish, and did none again.
+    assert committed == [part.until for part in parts] == [part.until for part in build_in_parts[1]]
+    tables = [*market.INGESTED, *market.DERIVED]
+    in_parts, at_once = (each.fingerprints(tables, OBSERVED) for each in (home, delivered.at_once))
+    assert {name for name in tables if in_parts[name] != at_once[name]} == set()
+
+
+def test_rebuilt_in_parts_changes_no_table_and_publishes_nothing(delivered: Any, build_in_parts: list[list[Any]]) -> None:
+    """Whatever the last build left of later sessions is not seen by the parts before them."""
+    home = delivered.at_once
+    versions, releases = home.versions(), home.releases()
+    home.nightly(full=True)
+    assert len(build_in_parts[0]) > 4
     assert {name: (versions[name], now) for name, now in home.versions().items() if versions[name] != now} == {}
     assert home.releases() == releases

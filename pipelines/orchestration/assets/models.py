@@ -15,7 +15,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 from pydantic import Field
 
-from pipelines.build.commit import Committed, commit_build
+from pipelines.build.commit import Committed, commit_build, join_committed, stored_parts
 from pipelines.build.database import build_path
 from pipelines.build.derived_tables import derived_schemas
 from pipelines.build.prepare import open_build
@@ -83,7 +83,7 @@ def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = N
         state = marketlake.state_dir
         asked = config.asked()
         sessions = asked or (run_sessions(context) if config.rebuild_sessions else [])
-        plan = open_build(
+        build = open_build(
             marketlake.lake,
             mic,
             state,
@@ -92,6 +92,7 @@ def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = N
             sessions=sessions,
             bars_of=asked or run_sessions(context),
         )
+        plan = build.plan
         context.log.info("build of %s: %s", mic, plan.describe())
         if plan.is_empty and not config.full:
             for name in _model_outputs(context):
@@ -104,13 +105,28 @@ def model_assets(mic: str, home_project: HomeProject, calendars: Path | None = N
             global_config_flags=options(build_path(state, mic), Path(marketlake.home), marketlake.project.indicators),
             dbt_executable=str(Path(sys.executable).with_name("marketlake-dbt")),
         )
-        outputs = []
-        for event in _stream(dbt, context, translator, home_project.manifest(), build_target(state, mic)):
-            if isinstance(event, dg.Output | dg.AssetMaterialization):
-                outputs.append(event)
-            else:
-                yield event
-        committed = commit_build(marketlake.lake, plan, state)
+        outputs: list[Any] = []
+        failed: set[tuple[Any, str | None]] = set()
+        count, finished = len(build.parts), build.finished()
+        done = [stored_parts(marketlake.lake, build.parts[:finished])]
+        for number, part in enumerate(build.parts[finished:], start=finished + 1):
+            is_last = number == count
+            if count > 1:
+                context.log.info("part %d of %d, up to %s", number, count, part.until or "the newest session")
+            build.prepare(part)
+            outputs.clear()
+            for event in _stream(dbt, context, translator, home_project.manifest(), build_target(state, mic)):
+                if isinstance(event, dg.Output | dg.AssetMaterialization):
+                    outputs.append(event)
+                elif not isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
+                    yield event
+                # A check has one result, which is that of the first part in which it failed.
+                elif (check := (event.asset_key, event.check_name)) not in failed and (is_last or not event.passed):
+                    failed.update([] if event.passed else [check])
+                    yield event
+            done.append(commit_build(marketlake.lake, part, state))
+            build.finish(part)
+        committed = join_committed(done)
         for event in outputs:
             yield from _with_commit(context, marketlake.lake, mic, event, committed)
 
