@@ -94,10 +94,14 @@ def test_only_where_a_process_begins_settings_are_built() -> None:
     assert {name for name, tree in sources() if builds_settings(tree)} == BUILD_SETTINGS
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_only_named_boundaries_touch_the_environment() -> None:
     assert {name for name, tree in sources() if touches_environment(tree)} == TOUCH_ENVIRONMENT
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_whoever_asks_for_sessions_or_indicators_says_whose() -> None:
     trees = dict(sources())
     assert calls_without_home(trees) == []

@@ -123,6 +123,8 @@ def both() -> Both:
     return Both(grid, place_market(grid, timed, ACTIONS, RULES), outcomes, signals)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_every_entry_and_every_exit_at_a_level_is_the_same_in_both(both) -> None:
     entered = ended = 0
     seen = set()

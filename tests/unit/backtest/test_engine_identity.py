@@ -40,6 +40,8 @@ RULES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), steps=st.integers(4, 50), cut=st.integers(1, 3), chosen=RULES)
 def test_a_run_equals_its_steps_and_a_saved_and_resumed_one_bit_for_bit_and_equity_is_cash_and_positions(

@@ -70,6 +70,8 @@ def test_show_gives_the_same_to_machines(marketlake: Command) -> None:
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_add_writes_each_kind_of_entry_and_show_names_it(pipeline, marketlake: Command) -> None:
     given = [
         ("holiday", "2027-01-26"),

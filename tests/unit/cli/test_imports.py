@@ -8,6 +8,8 @@ import pytest
 _EMPTY = "from pipelines.storage.delta import empty_frame; from pipelines.market.tables.bars import BARS_1M; empty_frame(BARS_1M)"
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("code", "late"),
     [

@@ -172,6 +172,8 @@ def test_a_wrong_option_of_ingest_is_found_before_anything_heavy_is_imported(
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_dry_run_of_the_command_leaves_the_home_as_it_was(marketlake: Command, home, good: Path) -> None:
     before = sorted(home.home.rglob("*"))
     tried = marketlake("ingest", str(good), "--source", "csv", "--dry-run")

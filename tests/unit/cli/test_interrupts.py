@@ -82,6 +82,8 @@ run_ui(Settings(), "127.0.0.1", 0, start)
 """
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_to_the_ui_ends_what_it_started_and_their_children(home, tmp_path: Path, number: signal.Signals) -> None:
     """Stand-ins take the programs' places; a child of the code server's ignores an interrupt."""

@@ -70,6 +70,8 @@ def test_a_rolled_back_release_stays_published_until_the_hold_is_cleared(
     assert sessions(marketlake) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_doctor_warns_of_a_hold(pipeline: Any, two: tuple[Release, Release], marketlake: Command) -> None:
     marketlake("rollback", two[0].release_id)
     (finding,) = [f for f in examine(pipeline.settings) if f.check == "catalogue"]
@@ -78,6 +80,8 @@ def test_doctor_warns_of_a_hold(pipeline: Any, two: tuple[Release, Release], mar
     assert two[1].release_id in finding.finding
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_cannot_be_published_is_not_held(pipeline: Any, two: tuple[Release, Release], marketlake: Command) -> None:
     code, _, err = marketlake("rollback", "r9")
     assert (code, "no release 'r9'" in err) == (2, True)
@@ -91,6 +95,8 @@ def test_what_cannot_be_published_is_not_held(pipeline: Any, two: tuple[Release,
     assert read_hold(pipeline.lake) is None
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_hold_that_cannot_be_read_is_named_with_the_way_out(
     pipeline: Any, two: tuple[Release, Release], marketlake: Command
 ) -> None:

@@ -55,6 +55,8 @@ def test_one_scanner_is_described_and_a_misspelt_one_gets_the_right_one_suggeste
     assert wrong.err.startswith("error: no scanner 'breakout20'; did you mean 'breakout_")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rule_of_the_file_is_listed_and_a_wrong_one_is_one_line(
     marketlake: Command, home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

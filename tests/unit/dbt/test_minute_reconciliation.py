@@ -52,6 +52,8 @@ def reconciled(mart: Mart, exchange: str, one_minute: pl.DataFrame, **daily: flo
     return row
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_day_that_is_its_minutes_agrees_and_its_close_is_the_average_of_the_last_half_hour(mart: Mart) -> None:
     row = reconciled(mart, "XNSE", minutes("XNSE"))
     assert (row["minutes"], row["minute_close"], row["close_error_bp"]) == (375, 101.0, 0.0)

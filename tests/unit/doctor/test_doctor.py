@@ -90,6 +90,8 @@ def severities(settings: Settings, now: datetime = EVENING) -> dict[str, str]:
     return {name: finding.severity for name, finding in found(settings, now).items() if finding.severity != "ok"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_sound_home_has_no_finding(sound: Any) -> None:
     assert severities(sound.settings) == {}
     assert all(not finding.advice for finding in found(sound.settings).values())

@@ -58,6 +58,8 @@ def split_in_two(told_apart, pipeline):
     return pipeline.go_on_from(told_apart)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rename_told_late_makes_one_history_of_bars_minutes_and_actions(split_in_two) -> None:
     pipeline = split_in_two
     pipeline.ingest(rename(pipeline, "OLD", "NEW", D3))
@@ -95,6 +97,8 @@ def test_both_identities_are_rebuilt(split_in_two) -> None:
     assert plan.minute.select("instrument_id", "from_session", "to_session").rows() == [("XNYS:NEW", D3, D3), ("XNYS:OLD", D3, D3)]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_the_same_rename_again_and_the_bars_again_change_nothing(split_in_two, bars_csv) -> None:
     pipeline = split_in_two
     late = rename(pipeline, "OLD", "NEW", D3)
@@ -107,6 +111,8 @@ def test_the_same_rename_again_and_the_bars_again_change_nothing(split_in_two, b
     assert {name: pipeline.table(name).version() for name in tables} == versions
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("stops_after", ["instruments", "instrument_aliases", "corporate_actions", "bars_daily"])
 def test_an_interrupted_move_is_completed_by_the_same_order(split_in_two, monkeypatch, stops_after: str) -> None:
     pipeline = split_in_two
@@ -138,6 +144,8 @@ def test_later_bars_under_the_new_ticker_join_the_history(split_in_two, bars_csv
     assert {owner for *_, owner in owners(pipeline)} == {"XNYS:OLD"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rename_that_stored_bars_contradict_waits_for_a_person(pipeline, bars_csv) -> None:
     both = [*bars({D1: "OLD", D2: "OLD", D3: "OLD"}), *bars({D3: "NEW", D4: "NEW"})]
     pipeline.ingest(pipeline.deliver("d.csv", bars_csv(both)))
@@ -161,6 +169,8 @@ def test_who_had_the_ticker_before_the_rename_keeps_those_days(pipeline, bars_cs
     assert held.rows() == [(D1, D2, False)]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_two_renames_told_in_the_wrong_order_are_one_history(pipeline, bars_csv) -> None:
     pipeline.ingest(pipeline.deliver("d.csv", bars_csv(bars({D1: "OLD", D2: "MID", D3: "NEW"}))))
     pipeline.ingest(rename(pipeline, "MID", "NEW", D3))
@@ -202,6 +212,8 @@ def day_file(pipeline, day: date, rows: list[tuple[str, str]]):
     return pipeline.deliver(f"cm{day:%d%b%Y}bhav.csv", CM + "".join(lines), source="nse_bhavcopy", mic="XNSE")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_an_isin_that_comes_late_joins_what_was_known_by_ticker_alone(pipeline) -> None:
     pipeline.ingest(day_file(pipeline, D1, [("BAJAJCORP", ISIN)]))
     pipeline.ingest(day_file(pipeline, D2, [("BAJAJCON", "")]))
@@ -219,6 +231,8 @@ def test_an_isin_joins_nothing_that_traded_beside_its_share(pipeline) -> None:
     assert pipeline.quarantined("XNSE") == [("bars_daily", "identity_ambiguous")]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rename_between_shares_with_isins_of_two_issuers_waits_for_a_person(pipeline) -> None:
     pipeline.ingest(day_file(pipeline, D1, [("OLD", ISIN)]))
     pipeline.ingest(day_file(pipeline, D2, [("NEW", OTHER_ISIN)]))
@@ -231,6 +245,8 @@ def delisted(pipeline, symbol: str, day: date):
     return pipeline.deliver("actions_end.csv", f"symbol,ex_date,action\n{symbol},{day},delisting\n", source="actions")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_delisting_ends_the_instrument_and_leaves_its_bars(pipeline, bars_csv) -> None:
     pipeline.ingest(pipeline.deliver("d.csv", bars_csv(bars({D1: "GONE", D2: "GONE"}))))
     pipeline.ingest(delisted(pipeline, "GONE", D3))
@@ -242,6 +258,8 @@ def test_a_delisting_ends_the_instrument_and_leaves_its_bars(pipeline, bars_csv)
     assert again["instruments"]["restated"] == again["instrument_aliases"]["restated"] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("together", [True, False])
 def test_a_ticker_that_is_used_again_is_named_after_its_first_session(pipeline, bars_csv, together: bool) -> None:
     first = pipeline.deliver("d.csv", bars_csv(bars({D1: "GONE"})))

@@ -77,6 +77,8 @@ ORDERS = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: " | ".join("+".join(step) for step in order))
 def test_the_earlier_holder_of_a_ticker_is_a_company_of_its_own_in_any_order(pipeline, files, order) -> None:
     for step in order:
@@ -107,6 +109,8 @@ def time_warners(pipeline, bars_csv):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "order",
     ["factors bars old aol", "bars old aol factors", "aol old factors bars", "old factors bars aol", "bars+factors+old+aol"],
@@ -162,6 +166,8 @@ def test_days_before_the_first_that_lean_knows_are_the_companys_own_with_a_warni
     assert set(holders(pipeline).values()) == {"XNYS:SPY"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_later_version_of_a_history_under_another_name_is_the_same_company(pipeline, bars_csv) -> None:
     """Facebook's map file was fb.csv; after its change of ticker it is meta.csv, with the same first ticker and day."""
     pipeline.ingest(pipeline.deliver("map_files/fb.csv", "20120518,fb,Q\n20501231,fb,Q\n", source="lean"))
@@ -211,6 +217,8 @@ def test_a_ticker_that_a_corrected_history_gives_up_ends_nobody_elses_name(pipel
     assert set(holders(pipeline).values()) == {"XNYS:XYZ"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_withdrawing_a_history_gives_the_bars_back_to_the_ticker(pipeline, files) -> None:
     for name in ("since", "before"):
         pipeline.ingest(files[name])

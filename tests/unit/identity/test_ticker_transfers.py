@@ -56,6 +56,8 @@ def assert_parted(pipeline) -> None:
     assert pipeline.quarantined() == []
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     "order",
     [
@@ -77,6 +79,8 @@ def ingest_all(pipeline, files) -> None:
     pipeline.ingest(*(files[name] for name in ("before", "since", "minutes", "dividends")))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_parting_is_a_restatement_of_both_instruments(pipeline, files) -> None:
     ingest_all(pipeline, files)
     built = plan_build(pipeline.lake, "XNYS", None).inputs
@@ -91,6 +95,8 @@ def test_parting_is_a_restatement_of_both_instruments(pipeline, files) -> None:
     assert plan.daily["from_session"].max() <= D3
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_parting_that_is_withdrawn_is_one_history_again(pipeline, files) -> None:
     ingest_all(pipeline, files)
     days = {"bars_daily": "session_date", "corporate_actions": "ex_date"}

@@ -87,6 +87,8 @@ def assert_same_bits(bars, cuts, rescales=None, intraday=False):
 lengths = st.lists(st.integers(0, 400), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lengths, st.integers(0, 2**32), st.lists(st.integers(0, 400), max_size=6), st.data())
 def test_daily_runs_cut_anywhere_give_the_same_bits(lengths, seed, cuts, data):
@@ -94,6 +96,8 @@ def test_daily_runs_cut_anywhere_give_the_same_bits(lengths, seed, cuts, data):
     assert_same_bits(bars, cuts, draw_rescales(data, bars))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lengths, st.integers(0, 2**32), st.lists(st.integers(0, 60), max_size=6), st.data())
 def test_one_minute_runs_cut_between_sessions_give_the_same_bits(lengths, seed, cuts, data):

@@ -76,6 +76,8 @@ def test_continuing_minute_bars_equals_the_full_run(database: duckdb.DuckDBPyCon
     assert continued.equals(whole.filter(pl.col("session_date") >= day))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("bars_per_chunk", [1, 97, 700])
 def test_chunks_change_nothing(database: duckdb.DuckDBPyConnection, bars_per_chunk: int) -> None:
     assert _run(database, "daily", FIRST, bars_per_chunk).equals(_run(database, "daily", FIRST))

@@ -3,6 +3,7 @@
 from datetime import date
 
 import polars as pl
+import pytest
 
 
 def test_rows_without_their_terms_are_quarantined_by_name_and_the_others_published(pipeline) -> None:
@@ -46,6 +47,8 @@ def test_a_merger_and_a_demerger_name_the_instrument_that_they_lead_to(pipeline)
     }
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_renames_in_two_files_leave_one_history_under_the_first_identity(pipeline, bars_csv) -> None:
     first = [("OLD", "2024-01-02", 10, 11, 9, 10, 1)]
     pipeline.ingest(pipeline.deliver("bars1.csv", bars_csv(first)))

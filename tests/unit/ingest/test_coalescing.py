@@ -35,6 +35,8 @@ def bar(pipeline) -> tuple[object, ...]:
     return pipeline.rows("bars_daily", "XNSE").select("close", "trades", "delivery_qty").row(0)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("way", ["full, then udiff", "udiff, then full", "together"])
 def test_whatever_comes_first_the_bar_has_deliveries_and_the_share_its_isin(pipeline, way: str) -> None:
     one, two = full(pipeline), udiff(pipeline)

@@ -62,6 +62,8 @@ def test_an_action_or_a_rename_with_an_odd_ticker_makes_no_name(pipeline, bars_c
     assert figures["instrument_aliases"]["read"] == figures["instrument_aliases"]["quarantined"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_the_instrument_of_a_refused_session_stays_out_with_its_bars(pipeline, bars_csv) -> None:
     rows = [
         ("BOTH", "2024-01-02", 1.1e7, 1.1e7, 1.1e7, 1.1e7, 1),

@@ -201,6 +201,8 @@ def test_a_released_row_restates_and_was_known_when_it_was_decided(pipeline, bar
     assert (old["high"], old["superseded_at"], old["superseded_by_batch"]) == (11.0, DECIDED, second.batch_id)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_row_of_a_lower_priority_wins_only_where_that_is_overruled(pipeline, bars_csv, release) -> None:
     lean = pipeline.deliver("daily/msft.zip", _lean_zip("20240102 00:00,100000,110000,90000,100000,100"), source="lean")
     pipeline.ingest(lean)
@@ -270,6 +272,8 @@ def _minutes(prices: list[float]) -> list[tuple[object, ...]]:
 SPIKE = _minutes([100.0] * 200 + [10_000.0] + [100.0] * 189)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_refused_session_is_let_in_whole_and_stays_in(pipeline, bars_csv, release, gate) -> None:
     delivery = pipeline.deliver("odd.csv", bars_csv(SPIKE))
     assert pipeline.ingest(delivery)["bars_1m"]["quarantined"] == 390
@@ -281,6 +285,8 @@ def test_a_refused_session_is_let_in_whole_and_stays_in(pipeline, bars_csv, rele
     assert versions(pipeline) == before
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_one_row_of_a_refused_session_is_judged_beside_what_is_stored(pipeline, bars_csv, release, gate) -> None:
     """The price that is possible alone is not so beside the session's others: the gate sees the session as it would become."""
     fine = pipeline.deliver("fine.csv", bars_csv(SPIKE[:200]))
@@ -331,6 +337,8 @@ def test_a_rule_that_does_not_exist_cannot_be_overruled(pipeline, bars_csv, rele
 # --- a crash
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_crash_between_publishing_and_recording_is_made_good_by_the_same_command(
     pipeline, bars_csv, release, monkeypatch
 ) -> None:

@@ -59,6 +59,8 @@ def days_of(pipeline) -> list[date]:
     return [s.session_date for s in traded_calendar(pipeline.lake, "XNSE").between(END, WED)]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_bar_beyond_the_known_calendar_is_accepted_and_named(pipeline, state: State, bars_csv) -> None:
     delivery = pipeline.deliver("bars.csv", bars_csv([("INFY", THU, 10, 11, 9, 10.5, 100)]), mic="XNSE")
     staged = pipeline.stage(delivery)
@@ -127,6 +129,8 @@ def test_what_the_lake_shows_is_told_by_how_long_a_file_is_waited_for(pipeline, 
     assert later.overdue == [TUE, WED, date(2024, 3, 28), date(2024, 3, 29)]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_file_of_the_whole_market_confirms_its_day_and_one_of_a_share_does_not(pipeline, state: State, deliver) -> None:
     deliver(FRI)
     head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"
@@ -158,6 +162,8 @@ def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(pipelin
         )
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_sessions_behind_are_all_counted_where_the_newest_bars_are_of_a_day_that_was_taken_back(
     pipeline, state: State, deliver
 ) -> None:
@@ -180,6 +186,8 @@ def test_a_newer_package_that_takes_a_counted_day_back_is_noticed_as_well(pipeli
         require_no_contradiction(pipeline.lake, "XNSE", [END, THU, MON])
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_sessions_are_restated_where_one_up_to_the_newest_bars_differs(pipeline, state: State) -> None:
     counted = pipeline.lake.calendar("XNSE").frame()
     state(THU)

@@ -99,6 +99,8 @@ def test_the_version_that_the_withdrawn_delivery_replaced_comes_back_known_from_
     assert [(close, until) for close, _, until in believed] == [(10.0, SECOND), (99.0, AT)]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_a_later_delivery_said_of_the_same_rows_stands(pipeline, deliver, take_back) -> None:
     deliver("first.csv", bar("AAPL", DAY, 10.0))
     wrong = deliver("wrong.csv", bar("AAPL", DAY, 99.0), bar("AAPL", NEXT, 98.0), at=SECOND)
@@ -178,6 +180,8 @@ def test_a_rename_taken_back_parts_what_it_had_joined(pipeline, deliver, act, ta
         assert pipeline.rows(name).drop("known_at").sort(key).equals(was.sort(key)), name
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_rename_that_came_before_the_bars_taken_back_leaves_two_shares(pipeline, deliver, act, take_back) -> None:
     rename = act(f"OLD,{NEXT},rename,,NEW", at=FIRST)
     deliver("old.csv", bar("OLD", DAY, 10.0), at=SECOND)

@@ -59,6 +59,8 @@ def released_rows(pipeline: Any, made: Release) -> pl.DataFrame:
     return rows
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_files_that_only_expired_releases_have_go(four_nights: Any) -> None:
     first, second, last = releases(four_nights.lake)
     rows = released_rows(four_nights, last)
@@ -75,6 +77,8 @@ def test_files_that_only_expired_releases_have_go(four_nights: Any) -> None:
     assert freed(clean(four_nights, NOW)) == {}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_marked_release_keeps_its_files(four_nights: Any, marketlake: Command) -> None:
     first, second, _ = releases(four_nights.lake)
     assert marketlake("releases", "keep", first.release_id[:6], "--reason", "audit")[:2] == (
@@ -100,6 +104,8 @@ def test_a_marked_release_keeps_its_files(four_nights: Any, marketlake: Command)
     assert freed(clean(four_nights, NOW))["releases"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_nothing_goes_while_releases_are_young(four_nights: Any) -> None:
     before = [released_rows(four_nights, made) for made in releases(four_nights.lake)]
     done = clean(four_nights, NOW - timedelta(days=200) + timedelta(days=80))
@@ -110,6 +116,8 @@ def test_nothing_goes_while_releases_are_young(four_nights: Any) -> None:
     ] == [True] * 3
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_a_table_held_within_seven_days_stays(four_nights: Any, bars_csv: Callable[..., str]) -> None:
     table = four_nights.table("bars_daily")
     everything = {version: table.read(version) for version in range(1, table.version() + 1)}
@@ -120,6 +128,8 @@ def test_what_a_table_held_within_seven_days_stays(four_nights: Any, bars_csv: C
     assert all(table.read(version).equals(rows) for version, rows in everything.items())
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_dry_run_tells_the_same_and_writes_nothing(four_nights: Any) -> None:
     files = sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file())
     told = clean(four_nights, NOW, dry_run=True)
@@ -127,6 +137,8 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(four_nights: Any) -> None:
     assert told.freed == clean(four_nights, NOW).freed
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_clean_up_that_was_killed_before_it_deleted_is_finished_by_the_next(
     four_nights: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +161,8 @@ def test_a_clean_up_that_was_killed_before_it_deleted_is_finished_by_the_next(
     assert done == {"files of earlier versions": wanted}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -169,6 +183,8 @@ def test_a_table_that_needs_a_repair_is_left_alone(four_nights: Any, damage: Cal
     assert "marketlake repair" in reason
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_flipped_bit_of_a_kept_file_changes_nothing(four_nights: Any) -> None:
     last = latest_release(four_nights.lake)
     assert last is not None
@@ -178,6 +194,8 @@ def test_a_flipped_bit_of_a_kept_file_changes_nothing(four_nights: Any) -> None:
         released_rows(four_nights, last)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_nothing_is_deleted_where_the_register_of_releases_is_damaged(four_nights: Any) -> None:
     register = LakeTable(four_nights.lake.uri("releases"), release_tables(four_nights.lake)["bars_daily"])
     cut(log_entry(register))
@@ -187,6 +205,8 @@ def test_nothing_is_deleted_where_the_register_of_releases_is_damaged(four_night
     assert sorted(path for path in four_nights.settings.home.rglob("*") if path.is_file()) == files
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_versions_that_were_left_are_those_that_can_be_read(four_nights: Any) -> None:
     clean(four_nights, NOW)
     table, retention = four_nights.table("bars_daily"), read_retention(four_nights.lake)
@@ -198,6 +218,8 @@ def test_versions_that_were_left_are_those_that_can_be_read(four_nights: Any) ->
                 table.read(version)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_an_exchange_that_is_no_longer_configured_is_cleaned_too(four_nights: Any) -> None:
     found = find_expired(four_nights.lake, (), NOW)
     assert found.tables["XNYS/bars_daily"].unheld

@@ -94,6 +94,8 @@ def repair(pipeline: Any) -> Repaired:
     return repair_exchange(pipeline.lake, "XNYS", latest_release(pipeline.lake), pipeline.settings.state_dir, pipeline.limits)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_nothing_is_changed_where_nothing_is_damaged(home: Any) -> None:
     before = {name: home.table(name).version() for name in FILLED}
     report = repair(home)
@@ -142,6 +144,8 @@ def test_a_register_that_is_damaged_is_read_from_an_earlier_version(sound: Any, 
     assert any(line.startswith("XNYS/raw_files: ") for line in report.done)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_raw_file_that_is_lost_too_is_named(home: Any) -> None:
     remove_folder(home.table("bars_daily"))
     kept = [path for path in Path(home.settings.lake_root, "XNYS", "raw").rglob("*") if path.is_file()]

@@ -146,6 +146,8 @@ def test_homes_of_earlier_versions_find_their_event_log(home) -> None:
     made.dispose()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_private_parts_of_the_libraries_are_imported_in_their_own_places_alone() -> None:
     places = {
         "dagster._": "orchestration/compat/",

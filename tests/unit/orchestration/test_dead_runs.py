@@ -57,6 +57,8 @@ def short() -> None:
     nothing()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_run_at_work_is_left_alone_and_a_killed_one_is_failed_and_the_next_starts_at_once(home, worker) -> None:
     with open_instance(home) as instance:
         (run,) = instance.get_runs()

@@ -53,6 +53,8 @@ def test_a_figure_that_names_another_session_stays_as_it_is(storage: SessionEven
     assert set(recorded(storage)) == {str(day) for day in sessions}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_the_files_of_many_runs_can_be_written_in_turn(storage: SessionEventLog) -> None:
     """More runs than prepared statements are kept for."""
     for number in range(20):

@@ -45,6 +45,8 @@ def unknown_externals(graph) -> set[str]:
     return {k.to_user_string() for k in outside - allowed if not (len(k.path) == 3 and k.path[1] == "build")}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_every_asset_from_outside_is_on_the_list(graph) -> None:
     assert unknown_externals(graph) == set()
 

@@ -102,6 +102,8 @@ def test_every_session_stays_materialised_by_the_run_that_made_it_last(
     assert prune_history(instance, now, dry_run=False)[0][0].count == 0
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_files_of_old_runs_go_and_those_of_others_stay(
     home: Settings, instance: dg.DagsterInstance, three_old_and_a_young_one: tuple[list[str], str, datetime]
 ) -> None:
@@ -188,6 +190,8 @@ def test_a_storage_that_is_not_known_is_left_alone(tmp_path: Path) -> None:
         assert len(instance.get_runs()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_dagster_itself_would_take_the_sessions_along(
     instance: dg.DagsterInstance, three_old_and_a_young_one: tuple[list[str], str, datetime]
 ) -> None:

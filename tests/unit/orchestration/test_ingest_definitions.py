@@ -16,6 +16,8 @@ def settings(request, module_dagster_pipeline) -> Settings:
     return module_dagster_pipeline.settings.model_copy(update={"exchanges": request.param})
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_it_is_the_same_job(settings: Settings) -> None:
     name = ingest_job_name("XNYS")
     alone = ingest_definitions(settings, "XNYS")
@@ -33,6 +35,8 @@ def test_the_nightly_job_is_the_same_without_the_other_exchanges(settings: Setti
     assert alone.resolve_job_def(name).get_job_snapshot_id() == whole.resolve_job_def(name).get_job_snapshot_id()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_neither_dbt_nor_great_expectations_is_imported_for_it(home: Settings) -> None:
     code = (
         "import sys; from pathlib import Path; import pipelines.orchestration.ingest_run\n"

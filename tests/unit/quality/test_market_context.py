@@ -55,6 +55,8 @@ def test_a_source_that_promises_no_market_may_deliver_one_instrument(usual, bars
     assert (validation.refused, validation.warnings) == ({}, ())
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_stored_bars_of_the_session_count_too(usual, bars_csv, monkeypatch: pytest.MonkeyPatch) -> None:
     """A correction of one bar in a session that is there is no thin market."""
     usual.ingest(usual.deliver("whole.csv", bars_csv(market(DAY, NAMES))))
@@ -76,6 +78,8 @@ def minutes(price: float, high: float | None = None) -> list[tuple[object, ...]]
     return rows
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("price", "high", "refused", "warned"),
     [

@@ -44,6 +44,8 @@ def take(pipeline, bars_csv, rows) -> tuple[int, set[str]]:
     return sum(t["accepted"] + t["restated"] for name, t in tables.items() if name.startswith("bars_")), set(held["rule"])
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("scale", [15, 2, 1.5, 0.1, 0.01])
 def test_a_whole_market_of_another_scale_is_refused(three_sessions, bars_csv, scale: float) -> None:
     accepted, rules = take(three_sessions, bars_csv, market(DAYS[3], scale))
@@ -107,12 +109,16 @@ def test_minutes_of_a_market_or_a_share_of_it_of_another_scale_without_daily_bar
     assert f"session_refused:{rule}" in rules
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_minutes_alone_in_the_lake_are_held_against_the_minutes_before(pipeline, bars_csv) -> None:
     pipeline.ingest(pipeline.deliver("first.csv", bars_csv(minutes("S00", DAYS[0], 50))))
     assert take(pipeline, bars_csv, minutes("S00", DAYS[1], 5000)) == (0, {"out_of_line"})
     assert take(pipeline, bars_csv, minutes("S00", DAYS[2], 51)) == (60, set())
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("scale", [1.5, 0.9])
 def test_minutes_that_the_stored_day_contradicts_do_not_replace_right_ones(three_sessions, bars_csv, scale: float) -> None:
     assert take(three_sessions, bars_csv, minutes("S00", DAYS[2], 50.2))[0] == 60

@@ -39,6 +39,8 @@ def test_copies_that_differ_by_a_unit_or_by_empty_zeros_are_duplicates(pipeline,
     assert (bar["turnover"], bar["trades"], bar["prev_close"], bar["delivery_qty"]) == (52500, 5, 9, 40)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_replay_of_deliveries_that_alternated_changes_nothing(pipeline, bars_csv) -> None:
     def deliver(close: int, hour: int):
         arrived = datetime(2025, 3, 1, hour, tzinfo=UTC)

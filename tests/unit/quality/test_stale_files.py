@@ -95,6 +95,8 @@ def month(pipeline, bars_csv):
     return pipeline
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("change", [list, one_column, one_row_in_nine, rounded])
 def test_a_copy_of_any_recent_session_is_refused_whatever_was_changed_in_it_from_any_source(month, bars_csv, change) -> None:
     for of in (SESSIONS[0], SESSIONS[10], SESSIONS[-3]):
@@ -108,6 +110,8 @@ def test_a_relabelled_session_restates_no_stored_one(month, bars_csv) -> None:
     assert [f.status for f in staged.files] == ["refused"]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_copied_session_within_a_longer_file_is_set_aside_and_the_others_go_in(month, bars_csv) -> None:
     rows = [*bars(SESSIONS[-2], SESSIONS[4]), *bars(SESSIONS[-1])]
     figures = month.ingest(month.deliver("two.csv", bars_csv(rows)))["bars_daily"]
@@ -115,6 +119,8 @@ def test_a_copied_session_within_a_longer_file_is_set_aside_and_the_others_go_in
     assert set(month.quarantined()) == {("bars_daily", "stale_session")}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_the_right_file_of_a_stored_session_and_a_corrected_one_are_no_copies(month, bars_csv) -> None:
     assert month.ingest(month.deliver("again.csv", bars_csv(bars(SESSIONS[5]))))["bars_daily"]["unchanged"] == 27
     figures = month.ingest(month.deliver("better.csv", bars_csv(one_row_in_nine(bars(SESSIONS[5])))))["bars_daily"]

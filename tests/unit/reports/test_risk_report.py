@@ -96,12 +96,16 @@ def test_text_from_outside_cannot_become_markup(html):
     assert "</script><b>" not in html
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_was_observed_leaves_no_trace():
     given = inputs()
     slow = {**given, "run": {**given["run"], "execution_time_seconds": 99.0, "release_id": "r-1"}}
     assert build_risk_report(**given) == build_risk_report(**slow)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_two_processes_write_the_same_bytes(html):
     picture = hashlib.sha256(equity_picture(inputs()["equity"], 1_000_000, "walk")).hexdigest()
     program = (

@@ -14,6 +14,8 @@ from pipelines.package_data import shipped
 from pipelines.scanners.registry import load_scanners
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_compiling_an_empty_lake_gives_a_manifest_and_leaves_the_project_alone(tmp_path: Path) -> None:
     before = sorted(shipped("dbt_project").rglob("*"))
 

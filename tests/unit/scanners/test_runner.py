@@ -32,6 +32,8 @@ def test_the_last_close_gives_one_buy_and_one_sell(build: Build, engine: ScanEng
     assert found == {"RISE": "BUY", "FALL": "SELL"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("ago", [1, 2, 15, 35, 59])
 def test_at_a_close_live_rows_equal_nightly_rows_on_all_columns(build: Build, engine: ScanEngine, ago: int) -> None:
     moment = build.sessions[-ago].closes_at
@@ -98,6 +100,8 @@ def test_a_planted_future_changes_nothing(build: Build, compiled: CompiledScanne
     assert without.is_empty() == (minute < 11)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_minutes_may_arrive_one_by_one(build: Build, compiled: CompiledScanners) -> None:
     session = build.sessions[-1]
     moment = session.opens_at + timedelta(minutes=12)

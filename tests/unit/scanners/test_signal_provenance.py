@@ -174,6 +174,8 @@ def test_live_and_withdrawn_signals_are_found_and_say_so(market, shipped: Compil
     assert told == ["issued live; no nightly build has it", "superseded: a later build withdrew it (2024-03-01 12:00 UTC)"]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_before_the_close_a_signal_stands_on_minutes_that_had_ended(market, bars_csv, shipped: CompiledScanners) -> None:
     opened = SESSION.opens_at
     rows = [("AAPL", (opened + timedelta(minutes=m)).strftime("%Y-%m-%d %H:%M:%S+00:00"), 100, 101, 99, 100, 10) for m in range(6)]

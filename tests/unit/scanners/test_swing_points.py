@@ -95,6 +95,8 @@ def test_points_are_those_of_the_definition(find: Find, bars: Bars, strength: in
     assert find(bars, strength) == _by_definition(bars, strength)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @_few
 @given(bars=_sessions, strength=st.integers(1, 4), data=st.data())
 def test_what_comes_after_the_confirming_session_changes_nothing(

@@ -29,6 +29,8 @@ def found(compiled: CompiledScanners, bundled: Bundled) -> pl.DataFrame:
         return engine.run_at([(moment, family) for moment in bundled.bars["closes_at"].unique().sort()]).signals
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_golden_and_death_crosses_are_those_of_whole_sums_of_closes(bundled: Bundled, found: pl.DataFrame) -> None:
     # Closes before the split count as they are, those after it sevenfold: whole numbers, and the sign is that of either basis.
     after = (pl.col("instrument_id") == bundled.split[0]) & (pl.col("session_date") >= bundled.split[1])
@@ -102,6 +104,8 @@ def test_the_split_itself_crosses_nothing(bundled: Bundled, found: pl.DataFrame)
     assert on_ex_date.is_empty()
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @given(
     steps=st.lists(st.lists(st.sampled_from([-1, 0, 0, 1]), min_size=8, max_size=8), min_size=4, max_size=12),
     price=st.integers(1, 40_000_000),

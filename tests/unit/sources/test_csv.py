@@ -189,6 +189,8 @@ def test_wrong_options_are_refused_with_the_right_ones(tmp_path: Path) -> None:
         parse(tmp_path, content, timezone="Mars/Base")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(alphabet='0123456789.,-/:; "abTZ\n', max_size=40), max_size=12))
 def test_any_text_gives_rows_or_a_source_error_and_loses_no_line(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:

@@ -185,6 +185,8 @@ def test_only_the_exchange_s_own_names_are_claimed() -> None:
     assert not any(claims(name) for name in ("RELIANCE.csv", "cm01JAN2019bhav.pdf", "BhavCopy_NSE_FO_0_0_0_20241003_F_0000.csv"))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(["EQ", "BE", "BZ", "BL", "N1", ""])), min_size=1, max_size=12))
 def test_every_row_comes_out_once_and_a_symbol_has_one_main_series(pairs: list[tuple[str, str]]) -> None:
     import tempfile

@@ -109,6 +109,8 @@ def test_nothing_that_became_known_later_shows_in_any_relation(catalogue: tuple[
                 assert shown in ([], [(D1, 10.0)]), name
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_of_a_lake_that_came_later_no_relation_shows_a_row_but_the_calendar(tmp_path: Path) -> None:
     """A row of every table, whatever tables there are: all of it was delivered, computed and replaced after the moment."""
     lake, versions = Lake(str(tmp_path / "lake")), {}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,8 @@ deliveries = st.lists(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @given(deliveries)
 @settings(max_examples=60, deadline=None)
 def test_after_any_deliveries_the_last_value_of_each_key_stands(daily: Daily, said: list[dict[tuple[str, date], int]]) -> None:

@@ -180,6 +180,8 @@ def test_a_faster_writer_makes_this_one_decide_again(lake: Lake, daily: Daily) -
     assert [row[0] for row in closes(lake)] == ["A", "B", "C"]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_writer_that_always_loses_says_so(lake: Lake, daily: Daily) -> None:
     put(lake, daily(("A", DAY, 1.0)))
     rounds = iter(range(1, 100))
@@ -214,6 +216,8 @@ for number in range(count):
 """
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("years", [1, 4], ids=["same partition", "several partitions"])
 def test_two_processes_at_once_lose_nothing(lake: Lake, years: int) -> None:
     """From the very first commit on: both find no table when they start."""

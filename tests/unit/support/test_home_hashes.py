@@ -66,6 +66,8 @@ def named(before: Path, after: Path) -> list[str]:
     return list(differences(json.loads(before.read_text()), json.loads(after.read_text())))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_the_same_bars_released_again_by_other_code_differ_in_nothing(make: Make) -> None:
     before, after = make("before", ROWS), make("after", ROWS, code="1.0+bbbb")
     assert json.loads(before.read_text())["tables"]["bars_daily"]["rows"] == 2
@@ -73,6 +75,8 @@ def test_the_same_bars_released_again_by_other_code_differ_in_nothing(make: Make
     assert main(["compare", str(before), str(after)]) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_another_price_is_named_by_table_and_column(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     before = make("before", ROWS)
     after = make("after", [ROWS[0], (*ROWS[1][:5], 20.5, 200)], report="value at risk 2 %")
@@ -86,6 +90,8 @@ def test_another_price_is_named_by_table_and_column(make: Make, capsys: pytest.C
     assert capsys.readouterr().out.splitlines() == found
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_missing_row_is_counted(make: Make) -> None:
     assert "tables: bars_daily: 2 → 1 rows" in named(make("before", ROWS), make("after", ROWS[:1]))
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -85,6 +86,8 @@ def test_every_outcome_is_what_a_walk_over_the_bars_gives(world, signal) -> None
     assert compared > 1000
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), cut=st.integers(30, 100), split=st.integers(1, 120))
 def test_later_bars_and_actions_change_no_outcome_that_has_ended(world, signal, seed: int, cut: int, split: int) -> None:

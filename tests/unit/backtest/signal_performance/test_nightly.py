@@ -119,6 +119,8 @@ def day(number: int) -> date:
     return SESSIONS[number].session_date
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_night_by_night_equals_all_at_once(pipeline, night) -> None:
     """A first build, one new session, a jump into a halt, one out of it, and the rest: then everything anew."""
     steps = [

@@ -174,6 +174,8 @@ def test_touching_and_turning_back_is_no_cross_and_a_tie_on_the_way_is_one() -> 
     assert crossings(level, level) == []
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(99, 101), st.just(100)), min_size=2, max_size=12))
 def test_above_and_below_take_turns(series: list[tuple[int, int]]) -> None:

@@ -62,6 +62,8 @@ def ruled(tmp_path_factory: pytest.TempPathFactory) -> CompiledScanners:
     return load_scanners(manifest)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_jinja_in_a_rule_s_words_is_text(ruled: CompiledScanners) -> None:
     found = ruled.scanner("busy_rise")
     assert found.description == "Rises {{ env_var('HIDDEN') }} {# or not #} {{{ 1 }}} {% endraw %} { a }."
