@@ -78,6 +78,7 @@ class ScanEngine:
         self._database = ScanDatabase(inputs, compiled.indicators)
         self._connection = self._database.connection
         self._maker = ModelExecutor(compiled, self._connection)
+        self._given = {entry.name: getattr(inputs, entry.name) for entry in fields(inputs)}
         self._kept: _Kept | None = None
         self._days_of: tuple[date, date] | None = None
 
@@ -92,17 +93,25 @@ class ScanEngine:
         self._connection.close()
 
     def give(self, inputs: ScanInputs) -> None:
-        """Replace every input, as a new engine would have it. ValueError when a frame lacks a column that may not be missing."""
+        """Have these inputs, as a new engine would; a frame that is here already stays.
+
+        Raises ValueError when a frame lacks a column that may not be missing.
+        """
         for entry in fields(inputs):
-            self.replace(entry.name, getattr(inputs, entry.name))
+            rows = getattr(inputs, entry.name)
+            if self._given.get(entry.name) is not rows:
+                self.replace(entry.name, rows)
 
     def replace(self, table: str, rows: pl.DataFrame) -> None:
         """Replace an input. KeyError when it is no input, ValueError when the frame lacks a column that may not be missing."""
         self._kept = self._days_of = None
+        self._given.pop(table, None)
         self._database.replace(table, rows)
+        self._given[table] = rows
 
     def append(self, table: str, rows: pl.DataFrame) -> None:
         """Add rows to an input, for example the minutes that have just closed."""
+        self._given.pop(table, None)
         self._database.append(table, rows)
         if table != "bars_1m":
             self._kept = self._days_of = None

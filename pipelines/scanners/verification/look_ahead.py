@@ -75,8 +75,13 @@ def spoiled(inputs: ScanInputs, moment: datetime) -> ScanInputs:
     return replace(inputs, **{name: falsified(frame, later) for name, (frame, later) in _future(inputs, moment).items()})
 
 
+def has_future(inputs: ScanInputs, moment: datetime) -> bool:
+    """Whether any input has rows that came after `moment`."""
+    return bool(_future(inputs, moment))
+
+
 def _future(inputs: ScanInputs, moment: datetime) -> dict[str, tuple[pl.DataFrame, pl.Expr]]:
-    """Each table with the condition that tells its later rows."""
+    """Each table that has later rows, with the condition that tells them."""
     session = inputs.sessions.filter(pl.col("opens_at") <= moment).select(pl.col("session_date").max()).item()
     closed = inputs.sessions.filter(pl.col("closes_at") <= moment).select(pl.col("session_date").max()).item() or date.min
     day = pl.col("session_date")
@@ -91,7 +96,11 @@ def _future(inputs: ScanInputs, moment: datetime) -> dict[str, tuple[pl.DataFram
         "intraday_curves": day >= session,
     }
     tables = {entry.name: getattr(inputs, entry.name) for entry in fields(inputs)}
-    return {name: (tables[name], condition) for name, condition in later.items() if tables[name].width}
+    return {
+        name: (tables[name], condition)
+        for name, condition in later.items()
+        if tables[name].width and tables[name].select(condition.any()).item()
+    }
 
 
 def falsified(frame: pl.DataFrame, later: pl.Expr) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from datetime import datetime
 import polars as pl
 
 from pipelines.scanners.engine.runner import ScanEngine, ScanInputs
-from pipelines.scanners.verification.look_ahead import DIFFERENCES, different, spoiled, truncated
+from pipelines.scanners.verification.look_ahead import DIFFERENCES, different, has_future, spoiled, truncated
 from pipelines.scanners.verification.sampling import Asked, grouped
 
 
@@ -47,13 +47,16 @@ def find_look_ahead(engine: ScanEngine, inputs: ScanInputs, recorded: pl.DataFra
     """Recorded signals that a scan does not give, or gives otherwise, when the future is cut off or altered.
 
     Columns as of `find_unreproduced`. Each evaluation time is scanned alone: a row that was made from rows of other evaluation
-    times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times.
+    times is not made again. inputs: to have a future that can be altered, they must reach beyond the evaluation times; without one
+    the two futures are the same.
     """
-    futures = [(at, names, name, cut) for at, names in asked for name, cut in (("truncated", truncated), ("spoiled", spoiled))]
     found = [pl.DataFrame(schema=DIFFERENCES)]
-    for at, names, name, cut in futures:
-        engine.give(cut(inputs, at))
-        found.append(_described(different(*_judged(_of(recorded, [(at, names)]), engine.run(at, names).signals)), name))
+    for at, names in asked:
+        record = _of(recorded, [(at, names)])
+        futures = (("truncated", truncated), ("spoiled", spoiled))
+        for name, cut in futures if has_future(inputs, at) else futures[:1]:
+            engine.give(cut(inputs, at))
+            found.append(_described(different(*_judged(record, engine.run(at, names).signals)), name))
     return pl.concat(found)
 
 
