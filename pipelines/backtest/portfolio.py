@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Protocol
@@ -51,6 +51,10 @@ class Placing(Protocol):
 
     def place(self, grid: Grid, orders: Orders, actions: pl.DataFrame | None) -> tuple[Grid, Orders]:
         """Grid and orders as the run takes them."""
+        ...
+
+    def placing(self, grid: Grid, actions: pl.DataFrame | None) -> Callable[[Orders], tuple[Grid, Orders]]:
+        """`place` for several lots of orders on one grid."""
         ...
 
     def as_parameters(self) -> dict[str, Any]:

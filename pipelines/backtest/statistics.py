@@ -21,7 +21,7 @@ BOOTSTRAP_SAMPLES = 2000
 
 _EULER_MASCHERONI = 0.5772156649015329
 # Below this many sessions a resampled Sharpe ratio says nothing about the strategy.
-_LEAST_SESSIONS = 20
+LEAST_SESSIONS = 20
 
 
 def session_returns(equity: np.ndarray, initial_cash: float) -> np.ndarray:
@@ -101,7 +101,7 @@ def sharpe_interval(
     optimal for the variance of a mean. (None, None) for fewer than 20 sessions or returns without variation.
     """
     size = returns.size
-    if size < _LEAST_SESSIONS or not _varies(returns):
+    if size < LEAST_SESSIONS or not _varies(returns):
         return None, None
     generator = np.random.Generator(np.random.PCG64(seed))
     ratios = np.empty(samples)
@@ -174,7 +174,7 @@ def min_track_record_from_moments(ratio: float, skew: float, kurtosis: float, to
 
 def _moments(returns: np.ndarray) -> tuple[float, float, float] | None:
     """Sharpe ratio per session, skew and kurtosis; None for too few sessions or returns without variation."""
-    if returns.size < _LEAST_SESSIONS or not _varies(returns):
+    if returns.size < LEAST_SESSIONS or not _varies(returns):
         return None
     ratio = sharpe_per_session(returns)
     centred = returns - returns.mean()

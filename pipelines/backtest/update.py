@@ -20,8 +20,9 @@ from pipelines.backtest.actions import effects_of
 from pipelines.backtest.exchange_costs import CostSettings, exchange_costs
 from pipelines.backtest.fills import missing_actions, with_limits
 from pipelines.backtest.instrument_class import InstrumentClass, classify
-from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
+from pipelines.backtest.portfolio import BacktestResult, Strategy
 from pipelines.backtest.rules import FillRules, Rules
+from pipelines.backtest.run_setup import RunSetup, still_trading
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.market.schema import TableSchema
@@ -104,23 +105,42 @@ def run_nightly(
     fills: FillRules | None = None,
     trials: int | None = None,
 ) -> BacktestResult | None:
+    """The run of `nightly_setup`; None when there is no bar to trade on.
+
+    Raises CostsError for a trade before the first date of a cost table where the settings refuse that.
+    """
+    started = time.perf_counter()
+    setup = nightly_setup(exchange, inputs, scanner, cash=cash, costs=costs, fills=fills, trials=trials)
+    return None if setup is None else setup.run().timed(time.perf_counter() - started)
+
+
+def nightly_setup(
+    exchange: str,
+    inputs: BacktestInputs,
+    scanner: str,
+    *,
+    cash: float,
+    costs: CostSettings,
+    fills: FillRules | None = None,
+    trials: int | None = None,
+) -> RunSetup | None:
     """Decide at the close, fill at the next open, pay costs on both sides. None when there is no bar to trade on.
 
     cash: initial, in the instruments' currency. costs: of the home; the exchange's dated charges are added where it has tables.
     fills: what limits fills; the defaults unless given. trials: parameter sets tried on these bars, see `count_trials`; None where
-    not known. Raises CostsError for a trade before the first date of a cost table where the settings refuse that.
+    not known.
     """
     if inputs.bars.is_empty():
         return None
-    started = time.perf_counter()
     traded = set(inputs.bars.get_column("instrument_id").unique())
     classes = {name: found for name, found in inputs.classes.items() if name in traded}
     parameters = {"scanner": scanner, "exchange": exchange, "instrument_classes": _counted(classes.values())}
     strategy = Strategy(STRATEGY, scanner, inputs.fingerprint, code_version(), parameters, trials)
     rules = Rules(initial_cash=cash, max_sessions=20, **asdict(fills or FillRules()))
     schedule = exchange_costs(exchange, costs, {name: found.name for name, found in classes.items()})
-    result = run_backtest(inputs.bars, inputs.signals, strategy, rules, schedule, with_missing(inputs, rules), inputs.sessions)
-    return result.timed(time.perf_counter() - started)
+    survivors = still_trading(inputs.bars, inputs.signals)
+    actions = with_missing(inputs, rules)
+    return RunSetup(inputs.bars, inputs.signals, strategy, rules, schedule, actions, inputs.sessions, survivors=survivors)
 
 
 def _counted(classes: Iterable[InstrumentClass]) -> dict[str, int]:

@@ -7,6 +7,7 @@ Does not live here: at which step a signal acts (`grid`), what then happens (`ba
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -40,6 +41,24 @@ class OrderPlan:
 
     def place(self, grid: Grid, orders: Orders, actions: pl.DataFrame | None) -> tuple[Grid, Orders]:
         """Grid and orders as the plan has them. actions: as for `actions.effects_of`; a split is no return."""
+        return self.placing(grid, actions)(orders)
+
+    def placing(self, grid: Grid, actions: pl.DataFrame | None) -> Callable[[Orders], tuple[Grid, Orders]]:
+        """`place` for several lots of orders on one grid: what follows from the bars alone is worked out once."""
+        known = None if self.volatility is None else _volatility(grid, actions, self.window)
+        seen = grid
+        if self.size_at_fill:
+            following = np.vstack([grid.bars.open[1:], grid.bars.close[-1:]])
+            seen = replace(grid, bars=grid.bars._replace(sizing=following))
+
+        def place(orders: Orders) -> tuple[Grid, Orders]:
+            placed = self._placed(grid, orders, known)
+            return seen, (_with_closing_orders(seen, placed) if self.close_at_last_open and grid.steps > 1 else placed)
+
+        return place
+
+    def _placed(self, grid: Grid, orders: Orders, known: np.ndarray | None) -> Orders:
+        """Orders with their kind, price, levels and size. known: volatilities of `_volatility`."""
         rows = orders.orders.copy()
         steps = np.repeat(np.arange(grid.steps), np.diff(orders.offsets))
         decided = grid.bars.sizing[steps, rows["instrument"]]
@@ -50,17 +69,13 @@ class OrderPlan:
             rows["price"] = decided * (1.0 - better * rows["side"] * self.offset)
         if not self.signal_levels:
             rows["stop"] = rows["target"] = np.nan
-        if self.volatility is not None:
+        if self.volatility is not None and known is not None:
             # Within a session its own close is not known yet.
             is_last = np.append(np.diff(grid.session) != 0, True)[steps]
-            known = _volatility(grid, actions, self.window)[grid.session[steps] + is_last, rows["instrument"]]
+            of_orders = known[grid.session[steps] + is_last, rows["instrument"]]
             # Without enough of a past there is no size, and an order of nothing is refused.
-            rows["fraction"] = np.nan_to_num(np.minimum(self.volatility / known, self.most), nan=0.0)
-        if self.size_at_fill:
-            following = np.vstack([grid.bars.open[1:], grid.bars.close[-1:]])
-            grid = replace(grid, bars=grid.bars._replace(sizing=following))
-        placed = replace(orders, orders=rows)
-        return grid, (_with_closing_orders(grid, placed) if self.close_at_last_open and grid.steps > 1 else placed)
+            rows["fraction"] = np.nan_to_num(np.minimum(self.volatility / of_orders, self.most), nan=0.0)
+        return replace(orders, orders=rows)
 
     def as_parameters(self) -> dict[str, Any]:
         """The plan by name, for `config_snapshot` and `run_id`."""

@@ -10,14 +10,16 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 
 import polars as pl
 
 from pipelines.backtest.actions import InputError
 from pipelines.backtest.costs import Costs, FlatCosts
 from pipelines.backtest.exchange_costs import CostSettings, exchange_costs
-from pipelines.backtest.portfolio import BacktestResult, Strategy, run_backtest
+from pipelines.backtest.portfolio import BacktestResult, Strategy
 from pipelines.backtest.rules import FillRules
+from pipelines.backtest.run_setup import RunSetup, Survivors, still_trading
 from pipelines.backtest.state import Attributes
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.update import BacktestInputs, with_missing
@@ -34,12 +36,26 @@ def run_strategy(
     costs: CostSettings,
     fills: FillRules,
 ) -> BacktestResult | None:
-    """Trade a strategy's signals. None where its universe has no bar between its dates. How many were tried a ledger tells.
+    """The run of `strategy_setup`, which raises; None where the universe has no bar between the dates."""
+    started = time.perf_counter()
+    setup = strategy_setup(exchange, strategy, inputs, universes, costs=costs, fills=fills)
+    return None if setup is None else setup.run().timed(time.perf_counter() - started)
+
+
+def strategy_setup(
+    exchange: str,
+    strategy: StrategyFile,
+    inputs: BacktestInputs,
+    universes: Universes,
+    *,
+    costs: CostSettings,
+    fills: FillRules,
+) -> RunSetup | None:
+    """What a strategy's run is made of. None where its universe has no bar between its dates. How many were tried a ledger tells.
 
     inputs: of `update.read_inputs` with the strategy's scanners. universes, costs, fills: of the home. Raises InputError for a
     universe or a limit that the data cannot hold, UniverseError for an unknown universe, CostsError as `run_backtest` does.
     """
-    started = time.perf_counter()
     seen = see(exchange, strategy, inputs, universes)
     if seen.bars.is_empty():
         return None
@@ -53,7 +69,7 @@ def run_strategy(
     described = Strategy(
         strategy.strategy, ",".join(strategy.scanners), inputs.fingerprint, code_version(), parameters, trials=None
     )
-    result = run_backtest(
+    return RunSetup(
         seen.bars,
         seen.signals,
         described,
@@ -63,8 +79,29 @@ def run_strategy(
         seen.sessions,
         strategy.order_plan(),
         attributes,
+        _survivors(exchange, strategy, inputs, universes, seen),
     )
-    return result.timed(time.perf_counter() - started)
+
+
+def _survivors(
+    exchange: str, strategy: StrategyFile, inputs: BacktestInputs, universes: Universes, seen: BacktestInputs
+) -> Survivors:
+    """Bars and signals of those who are members in the last session, members or not before."""
+    if strategy.universe == ALL:
+        return still_trading(seen.bars, seen.signals)
+    if not isinstance(strategy.universe, str):
+        return Survivors(missing="its symbols were chosen by name, so who else there was at the time is not known")
+    own = (pl.col("universe_name") == strategy.universe) & (pl.col("exchange").fill_null(exchange) == exchange)
+    mine = universes.members.filter(own)
+    end = seen.bars.get_column("session_date").max()
+    now = mine.filter(pl.lit(end).is_between("valid_from", "valid_to"))
+    if now.height == mine.height and mine.get_column("valid_from").max() == date.min:
+        return Survivors(missing=f"the universe {strategy.universe} has no dates: who was a member at the time is not known")
+    if now.is_empty():
+        return Survivors(missing=f"the universe {strategy.universe} has no member in the last session")
+    today = strategy.model_copy(update={"universe": now.get_column("symbol").unique().sort().to_list()})
+    kept = see(exchange, today, inputs, universes)
+    return Survivors(kept.bars, kept.signals)
 
 
 def see(exchange: str, strategy: StrategyFile, inputs: BacktestInputs, universes: Universes) -> BacktestInputs:
