@@ -33,7 +33,7 @@ COMPILED = $(shell find pipelines/indicators pipelines/backtest/engine $(addpref
 	pipelines/backtest/signal_performance/kernel.py \
 	dbt_project/models dbt_project/macros -type f ! -path "*/__pycache__/*")
 
-.PHONY: help demo test test-slow test-all coverage ui screenshots generate bench bench-large lint lock install install-dev clean clean-lake
+.PHONY: help demo test test-slow test-all coverage ui screenshots generate charts bench bench-large lint lock install install-dev clean clean-lake
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ screenshots: $(VENV)/.dev $(VENV)/.warm ## remake the pictures in docs/images fr
 
 generate: $(VENV)/.runtime ## rewrite the committed files that follow from the code: dbt's yml, columns in GX suites, docs/tables.md
 	@$(BIN)/python -m pipelines.cli.generate
+
+charts: $(VENV)/.dev ## fetch the chart library of the reports again, at its pinned version and hash (needs npm)
+	@$(BIN)/python -m tests.support.chart_library
 
 coverage: $(VENV)/.dev $(VENV)/.warm ## fast tests and some slow ones, measured: functions below COVERAGE_GOAL percent by name, and the total
 	@$(COVERAGE) erase

@@ -15,7 +15,7 @@ from pipelines import __version__
 
 #: The folder of this package.
 PACKAGE = Path(__file__).parent
-_COUNTED = {".py", ".sql", ".yml", ".json", ".csv", ".j2"}
+_COUNTED = {".py", ".sql", ".yml", ".json", ".csv", ".j2", ".js", ".css"}
 _NOT_COUNTED = {"__pycache__", "target", "logs", "bundled", "_shipped"}
 
 

@@ -15,11 +15,20 @@ import polars as pl
 
 from pipelines.backtest.exchange_costs import CostSettings, tables_fingerprint
 from pipelines.backtest.rules import FillRules
+from pipelines.backtest.run_setup import RunSetup
 from pipelines.backtest.signal_performance.performance import ScannerId
 from pipelines.backtest.strategies.reading import strategy_of_scanner
 from pipelines.backtest.strategies.tried import parameters_of
 from pipelines.backtest.trials import LEDGER, Ledger, family_of, trial_id_of
-from pipelines.backtest.update import count_trials, current_run, read_inputs, run_nightly, store_result
+from pipelines.backtest.update import (
+    BacktestInputs,
+    count_trials,
+    current_run,
+    nightly_setup,
+    read_inputs,
+    run_nightly,
+    store_result,
+)
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.package_data import code_version
 from pipelines.storage.location import Lake
@@ -75,6 +84,10 @@ class NightlyBacktest:
         store_result(self.lake, self.exchange, result)
         record.write(self.made_of, hash_heads(self.lake, self.exchange, STORED))
         return result.run, result.trades
+
+    def setup(self, inputs: BacktestInputs) -> RunSetup | None:
+        """What the run is made of; None when there is no bar. inputs: of `read_inputs` with the scanner."""
+        return nightly_setup(self.exchange, inputs, self.scanner, cash=self.cash, costs=self.costs, fills=self.fills)
 
     def _ledger(self, scanners: int) -> Ledger:
         """The scanner's family beside the scanners that nightly runs evaluate, one of which by the very rules of this run."""

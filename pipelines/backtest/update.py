@@ -183,11 +183,16 @@ def current_run(lake: Lake, exchange: str, scanner: str) -> tuple[dict[str, obje
     if mine.is_empty():
         return None
     run = mine.row(0, named=True)
-    parts = [
-        LakeTable(lake.table_uri(exchange, name), TABLES[name]).read().filter(pl.col("run_id") == run["run_id"])
+    return run, *current_rows(lake, exchange, str(run["run_id"]))
+
+
+def current_rows(lake: Lake, exchange: str, run_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Trades and equity of a stored run."""
+    trades, equity = (
+        LakeTable(lake.table_uri(exchange, name), TABLES[name]).read().filter(pl.col("run_id") == run_id)
         for name in ("backtest_trades", "backtest_equity")
-    ]
-    return run, parts[0], parts[1]
+    )
+    return trades, equity
 
 
 def initial_cash(run: Mapping[str, object]) -> float:

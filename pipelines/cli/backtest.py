@@ -82,7 +82,7 @@ def run_command(
     wait: Wait = None,
     as_json: Json = False,
 ) -> None:
-    """Run a strategy on the published release and store the run; print the row of `backtest_runs`.
+    """Run a strategy on the published release and store the run; print the row of `backtest_runs`, and write its report.
 
     Example: marketlake backtest --scanner breakout_20d --param exits.stop_loss=0.05
     """
@@ -99,22 +99,26 @@ def run_command(
     try:
         with progress(f"backtesting {strategy.strategy} on {mic}", quiet=as_json):
             tried = None if sweep is None else try_all(settings, mic, asked, sweep)
-            result = run_and_store(settings, mic, strategy) if sweep is None else None
+            done = run_and_store(settings, mic, strategy) if sweep is None else None
     except (InputError, UniverseError) as error:
         fail(str(error), USAGE)
     except (CostsError, LockHeldError) as error:
         fail(str(error))
     if tried is not None:
         _print_sweep(tried, as_json=as_json)
-    if result is None:
+    if done is None:
         return
     if as_json:
         # As it is stored: no release has published it yet.
-        say_json({**result.run, "release_id": None})
+        say_json({**done.result.run, "release_id": None})
         return
-    say_record(result.run)
+    say_record(done.result.run)
     say()
-    table(["signals that led to nothing, and limits that bound", "count"], [[name, value] for name, value in result.counts.items()])
+    counts = [[name, value] for name, value in done.result.counts.items()]
+    table(["signals that led to nothing, and limits that bound", "count"], counts)
+    say()
+    say(done.verdict)
+    say(f"report: {done.report}")
 
 
 @backtest.command("list")

@@ -6,6 +6,7 @@ Does not live here: the command's arguments and its printing (`backtest.py`), st
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,20 +18,23 @@ import yaml
 from pipelines.backtest.configured import configured_costs, configured_fills
 from pipelines.backtest.strategies.file import StrategyFile
 from pipelines.backtest.strategies.reading import read_strategy, strategy_of_scanner
-from pipelines.backtest.strategies.run import run_strategy
+from pipelines.backtest.strategies.run import strategy_setup
 from pipelines.backtest.strategies.stored import store_judged
 from pipelines.backtest.strategies.sweep import read_sweep, sweep_strategy
 from pipelines.backtest.strategies.tried import trial_of
 from pipelines.backtest.sweep import judge_cases
 from pipelines.backtest.trials import Ledger, record_trials
 from pipelines.backtest.update import BacktestInputs, read_inputs
+from pipelines.backtest.verdict.sentence import conclude
 from pipelines.cli.console import USAGE, fail
 from pipelines.cli.options import day
+from pipelines.reports.index import write_index
+from pipelines.reports.run_reports import report_run, write_run_report
 from pipelines.scanners.project import HomeProject
 from pipelines.scanners.universes import read_universes
 from pipelines.storage.location import Lake
 from pipelines.storage.locks import home_lock
-from pipelines.storage.releases import latest_release
+from pipelines.storage.releases import Release, latest_release
 
 if TYPE_CHECKING:
     from pipelines.backtest.portfolio import BacktestResult
@@ -63,23 +67,41 @@ class Asked:
         return strategy_of_scanner(str(self.scanner), self.settings.backtest_cash, self.settings.backtest_volume_share, every)
 
 
-def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> BacktestResult:
-    """Run a strategy, store the run and put its parameter set on the ledger, which judges it.
+@dataclass(frozen=True)
+class DoneRun:
+    """A run as it was stored, the file of its report, and the sentence that this opens with."""
+
+    result: BacktestResult
+    report: Path
+    verdict: str
+
+
+def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> DoneRun:
+    """Run a strategy, store the run and put its parameter set on the ledger, which judges it; write its report.
 
     Ends the command where there is nothing to run it on; raises as `run_strategy`.
     """
-    result = run_strategy(
+    release = _release(settings, mic)
+    setup = strategy_setup(
         mic,
         strategy,
-        _inputs(settings, mic, strategy),
+        _inputs(settings, mic, release, strategy),
         read_universes(settings.universes, settings.liquid_value),
         costs=configured_costs(settings),
         fills=configured_fills(settings),
     )
-    if result is None:
+    if setup is None:
         _fail_without_bars(strategy)
+    started = time.perf_counter()
+    result = setup.run().timed(time.perf_counter() - started)
+    lake, folder = Lake.from_settings(settings), settings.reports_dir
     with home_lock(settings.state_dir, "backtest", settings.lock_wait):
-        return store_judged(Lake.from_settings(settings), mic, strategy, result)
+        judged = store_judged(lake, mic, strategy, result)
+    provenance = {"release": release.release_id}
+    reported = report_run(lake, mic, setup, judged.run, judged.trades, judged.equity, release.versions(mic), provenance)
+    path = write_run_report(reported, folder)
+    write_index(folder)
+    return DoneRun(judged, path, conclude(reported.evidence).sentence)
 
 
 def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dict[str, Any]]:
@@ -92,7 +114,7 @@ def try_all(settings: Settings, mic: str, asked: Asked, sweep: Path) -> list[dic
     tried = sweep_strategy(
         mic,
         cases,
-        _inputs(settings, mic, first),
+        _inputs(settings, mic, _release(settings, mic), first),
         read_universes(settings.universes, settings.liquid_value),
         costs=configured_costs(settings),
         fills=configured_fills(settings),
@@ -111,12 +133,15 @@ def _fail_without_bars(strategy: StrategyFile) -> NoReturn:
     fail(f"{strategy.strategy}: no bar of its universe between its dates in the published release", USAGE)
 
 
-def _inputs(settings: Settings, mic: str, strategy: StrategyFile) -> BacktestInputs:
-    lake = Lake.from_settings(settings)
-    release = latest_release(lake)
+def _release(settings: Settings, mic: str) -> Release:
+    release = latest_release(Lake.from_settings(settings))
     if release is None or not release.versions(mic):
         fail(f"{mic} has no release; run `marketlake nightly --exchange {mic}` or `marketlake demo`")
-    inputs = read_inputs(lake, mic, release.versions(mic), *strategy.scanners)
+    return release
+
+
+def _inputs(settings: Settings, mic: str, release: Release, strategy: StrategyFile) -> BacktestInputs:
+    inputs = read_inputs(Lake.from_settings(settings), mic, release.versions(mic), *strategy.scanners)
     _check_scanners(settings, strategy, {name for name, _ in inputs.recorded})
     return inputs
 

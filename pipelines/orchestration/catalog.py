@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -25,9 +26,10 @@ from pipelines.orchestration.keys import (
     SCAN_INPUTS,
     SCANNERS,
     SOURCES,
+    STRATEGY_PREFIX,
     in_group_of_its_exchange,
 )
-from pipelines.reports.file_names import report_name
+from pipelines.reports.file_names import report_name, strategy_report_name
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
@@ -92,10 +94,12 @@ def _lake_table(spec: dg.AssetSpec) -> str | None:
 
 def _report(spec: dg.AssetSpec, settings: Settings) -> dict[str, Any]:
     """The address at which the asset's report opens, where anything serves it."""
-    if spec.key.path[-1] != "risk_report" or settings.reports_url is None:
+    mic, name = spec.key.path[0], spec.key.path[-1]
+    reports = {"risk_report": report_name(mic, BACKTESTED_SCANNER)}
+    file = strategy_report_name(mic, name) if name.startswith(STRATEGY_PREFIX) else reports.get(name)
+    if file is None or settings.reports_url is None:
         return {}
-    address = f"{settings.reports_url.rstrip('/')}/{report_name(spec.key.path[0], BACKTESTED_SCANNER)}"
-    return {"open_report": dg.MetadataValue.url(address)}
+    return {"open_report": dg.MetadataValue.url(f"{settings.reports_url.rstrip('/')}/{quote(file)}")}
 
 
 def _stored(spec: dg.AssetSpec, table: str | None, settings: Settings) -> dict[str, Any]:

@@ -24,6 +24,8 @@ RELEASE: Final = "release"
 
 #: The scanner whose signals are backtested every night.
 BACKTESTED_SCANNER: Final = "breakout_20d"
+#: How the name of a strategy file's asset begins.
+STRATEGY_PREFIX: Final = "strategy_"
 
 #: Lake tables that ingest stages, gates and publishes, in this order.
 INGESTED: Final = (

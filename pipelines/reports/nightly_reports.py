@@ -1,13 +1,12 @@
 """The nightly risk report: VaR of the current backtest into `risk_var`, and the HTML file people read.
 
 Lives here: from stored runs to stored risk figures and a file in `<home>/reports`.
-Does not live here: VaR (`risk/`), the page (`risk_report.py`).
+Does not live here: VaR (`risk/`), the page (`run_report.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,23 +17,22 @@ from typing import Any
 import polars as pl
 
 from pipelines.backtest.statistics import session_returns
-from pipelines.backtest.unchanged import STORED
+from pipelines.backtest.unchanged import STORED, NightlyBacktest
 from pipelines.backtest.update import BacktestInputs, current_run, initial_cash
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
-from pipelines.package_data import code_version
 from pipelines.reports.file_names import report_name
-from pipelines.reports.risk_report import build_risk_report
+from pipelines.reports.index import write_index
+from pipelines.reports.pages import write_page
+from pipelines.reports.run_report import build_run_report
+from pipelines.reports.run_reports import SHOWN, hash_restated, report_run
 from pipelines.risk.var import var_table
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.step_records import hash_heads, hash_parts
 from pipelines.storage.upsert import replace_rows
-
-#: Tables whose versions the page names.
-_SHOWN = ("bars_daily", "corporate_actions", "scanner_signals")
 
 
 @dataclass(frozen=True)
@@ -48,15 +46,15 @@ class RiskReport:
     version: int | None
 
 
-def write_risk_report(
-    lake: Lake, exchange: str, scanner: str, inputs: BacktestInputs, versions: Mapping[str, int], folder: Path
-) -> RiskReport | None:
+def write_risk_report(backtest: NightlyBacktest, inputs: BacktestInputs, folder: Path) -> RiskReport | None:
     """Compute VaR of the scanner's current run, store it, write the report. None while there is no run.
 
-    The file in `folder` (`report_name`) is replaced whole. Same inputs give the same bytes.
+    inputs: of `read_inputs` with the scanner. The file in `folder` (`report_name`) is replaced whole. Same inputs give the
+    same bytes.
     """
-    found = current_run(lake, exchange, scanner)
-    if found is None:
+    lake, exchange, scanner = backtest.lake, backtest.exchange, backtest.scanner
+    found, setup = current_run(lake, exchange, scanner), backtest.setup(inputs)
+    if found is None or setup is None:
         return None
     run, trades, equity = found
     schema = TABLES["risk_var"]
@@ -72,26 +70,11 @@ def write_risk_report(
     )
     crash_point("research.committed")
     venue = venue_of(exchange)
-    html = build_risk_report(
-        run=run,
-        trades=trades,
-        equity=equity,
-        var=var,
-        bars=inputs.bars,
-        signals=inputs.signals,
-        provenance={
-            "input_fingerprint": inputs.fingerprint,
-            "code_version": code_version(),
-            "inputs": {name: versions[name] for name in _SHOWN if name in versions},
-        },
-        timezone=venue.timezone,
-        currency=venue.currency,
-    )
+    reported = report_run(lake, exchange, setup, run, trades, equity, backtest.versions)
+    html = build_run_report(reported, title="Risk report", var=var, timezone=venue.timezone, currency=venue.currency)
     path = folder / report_name(exchange, scanner)
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(html, encoding="utf-8")
-    os.replace(temporary, path)
+    write_page(path, html)
+    write_index(folder)
     return RiskReport(path, var, equity, run, version)
 
 
@@ -108,8 +91,9 @@ def current_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> Ris
 
 def hash_report_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], backtest_inputs: str) -> str:
     """A hash of all that `write_risk_report` follows from. backtest_inputs: that of the backtest's (`backtest/unchanged.py`)."""
-    shown = {name: versions.get(name) for name in _SHOWN}
-    return hash_parts(backtest_inputs, shown, hash_heads(lake, exchange, STORED), lake.calendar(exchange).frame().write_csv())
+    shown = {name: versions.get(name) for name in SHOWN}
+    restated, calendar = hash_restated(lake, exchange, versions), lake.calendar(exchange).frame().write_csv()
+    return hash_parts(backtest_inputs, shown, hash_heads(lake, exchange, STORED), restated, calendar)
 
 
 def hash_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> str:

@@ -7,6 +7,7 @@ Does not live here: the run itself (`run`), the tables (`backtest/update.py`), t
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +19,9 @@ from pipelines.backtest.actions import InputError
 from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.portfolio import BacktestResult
 from pipelines.backtest.rules import FillRules
+from pipelines.backtest.run_setup import RunSetup
 from pipelines.backtest.strategies.file import StrategyFile
-from pipelines.backtest.strategies.run import run_strategy
+from pipelines.backtest.strategies.run import strategy_setup
 from pipelines.backtest.strategies.tried import trial_of
 from pipelines.backtest.trials import Ledger, record_trials
 from pipelines.backtest.unchanged import INPUTS, hash_market
@@ -76,16 +78,23 @@ class NightlyStrategy:
         stored = self._stored()
         if not anew and len(stored) == 1 and record.holds(self.made_of, stored[0]["run_id"]):
             return stored[0]
+        setup = self.setup
+        if setup is None:
+            return None
+        started = time.perf_counter()
+        result = setup.run().timed(time.perf_counter() - started)
+        judged = store_judged(self.lake, self.exchange, self.strategy, result, [row["run_id"] for row in stored])
+        record.write(self.made_of, judged.run_id)
+        return judged.run
+
+    @cached_property
+    def setup(self) -> RunSetup | None:
+        """What the run is made of, read from the lake once; None where there is no bar to trade on. Raises as `run`."""
         inputs = read_inputs(self.lake, self.exchange, self.versions, *self.strategy.scanners)
         unknown = set(self.strategy.scanners) - self.declared - {name for name, _ in inputs.recorded}
         if unknown:
             raise InputError(f"{self.strategy.strategy}: no scanner {', '.join(sorted(unknown))}; `marketlake scanners` lists them")
-        result = run_strategy(self.exchange, self.strategy, inputs, self.universes, costs=self.costs, fills=self.fills)
-        if result is None:
-            return None
-        judged = store_judged(self.lake, self.exchange, self.strategy, result, [row["run_id"] for row in stored])
-        record.write(self.made_of, judged.run_id)
-        return judged.run
+        return strategy_setup(self.exchange, self.strategy, inputs, self.universes, costs=self.costs, fills=self.fills)
 
     def _stored(self) -> list[dict[str, Any]]:
         """Rows of runs of this very strategy, whatever they were made of."""

@@ -62,7 +62,8 @@ def find_evidence(
 def _trials(run: Mapping[str, Any]) -> Figure:
     if run["trials"] is None:
         return Figure.unknown("nobody counted how many parameter sets were tried")
-    return Figure(run["trials"], f"parameter sets of the family {run['scanner_used']} in backtest_trials, this one included")
+    made_of = f"sets of backtest_trials that trade {run['scanner_used']}, this one too; nightly also the home's other scanners"
+    return Figure(run["trials"], made_of)
 
 
 def _deflated(run: Mapping[str, Any], returns: np.ndarray) -> Figure:

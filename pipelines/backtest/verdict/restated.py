@@ -16,6 +16,8 @@ from pipelines.storage.location import Lake
 
 #: Tables whose replaced rows count, and the column that places a row in time.
 _COUNTED = {"bars_daily": "session_date", "corporate_actions": "ex_date", "scanner_signals": "session_date"}
+#: Where the replaced rows are.
+RESTATED = tuple(f"{table}_superseded" for table in _COUNTED)
 
 
 def count_restated(

@@ -153,12 +153,13 @@ def _risk(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
 
         lake, folder, versions = marketlake.lake, marketlake.reports_dir, pinned(marketlake, mic)
         record = StepRecord.of(marketlake.state_dir, mic, "risk_report")
-        made_of = hash_report_inputs(lake, mic, versions, _research(marketlake, mic, versions).made_of)
+        backtest = _research(marketlake, mic, versions)
+        made_of = hash_report_inputs(lake, mic, versions, backtest.made_of)
         if not _is_full(marketlake, mic) and record.holds(made_of, hash_report(lake, mic, BACKTESTED_SCANNER, folder)):
             report = current_report(lake, mic, BACKTESTED_SCANNER, folder)
         else:
             inputs = read_inputs(lake, mic, versions, BACKTESTED_SCANNER)
-            report = write_risk_report(lake, mic, BACKTESTED_SCANNER, inputs, versions, folder)
+            report = write_risk_report(backtest, inputs, folder)
             record.write(made_of, hash_report(lake, mic, BACKTESTED_SCANNER, folder))
         if report is None:
             return dg.MaterializeResult(metadata={"note": "no backtest to report on"})

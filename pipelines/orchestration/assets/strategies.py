@@ -10,7 +10,7 @@ A file that cannot be used stops nothing: its asset says so by a failed check th
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -21,11 +21,14 @@ from pipelines.backtest.strategies.reading import StrategyFileError, read_strate
 from pipelines.backtest.strategies.stored import NightlyStrategy
 from pipelines.build.prepare import current_plan
 from pipelines.market.tables import TABLES
-from pipelines.orchestration.keys import RESEARCH, table_key
-from pipelines.orchestration.metadata import rounded, schema_metadata
+from pipelines.orchestration.keys import RESEARCH, STRATEGY_PREFIX, table_key
+from pipelines.orchestration.metadata import link, picture, rounded, schema_metadata
 from pipelines.orchestration.resources import MarketlakeResource, WriterLock
 from pipelines.scanners.universes import UniverseError
 from pipelines.storage.step_records import StepRecord
+
+if TYPE_CHECKING:
+    from pipelines.reports.run_reports import StrategyReport
 
 #: The versions of tables that a run of an exchange works on.
 Pinned = Callable[[MarketlakeResource, str], dict[str, int]]
@@ -39,7 +42,7 @@ def strategy_files(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.glob("*.y*ml")):
         if path.suffix not in (".yaml", ".yml"):
             continue
-        plain, whole = (f"strategy_{re.sub('[^a-z0-9_]', '_', text.lower())}" for text in (path.stem, path.name))
+        plain, whole = (f"{STRATEGY_PREFIX}{re.sub('[^a-z0-9_]', '_', text.lower())}" for text in (path.stem, path.name))
         named[plain if plain not in named else whole] = path
     return named
 
@@ -74,17 +77,27 @@ def _strategy(mic: str, name: str, path: Path, pinned: Pinned) -> dg.AssetsDefin
     # Where an asset has a check, Dagster knows the bare class only.
     def strategy(context: dg.AssetExecutionContext, marketlake: MarketlakeResource, lock: WriterLock) -> dg.MaterializeResult:
         try:
-            row = _run(marketlake, mic, name, read_strategy(path), pinned(marketlake, mic))
+            done = _run(marketlake, mic, name, read_strategy(path), pinned(marketlake, mic))
         except (StrategyFileError, InputError, UniverseError, CostsError) as error:
             context.log.warning(str(error))
             return dg.MaterializeResult(metadata={"note": "not run"}, check_results=[_check_result(key, str(error))])
-        if row is None:
+        if done is None:
             return dg.MaterializeResult(
                 metadata={"trades": 0}, check_results=[_check_result(key, "no bar of its universe between its dates")]
             )
+        from pipelines.reports.picture import equity_picture
+
+        row, report = done
         figures = {figure: row[figure] for figure in _FIGURES if row[figure] is not None}
+        image = equity_picture(report.equity, report.initial_cash, f"{mic} {row['algorithm_name']}")
         return dg.MaterializeResult(
-            metadata={"run_id": row["run_id"], **rounded(figures)}, check_results=[_check_result(key, None)]
+            metadata={
+                "run_id": row["run_id"],
+                "report": link(report.path),
+                "equity": picture(image, "equity and drawdown"),
+                **rounded(figures),
+            },
+            check_results=[_check_result(key, None)],
         )
 
     return strategy
@@ -92,14 +105,21 @@ def _strategy(mic: str, name: str, path: Path, pinned: Pinned) -> dg.AssetsDefin
 
 def _run(
     marketlake: MarketlakeResource, mic: str, name: str, strategy: StrategyFile, versions: dict[str, int]
-) -> dict[str, Any] | None:
+) -> "tuple[dict[str, Any], StrategyReport] | None":
+    """The row of the run and its report; None where there is no bar to trade on."""
+    from pipelines.reports.run_reports import write_strategy_report
+
     project = marketlake.project
     declared = frozenset(project.declared_scanners())
     nightly = NightlyStrategy(
         marketlake.lake, mic, versions, strategy, declared, project.universes(), marketlake.costs, marketlake.fill_rules
     )
-    record = StepRecord.of(marketlake.state_dir, mic, name)
-    return nightly.run(record, anew=bool(current_plan(marketlake.state_dir, mic)["full"]))
+    records = [StepRecord.of(marketlake.state_dir, mic, step) for step in (name, f"{name}_report")]
+    is_full = bool(current_plan(marketlake.state_dir, mic)["full"])
+    row = nightly.run(records[0], anew=is_full)
+    if row is None:
+        return None
+    return row, write_strategy_report(nightly, name, row, marketlake.reports_dir, records[1], anew=is_full)
 
 
 def _check_result(key: dg.AssetKey, problem: str | None) -> dg.AssetCheckResult:

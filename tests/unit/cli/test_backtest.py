@@ -1,6 +1,7 @@
 """The command `marketlake backtest`: a file becomes a stored run, and runs are listed, shown and compared."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_a_file_becomes_a_stored_run_and_its_row_is_the_json(marketlake, strateg
     assert row["run_id"][:12] in marketlake("backtest", "list")[1]
     shown = marketlake("backtest", "show", row["run_id"])[1]
     assert ("config_snapshot" in shown, "positions:   10" in shown) == (False, True)
+
+
+def test_a_run_has_its_report_and_says_its_verdict(marketlake, strategy, released: Settings) -> None:
+    code, out, _ = marketlake("backtest", str(strategy))
+    path = Path(out.strip().splitlines()[-1].removeprefix("report: "))
+    assert (code, path.parent) == (0, released.reports_dir)
+    assert "No signal led to a trade: there is nothing to judge." in out
+    page = path.read_bytes()
+    assert b'data-verdict="nothing_traded"' in page
+    assert path.name.encode() in (path.parent / "index.html").read_bytes()
+    # Run again, it is the same page, byte for byte.
+    path.unlink()
+    assert marketlake("backtest", str(strategy), "--json")[0] == 0
+    assert path.read_bytes() == page
 
 
 def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) -> None:

@@ -13,10 +13,11 @@ _EMPTY = "from pipelines.storage.delta import empty_frame; from pipelines.market
 @pytest.mark.parametrize(
     ("code", "late"),
     [
-        ("import pipelines.definitions", {"numba", "pandas", "scipy", "empyrical", "bokeh", "great_expectations"}),
+        ("import pipelines.definitions", {"numba", "pandas", "scipy", "empyrical", "great_expectations"}),
         ("import pipelines.cli.scan_run", {"dagster", "dbt", "numba", "pandas", "sqlglot", "scipy"}),
         ("import pipelines.orchestration.night_record", {"dagster", "dbt", "numba", "pandas", "sqlglot", "scipy", "bokeh"}),
         ("import pipelines.cli.sql", {"dagster", "numba", "pandas", "sqlglot"}),
+        ("import pipelines.reports.run_reports", {"dagster", "numba", "pandas", "scipy", "empyrical", "arch", "jinja2"}),
         (_EMPTY, {"dagster", "numba", "pandas"}),
     ],
 )

@@ -13,6 +13,7 @@ from pipelines.backtest.exchange_costs import CostSettings
 from pipelines.backtest.rules import FillRules
 from pipelines.backtest.strategies import stored
 from pipelines.backtest.strategies.file import StrategyFile
+from pipelines.backtest.strategies.run import run_strategy
 from pipelines.backtest.strategies.stored import NightlyStrategy, store_judged
 from pipelines.backtest.trials import Ledger
 from pipelines.market.tables import TABLES
@@ -29,13 +30,13 @@ class Nights:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lake, self.record = Lake(str(folder / "lake")), StepRecord.of(folder / "state", MIC, "strategy_a")
-        self.runs, run = 0, stored.run_strategy
+        self.runs, run = 0, stored.strategy_setup
 
         def counted(*given: Any, **named: Any) -> Any:
             self.runs += 1
             return run(*given, **named)
 
-        monkeypatch.setattr(stored, "run_strategy", counted)
+        monkeypatch.setattr(stored, "strategy_setup", counted)
         self.put("bars_daily", bars()[:-1])
         self.put("scanner_signals", signals())
 
@@ -122,7 +123,7 @@ def test_what_the_command_stores_stays_beside_the_nights_run(nights: Nights) -> 
     nights.night().run(nights.record)
     asked = nights.night(strategy_of(cash=5e5))
     inputs = stored.read_inputs(nights.lake, MIC, asked.versions, "s")
-    result = stored.run_strategy(MIC, asked.strategy, inputs, asked.universes, costs=asked.costs, fills=asked.fills)
+    result = run_strategy(MIC, asked.strategy, inputs, asked.universes, costs=asked.costs, fills=asked.fills)
     assert result is not None
     assert store_judged(nights.lake, MIC, asked.strategy, result).run["trials"] == 2
     assert nights.stored().height == 2

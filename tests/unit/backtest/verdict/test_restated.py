@@ -18,8 +18,9 @@ MIC = "XNYS"
 def replaced(day: date, hour: int) -> dict[str, object]:
     schema = TABLES["bars_daily_superseded"]
     row: dict[str, object] = {
-        "exchange": MIC, "instrument_id": f"{MIC}:A", "symbol": "A", "session_date": day, "open": 1.0, "high": 1.0, "low": 1.0,
-        "close": 1.0, "volume": 1, "source": "csv", "known_at": datetime(2024, 1, 1, tzinfo=UTC), "batch_id": "b", "row_number": 1, "session_year": day.year,
+        "exchange": MIC, "instrument_id": f"{MIC}:A", "symbol": "A", "session_date": day,
+        "session_year": day.year, "open": 1.0, "high": 1.0, "low": 1.0,
+        "close": 1.0, "volume": 1, "source": "csv", "known_at": datetime(2024, 1, 1, tzinfo=UTC), "batch_id": "b", "row_number": 1,
         "superseded_at": datetime(2024, 2, 1, hour, tzinfo=UTC), "superseded_by_batch": f"c{hour}",
     }  # fmt: skip
     return {name: row.get(name) for name in schema.names}
