@@ -186,6 +186,15 @@ def current_run(lake: Lake, exchange: str, scanner: str) -> tuple[dict[str, obje
     return run, *current_rows(lake, exchange, str(run["run_id"]))
 
 
+def current_run_id(lake: Lake, exchange: str, scanner: str) -> str | None:
+    """Identity of the current run of a scanner; None when there is none."""
+    runs = LakeTable(lake.table_uri(exchange, "backtest_runs"), TABLES["backtest_runs"]).read(
+        columns=["run_id", "algorithm_name", "scanner_used"]
+    )
+    mine = runs.filter((pl.col("algorithm_name") == STRATEGY) & (pl.col("scanner_used") == scanner))
+    return None if mine.is_empty() else str(mine.item(0, "run_id"))
+
+
 def current_rows(lake: Lake, exchange: str, run_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Trades and equity of a stored run."""
     trades, equity = (

@@ -26,6 +26,7 @@ from pipelines.backtest.sweep import judge_cases
 from pipelines.backtest.trials import Ledger, record_trials
 from pipelines.backtest.update import BacktestInputs, read_inputs
 from pipelines.backtest.verdict.sentence import conclude
+from pipelines.backtest.verdict.stored import store_verdict
 from pipelines.cli.console import USAGE, fail
 from pipelines.cli.options import day
 from pipelines.reports.index import write_index
@@ -99,6 +100,8 @@ def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> DoneR
         judged = store_judged(lake, mic, strategy, result)
     provenance = {"release": release.release_id}
     reported = report_run(lake, mic, setup, judged.run, judged.trades, judged.equity, release.versions(mic), provenance)
+    with home_lock(settings.state_dir, "backtest", settings.lock_wait):
+        store_verdict(lake, mic, judged.run_id, reported.evidence)
     path = write_run_report(reported, folder)
     write_index(folder)
     return DoneRun(judged, path, conclude(reported.evidence).sentence)

@@ -56,13 +56,23 @@ def published_relations(tables: Mapping[str, TableSchema]) -> dict[str, TableSch
 
     tables: the lake's, those of the home's indicators among them.
     """
-    from pipelines.market.tables.views import LATEST_ROWS, PRICE_FACTORS, adjusted, latest, of_release, with_factors, with_marks
+    from pipelines.market.tables.views import (
+        LATEST_ROWS,
+        PRICE_FACTORS,
+        SCOREBOARD,
+        adjusted,
+        latest,
+        of_release,
+        with_factors,
+        with_marks,
+    )
 
     marked = {name: with_marks(tables[name]) for name in ("indicators_daily", "indicators_1m")}
     stored = {**tables, **marked}
     computed = (
         of_release(tables["scanner_signals"]),
         PRICE_FACTORS,
+        SCOREBOARD,
         adjusted(tables["bars_daily"]),
         with_factors(marked["indicators_daily"]),
         *(latest(stored[name]) for name in LATEST_ROWS),

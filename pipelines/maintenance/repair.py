@@ -41,7 +41,8 @@ from pipelines.storage.releases import Release
 
 #: Tables that a full build makes again, beside those that dbt builds.
 _BUILT_BESIDE = (
-    *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var", "signal_outcomes", "scanner_performance", "sessions"),
+    *("backtest_runs", "backtest_trades", "backtest_equity", "backtest_verdicts", "risk_var"),
+    *("signal_outcomes", "scanner_performance", "sessions"),
 )
 #: Built tables whose rows stay as they were issued: an earlier version's are put back first.
 _RECORDS = ("scanner_signals", "scanner_runs")

@@ -29,7 +29,7 @@ from pipelines.orchestration.keys import (
     STRATEGY_PREFIX,
     in_group_of_its_exchange,
 )
-from pipelines.reports.file_names import report_name, strategy_report_name
+from pipelines.reports.file_names import report_name, scoreboard_name, strategy_report_name
 from pipelines.settings import Settings
 from pipelines.storage.location import Lake
 
@@ -50,6 +50,8 @@ OWNERS: Final = {
 
 #: Assets whose lake table bears another name than they do.
 _TABLES: Final = {"risk_report": "risk_var"}
+#: Assets with columns that are no table of the lake: a view of the catalogue, shown as a page.
+_VIEWS: Final = ("scoreboard",)
 
 
 def describe_assets(
@@ -87,7 +89,7 @@ def _with_code(asset: dg.AssetsDefinition | dg.AssetSpec) -> dg.AssetsDefinition
 def _lake_table(spec: dg.AssetSpec) -> str | None:
     """The table of the lake that the asset is, if it is one: staged rows are files, and helpers live in the build database."""
     name = spec.key.path[-1]
-    if len(spec.key.path) > 2 or name.startswith("staged_") or "dagster/column_schema" not in spec.metadata:
+    if len(spec.key.path) > 2 or name in _VIEWS or name.startswith("staged_") or "dagster/column_schema" not in spec.metadata:
         return None
     return _TABLES.get(name, name)
 
@@ -95,7 +97,7 @@ def _lake_table(spec: dg.AssetSpec) -> str | None:
 def _report(spec: dg.AssetSpec, settings: Settings) -> dict[str, Any]:
     """The address at which the asset's report opens, where anything serves it."""
     mic, name = spec.key.path[0], spec.key.path[-1]
-    reports = {"risk_report": report_name(mic, BACKTESTED_SCANNER)}
+    reports = {"risk_report": report_name(mic, BACKTESTED_SCANNER), "scoreboard": scoreboard_name(mic)}
     file = strategy_report_name(mic, name) if name.startswith(STRATEGY_PREFIX) else reports.get(name)
     if file is None or settings.reports_url is None:
         return {}
@@ -113,7 +115,11 @@ def _stored(spec: dg.AssetSpec, table: str | None, settings: Settings) -> dict[s
             "dagster/storage_kind": "delta",
             "dagster/uri": Lake.from_settings(settings).table_uri(mic, table),
         }
-    places = {"release": settings.catalogue_link, "live_inbox": (settings.inbox or settings.home / "inbox") / mic}
+    places = {
+        "release": settings.catalogue_link,
+        "live_inbox": (settings.inbox or settings.home / "inbox") / mic,
+        "scoreboard": settings.reports_dir / scoreboard_name(mic),
+    }
     if name.startswith("staged_"):
         return {"dagster/uri": str(settings.state_dir / "staged" / mic)}
     return {"dagster/uri": str(places[name])} if name in places else {}

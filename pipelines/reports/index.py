@@ -1,6 +1,6 @@
 """The index of a home's reports: every page of the folder, with its verdict where it has one.
 
-Lives here: `write_index`. Does not live here: the pages themselves, serving them (`cli/report_server.py`).
+Lives here: `write_index`, `find_reports`. Does not live here: the pages themselves, serving them (`cli/report_server.py`).
 
 What stands on it is read from the pages' own heads, so that it knows no other state than the folder.
 """
@@ -18,26 +18,33 @@ from pipelines.reports.pages import render_page, write_page
 #: A page's title and verdict stand before its style.
 _HEAD = 4096
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
+_RUN = re.compile(r'<meta name="marketlake-run" content="(.*?)">')
 _VERDICT = re.compile(r'<meta name="marketlake-verdict" content="(.*?)">', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A page: its file's name, its title, and the sentence of its verdict; empty where it has none."""
+    """A page: its file's name, its title, the run that it is of and the sentence of its verdict; empty where it has none."""
 
     name: str
     title: str
+    run_id: str
     verdict: str
 
 
 def write_index(folder: Path) -> Path:
     """Write the index of a folder of reports; left alone where it says the same already."""
     path = folder / INDEX
-    entries = [entry for file in sorted(folder.glob("*.html")) if file.name != INDEX and (entry := _entry(file)) is not None]
+    entries = find_reports(folder)
     # Scoreboards first, then the nightly reports, then what somebody asked for.
     ordered = sorted(entries, key=lambda entry: (not entry.name.endswith("_scoreboard.html"), bool(entry.verdict), entry.title))
     write_page(path, render_page("index.html.j2", entries=ordered))
     return path
+
+
+def find_reports(folder: Path) -> list[Entry]:
+    """The pages of a folder by name, but for the index."""
+    return [entry for file in sorted(folder.glob("*.html")) if file.name != INDEX and (entry := _entry(file)) is not None]
 
 
 def _entry(file: Path) -> Entry | None:
@@ -47,5 +54,10 @@ def _entry(file: Path) -> Entry | None:
     except FileNotFoundError:
         # Replaced or removed by another run since the folder was listed.
         return None
-    title, verdict = _TITLE.search(head), _VERDICT.search(head)
-    return Entry(file.name, unescape(title[1]).strip() if title else file.name, unescape(verdict[1]) if verdict else "")
+    title, run_id, verdict = (pattern.search(head) for pattern in (_TITLE, _RUN, _VERDICT))
+    return Entry(
+        file.name,
+        unescape(title[1]).strip() if title else file.name,
+        run_id[1] if run_id else "",
+        unescape(verdict[1]) if verdict else "",
+    )

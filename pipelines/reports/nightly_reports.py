@@ -18,7 +18,8 @@ import polars as pl
 
 from pipelines.backtest.statistics import session_returns
 from pipelines.backtest.unchanged import STORED, NightlyBacktest
-from pipelines.backtest.update import BacktestInputs, current_run, initial_cash
+from pipelines.backtest.update import BacktestInputs, current_run, current_run_id, initial_cash
+from pipelines.backtest.verdict.stored import has_verdict, store_verdict
 from pipelines.market.calendar import ExchangeCalendar
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.market.tables import TABLES
@@ -71,6 +72,7 @@ def write_risk_report(backtest: NightlyBacktest, inputs: BacktestInputs, folder:
     crash_point("research.committed")
     venue = venue_of(exchange)
     reported = report_run(lake, exchange, setup, run, trades, equity, backtest.versions)
+    store_verdict(lake, exchange, str(run["run_id"]), reported.evidence)
     html = build_run_report(reported, title="Risk report", var=var, timezone=venue.timezone, currency=venue.currency)
     path = folder / report_name(exchange, scanner)
     write_page(path, html)
@@ -97,10 +99,12 @@ def hash_report_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], b
 
 
 def hash_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> str:
-    """A hash of what `write_risk_report` left: the rows of `risk_var`, and the file's content."""
+    """A hash of what `write_risk_report` left: the rows of `risk_var`, the run's verdict, and the file's content."""
     path = folder / report_name(exchange, scanner)
     content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-    return hash_parts(hash_heads(lake, exchange, ["risk_var"]), content)
+    run_id = current_run_id(lake, exchange, scanner)
+    judged = run_id is not None and has_verdict(lake, exchange, run_id)
+    return hash_parts(hash_heads(lake, exchange, ["risk_var"]), judged, content)
 
 
 def _session_after(days: ExchangeCalendar, sessions: pl.Series) -> date | None:

@@ -1,7 +1,7 @@
 """Equity and drawdown as a small SVG, for places that show a picture inline.
 
 Lives here: that one picture, as text: a plotting library would take longer to import than all else that a night's report costs.
-Does not live here: anything interactive (`charts.py`).
+Does not live here: anything interactive (`run_report.py`).
 """
 
 from __future__ import annotations

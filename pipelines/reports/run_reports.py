@@ -19,6 +19,7 @@ from pipelines.backtest.strategies.stored import NightlyStrategy
 from pipelines.backtest.update import current_rows, initial_cash
 from pipelines.backtest.verdict.evidence import find_evidence
 from pipelines.backtest.verdict.restated import RESTATED, count_restated
+from pipelines.backtest.verdict.stored import has_verdict, store_verdict
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.package_data import code_version
 from pipelines.reports.file_names import run_report_name, strategy_report_name
@@ -83,11 +84,13 @@ def write_strategy_report(
     path = folder / strategy_report_name(exchange, asset)
     trades, equity = current_rows(lake, exchange, str(run["run_id"]))
     made_of = hash_parts(nightly.made_of, run["run_id"], hash_restated(lake, exchange, nightly.versions), _judged(run))
-    if anew or not record.holds(made_of, _hash_file(path)):
+    stands = record.holds(made_of, _hash_file(path)) and has_verdict(lake, exchange, str(run["run_id"]))
+    if anew or not stands:
         setup = nightly.setup
         if setup is None:
             raise ValueError(f"{asset}: run {run['run_id']} is stored, and there is no bar that it could be made of")
         reported = report_run(lake, exchange, setup, run, trades, equity, nightly.versions)
+        store_verdict(lake, exchange, str(run["run_id"]), reported.evidence)
         venue = venue_of(exchange)
         write_page(path, build_run_report(reported, timezone=venue.timezone, currency=venue.currency))
         write_index(folder)

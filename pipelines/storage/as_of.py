@@ -52,6 +52,7 @@ _COMPUTED = (
     *("indicator_state_daily", "indicator_state_1m", "intraday_curves", "intraday_profiles", "scanner_runs", "signals_live"),
     *("market_regime", "confluence", "signal_outcomes", "scanner_performance"),
     *("backtest_runs", "backtest_trades", "backtest_equity", "backtest_trials", "backtest_trial_months", "risk_var"),
+    *("backtest_verdicts", "scoreboard"),
     *("data_quality_metrics", "price_flags", "minute_reconciliation"),
 )
 #: When rows arrived, of tables whose rows are only ever added.

@@ -23,6 +23,7 @@ from pipelines.storage.location import Lake
 from pipelines.storage.marks import mark_expression
 from pipelines.storage.relations import literal, quoted, select_files
 from pipelines.storage.releases import Release, releases_frame
+from pipelines.storage.scoreboard import READ, create_scoreboard_view
 
 #: What the views in today's price basis read.
 _ADJUSTABLE = {"bars_daily", "corporate_actions", "indicators_daily"}
@@ -75,6 +76,8 @@ def write_catalogue(
         if shown.keys() >= _ADJUSTABLE:
             for view in create_adjusted_views(connection, shown["bars_daily"], shown["indicators_daily"]):
                 _comment(connection, view)
+        if shown.keys() >= set(READ):
+            _comment(connection, create_scoreboard_view(connection))
         for name in LATEST_ROWS:
             if name in shown:
                 _copy_latest(connection, shown[name])

@@ -43,7 +43,8 @@ HEADER = "symbol,date,open,high,low,close,volume"
 #: What a home publishes for people; `known_at` and releases are told apart by the tests that need them.
 DERIVED = (
     *BUILT,
-    *("backtest_runs", "backtest_trades", "backtest_equity", "risk_var", "signal_outcomes", "scanner_performance"),
+    *("backtest_runs", "backtest_trades", "backtest_equity", "backtest_verdicts", "risk_var"),
+    *("signal_outcomes", "scanner_performance"),
 )
 INGESTED = tuple(
     name for name in TABLES if name.startswith(("bars_", "corporate_actions", "instrument")) and name != "bars_1m_live"

@@ -20,7 +20,7 @@ from pipelines.backtest.sweep import Case, run_cases
 from pipelines.backtest.verdict.capacity import SHARE, find_capacity
 from pipelines.backtest.verdict.figures import FIGURES, Evidence, Figure
 from pipelines.backtest.verdict.look_ahead import LookAhead, find_peeks
-from pipelines.backtest.verdict.shuffled import shuffled_runs
+from pipelines.backtest.verdict.shuffled import ShuffledRuns, shuffled_runs
 
 _CONFIGURED = ("scanner", "parameters", "rules", "costs", "orders")
 
@@ -36,6 +36,7 @@ def find_evidence(
     levels = equity.sort("session_date").get_column("equity").to_numpy()
     returns = statistics.session_returns(levels, setup.rules.initial_cash)
     ahead = find_peeks(setup, levels)
+    shuffled = shuffled_runs(setup, statistics.seed_of(_seeded_by(run)))
     figures = {
         "trials": _trials(run),
         "deflated_sharpe": _deflated(run, returns),
@@ -46,7 +47,7 @@ def find_evidence(
         "capacity": _capacity(setup, trades),
         "restated_rows": _restated(setup, restated),
         "look_ahead": _look_ahead(ahead),
-        "shuffled_percentile": _shuffled(setup, run, returns),
+        "shuffled_percentile": _rank(shuffled, returns),
     }
     return Evidence(
         sessions=returns.size,
@@ -55,6 +56,8 @@ def find_evidence(
         by_luck_alone=statistics.deflated_sharpe(returns, 1),
         cash=setup.rules.initial_cash,
         peeks=ahead.peeks,
+        base_win_rate=_base_win_rate(shuffled),
+        base_return=None if shuffled is None else float(np.median(shuffled.returns)),
         figures={name: figures[name] for name in FIGURES},
     )
 
@@ -157,19 +160,25 @@ def _look_ahead(found: LookAhead) -> Figure:
     return Figure(len(found.peeks), f"tried: {'; '.join(found.tried)}. The scanner's own SQL: its asset check look_ahead")
 
 
-def _shuffled(setup: RunSetup, run: Mapping[str, Any], returns: np.ndarray) -> Figure:
+def _rank(runs: ShuffledRuns | None, returns: np.ndarray) -> Figure:
     own = statistics.sharpe_per_session(returns)
-    if own is None:
-        return Figure.unknown(_no_sharpe(returns) if returns.size < 2 else "its returns do not vary")
-    runs = shuffled_runs(setup, statistics.seed_of(_seeded_by(run)))
     if runs is None:
         return Figure.unknown("no signal led to an order")
+    if own is None:
+        return Figure.unknown("its returns do not vary")
     below = float((runs.ratios < own).sum()) + 0.5 * float((runs.ratios == own).sum())
     return Figure(
         below / runs.ratios.size,
         f"by Sharpe ratio after costs among {runs.ratios.size} runs of the same rules, each instrument's signals at random times; "
         f"their median return is {float(np.median(runs.returns)):.1%}, from {float(np.median(runs.trades)):,.0f} trades",
     )
+
+
+def _base_win_rate(runs: ShuffledRuns | None) -> float | None:
+    """Mean part of profitable trades of the shuffled runs that traded."""
+    if runs is None or np.isnan(runs.win_rates).all():
+        return None
+    return float(np.nanmean(runs.win_rates))
 
 
 def _seeded_by(run: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ class Evidence:
     run uses the future, in words; empty where nothing was found. figures: by name, all of `FIGURES`: trials; deflated_sharpe;
     overfitting_probability; track_record, the sessions that it needs; survivorship, CAGR of survivors less that of the run;
     cost_share of the gross profit; capacity, in currency; restated_rows; look_ahead, how many ways of looking ahead were found;
-    shuffled_percentile, the part of shuffled runs with a lower Sharpe ratio.
+    shuffled_percentile, the part of shuffled runs with a lower Sharpe ratio. base_win_rate, base_return: of the shuffled runs.
     """
 
     sessions: int
@@ -59,6 +59,8 @@ class Evidence:
     cash: float
     peeks: tuple[str, ...]
     figures: dict[str, Figure]
+    base_win_rate: float | None = None
+    base_return: float | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.figures) != FIGURES:

@@ -25,11 +25,12 @@ DRAWS = 100
 
 @dataclass(frozen=True)
 class ShuffledRuns:
-    """Of each run its Sharpe ratio per session (0 where nothing varied), its total return and its trades: arrays of DRAWS."""
+    """Of each run its Sharpe ratio per session (0 where nothing varied), total return, trades, and their win rate (else NaN)."""
 
     ratios: np.ndarray
     returns: np.ndarray
     trades: np.ndarray
+    win_rates: np.ndarray
 
 
 def shuffled_runs(setup: RunSetup, seed: int, draws: int = DRAWS) -> ShuffledRuns | None:
@@ -41,12 +42,14 @@ def shuffled_runs(setup: RunSetup, seed: int, draws: int = DRAWS) -> ShuffledRun
     placed, sheet = place_market(grid, setup.bars, setup.actions, setup.rules), cost_sheet_of(grid, orders, setup.costs)
     place = setup.plan.placing(grid, setup.actions) if setup.plan is not None else (lambda moved: (grid, moved))
     generator = np.random.Generator(np.random.PCG64(seed))
-    cash, found = setup.rules.initial_cash, np.zeros((3, draws))
+    cash, found = setup.rules.initial_cash, np.zeros((4, draws))
     for k in range(draws):
         seen, moved = place(shuffle_orders(grid, orders, generator))
         _, trades, curve = simulate(seen, moved, setup.rules, sheet, placed, setup.attributes)
         returns = statistics.session_returns(session_equity(grid, curve), cash)
-        found[:, k] = statistics.sharpe_per_session(returns) or 0.0, statistics.total_return(returns) or 0.0, trades.size
+        won = statistics.win_rate(trades["pnl"])
+        found[:3, k] = statistics.sharpe_per_session(returns) or 0.0, statistics.total_return(returns) or 0.0, trades.size
+        found[3, k] = np.nan if won is None else won
     return ShuffledRuns(*found)
 
 

@@ -43,6 +43,7 @@ TABLES: dict[str, TableSchema] = {
         research.BACKTEST_EQUITY,
         research.BACKTEST_TRIALS,
         research.BACKTEST_TRIAL_MONTHS,
+        research.BACKTEST_VERDICTS,
         research.RISK_VAR,
         signal_performance.SIGNAL_OUTCOMES,
         signal_performance.SCANNER_PERFORMANCE,

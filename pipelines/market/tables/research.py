@@ -155,6 +155,39 @@ BACKTEST_TRIAL_MONTHS = TableSchema(
     sort_by=("trial_id", "month"),
 )
 
+BACKTEST_VERDICTS = TableSchema(
+    name="backtest_verdicts",
+    description="What speaks against each run: the first box of its report. A figure that cannot be computed is NULL, and "
+    "`missing` says why.",
+    key=("run_id",),
+    columns=(
+        RUN_ID,
+        EXCHANGE,
+        Column(
+            "verdict",
+            TEXT,
+            "peeks, nothing_traded, too_short, no_edge, overfitted, costly, too_large or holds_so_far: the first that applies.",
+        ),
+        Column("sentence", TEXT, "The verdict in a sentence."),
+        _ratio("survivorship", "CAGR of the same strategy on those who are members at the end, less that of the run."),
+        _ratio("cost_share", "Costs over the gross profit of the trades."),
+        Column(
+            "capacity",
+            REAL,
+            "Initial cash at which 19 of 20 entries stay within 5 % of their bar's volume.",
+            unit="currency",
+            nullable=True,
+        ),
+        Column("restated_rows", WHOLE, "Rows between first and last session that replaced others.", unit="count"),
+        Column("peeks", WHOLE, "Ways of looking ahead that were found.", unit="count"),
+        _ratio("shuffled_percentile", "Part of 100 runs of the same rules on shuffled signals with a lower Sharpe ratio."),
+        _ratio("base_win_rate", "Mean part of profitable trades of these runs."),
+        _ratio("base_return", "Their median total return."),
+        Column("missing", TEXT, "Why figures are NULL, as JSON by their name."),
+    ),
+    sort_by=("run_id",),
+)
+
 RISK_VAR = TableSchema(
     name="risk_var",
     description="Value at risk and expected shortfall of one session's return, forecast from the returns before it. The newest row "

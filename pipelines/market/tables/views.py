@@ -1,6 +1,6 @@
 """Schemas of what the catalogue publishes beside the lake's tables: views over them, and copies of their newest rows.
 
-Lives here: columns of the views in today's price basis, and of the trimmed copies that hold the newest rows.
+Lives here: columns of the views in today's price basis, of the scoreboard, and of the trimmed copies that hold the newest rows.
 Does not live here: their SQL (`storage/adjusted_views.py`, `storage/catalogue.py`), stored tables (beside this module).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipelines.market.schema import DATE, REAL, TEXT, Column, TableSchema
+from pipelines.market.schema import DATE, REAL, TEXT, WHOLE, Column, TableSchema
 from pipelines.market.tables.bars import EXCHANGE, INSTRUMENT_ID, PROVENANCE
 
 #: Columns of daily bars that a split or a demerger rescales.
@@ -30,6 +30,43 @@ PRICE_FACTORS = TableSchema(
         _SPLIT_FACTOR,
         _DEMERGER_FACTOR,
         _DIVIDEND_FACTOR,
+    ),
+)
+
+
+def _share(name: str, description: str) -> Column:
+    return Column(name, REAL, description, unit="ratio", nullable=True)
+
+
+SCOREBOARD = TableSchema(
+    name="scoreboard",
+    description="Every scanner and every backtest, after costs, beside what the same would have come to without it. A view of "
+    "scanner_performance (both sides, all signals), backtest_runs and backtest_verdicts.",
+    key=("exchange", "kind", "name", "scanners", "horizon", "run_id"),
+    columns=(
+        EXCHANGE,
+        Column("kind", TEXT, "scanner: its signals one by one; strategy: a run, a portfolio by its own rules."),
+        Column("name", TEXT, "Scanner or strategy."),
+        Column("scanners", TEXT, "Scanners whose signals are meant."),
+        Column("horizon", TEXT, "Of a scanner, as in scanner_performance; of a strategy `portfolio`."),
+        Column("run_id", TEXT, "Run of a strategy; empty for a scanner."),
+        Column("outcomes", WHOLE, "Signals whose outcome is known, or round trips.", unit="count"),
+        _share("win_rate", "Part of them with a profit after costs."),
+        _share(
+            "base_rate",
+            "The same without the scanner: of all instruments in the same sessions, held alike; of a strategy, of its own rules on "
+            "shuffled signals.",
+        ),
+        _share("edge", "win_rate less base_rate."),
+        _share("edge_q_value", "Of a scanner: see scanner_performance; below 0.1 one in ten is expected to be chance."),
+        _share("avg_return", "Of a scanner: mean return of a signal after costs."),
+        _share("total_return", "Of a strategy: of the whole run, after costs."),
+        _share("base_return", "What avg_return, or total_return, is without the scanner: as for base_rate."),
+        _share("profit_factor", "Sum of profits over sum of losses, after costs."),
+        _share("sharpe_ratio", "Of a strategy: annual."),
+        _share("deflated_sharpe", "Of a strategy: probability of more than luck among all sets tried."),
+        Column("verdict", TEXT, "Of a strategy: what its report opens with.", nullable=True),
+        Column("sentence", TEXT, "The same in a sentence.", nullable=True),
     ),
 )
 

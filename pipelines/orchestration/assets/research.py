@@ -19,6 +19,7 @@ from pipelines.build.prepare import current_plan
 from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables import TABLES
 from pipelines.orchestration.assets.models import OF_BARS
+from pipelines.orchestration.assets.scoreboard import scoreboard_asset
 from pipelines.orchestration.assets.strategies import Pinned, strategy_assets
 from pipelines.orchestration.keys import BACKTESTED_SCANNER, RELEASE, RESEARCH, table_key
 from pipelines.orchestration.metadata import link, picture, preview, rounded, row_count, schema_metadata
@@ -65,7 +66,15 @@ def research_assets(mic: str, pinned: Pinned = pinned_versions, strategies: Path
     """
     of_files = strategy_assets(mic, strategies, pinned) if strategies else []
     waited_for = [asset.key for asset in of_files]
-    return [_backtest(mic, pinned), _risk(mic, pinned), _track_record(mic, pinned), *of_files, _release(mic, pinned, waited_for)]
+    board = scoreboard_asset(mic, waited_for)
+    return [
+        _backtest(mic, pinned),
+        _risk(mic, pinned),
+        _track_record(mic, pinned),
+        *of_files,
+        board,
+        _release(mic, pinned, waited_for),
+    ]
 
 
 def _rows(marketlake: MarketlakeResource, mic: str, table: str) -> dict[str, int]:
@@ -222,7 +231,7 @@ def _track_record(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
 
 
 def _release(mic: str, pinned: Pinned, strategies: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    tables = (*_ALWAYS_MADE, "risk_report", "scanner_performance", *_ALONGSIDE)
+    tables = (*_ALWAYS_MADE, "risk_report", "scanner_performance", "scoreboard", *_ALONGSIDE)
 
     @dg.asset(
         key=table_key(mic, "release"),

@@ -181,6 +181,8 @@ def test_the_report_is_linked_where_something_serves_it(settings: Settings) -> N
     served = settings.model_copy(update={"exchanges": ("XNYS",), "reports_url": "http://127.0.0.1:3001/"})
     node = build_definitions(served).resolve_asset_graph().get(table_key("XNYS", "risk_report"))
     assert node.metadata["open_report"] == dg.MetadataValue.url("http://127.0.0.1:3001/XNYS_breakout_20d_risk.html")
+    board = build_definitions(served).resolve_asset_graph().get(table_key("XNYS", "scoreboard"))
+    assert board.metadata["open_report"] == dg.MetadataValue.url("http://127.0.0.1:3001/XNYS_scoreboard.html")
 
 
 def test_no_two_assets_are_stored_under_one_name(graph, settings: Settings) -> None:
@@ -226,7 +228,7 @@ def test_what_the_lake_keeps_has_sessions_and_what_lives_for_one_run_has_none(gr
         if len(key.path) == 3:
             assert graph.get(key).partitions_def is None, key
     made = {key.path[1] for key in graph.executable_asset_keys if len(key.path) == 2 and graph.get(key).partitions_def}
-    without = {"backtest_runs", "risk_report", "scanner_performance", "release", "signals_live"}
+    without = {"backtest_runs", "risk_report", "scanner_performance", "scoreboard", "release", "signals_live"}
     kept = {key.path[1] for key in graph.executable_asset_keys if len(key.path) == 2} - without
     assert made == kept
 
