@@ -84,7 +84,7 @@ def test_without_bars_the_freshness_check_is_red_and_no_other_passes(empty: Any)
     assert "XNYS has no bars; run `marketlake ingest" in found.description
 
 
-@pytest.mark.parametrize("asset", ["release", "backtest_runs", "scanner_performance", "risk_report"])
+@pytest.mark.parametrize("asset", ["release", "backtest_runs", "scanner_performance", "risk_report", "scoreboard"])
 def test_a_single_asset_of_an_exchange_without_bars_cannot_be_materialised(empty: Any, asset: str) -> None:
     from pipelines.definitions import build_definitions
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from pipelines.reports.file_names import report_name, scoreboard_name
 from tests.support.dagster_ui import BROWSER_ARGUMENTS, CHROMIUM, running_ui
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -33,6 +34,7 @@ def main(home: Path) -> None:
             page.goto("/asset-groups")
             page.get_by_text("XNYS_scanners").first.wait_for()
             save(page, "graph_two_exchanges")
+        picture_reports(browser, home / "reports")
         browser.close()
 
 
@@ -67,6 +69,25 @@ def picture_assets(page: Page) -> None:
     page.get_by_text("Execution history").click()
     page.get_by_text(re.compile("all expectations hold|refused")).first.wait_for()
     save(page, "gate")
+
+
+def picture_reports(browser: Browser, folder: Path) -> None:
+    """The pages of the demo as files, as somebody would open one that was mailed."""
+    report, board = folder / report_name("XNYS", "breakout_20d"), folder / scoreboard_name("XNYS")
+    pictures = (
+        ("report", report, "light", 1400, 900, "header"),
+        ("report_prices", report, "dark", 1400, 900, "#prices"),
+        ("report_narrow", report, "light", 400, 860, "header"),
+        ("scoreboard", board, "light", 1400, 900, "header"),
+    )
+    for name, file, scheme, width, height, top in pictures:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, offline=True)
+        page = context.new_page()
+        page.goto(file.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        page.locator(top).evaluate("section => section.scrollIntoView()")
+        save(page, name)
+        context.close()
 
 
 def new_page(browser: Browser, address: str, width: int, height: int) -> Page:

@@ -17,8 +17,8 @@ from pipelines.backtest.actions import ACTION_COLUMNS
 from pipelines.backtest.run_setup import RunSetup
 from pipelines.backtest.sweep import Case, run_cases
 
-#: Where the future is cut off, as parts of the run's sessions.
-CUTS = (0.5, 0.75)
+#: Where the future is cut off, as a part of the run's sessions.
+CUT = 0.5
 #: Sessions before a cut that it changes: at a run's end what is open is closed.
 _AT_THE_END = 2
 _LEAST_SESSIONS = 20
@@ -39,10 +39,11 @@ def find_peeks(setup: RunSetup, equity: np.ndarray) -> LookAhead:
     if early:
         peeks.append(f"{early:,} signals count as known before the bar that they are made of had closed")
     tried = ["settings", f"{setup.signals.height:,} signals' moments"]
-    cuts, differing = _cut_runs(setup, statistics.session_returns(equity, setup.rules.initial_cash))
-    if cuts:
-        tried.append(f"run again with everything after {' and after '.join(cuts)} cut off")
-    peeks += [f"its results up to {day} are others where what came after {day} is cut off" for day in differing]
+    day, is_same = _cut_run(setup, statistics.session_returns(equity, setup.rules.initial_cash))
+    if day is not None:
+        tried.append(f"run again with everything after {day} cut off")
+        if not is_same:
+            peeks.append(f"its results up to {day} are others where what came after is cut off")
     return LookAhead(tuple(peeks), tuple(tried))
 
 
@@ -63,29 +64,24 @@ def _settings_that_peek(setup: RunSetup) -> list[str]:
     return found
 
 
-def _cut_runs(setup: RunSetup, returns: np.ndarray) -> tuple[list[str], list[str]]:
-    """Days at which the future was cut off, and those at which that changed the past."""
+def _cut_run(setup: RunSetup, returns: np.ndarray) -> tuple[date | None, bool]:
+    """The day after which the future was cut off, and whether the past stayed the same; None for a run too short for that."""
     days = setup.bars.get_column("session_date").unique().sort()
     if days.len() < _LEAST_SESSIONS or days.len() != returns.size:
-        return [], []
-    cuts, differing = [], []
-    for share in CUTS:
-        count = int(days.len() * share)
-        day = days[count - 1]
-        cut = _before(setup, day)
-        (case,) = run_cases(
-            cut.bars,
-            [Case({}, cut.signals, cut.rules, cut.plan)],
-            cut.costs,
-            cut.actions,
-            cut.sessions,
-            attributes=cut.attributes,
-        )
-        kept = count - _AT_THE_END
-        cuts.append(day.isoformat())
-        if not np.array_equal(case.returns.get_column("ret").to_numpy()[:kept], returns[:kept]):
-            differing.append(day.isoformat())
-    return cuts, differing
+        return None, True
+    count = int(days.len() * CUT)
+    day: date = days[count - 1]
+    cut = _before(setup, day)
+    (case,) = run_cases(
+        cut.bars,
+        [Case({}, cut.signals, cut.rules, cut.plan)],
+        cut.costs,
+        cut.actions,
+        cut.sessions,
+        attributes=cut.attributes,
+    )
+    kept = count - _AT_THE_END
+    return day, np.array_equal(case.returns.get_column("ret").to_numpy()[:kept], returns[:kept])
 
 
 def _before(setup: RunSetup, day: date) -> RunSetup:

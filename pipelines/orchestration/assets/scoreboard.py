@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
+from pipelines.ingest.freshness import require_bars
 from pipelines.market.tables.views import SCOREBOARD
 from pipelines.orchestration.keys import RESEARCH, table_key
 from pipelines.orchestration.metadata import link, preview, schema_metadata
@@ -38,6 +39,7 @@ def scoreboard_asset(mic: str, strategies: Sequence[dg.AssetKey]) -> dg.AssetsDe
         from pipelines.reports.scoreboard import write_scoreboard
 
         lake, path = marketlake.lake, marketlake.reports_dir / scoreboard_name(mic)
+        require_bars(lake, mic)
         record = StepRecord.of(marketlake.state_dir, mic, "scoreboard")
         made_of = hash_parts(code_version(), hash_heads(lake, mic, READ))
         if path.is_file() and record.holds(made_of, hashlib.sha256(path.read_bytes()).hexdigest()):

@@ -22,7 +22,7 @@ from pipelines.backtest.verdict.evidence import find_evidence
 from pipelines.backtest.verdict.figures import Evidence
 from pipelines.backtest.verdict.look_ahead import count_early, find_peeks
 from pipelines.backtest.verdict.sentence import conclude
-from pipelines.backtest.verdict.shuffled import shuffle_orders
+from pipelines.backtest.verdict.shuffled import Shuffler
 from tests.support.verdict_market import FIRST, random_signals, setup_of, signals_at, walks
 
 NOTHING_RESTATED = {"bars_daily": 0}
@@ -148,12 +148,24 @@ def test_shuffled_signals_keep_their_instruments_sides_and_distances() -> None:
     signals = signals.with_columns(stop_loss=pl.col("close") * 0.9).drop("close")
     grid = build_grid(bars)
     orders = place_signals(grid, signals, 1)
-    moved = shuffle_orders(grid, orders, np.random.default_rng(1))
+    moved = Shuffler(grid, orders).draw(np.random.default_rng(1))
     assert sorted(moved.orders["instrument"]) == sorted(orders.orders["instrument"])
     steps = np.repeat(np.arange(grid.steps), np.diff(moved.offsets))
     ratio = moved.orders["stop"] / grid.bars.sizing[steps, moved.orders["instrument"]]
     assert ratio == pytest.approx(np.full(ratio.size, 0.9))
     assert not np.array_equal(orders.offsets, moved.offsets)
+
+
+@pytest.mark.parametrize("count", [10, 90, 200])
+def test_shuffled_signals_of_an_instrument_come_at_different_sessions(count: int) -> None:
+    """Few ones by drawing again, many by a permutation: all of them where there are as many as bars."""
+    bars = walks(200, instruments=1)
+    grid = build_grid(bars)
+    orders = place_signals(grid, signals_at(bars, [(k, 0) for k in range(count)]), 1)
+    moved = Shuffler(grid, orders).draw(np.random.default_rng(2))
+    steps = np.repeat(np.arange(grid.steps), np.diff(moved.offsets))
+    assert np.unique(steps).size == count
+    assert (steps.min() >= 0, steps.max() <= orders.orders.size) == (True, True)
 
 
 def test_survivorship_is_what_the_survivors_would_have_made_beyond_the_run() -> None:
