@@ -25,6 +25,7 @@ from pipelines.backtest.strategies.tried import trial_of
 from pipelines.backtest.sweep import judge_cases
 from pipelines.backtest.trials import Ledger, record_trials
 from pipelines.backtest.update import BacktestInputs, read_inputs
+from pipelines.backtest.verdict.scanners import try_scanners
 from pipelines.backtest.verdict.sentence import conclude
 from pipelines.backtest.verdict.stored import store_verdict
 from pipelines.cli.console import USAGE, fail
@@ -99,7 +100,8 @@ def run_and_store(settings: Settings, mic: str, strategy: StrategyFile) -> DoneR
     with home_lock(settings.state_dir, "backtest", settings.lock_wait):
         judged = store_judged(lake, mic, strategy, result)
     provenance = {"release": release.release_id}
-    reported = report_run(lake, mic, setup, judged.run, judged.trades, judged.equity, release.versions(mic), provenance)
+    tried = try_scanners(lake, mic, release.versions(mic), HomeProject.from_settings(settings), setup)
+    reported = report_run(lake, mic, setup, judged.run, judged.trades, judged.equity, release.versions(mic), provenance, tried)
     with home_lock(settings.state_dir, "backtest", settings.lock_wait):
         store_verdict(lake, mic, judged.run_id, reported.evidence)
     path = write_run_report(reported, folder)

@@ -19,6 +19,7 @@ from pipelines.backtest.strategies.stored import NightlyStrategy
 from pipelines.backtest.update import current_rows, initial_cash
 from pipelines.backtest.verdict.evidence import find_evidence
 from pipelines.backtest.verdict.restated import RESTATED, count_restated
+from pipelines.backtest.verdict.scanners import ScannersTried
 from pipelines.backtest.verdict.stored import has_verdict, store_verdict
 from pipelines.market.exchanges import exchange as venue_of
 from pipelines.package_data import code_version
@@ -51,8 +52,12 @@ def report_run(
     equity: pl.DataFrame,
     versions: Mapping[str, int],
     provenance: Mapping[str, Any] | None = None,
+    tried: ScannersTried | None = None,
 ) -> ReportedRun:
-    """A run with its evidence. versions: of the tables that it stands on. provenance: more to name on the page."""
+    """A run with its evidence.
+
+    versions: of the tables that it stands on. provenance: more to name on the page. tried: its scanners, where they were.
+    """
     scanners = frozenset(str(run["scanner_used"]).split(","))
     restated = count_restated(lake, exchange, versions, run["start_date"], run["end_date"], scanners)
     stands_on = {
@@ -61,7 +66,7 @@ def report_run(
         "inputs": {name: versions[name] for name in SHOWN if name in versions},
         **(provenance or {}),
     }
-    return ReportedRun(run, trades, equity, setup, find_evidence(setup, run, trades, equity, restated), stands_on)
+    return ReportedRun(run, trades, equity, setup, find_evidence(setup, run, trades, equity, restated, tried), stands_on)
 
 
 def write_run_report(reported: ReportedRun, folder: Path) -> Path:

@@ -20,22 +20,29 @@ from pipelines.backtest.sweep import Case, run_cases
 from pipelines.backtest.verdict.capacity import SHARE, find_capacity
 from pipelines.backtest.verdict.figures import FIGURES, Evidence, Figure
 from pipelines.backtest.verdict.look_ahead import LookAhead, find_peeks
+from pipelines.backtest.verdict.scanners import ScannersTried
 from pipelines.backtest.verdict.shuffled import ShuffledRuns, shuffled_runs
 
 _CONFIGURED = ("scanner", "parameters", "rules", "costs", "orders")
 
 
 def find_evidence(
-    setup: RunSetup, run: Mapping[str, Any], trades: pl.DataFrame, equity: pl.DataFrame, restated: Mapping[str, int]
+    setup: RunSetup,
+    run: Mapping[str, Any],
+    trades: pl.DataFrame,
+    equity: pl.DataFrame,
+    restated: Mapping[str, int],
+    scanners: ScannersTried | None = None,
 ) -> Evidence:
     """The evidence for and against a run.
 
     run, trades, equity: rows of `backtest_runs`, `backtest_trades` and `backtest_equity`; setup: what they were made of. restated:
-    of `restated.count_restated`. The same run gives the same evidence: what is drawn by lot has its seed from the configuration.
+    of `restated.count_restated`. scanners: of `scanners.try_scanners`, where they were tried. The same run gives the same evidence:
+    what is drawn by lot has its seed from the configuration.
     """
     levels = equity.sort("session_date").get_column("equity").to_numpy()
     returns = statistics.session_returns(levels, setup.rules.initial_cash)
-    ahead = find_peeks(setup, levels)
+    ahead = _with_scanners(find_peeks(setup, levels), scanners)
     shuffled = shuffled_runs(setup, statistics.seed_of(_seeded_by(run)))
     figures = {
         "trials": _trials(run),
@@ -157,7 +164,14 @@ def _restated(setup: RunSetup, restated: Mapping[str, int]) -> Figure:
 
 
 def _look_ahead(found: LookAhead) -> Figure:
-    return Figure(len(found.peeks), f"tried: {'; '.join(found.tried)}. The scanner's own SQL: its asset check look_ahead")
+    return Figure(len(found.peeks), f"tried: {'; '.join(found.tried)}")
+
+
+def _with_scanners(found: LookAhead, scanners: ScannersTried | None) -> LookAhead:
+    """What was found of a run and of its scanners. A nightly run's scanners are tried the same night, by their asset checks."""
+    if scanners is None:
+        return LookAhead(found.peeks, (*found.tried, "the scanners' own SQL by their asset checks look_ahead, not here"))
+    return LookAhead((*found.peeks, *scanners.peeks), (*found.tried, scanners.describe()))
 
 
 def _rank(runs: ShuffledRuns | None, returns: np.ndarray) -> Figure:

@@ -19,6 +19,7 @@ from pipelines.scanners.choices import ScanChoices
 from pipelines.scanners.engine.inputs import NO_INPUTS, ScanInputs, read_inputs
 from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners
+from pipelines.scanners.verification.look_ahead import DIFFERENCES
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.scanners.verification.sampling import Asked, sampled_sessions, sampled_times
 from pipelines.storage.delta import LakeTable
@@ -101,6 +102,29 @@ def check_record(
     return CheckedRecord(
         *(pl.concat([getattr(part, name) for part in checked]) for name in ("repeated", "alone", "parity", "look_ahead"))
     )
+
+
+def find_signals_ahead(
+    lake: Lake,
+    exchange: str,
+    versions: Mapping[str, int],
+    compiled: CompiledScanners,
+    past: Mapping[date, Collection[str]],
+    last: date,
+    choices: ScanChoices,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(scans, signals): what was scanned again of the sessions `past`, and what those scans give otherwise without their future.
+
+    Arguments as of `check_record`; of the session `last` nothing is scanned. Columns as of `CheckedRecord.alone` and `look_ahead`.
+    """
+    scans, signals = [_tried([])], [pl.DataFrame(schema=DIFFERENCES)]
+    with ScanEngine(compiled, NO_INPUTS) as engine:
+        for session, names in past.items():
+            recorded, runs = (_of_session(lake, exchange, versions, name, session) for name in ("scanner_signals", "scanner_runs"))
+            asked = sampled_times(runs.filter((pl.col("mode") == "nightly") & pl.col("scanner_name").is_in(names)), _TIMES)
+            scans.append(_tried(asked))
+            signals.append(find_look_ahead(engine, _inputs(lake, exchange, versions, session, last, choices), recorded, asked))
+    return pl.concat(scans), pl.concat(signals)
 
 
 def _scanned(lake: Lake, exchange: str, versions: Mapping[str, int], year: int) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from pipelines.scanners.engine.inputs import NO_INPUTS
 from pipelines.scanners.engine.runner import ScanEngine
 from pipelines.scanners.registry import CompiledScanners
 from pipelines.scanners.verification.indicators import indicators_ahead
-from pipelines.scanners.verification.records import check_record, sessions_to_check
+from pipelines.scanners.verification.records import check_record, find_signals_ahead, sessions_to_check
 from pipelines.scanners.verification.reproducibility import find_look_ahead, find_unreproduced, scans_to_repeat
 from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
@@ -105,6 +105,25 @@ def test_a_session_long_past_is_scanned_again_and_a_record_that_saw_ahead_is_nam
         ("breakout_20d", past.closes_at, "XNSE:RISE")
     }
     assert set(found.look_ahead["inputs"]) == {"truncated", "spoiled"}
+
+
+def test_of_named_sessions_and_scanners_alone_what_saw_ahead_is_named(
+    build: Build, compiled: CompiledScanners, stored: tuple[Lake, dict[str, int]]
+) -> None:
+    lake, versions = stored
+    past, last = build.sessions[-20], build.sessions[-1].session_date
+    recorded = build.rows("from marts.scanner_signals")
+    ahead = recorded.filter(pl.col("scanner_name") == "breakout_20d", pl.col("symbol") == "RISE").with_columns(
+        session_date=pl.lit(past.session_date), ts=pl.lit(past.closes_at), signal_id=pl.lit("seen ahead")
+    )
+    versions |= {"scanner_signals": put(lake, "scanner_signals", ahead)}
+    choices = shipped_project(Path()).choices()
+
+    scans, found = find_signals_ahead(lake, "XNSE", versions, compiled, {past.session_date: ["breakout_20d"]}, last, choices)
+    assert scans.rows() == [("breakout_20d", past.closes_at)]
+    assert set(found.select("scanner_name", "instrument_id").rows()) == {("breakout_20d", "XNSE:RISE")}
+    scans, found = find_signals_ahead(lake, "XNSE", versions, compiled, {past.session_date: ["breakout_52w"]}, last, choices)
+    assert (scans.height, found.height) == (1, 0)
 
 
 def test_sessions_of_the_past_are_chosen_after_a_full_build_and_on_other_nights(

@@ -21,6 +21,7 @@ from pipelines.backtest.verdict.capacity import find_capacity
 from pipelines.backtest.verdict.evidence import find_evidence
 from pipelines.backtest.verdict.figures import Evidence
 from pipelines.backtest.verdict.look_ahead import count_early, find_peeks
+from pipelines.backtest.verdict.scanners import ScannersTried
 from pipelines.backtest.verdict.sentence import conclude
 from pipelines.backtest.verdict.shuffled import Shuffler
 from tests.support.verdict_market import FIRST, random_signals, setup_of, signals_at, walks
@@ -105,6 +106,23 @@ def test_signals_known_before_their_bar_has_closed_are_peeking() -> None:
     assert count_early(bars, honest) == 0
     assert count_early(bars, early) == honest.height
     assert conclude(evidence_of(setup_of(bars, early))).kind == "peeks"
+
+
+def test_a_scanner_that_sees_ahead_is_named_and_what_was_tried_is_said() -> None:
+    bars = walks(400)
+    setup = setup_of(bars, random_signals(bars, 200, seed=1))
+    result = setup.run()
+    given = (setup, result.run, result.trades, result.equity, NOTHING_RESTATED)
+    seen = find_evidence(*given, ScannersTried(4, ("3 signals of lots are others where what came after is cut off",), ()))
+    assert (conclude(seen).kind, seen.value("look_ahead")) == ("peeks", 1)
+    assert "3 signals of lots" in conclude(seen).sentence
+    clean = find_evidence(*given, ScannersTried(4, (), ("gone",)))
+    assert clean.value("look_ahead") == 0
+    assert (
+        "4 scans repeated without their future; not tried, since the home has it no more: gone"
+        in clean.figures["look_ahead"].made_of
+    )
+    assert "by their asset checks look_ahead, not here" in find_evidence(*given).figures["look_ahead"].made_of
 
 
 @dataclass(frozen=True)
