@@ -39,11 +39,9 @@ from pipelines.storage.integrity import Damage
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release
 
+_BACKTESTS = ("backtest_runs", "backtest_trades", "backtest_equity", "backtest_verdicts")
 #: Tables that a full build makes again, beside those that dbt builds.
-_BUILT_BESIDE = (
-    *("backtest_runs", "backtest_trades", "backtest_equity", "backtest_verdicts", "risk_var"),
-    *("signal_outcomes", "scanner_performance", "sessions"),
-)
+_BUILT_BESIDE = (*_BACKTESTS, "risk_var", "signal_outcomes", "scanner_performance", "sessions")
 #: Built tables whose rows stay as they were issued: an earlier version's are put back first.
 _RECORDS = ("scanner_signals", "scanner_runs")
 #: Tables that no file and no build gives again.

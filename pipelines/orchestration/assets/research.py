@@ -37,15 +37,8 @@ _ALWAYS_MADE = tuple(name for name in DERIVED if name not in OF_BARS)
 
 #: Figures of a scanner shown beside the materialisation.
 _SHOWN = [
-    "scanner_name",
-    "horizon",
-    "total_signals",
-    "win_rate",
-    "win_rate_low",
-    "win_rate_high",
-    "base_rate",
-    "avg_return",
-    "profit_factor",
+    *("scanner_name", "horizon", "total_signals", "win_rate", "win_rate_low", "win_rate_high"),
+    *("base_rate", "avg_return", "profit_factor"),
 ]
 
 
@@ -102,15 +95,8 @@ def _backtest(mic: str, pinned: Pinned) -> dg.AssetsDefinition:
         run, trades = found
         version = LakeTable(marketlake.lake.table_uri(mic, "backtest_runs"), TABLES["backtest_runs"]).version()
         figures = (
-            "scanner_used",
-            "total_signals",
-            "trades",
-            "total_return",
-            "cagr",
-            "max_drawdown",
-            "sharpe_ratio",
-            "deflated_sharpe",
-            "trials",
+            *("scanner_used", "total_signals", "trades", "total_return", "cagr", "max_drawdown"),
+            *("sharpe_ratio", "deflated_sharpe", "trials"),
         )
         paid = ("costs", "costs_assumed", "costs_unsure")
         return dg.MaterializeResult(
