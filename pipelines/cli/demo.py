@@ -39,6 +39,7 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
     """Ingest the bundled bars, run the nightly job, tell what was made and where to look. Safe to repeat."""
     from pipelines.definitions import build_definitions
     from pipelines.orchestration.ingest_run import ingest
+    from pipelines.orchestration.night_record import NightRecord
     from pipelines.orchestration.nightly_run import nightly, nightly_summary
     from pipelines.orchestration.runs import JobFailedError
     from pipelines.storage.locks import LockHeldError
@@ -51,6 +52,7 @@ def run_demo(settings: Settings, *, as_json: bool) -> None:
             report = ingest(settings, order)
         with progress("2/2 nightly: indicators, scanners, backtest, risk report, release", quiet=as_json):
             summary = nightly_summary(settings, MIC, nightly(settings, MIC, build_definitions))
+            NightRecord(settings, MIC).write(summary)
     except (JobFailedError, LockHeldError) as error:
         fail(str(error))
     rows = _rows_by_table(settings)
