@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipelines.maintenance.moved_home import renew_moved_home
 from pipelines.orchestration.assets.ingest import ingest_assets
 from pipelines.orchestration.assets.live import live_assets
 from pipelines.orchestration.assets.model_specs import build_inputs
@@ -28,6 +29,7 @@ from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor
 from pipelines.scanners.project import HomeProject
 from pipelines.settings import Settings
+from pipelines.storage.location import Lake
 
 
 @cache
@@ -83,4 +85,7 @@ def _models(mic: str, project: HomeProject, calendars: Path) -> list[dg.AssetsDe
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` and `dg` load: the definitions of the home that the environment names."""
-    return build_definitions(Settings())
+    settings = Settings()
+    # Before its runs publish: `dagster dev` starts without any command of marketlake.
+    renew_moved_home(Lake.from_settings(settings), settings.state_dir, settings.catalogue_link)
+    return build_definitions(settings)

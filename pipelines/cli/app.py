@@ -3,7 +3,7 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `maintain.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`, `docs.py`, `backtest.py`).
+`withdraw.py`, `maintain.py`, `backup.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`, `docs.py`, `backtest.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.backtest import backtest
+from pipelines.cli.backup import backup, restore
 from pipelines.cli.calendar import calendar_app
 from pipelines.cli.console import INTERRUPTED, USAGE, fail, say, say_error, say_json, table, warn
 from pipelines.cli.dbt import dbt
@@ -116,6 +117,8 @@ app.command("docs")(docs)
 app.add_typer(indicators, name="indicators")
 app.command("nightly")(nightly)
 app.command("maintain")(maintain)
+app.command("backup")(backup)
+app.command("restore")(restore)
 app.command("repair")(repair)
 app.command("rollback")(rollback)
 app.add_typer(releases, name="releases")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.console import USAGE, fail
+from pipelines.cli.console import USAGE, fail, warn
 from pipelines.user_files import UserFileError, read_text_file, shown
 
 if TYPE_CHECKING:
@@ -33,13 +33,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Wait = Annotated[float | None, typer.Option("--wait", help="Seconds to wait for another writer.", min=0)]
 
 
-def read_settings(wait: float | None = None) -> Settings:
-    """The home's settings; `wait` (seconds) replaces the configured one. A configured exchange that is none ends the command."""
+def read_settings(wait: float | None = None, home: Path | None = None) -> Settings:
+    """The home's settings; `wait` (seconds) and `home` replace those configured.
+
+    A configured exchange that is none ends the command. A home that was copied or moved is put right first.
+    """
     from pipelines.settings import Settings
 
-    settings = Settings()
+    settings = Settings() if home is None else Settings(home=home)
     _check_exchanges(settings.exchanges)
+    _renew_moved(settings)
     return settings if wait is None else settings.model_copy(update={"wait_seconds": wait})
+
+
+def _renew_moved(settings: Settings) -> None:
+    from pipelines.storage.home_place import is_in_place
+
+    if is_in_place(settings.state_dir, settings.lake_root):
+        return
+    from pipelines.maintenance.moved_home import renew_moved_home
+    from pipelines.storage.location import Lake
+
+    moved_from = renew_moved_home(Lake.from_settings(settings), settings.state_dir, settings.catalogue_link)
+    if moved_from is not None:
+        warn(f"{settings.home} was copied or moved from {moved_from}: its catalogue was made anew")
 
 
 def _check_exchanges(mics: tuple[str, ...]) -> None:

@@ -8,6 +8,8 @@ programs (`cli/dagster_process.py`).
 
 from __future__ import annotations
 
+import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -23,7 +25,7 @@ event_log_storage:
   module: pipelines.orchestration.event_log
   class: SessionEventLog
   config:
-    base_dir: {home}/history
+    base_dir: {history}
 """
 _POSTGRES = f"""\
 storage:
@@ -57,6 +59,10 @@ retention:
   sensor:
     purge_after_days: {{skipped: 7, failure: 30, success: -1}}
 """
+
+
+#: The line of `dagster.yaml` that names the folder of the history in a home, quoted or as earlier versions wrote it.
+_HISTORY = re.compile(r"""^( *base_dir: )["']?(/.*/\.state/dagster)/history["']?$""", re.MULTILINE)
 
 
 class HistoryUnavailableError(RuntimeError):
@@ -113,10 +119,14 @@ def _write_config(path: Path, settings: Settings) -> None:
     on_postgres = settings.dagster_postgres_url is not None
     if on_postgres and find_spec("dagster_postgres") is None:
         raise UserFileError(f"{POSTGRES_URL} is set, and dagster-postgres is not installed: pip install 'marketlake[postgres]'")
-    on_sqlite = _CONFIG.format(storage=_SQLITE.format(home=path.parent))
+    on_sqlite = _CONFIG.format(storage=_SQLITE.format(history=_quoted(path.parent / "history")))
     wanted = _CONFIG.format(storage=_POSTGRES) if on_postgres else on_sqlite
     present = path.read_text(encoding="utf-8") if path.exists() else None
-    if present is None or (on_postgres and present == on_sqlite):
+    if present is not None and (here := _HISTORY.sub(lambda line: _history_here(line, path.parent), present)) != present:
+        # Of a copied or moved home: its runs would go into the history of the other.
+        path.write_text(here, encoding="utf-8")
+        present = here
+    if present is None or (on_postgres and _HISTORY.sub(_quoted_line, present) == on_sqlite):
         path.write_text(wanted, encoding="utf-8")
     elif on_postgres and POSTGRES_URL not in present:
         raise UserFileError(
@@ -128,3 +138,17 @@ def _write_config(path: Path, settings: Settings) -> None:
             f"{path} keeps Dagster's history on PostgreSQL, and {POSTGRES_URL} is not set: set it, or move the file away to keep "
             "the history in files of the home"
         )
+
+
+def _history_here(line: re.Match[str], folder: Path) -> str:
+    named = Path(line.group(2))
+    return line.group(0) if named.is_dir() and named.samefile(folder) else f"{line.group(1)}{_quoted(folder / 'history')}"
+
+
+def _quoted_line(line: re.Match[str]) -> str:
+    return f"{line.group(1)}{_quoted(Path(line.group(2), 'history'))}"
+
+
+def _quoted(path: Path) -> str:
+    """A path as YAML reads it, whatever letters it has; quotes and backslashes no home has."""
+    return json.dumps(str(path), ensure_ascii=False)

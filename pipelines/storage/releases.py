@@ -95,9 +95,9 @@ def record_release(
     return release, True
 
 
-def releases(lake: Lake) -> list[Release]:
-    """All releases, oldest first."""
-    rows = _table(lake).read().sort("sequence")
+def releases(lake: Lake, version: int | None = None) -> list[Release]:
+    """All releases, oldest first; as of an earlier `version` of the register where given."""
+    rows = _table(lake).read(version).sort("sequence")
     return [_from_row(row) for row in rows.iter_rows(named=True)]
 
 
