@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.maintenance.moved_home import renew_moved_home
+from pipelines.orchestration.alerts import alert_sensors
 from pipelines.orchestration.assets.ingest import ingest_assets
 from pipelines.orchestration.assets.live import live_assets
 from pipelines.orchestration.assets.model_specs import build_inputs
@@ -71,6 +72,7 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         sensors=[
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
+            *alert_sensors(settings),
         ],
         resources=run_resources(settings),
         executor=dg.in_process_executor,

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 #: What Delta, DuckDB or Hive-style partitions read as something other than a letter of a folder's name. A percent sign is one such
 #: only before two hexadecimal digits.
 _UNADDRESSABLE = re.compile(r"[\[\]{}*?\\^|=<>\"`\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+
+
+#: Settings that no file holds.
+FROM_ENVIRONMENT = frozenset({"alert_urls"})
 
 
 class Settings(BaseSettings):
@@ -125,6 +129,18 @@ class Settings(BaseSettings):
         description="postgresql://user:password@host:port/database for Dagster's history; default: SQLite files of the home.",
     )
 
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="Addresses of alerts, separated by blanks: apprise's, or file:///path; from the environment alone.",
+    )
+    alert_repeat_hours: float = Field(
+        default=24.0, gt=0, allow_inf_nan=False, description="Hours after which a fault that was told and goes on is told again."
+    )
+    alert_most_per_hour: int = Field(default=10, ge=1, description="Messages in an hour; the next one counts those beyond.")
+    ui_url: str | None = Field(
+        default=None, description="Address of Dagster's UI for the links of alerts; default: that of the running `marketlake ui`."
+    )
+
     max_quarantined_share: float = Field(
         default=0.05,
         ge=0,
@@ -136,6 +152,22 @@ class Settings(BaseSettings):
     max_archive_members: int = Field(default=1_000, ge=1, description="Most files that an archive may hold.")
     max_line_bytes: int = Field(default=100_000, ge=100, description="Longest line of a text file, bytes.")
     max_rows_in_file: int = Field(default=10_000_000, ge=1, description="Most rows of one file, held in memory together.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As inherited; what comes from the environment alone is left out of the file."""
+        if isinstance(dotenv_settings, DotEnvSettingsSource):
+            left_out = {f"{settings_cls.model_config['env_prefix']}{name}".lower() for name in FROM_ENVIRONMENT}
+            kept = {name: value for name, value in dotenv_settings.env_vars.items() if name.lower() not in left_out}
+            dotenv_settings.env_vars = kept
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @field_validator("home", mode="after")
     @classmethod

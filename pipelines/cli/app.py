@@ -3,7 +3,8 @@
 Lives here: one function per subcommand. Heavy packages are imported inside, so that `--help` and `sql` start fast.
 Does not live here: anything a command does (the packages), how it prints (`console.py`), the commands of modules of their own
 (`ingest.py`, `nightly.py`, `quarantine.py`, `calendar.py`, `instruments.py`, `indicators.py`, `scan.py`, `explain.py`,
-`withdraw.py`, `maintain.py`, `backup.py`, `repair.py`, `rollback.py`, `releases.py`, `dbt.py`, `docs.py`, `backtest.py`).
+`withdraw.py`, `maintain.py`, `backup.py`, `repair.py`, `rollback.py`, `releases.py`, `alerts.py`, `dbt.py`, `docs.py`,
+`backtest.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.alerts import alerts
 from pipelines.cli.backtest import backtest
 from pipelines.cli.backup import backup, restore
 from pipelines.cli.calendar import calendar_app
@@ -122,6 +124,7 @@ app.command("restore")(restore)
 app.command("repair")(repair)
 app.command("rollback")(rollback)
 app.add_typer(releases, name="releases")
+app.add_typer(alerts, name="alerts")
 app.add_typer(backtest, name="backtest")
 
 

@@ -71,7 +71,8 @@ def run_ui(settings: Settings, host: str, port: int, start: Start = start_sessio
     for number in ENDS:
         signal.signal(number, raise_ended)
     with TemporaryDirectory(prefix="marketlake-") as folder, _reports_address(settings, host, port) as reports:
-        programs = Programs(Path(folder), {**process_environment, "MARKETLAKE_REPORTS_URL": reports}, settings.home, start)
+        addresses = {"MARKETLAKE_REPORTS_URL": reports, "MARKETLAKE_UI_URL": settings.ui_url or f"http://{host}:{port}"}
+        programs = Programs(Path(folder), {**process_environment, **addresses}, settings.home, start)
         try:
             with programs.ended_together():
                 programs.start_code_server()

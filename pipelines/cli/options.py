@@ -77,7 +77,7 @@ def check_settings_file(path: Path = Path(".env")) -> None:
     """
     if not path.is_file():
         return
-    from pipelines.settings import Settings
+    from pipelines.settings import FROM_ENVIRONMENT, Settings
 
     known = {f"MARKETLAKE_{name.upper()}" for name in Settings.model_fields}
     seen: dict[str, int] = {}
@@ -90,6 +90,8 @@ def check_settings_file(path: Path = Path(".env")) -> None:
             raise UserFileError(f"{place} is set in line {seen[name]} already; remove one")
         if any(ord(character) < 0x20 for character in value):
             raise UserFileError(f"{place} holds a control character: {shown(value)}")
+        if name.removeprefix("MARKETLAKE_").lower() in FROM_ENVIRONMENT:
+            raise UserFileError(f"{place} holds secrets and is read from the environment alone: take it out of the file")
         near = get_close_matches(name, known, 1, 0.85)
         if name not in known and near:
             raise UserFileError(f"{place} is no setting; did you mean {near[0]}?")

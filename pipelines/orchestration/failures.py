@@ -1,7 +1,7 @@
 """Jobs whose last runs failed, as the home's Dagster instance has them on record.
 
-Lives here: `failed_jobs`, for `marketlake doctor`.
-Does not live here: runs whose process is gone (`instance.py`), what is made of it (`doctor/runs.py`).
+Lives here: `failed_jobs`, for `marketlake doctor`, and why a run failed.
+Does not live here: runs whose process is gone (`instance.py`), what is made of it (`doctor/runs.py`, `alerts.py`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,15 @@ def failed_jobs(settings: Settings) -> list[FailedJob]:
     found = []
     with open_instance(settings) as instance:
         for mic in settings.exchanges:
-            for name in (ingest_job_name(mic), delivery_job_name(mic), nightly_job_name(mic), live_scan_job_name(mic)):
+            for name in job_names(mic):
                 if (job := _failed(instance, name, mic)) is not None:
                     found.append(job)
     return found
+
+
+def job_names(mic: str) -> tuple[str, ...]:
+    """The jobs of an exchange, in the order in which its bars pass them."""
+    return ingest_job_name(mic), delivery_job_name(mic), nightly_job_name(mic), live_scan_job_name(mic)
 
 
 def _failed(instance: dg.DagsterInstance, name: str, mic: str) -> FailedJob | None:
@@ -52,10 +57,10 @@ def _failed(instance: dg.DagsterInstance, name: str, mic: str) -> FailedJob | No
     last = bad[0]
     ended = datetime.fromtimestamp(last.end_time, UTC) if last.end_time else last.create_timestamp
     run_id = last.dagster_run.run_id
-    return FailedJob(name, mic, len(bad), run_id, ended, _reason(instance, run_id), since)
+    return FailedJob(name, mic, len(bad), run_id, ended, reason_of(instance, run_id), since)
 
 
-def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+def reason_of(instance: dg.DagsterInstance, run_id: str) -> str:
     """The innermost error of the run's first failed step, on one line; of the run itself where no step failed."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=kinds) if entry.dagster_event]

@@ -32,8 +32,8 @@ from pipelines.storage.location import Lake
 from pipelines.storage.releases import find_release
 from pipelines.storage.step_records import hash_parts
 
-#: How long a writer waits changes no result.
-_NO_PART_OF_A_RESULT = {"wait_seconds", "run_wait_seconds"}
+#: How long a writer waits changes no result, nor who is told of a fault.
+_NO_PART_OF_A_RESULT = {"wait_seconds", "run_wait_seconds", "alert_urls", "alert_repeat_hours", "alert_most_per_hour", "ui_url"}
 
 
 @dataclass(frozen=True)
