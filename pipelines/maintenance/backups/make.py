@@ -59,10 +59,12 @@ def make_backup(settings: Settings, folder: BackupFolder, now: datetime) -> Made
                 for file in snapshot.files:
                     copy.take(file)
             except _GoneError as gone:
-                # Deleted by `maintain`, which has expired a release meanwhile: another snapshot is without it.
-                if read_retention(lake) == retention:
-                    raise BackupError(f"{gone} is missing: {WAY_OUT}") from None
+                copy.gone.append(str(gone))
+            if read_retention(lake) != retention:
+                # `maintain` has expired releases, and deletes what they alone had: another snapshot is without it.
                 continue
+            if copy.gone:
+                raise BackupError(f"{copy.gone[0]} is missing: {WAY_OUT}")
             for name, content in snapshot.small.items():
                 copy.take_bytes(f"lake/{name}", content, 0)
             for path in list_home_files(settings):
@@ -106,6 +108,7 @@ class _Copy:
     folder: BackupFolder
     files: list[StoredFile] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     copied_files: int = 0
     copied_bytes: int = 0
 
@@ -139,20 +142,25 @@ class _Copy:
                     return
             sha256, size = self._store(chunks_of(path), file.checksum)
         except FileNotFoundError:
-            if file.raw and file.needed:
-                self.left_out.append(f"{name} is on record and missing: ingest the vendor's file again")
-            elif file.needed:
+            if file.use == "needed" and not file.raw:
                 raise _GoneError(file.path) from None
+            self._leave_out(file, "is missing")
             return
         except ChangedContentError:
-            if file.raw:
-                self.left_out.append(f"{name} has other content than was received: ingest the vendor's file again")
-            elif file.needed:
+            if file.use == "needed" and not file.raw:
                 raise BackupError(f"{file.path} has other content than was written: {WAY_OUT}") from None
+            self._leave_out(file, "has other content than was written")
             return
         if file.size is not None and size != file.size and not file.raw:
             raise BackupError(f"{file.path} has another size than was written: {WAY_OUT}")
         self.files.append(StoredFile(name, sha256, size, changed))
+
+    def _leave_out(self, file: LakeFile, fault: str) -> None:
+        """Note a file that cannot be taken and whose loss harms nothing that is newest; what nothing needs goes without a word."""
+        if file.raw:
+            self.left_out.append(f"lake/{file.path} {fault}: ingest the vendor's file again")
+        elif file.use == "kept":
+            self.left_out.append(f"lake/{file.path}, which only earlier releases have, {fault}")
 
     def take_bytes(self, name: str, content: bytes, changed_ns: int) -> None:
         """Store a small file whose content was read."""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import polars as pl
 
@@ -43,13 +43,14 @@ class BusyLakeError(RuntimeError):
 class LakeFile:
     """A file of the lake by its place below the root; checksum: how the SHA-256 of its content begins, None: it is not known.
 
-    size: None where it is not on record. needed: a kept version has it. raw: a delivery as received.
+    size: None where it is not on record. raw: a delivery as received. use: `needed` where a newest version has it, `kept` where
+    only earlier releases have, `left` where neither does.
     """
 
     path: str
     size: int | None = None
     checksum: str | None = None
-    needed: bool = True
+    use: Literal["needed", "kept", "left"] = "needed"
     raw: bool = False
 
 
@@ -126,7 +127,7 @@ def _data_of(lake: Lake, place: str, head: int | None, versions: set[int]) -> It
     uri = lake.uri(*place.split("/"))
     for path in _named_in_log(Path(uri), head) if head is not None else ():
         if (Path(uri) / path).is_file():
-            yield LakeFile(f"{place}/{path}", (Path(uri) / path).stat().st_size, recorded_checksum(path), needed=False)
+            yield LakeFile(f"{place}/{path}", (Path(uri) / path).stat().st_size, recorded_checksum(path), "left")
     for version in sorted(versions):
         try:
             listed = data_files(require_table(uri, version), uri, None)
@@ -135,8 +136,10 @@ def _data_of(lake: Lake, place: str, head: int | None, versions: set[int]) -> It
             if LakeTable(uri, RELEASES).repaired_since(version) is None:
                 raise
             continue
+        # Sorted: what the newest version has comes last and counts.
+        use: Literal["needed", "kept"] = "needed" if version == head else "kept"
         for file in listed:
-            yield LakeFile(f"{place}/{file.uri.removeprefix(uri).lstrip('/')}", file.size, file.checksum)
+            yield LakeFile(f"{place}/{file.uri.removeprefix(uri).lstrip('/')}", file.size, file.checksum, use)
 
 
 def _named_in_log(table: Path, head: int) -> Iterator[str]:
@@ -159,7 +162,7 @@ def _raw_files(lake: Lake, tables: Mapping[str, int]) -> Iterator[LakeFile]:
     for folder in sorted(root.glob("*/raw")):
         for path in folder.glob("??/*"):
             if not path.name.startswith("."):
-                yield LakeFile(path.relative_to(root).as_posix(), path.stat().st_size, path.name, needed=False, raw=True)
+                yield LakeFile(path.relative_to(root).as_posix(), path.stat().st_size, path.name, "left", raw=True)
     for place, head in tables.items():
         mic, _, name = place.partition("/")
         if name == RAW_FILES.name:

@@ -255,8 +255,22 @@ def test_a_raw_file_that_is_lost_is_left_out_by_name(source: Any, folder: Backup
     lost.unlink()
     code, out, _ = marketlake("backup", str(folder.folder), "--json")
     (line,) = json.loads(out)["left_out"]
-    assert (code, lost.name in line, "is on record and missing" in line) == (1, True, True)
+    assert (code, lost.name in line, "is missing: ingest the vendor's file again" in line) == (1, True, True)
     assert folder.backups() == [json.loads(out)["backup"]]
+
+
+@pytest.mark.parametrize(("damage", "told"), [(lose, "is missing"), (flip_bit, "has other content")])
+def test_a_file_that_only_an_earlier_release_has_stops_nothing(
+    source: Any, folder: BackupFolder, tmp_path: Path, damage: Callable[[Path], None], told: str
+) -> None:
+    """No repair brings it back: tonight's backup must not wait for it."""
+    table = source.table("bars_daily")
+    first = releases(source.lake)[0].versions("XNYS")["bars_daily"]
+    damage(Path(table.files(first)[0]))
+    (line,) = make_backup(source.settings, folder, NOW).backup.left_out
+    assert "which only earlier releases have" in line
+    assert told in line
+    assert restored(folder, tmp_path / "again").rows("bars_daily").equals(source.rows("bars_daily"))
 
 
 def test_releases_that_expired_need_no_files(source: Any, folder: BackupFolder, tmp_path: Path) -> None:
