@@ -25,6 +25,7 @@ from pipelines.orchestration.jobs import exchange_jobs
 from pipelines.orchestration.maintenance import maintenance_job, maintenance_schedule
 from pipelines.orchestration.night_record import NightRecord
 from pipelines.orchestration.resources import run_resources
+from pipelines.orchestration.retries import nightly_retry_sensor
 from pipelines.orchestration.schedules import nightly_schedule
 from pipelines.orchestration.sensors import dead_run_sensor, live_sensor
 from pipelines.orchestration.vendor_inbox import vendor_inbox_job, vendor_inbox_sensor
@@ -72,6 +73,7 @@ def build_definitions(settings: Settings, only: str | None = None) -> dg.Definit
         sensors=[
             dead_run_sensor(),
             *(sensor for mic in mics for sensor in (live_sensor(mic, settings), vendor_inbox_sensor(mic, settings))),
+            *(nightly_retry_sensor(mic) for mic in mics),
             *alert_sensors(settings),
         ],
         resources=run_resources(settings),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -60,6 +61,20 @@ def _failed(instance: dg.DagsterInstance, name: str, mic: str) -> FailedJob | No
     return FailedJob(name, mic, len(bad), run_id, ended, reason_of(instance, run_id), since)
 
 
+def died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run ended without a word of its step: a step that fails would fail again, a process that was killed need not."""
+    if run.status is not dg.DagsterRunStatus.FAILURE:
+        return False
+    return not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+
+
+def failed_steps(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The class of the innermost error of each step of a run that failed, by its name."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    errors = [entry.dagster_event.step_failure_data.error for entry in logs if entry.dagster_event]
+    return [str(inner.cls_name) if (inner := _innermost(error)) else "unknown" for error in errors]
+
+
 def reason_of(instance: dg.DagsterInstance, run_id: str) -> str:
     """The innermost error of the run's first failed step, on one line; of the run itself where no step failed."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
@@ -67,11 +82,15 @@ def reason_of(instance: dg.DagsterInstance, run_id: str) -> str:
     for event in sorted(events, key=lambda event: not event.is_step_failure):
         # A run that was reported as failed, its process being gone, has a message and nothing else.
         failure = event.step_failure_data if event.is_step_failure else event.event_specific_data and event.job_failure_data
-        error = failure.error if failure else None
-        while error and error.cause:
-            error = error.cause
+        error = _innermost(failure.error if failure else None)
         text = " ".join((error.message if error else event.message or "").split())
         if text:
             step = f"step {event.step_key}: " if event.step_key else ""
             return f"{step}{text}"[:_REASON_LETTERS]
     return "no reason recorded"
+
+
+def _innermost(error: Any) -> Any:
+    while error and error.cause:
+        error = error.cause
+    return error

@@ -13,6 +13,7 @@ import dagster as dg
 from pipelines.inbox.files import InboxFile
 from pipelines.inbox.watch import Watch, recall, remember
 from pipelines.live.inbox import batches, inbox_folder, run_key
+from pipelines.orchestration.failures import died
 from pipelines.orchestration.instance import UNFINISHED, fail_dead_runs
 from pipelines.orchestration.jobs import live_scan_job_name
 from pipelines.settings import Settings
@@ -102,16 +103,9 @@ def _look_at_runs(
         runs = [record.dagster_run for record in instance.get_run_records(dg.RunsFilter(tags={SCAN_TAG: scan}))]
         if not runs or UNFINISHED.intersection(run.status for run in runs):
             unfinished[scan] = name
-        elif all(_died(instance, run) for run in runs) and len(runs) < _ATTEMPTS and name in there:
+        elif all(died(instance, run) for run in runs) and len(runs) < _ATTEMPTS and name in there:
             repeated.append(_scan(mic, name, scan, f"{scan}-{len(runs) + 1}"))
     return unfinished, repeated
-
-
-def _died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether a run ended without a word of its step: a scan that fails has a failed step, and would fail again."""
-    if run.status is not dg.DagsterRunStatus.FAILURE:
-        return False
-    return not instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
 
 
 def _up_to(files: list[InboxFile], max_bytes: int) -> list[InboxFile]:

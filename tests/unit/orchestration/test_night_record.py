@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -179,7 +180,8 @@ def test_an_exchange_that_became_stale_needs_a_run_to_show_it(night: Night) -> N
 
 def tick(night: Night, at: datetime) -> dg.RunRequest | dg.SkipReason:
     schedule = nightly_schedule("XNYS", None, night.record)
-    answer = schedule(dg.build_schedule_context(scheduled_execution_time=at))
+    with TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        answer = schedule(dg.build_schedule_context(instance=instance, scheduled_execution_time=at))
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
     return answer
 

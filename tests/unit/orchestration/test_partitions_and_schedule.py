@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -92,7 +93,9 @@ def host_zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 def evaluate(mic: str, tick: datetime, calendars: Path | None = None) -> dg.RunRequest | dg.SkipReason:
     """What the schedule answers to a tick."""
-    answer = nightly_schedule(mic, calendars)(dg.build_schedule_context(scheduled_execution_time=tick))
+    with TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick)
+        answer = nightly_schedule(mic, calendars)(context)
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
     return answer
 
