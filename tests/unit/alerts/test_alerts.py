@@ -220,6 +220,8 @@ def test_addresses_come_from_the_environment_alone(
     assert SECRET not in str(refused.value)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_apprise_is_imported_when_an_alert_is_sent() -> None:
     import subprocess
     import sys
