@@ -195,7 +195,7 @@ def test_a_nightly_run_says_what_is_new_before_its_totals(marketlake: Command, m
 
     new = News("r2", "r1", is_new=True, sessions=(date(2024, 1, 2),), signals={"BUY": 3}, withdrawn=0, findings={"price_spike": 1})
     monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly", lambda *_, **__: None)
-    summary = {"signals": 4_711, "checks_failed": [], "new": new}
+    summary = {"release_id": None, "signals": 4_711, "checks_failed": [], "new": new}
     monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly_summary", lambda *_: summary)
     lines = marketlake("nightly", "--yes").out.splitlines()
     assert lines[0] == "new in r2 since r1: 1 session (2024-01-02), 3 signals (3 BUY), 1 finding (1 price_spike)"

@@ -79,7 +79,7 @@ def _ingest(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
 def _nightly(pipeline, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     new = News("r1", None, is_new=False, sessions=(), signals={}, withdrawn=0, findings={})
     monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly", lambda *_, **__: None)
-    summary = {"release": "r1", "checks_failed": [], "new": new}
+    summary = {"release_id": None, "checks_failed": [], "new": new}
     monkeypatch.setattr("pipelines.orchestration.nightly_run.nightly_summary", lambda *_: summary)
     return "nightly", "--yes"
 
