@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks import backtests, build, first_load, ingest, kernels, parquet, scanners, ui
+from benchmarks import backtests, build, first_load, ingest, kernels, parquet, product, scanners, ui
 from benchmarks.tables import Table
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -23,12 +23,14 @@ def main() -> None:
     """Parse, run, print, write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side by side with peers, as ratios.")
     parser.add_argument(
-        "--full", action="store_true", help="build all 67,500,000 one-minute rows, not a twentieth (needs 15 GB of disk)"
+        "--full",
+        action="store_true",
+        help="67,500,000 one-minute bars in the questions build and product, not a twentieth (needs 15 GB of disk)",
     )
-    known = ("kernels", "parquet", "ingest", "first_load", "build", "scanners", "backtests", "ui")
+    known = ("kernels", "parquet", "ingest", "first_load", "build", "scanners", "backtests", "ui", "product")
     parser.add_argument("--only", choices=known, action="append", help="one question (may be repeated)")
     parser.add_argument(
-        "--small", action="store_true", help="a small part of the questions ingest, first_load and scanners, to try them"
+        "--small", action="store_true", help="a small part of the questions ingest, first_load, scanners and product, to try them"
     )
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md; with --only just these tables of it")
     parser.add_argument("--date", help="date of the run, for the page")
@@ -45,6 +47,7 @@ def main() -> None:
         "scanners": partial(scanners.run, small=asked.small),
         "backtests": backtests.run,
         "ui": ui.run,
+        "product": partial(product.run, small=asked.small, full=asked.full),
     }
     written: dict[str, str] = {}
     for name, question in questions.items():
