@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -62,6 +64,8 @@ retention:
 
 
 #: The line of `dagster.yaml` that names the folder of the history in a home, quoted or as earlier versions wrote it.
+_NO_DATABASE = "it is no SQLite database"
+_SECONDS_FOR_A_WRITER = 1.0
 _HISTORY = re.compile(r"""^( *base_dir: )["']?(/.*/\.state/dagster)/history["']?$""", re.MULTILINE)
 
 
@@ -96,10 +100,21 @@ def require_sound_databases(home: Path) -> None:
 
 
 def _damage(path: Path) -> str | None:
+    reason = _short(path)
+    if reason is None or reason == _NO_DATABASE:
+        return reason
+    if any(path.with_name(path.name + ending).exists() for ending in ("-journal", "-wal")):
+        # A transaction is under way, or was when its process was killed: then SQLite takes it back when it opens the file.
+        return None if _is_sound(path) else reason
+    # A transaction may have ended between the looks at the file.
+    return _short(path)
+
+
+def _short(path: Path) -> str | None:
     with path.open("rb") as stream:
         header = stream.read(100)
     if not header.startswith(b"SQLite format 3\0") or len(header) < 100:
-        return "it is no SQLite database"
+        return _NO_DATABASE
     page = int.from_bytes(header[16:18], "big")
     # A page of 65,536 bytes is written as 1.
     pages, size = int.from_bytes(header[28:32], "big"), page if page > 1 else 65_536
@@ -107,6 +122,16 @@ def _damage(path: Path) -> str | None:
     if header[24:28] == header[92:96] and path.stat().st_size < pages * size:
         return f"it has {path.stat().st_size:,} of {pages * size:,} bytes"
     return None
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path, timeout=_SECONDS_FOR_A_WRITER)) as connection:
+            return bool(connection.execute("pragma quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    except sqlite3.DatabaseError:
+        return False
 
 
 def named_by_config(settings: Settings) -> dict[str, str]:

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 
 README = Path(__file__).parents[2] / "README.md"
 FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
-#: Examples that name the reader's own files, shares or runs, run until they are interrupted, or take away what others show; `demo`
-#: is run first.
+#: Examples that name the reader's own files, folders, addresses, shares or runs, run until they are interrupted, or take away what
+#: others show; `demo` is run first.
 _NOT_HERE = tuple(
     f"marketlake {name}"
     for name in (
         *("ingest ", "instruments split ", "ui", "docs", "demo", "nightly", "withdraw"),
-        *("backtest show ", "backtest compare "),
+        *("backtest show ", "backtest compare ", "backup ", "restore ", "alerts "),
     )
 )
 

@@ -4,6 +4,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,33 @@ def test_a_sound_database_is_let_be(home: Settings) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("create table events (id integer)")
     require_sound_databases(home.dagster_home)
+
+
+@pytest.fixture
+def cut_history(home: Settings) -> Path:
+    """A database of Dagster's that is shorter than its header says, as one is for a moment while a transaction is written."""
+    path = home.dagster_home / "schedules" / "schedules.db"
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("create table ticks (id integer, body text)")
+        connection.executemany("insert into ticks values (?, ?)", [(n, "x" * 100) for n in range(1_000)])
+    return path
+
+
+def test_a_database_that_is_being_written_is_let_be(home: Settings, cut_history: Path) -> None:
+    from pipelines.orchestration.home_config import require_sound_databases
+
+    with closing(sqlite3.connect(cut_history, isolation_level=None)) as writer:
+        writer.execute("begin exclusive")
+        writer.execute("insert into ticks values (1, 'y')")
+        os.truncate(cut_history, cut_history.stat().st_size // 2)
+        require_sound_databases(home.dagster_home)
+
+
+def test_a_database_that_is_cut_is_named_though_a_killed_process_left_its_journal(home: Settings, cut_history: Path) -> None:
+    from pipelines.orchestration.home_config import HistoryUnavailableError, require_sound_databases
+
+    os.truncate(cut_history, cut_history.stat().st_size // 2)
+    cut_history.with_name(f"{cut_history.name}-journal").write_bytes(b"")
+    with pytest.raises(HistoryUnavailableError, match=r"schedules\.db is damaged \(it has [\d,]+ of [\d,]+ bytes\)"):
+        require_sound_databases(home.dagster_home)
