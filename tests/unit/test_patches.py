@@ -61,6 +61,8 @@ def test_private_names_of_the_package_are_not_patched(module: Path) -> None:
     assert list(patched_privates(module.read_text(encoding="utf-8"))) == []
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_programs_given_to_another_interpreter_patch_none_either() -> None:
     """Programs in strings: what of them parses as Python."""
     found = []

@@ -19,6 +19,8 @@ def strategy(released: Settings):
     return path
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_file_becomes_a_stored_run_and_its_row_is_the_json(marketlake, strategy) -> None:
     code, out, _ = marketlake("backtest", str(strategy), "--json")
     row = json.loads(out)
@@ -33,6 +35,8 @@ def test_a_file_becomes_a_stored_run_and_its_row_is_the_json(marketlake, strateg
     assert ("config_snapshot" in shown, "positions:   10" in shown) == (False, True)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_run_has_its_report_and_says_its_verdict(marketlake, strategy, released: Settings) -> None:
     code, out, _ = marketlake("backtest", str(strategy))
     path = Path(out.strip().splitlines()[-1].removeprefix("report: "))
@@ -47,6 +51,8 @@ def test_a_run_has_its_report_and_says_its_verdict(marketlake, strategy, release
     assert path.read_bytes() == page
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) -> None:
     one = json.loads(marketlake("backtest", str(strategy), "--json")[1])["run_id"]
     other = json.loads(marketlake("backtest", str(strategy), "--param", "limits.positions=3", "--json")[1])["run_id"]
@@ -58,6 +64,8 @@ def test_compared_runs_differ_by_the_key_that_was_changed(marketlake, strategy) 
     assert "parameters.file.limits.positions" in marketlake("backtest", "compare", one, other)[1]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_every_parameter_set_is_counted_once_and_judged_among_its_family(marketlake, strategy) -> None:
     def run(*arguments: str) -> dict:
         return json.loads(marketlake("backtest", *arguments, "--json")[1])

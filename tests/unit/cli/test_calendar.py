@@ -237,6 +237,8 @@ def test_any_other_command_names_a_faulty_file_in_one_line(pipeline, marketlake:
     assert err.startswith(f"error: {written(pipeline)}:2: not TOML: ")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_bars_of_a_holiday_are_named_by_add_check_and_doctor(pipeline, marketlake: Command, bars_csv) -> None:
     pipeline.ingest(pipeline.deliver("bars.csv", bars_csv([("INFY", date(2024, 3, 4), 10, 11, 9, 10.5, 100)]), mic="XNSE"))
 

@@ -37,6 +37,8 @@ def is_gone(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_program_loads_at_once_and_runs_when_the_code_server_answers(tmp_path: Path) -> None:
     path = tmp_path / "code"
     with subprocess.Popen([*WAITING, str(path), "marketlake", "--version"], stdout=subprocess.PIPE, text=True) as process:
@@ -50,6 +52,8 @@ def test_a_program_loads_at_once_and_runs_when_the_code_server_answers(tmp_path:
     assert printed.startswith("marketlake ")
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_program_that_waits_ends_by_an_interrupt_without_a_word(tmp_path: Path) -> None:
     with subprocess.Popen([*WAITING, str(tmp_path / "code"), "marketlake", "--version"], stderr=subprocess.PIPE) as process:
         with pytest.raises(subprocess.TimeoutExpired):

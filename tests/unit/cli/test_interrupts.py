@@ -24,6 +24,8 @@ except KeyboardInterrupt:
 _INSTALL = "from pipelines.cli.interrupts import redeliver_dropped_interrupts; redeliver_dropped_interrupts()"
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(("install", "said"), [("", "went on\n"), (_INSTALL, "interrupted\n")], ids=["Python alone", "redelivered"])
 def test_an_interrupt_in_a_weak_references_callback_ends_what_runs(install: str, said: str) -> None:
     ended = subprocess.run(

@@ -27,6 +27,8 @@ def gate() -> None:
     """The suite of daily bars is at work."""
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.usefixtures("gate")
 def test_a_daily_bar_is_followed_to_its_line_its_checks_and_what_it_replaced(pipeline, bars_csv) -> None:
     first = pipeline.deliver("first.csv", bars_csv([("IBM", DAY, 1, 1, 1, 1, 1), ("AAPL", DAY, 10, 11, 9, 10, 100)]))

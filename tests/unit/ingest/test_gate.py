@@ -95,6 +95,8 @@ def test_a_pass_of_an_older_suite_does_not_count(pipeline, staged: Path, tmp_pat
         publish_staged(pipeline.lake, "XNYS", "bars_1m", staged, state, PRIORITIES)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_price_beyond_all_quotes_refuses_the_day_of_every_instrument(pipeline, bars_csv) -> None:
     """One session of a table goes in whole or not at all: a scaling error seldom comes alone."""
     rows = [

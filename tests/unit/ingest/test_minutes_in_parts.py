@@ -158,6 +158,8 @@ def test_a_pass_does_not_cover_a_part_that_changed_after_it(monkeypatch: pytest.
         publish_staged(pipeline.lake, "XNYS", "bars_1m", folder, pipeline.settings.state_dir, {"csv": 10})
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_fault_between_two_parts_publishes_neither(monkeypatch: pytest.MonkeyPatch, bars_csv, pipeline) -> None:
     monkeypatch.setattr(row_parts, "PART_ROWS", 4 * MINUTES)
     pipeline.ingest(pipeline.deliver("aa.csv", bars_csv(minutes("AA", range(2)))))

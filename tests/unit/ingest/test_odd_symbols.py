@@ -110,6 +110,8 @@ def test_bars_are_not_published_before_their_instruments(pipeline, bars_csv) -> 
     assert publish_staged(pipeline.lake, "XNYS", "bars_daily", folder, state, {"csv": 10}).accepted == 1
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_refused_session_takes_the_other_tables_of_its_delivery_along_and_no_other_delivery(pipeline) -> None:
     """A bhavcopy whose shares are scaled is no source of its debt either; minutes of another file are none of its business."""
     head = "SYMBOL,SERIES,OPEN,HIGH,LOW,CLOSE,LAST,PREVCLOSE,TOTTRDQTY,TOTTRDVAL,TIMESTAMP,TOTALTRADES,ISIN,\n"

@@ -162,6 +162,8 @@ def test_the_gate_stops_a_released_row_and_nothing_changes_not_even_the_instrume
     assert pipeline.rows("instruments")["symbol"].to_list() == ["AAPL"]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_decision_may_name_the_expectation_of_the_gate_besides(pipeline, bars_csv, release, gate) -> None:
     delivery = pipeline.deliver("bars.csv", bars_csv([GOOD, ("MSFT", DAY, 10, 4000, 1, 10, 100)]))
     pipeline.ingest(delivery)

@@ -99,6 +99,8 @@ def test_days_without_bars_before_the_newest_ones_are_left_out(pipeline, state: 
     assert numbers == list(range(numbers[0], numbers[0] + 4))
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_file_that_comes_late_is_taken_and_its_day_counts_again(pipeline, state: State, deliver) -> None:
     deliver(END, THU, TUE)
     figures = deliver(FRI, name="late.csv")
@@ -107,6 +109,8 @@ def test_a_file_that_comes_late_is_taken_and_its_day_counts_again(pipeline, stat
     assert days_of(pipeline) == [END, THU, FRI, TUE, WED]
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_pinned_version_counts_the_days_that_it_holds(pipeline, state: State, deliver) -> None:
     deliver(END, THU)
     versions = {"bars_daily": pipeline.table("bars_daily", "XNSE").version()}
@@ -143,6 +147,8 @@ def test_a_file_of_the_whole_market_confirms_its_day_and_one_of_a_share_does_not
     assert statuses == {THU: "confirmed", FRI: "provisional", MON: "provisional"}
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_list_that_takes_a_day_back_names_its_bars_and_stops_the_build(pipeline, state: State, deliver) -> None:
     deliver(END, THU)
     deliver(MON, name="stray.csv")

@@ -89,6 +89,8 @@ def tables_of(pipeline: Any) -> dict[tuple[str, int], pl.DataFrame]:
     return found
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_restored_home_has_releases_history_raw_files_and_what_people_wrote(
     source: Any, folder: BackupFolder, tmp_path: Path
 ) -> None:

@@ -44,6 +44,8 @@ def lived_in(pipeline: Any, bars_csv: Callable[..., str]) -> Any:
     return pipeline
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_is_old_goes_and_what_is_young_or_needed_stays(lived_in: Any) -> None:
     state, table = lived_in.settings.state_dir, lived_in.table("bars_daily")
     current = (state / "staged" / "XNYS" / "current").read_text()

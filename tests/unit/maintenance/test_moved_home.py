@@ -48,6 +48,8 @@ def elsewhere(request: Any, released: Settings, tmp_path: Path, monkeypatch: pyt
     return home
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_it_answers_from_its_own_files_and_the_original_stays(
     elsewhere: Path, released: Settings, pipeline: Any, bars_csv: Callable[..., str], marketlake: Command
 ) -> None:

@@ -182,6 +182,8 @@ def test_the_register_of_releases_comes_back_from_a_catalogue(fault: str, sound:
     assert repair_releases(home.lake, catalogues).done == []
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("fault", ["bit flip of each file", "log removed"])
 def test_what_is_brought_back_is_read_a_partition_at_a_time(
     fault: str, sound: Any, home: Any, monkeypatch: pytest.MonkeyPatch

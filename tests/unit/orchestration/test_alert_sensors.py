@@ -108,6 +108,8 @@ def test_an_address_that_fails_fails_nothing_and_is_logged(
     assert "T0ps3cret" not in out + err
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_stale_exchange_is_told_once_and_its_end(
     alerted: Settings, pipeline: Any, instance: dg.DagsterInstance, bars_csv: Any, told: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,6 +118,8 @@ def test_files_of_old_runs_go_and_those_of_others_stay(
     assert runs.size_bytes > 3 * 4096
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_dry_run_tells_the_same_and_deletes_nothing(
     instance: dg.DagsterInstance, three_old_and_a_young_one: tuple[list[str], str, datetime]
 ) -> None:

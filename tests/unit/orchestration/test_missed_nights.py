@@ -88,6 +88,8 @@ def test_a_home_that_was_put_aside_for_long_starts_with_its_next_session(instanc
     assert request.partition_key == "2024-03-11"
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize(("down_from", "nights"), [(8, 1), (10, 3), (11, 2), (12, 4), (10, 7)])
 def test_every_session_is_in_one_run_whenever_the_daemon_was_down(
     instance: dg.DagsterInstance, down_from: int, nights: int
@@ -120,6 +122,8 @@ def test_a_tick_that_comes_again_after_a_kill_gets_the_same_answer(instance: dg.
     assert again == first
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_what_has_bars_goes_before_a_session_without(
     instance: dg.DagsterInstance, pipeline: Any, bars_csv: Callable[..., str]
 ) -> None:

@@ -31,6 +31,8 @@ def folder(home: Settings) -> Path:
     return home.strategies_dir
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_every_file_is_an_asset_of_its_exchange_and_the_release_waits_for_it(home: Settings, folder: Path) -> None:
     built = build_definitions(home.model_copy(update={"exchanges": ("XNSE", "XNYS")}))
     graph = built.resolve_asset_graph()

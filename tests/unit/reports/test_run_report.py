@@ -76,6 +76,8 @@ def test_what_was_observed_leaves_no_trace(html):
     assert page_of(replace(given, run={**given.run, "execution_time_seconds": 99.0, "release_id": "r-1"})) == html
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_two_processes_write_the_same_bytes(html):
     picture = hashlib.sha256(equity_picture(reported().equity, 1_000_000, "walk")).hexdigest()
     program = (
@@ -133,6 +135,8 @@ def test_a_long_curve_is_thinned_out_and_keeps_its_newest_session():
     assert chart["days"][-1] == str(days[-1])
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 def test_a_page_of_thirty_years_and_thousands_of_trades_stays_below_a_megabyte():
     given = reported(7_800)
     trades = pl.concat([given.trades] * (1 + 2_000 // given.trades.height))

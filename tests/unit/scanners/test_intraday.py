@@ -82,6 +82,8 @@ def recorded(shared: Path) -> World:
     return world(minutes.filter(pl.col("volume") > 0), sessions, {}, set())
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("minute", [1, CUT_OFF, 165])
 @pytest.mark.parametrize("which", ["made_up", "recorded"])
 def test_relative_volume_and_crp_are_what_the_minutes_say(
