@@ -66,7 +66,8 @@ def run(*, small: bool = False, full: bool = False) -> Table:
             ],
         ],
         f"{size.instruments} instruments, {size.daily:,} sessions of daily bars, {size.minutes} of minutes "
-        f"({bars_of_minutes:,} one-minute bars), generated. These are the figures of the product; the other tables are of its parts.",
+        f"({bars_of_minutes:,} one-minute bars), generated. These are the figures of the product; "
+        "the other tables are of its parts.",
     )
 
 
