@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.alerts.targets import Message, Target, send_to_all
+from pipelines.whole_files import write_whole
 
 _HOUR = timedelta(hours=1)
 #: What differs between two reports of the same fault: ids of runs and files, numbers of processes, moments.
@@ -139,9 +139,7 @@ class Journal:
             before = asdict(content)
             yield content
             if asdict(content) != before:
-                part = self.path.with_suffix(f".{os.getpid()}")
-                part.write_text(json.dumps(asdict(content), ensure_ascii=False), encoding="utf-8")
-                os.replace(part, self.path)
+                write_whole(self.path, json.dumps(asdict(content), ensure_ascii=False))
 
     def _read(self) -> _Content:
         try:

@@ -8,7 +8,6 @@ work on the models (`release_build.py`), committing what dbt made (`commit.py`).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +33,7 @@ from pipelines.storage.delta import LakeTable, PartitionValue
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, latest_release
 from pipelines.storage.step_records import hash_parts
+from pipelines.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,7 @@ def _remember(plan: BuildPlan, state_dir: Path) -> None:
         "description": plan.describe(),
         "sessions": [str(touched[0]), str(touched[-1]), len(touched)] if touched else [],
     }
-    path = _plan_path(state_dir, plan.exchange)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(_plan_path(state_dir, plan.exchange), json.dumps(content))
 
 
 def _plan_path(state_dir: Path, exchange: str) -> Path:

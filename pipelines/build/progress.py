@@ -10,13 +10,13 @@ cannot be read, the build begins again: losing it costs time and nothing else.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pipelines.build.plan import BuildPlan
+from pipelines.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,4 @@ class BuildProgress:
         if part.until is None:
             self.path.unlink(missing_ok=True)
             return
-        temporary = self.path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({"build": self.build, "until": str(part.until), "tables": tables}), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_whole(self.path, json.dumps({"build": self.build, "until": str(part.until), "tables": tables}))

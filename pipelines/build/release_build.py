@@ -10,7 +10,6 @@ dbt does in it reaches the lake.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipelines.ingest.freshness import NoBarsError, newest_session, sessions_wit
 from pipelines.ingest.traded_sessions import traded_calendar
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import Release, latest_release
+from pipelines.whole_files import write_whole
 
 #: What a database was made for that holds every session in its windows.
 ALL_SESSIONS = "all"
@@ -116,10 +116,7 @@ def _session_to_build(lake: Lake, exchange: str, release: Release, session: date
 
 
 def _record(state_dir: Path, made: ReleaseDatabase) -> None:
-    path = _record_path(state_dir)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(made)), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(_record_path(state_dir), json.dumps(asdict(made)))
 
 
 def _record_path(state_dir: Path) -> Path:

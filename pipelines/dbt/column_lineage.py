@@ -7,12 +7,13 @@ Does not live here: showing it (`orchestration/assets/model_specs.py`), models i
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
+
+from pipelines.whole_files import write_whole
 
 #: By unique id of a model and name of a column: what it is made of, as (unique id of the parent, column there), sorted.
 Lineage = Mapping[str, Mapping[str, Sequence[tuple[str, str]]]]
@@ -35,9 +36,7 @@ def read_column_lineage(manifest: Path, lake_columns: Callable[[], Mapping[str, 
             return _read(content["models"])
     models = trace_columns(json.loads(manifest.read_text(encoding="utf-8")), lake_columns())
     # Another process may read it meanwhile.
-    aside = kept.with_suffix(f".{os.getpid()}")
-    aside.write_text(json.dumps({"version": _VERSION, "models": models}, sort_keys=True), encoding="utf-8")
-    aside.replace(kept)
+    write_whole(kept, json.dumps({"version": _VERSION, "models": models}, sort_keys=True))
     return models
 
 

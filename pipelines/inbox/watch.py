@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipelines.inbox.files import InboxFile
+from pipelines.whole_files import write_whole
 
 #: Files that arrive together are taken together; one that never comes to rest holds the others up for this many settle times.
 _PATIENCE = 10
@@ -85,10 +85,7 @@ def remember(folder: Path, cursor: str | None, content: Mapping[str, Any]) -> st
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = folder / f"{name}.json"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        write_whole(path, text)
     for other in folder.glob("*.json"):
         if other.stem not in {name, cursor}:
             other.unlink()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +26,7 @@ from pipelines.market.calendar import calendar
 from pipelines.quality.profile import profile
 from pipelines.storage.crash_points import crash_point
 from pipelines.storage.row_parts import RowParts
+from pipelines.whole_files import write_whole
 
 _DESCRIBED = 20
 #: Those of some staged rows that passed.
@@ -169,8 +169,6 @@ def content_hash(batch: RowParts) -> str:
 def record_validation(validation: ValidationResult, state_dir: Path) -> Path:
     """Record which sessions of the batch passed, keyed by the hashes of batch and suite."""
     path = _receipt_path(state_dir, validation.batch_hash, validation.suite_hash)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
     content = {
         "table": validation.table,
         "passed": [str(s) for s in validation.passed],
@@ -178,8 +176,7 @@ def record_validation(validation: ValidationResult, state_dir: Path) -> Path:
         "expectations": sorted({j.name for j in validation.judgements}),
         "failed": sorted({j.name for j in validation.judgements if not j.success}),
     }
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content))
     crash_point("gate.recorded")
     return path
 

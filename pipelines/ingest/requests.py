@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +19,7 @@ import polars as pl
 from pipelines.ingest.overrides import Override, Selection
 from pipelines.storage.location import Lake
 from pipelines.storage.raw import Delivery, registered
+from pipelines.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,13 @@ class IngestRequest:
 def save_request(order: IngestRequest, state_dir: Path) -> Path:
     """Write the order where a run can find it by its id."""
     path = _path(state_dir, order.request_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "exchange": order.exchange,
         "sessions": [str(s) for s in order.sessions] if order.sessions is not None else None,
         "deliveries": [{**vars(d), "received_at": d.received_at.isoformat()} for d in order.deliveries],
         "decision": None if order.decision is None else _decision_json(order.decision),
     }
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content))
     return path
 
 

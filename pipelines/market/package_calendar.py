@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zoneinfo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 
 from pipelines.market.exchanges import Exchange
 from pipelines.user_cache import user_cache
+from pipelines.whole_files import write_whole
 
 #: Stretches of regular trading of a session, UTC, ends exclusive.
 Windows = tuple[tuple[datetime, datetime], ...]
@@ -136,10 +136,8 @@ def _sha256(text: str) -> str:
 
 def _keep(path: Path, content: dict[str, Any]) -> None:
     """Write the file whole or not at all: another process may read it meanwhile."""
-    temporary, text = path.with_suffix(f".{os.getpid()}"), json.dumps(content)
+    text = json.dumps(content)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(f"{_sha256(text)}\n{text}", encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, f"{_sha256(text)}\n{text}")
     except OSError:  # a read-only or full disk: the next process works it out again
         return

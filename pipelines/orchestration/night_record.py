@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,6 +30,7 @@ from pipelines.storage.hold import read_hold
 from pipelines.storage.location import Lake
 from pipelines.storage.releases import find_release
 from pipelines.storage.step_records import hash_parts
+from pipelines.whole_files import hash_file, write_whole
 
 #: How long a writer waits changes no result, nor who is told of a fault.
 _NO_PART_OF_A_RESULT = {"wait_seconds", "run_wait_seconds", "alert_urls", "alert_repeat_hours", "alert_most_per_hour", "ui_url"}
@@ -59,10 +59,7 @@ class NightRecord:
         versions = find_release(self._lake, summary["release_id"]).versions(self.exchange)
         kept = {name: value for name, value in summary.items() if name != "new"}
         content = {"made_of": self._made_of(versions, kept), "summary": kept}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_whole(self.path, json.dumps(content))
 
     def unchanged(self, now: datetime, sessions: Iterable[date] = ()) -> dict[str, Any] | None:
         """The last run's summary with the news that nothing is new; None where a run might find, build or say anything else.
@@ -110,17 +107,13 @@ class NightRecord:
             configure_build(settings.exchanges, HomeProject.from_settings(settings)).fingerprint,
             settings.model_dump(mode="json", exclude=_NO_PART_OF_A_RESULT),
             hashlib.sha256(self._lake.calendar(self.exchange).frame().write_csv().encode()).hexdigest(),
-            {path.name: _hash_file(path) for path in strategies},
+            {path.name: hash_file(path) for path in strategies},
             None if hold is None else hold.describe(),
             self._published(),
-            _hash_file(Path(summary["report"])) if summary["report"] else None,
+            hash_file(Path(summary["report"])) if summary["report"] else None,
         )
 
     def _published(self) -> str | None:
         """The catalogue that analysts open; None where it is gone."""
         link = self.settings.catalogue_link
         return link.resolve().name if link.exists() else None
-
-
-def _hash_file(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

@@ -6,7 +6,6 @@ Does not live here: VaR (`risk/`), the page (`run_report.py`).
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from pipelines.storage.delta import LakeTable, empty_frame
 from pipelines.storage.location import Lake
 from pipelines.storage.step_records import hash_heads, hash_parts
 from pipelines.storage.upsert import replace_rows
+from pipelines.whole_files import hash_file
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def hash_report_inputs(lake: Lake, exchange: str, versions: Mapping[str, int], b
 def hash_report(lake: Lake, exchange: str, scanner: str, folder: Path) -> str:
     """A hash of what `write_risk_report` left: the rows of `risk_var`, the run's verdict, and the file's content."""
     path = folder / report_name(exchange, scanner)
-    content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    content = hash_file(path)
     run_id = current_run_id(lake, exchange, scanner)
     judged = run_id is not None and has_verdict(lake, exchange, run_id)
     return hash_parts(hash_heads(lake, exchange, ["risk_var"]), judged, content)

@@ -7,12 +7,12 @@ Does not live here: what is on a page (`run_report`, `scoreboard`), what a chart
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipelines.reports import formats
+from pipelines.whole_files import write_whole
 
 _STATIC = Path(__file__).parent / "static"
 _LIBRARY = "lightweight-charts"
@@ -50,10 +50,7 @@ def write_page(path: Path, html: str) -> bool:
     content = html.encode()
     if path.is_file() and path.read_bytes() == content:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_whole(path, content)
     return True
 
 

@@ -6,7 +6,6 @@ Does not live here: the page (`run_report`), the verdict (`backtest/verdict/`), 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from pipelines.reports.pages import write_page
 from pipelines.reports.run_report import ReportedRun, build_run_report
 from pipelines.storage.location import Lake
 from pipelines.storage.step_records import StepRecord, hash_parts, hash_tables
+from pipelines.whole_files import hash_file
 
 #: Tables whose versions the page names.
 SHOWN = ("bars_daily", "corporate_actions", "scanner_signals")
@@ -89,7 +89,7 @@ def write_strategy_report(
     path = folder / strategy_report_name(exchange, asset)
     trades, equity = current_rows(lake, exchange, str(run["run_id"]))
     made_of = hash_parts(nightly.made_of, run["run_id"], hash_restated(lake, exchange, nightly.versions), _judged(run))
-    stands = record.holds(made_of, _hash_file(path)) and has_verdict(lake, exchange, str(run["run_id"]))
+    stands = record.holds(made_of, hash_file(path)) and has_verdict(lake, exchange, str(run["run_id"]))
     if anew or not stands:
         setup = nightly.setup
         if setup is None:
@@ -99,7 +99,7 @@ def write_strategy_report(
         venue = venue_of(exchange)
         write_page(path, build_run_report(reported, timezone=venue.timezone, currency=venue.currency))
         write_index(folder)
-        record.write(made_of, _hash_file(path))
+        record.write(made_of, hash_file(path))
     return StrategyReport(path, equity, initial_cash(run))
 
 
@@ -111,7 +111,3 @@ def hash_restated(lake: Lake, exchange: str, versions: Mapping[str, int]) -> str
 def _judged(run: Mapping[str, Any]) -> list[Any]:
     """What the ledger said of the run; it may say something else of the same run later."""
     return [run[name] for name in ("trials", "deflated_sharpe", "min_track_record", "overfitting_probability")]
-
-
-def _hash_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -6,8 +6,9 @@ Does not live here: what is made anew in a home that was copied or moved (`maint
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from pipelines.whole_files import write_whole
 
 #: Below the state: the root of the lake whose files catalogues name.
 _NOTE = "lake_root"
@@ -21,9 +22,7 @@ def noted_place(state_dir: Path) -> str | None:
 
 def note_place(state_dir: Path, lake_root: str) -> None:
     """Record that from now on the derived files name this lake."""
-    temporary = state_dir / f"{_NOTE}.{os.getpid()}"
-    temporary.write_text(lake_root, encoding="utf-8")
-    os.replace(temporary, state_dir / _NOTE)
+    write_whole(state_dir / _NOTE, lake_root)
 
 
 def is_in_place(state_dir: Path, lake_root: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from pipelines.market.tables import TABLES
 from pipelines.storage.delta import LakeTable
 from pipelines.storage.location import Lake
+from pipelines.whole_files import write_whole
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StepRecord:
         """The record of a step within a home's state."""
         return cls(state_dir / "steps" / f"{exchange}_{step}.json")
 
-    def holds(self, inputs: str, outputs: str) -> bool:
+    def holds(self, inputs: str, outputs: str | None) -> bool:
         """Whether the step's last run had these inputs and left these outputs (hashes)."""
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
@@ -40,12 +40,9 @@ class StepRecord:
             return False
         return bool(content == {"inputs": inputs, "outputs": outputs})
 
-    def write(self, inputs: str, outputs: str) -> None:
+    def write(self, inputs: str, outputs: str | None) -> None:
         """Record a run, after its outputs were stored. The file is replaced whole."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({"inputs": inputs, "outputs": outputs}), encoding="utf-8")
-        os.replace(temporary, self.path)
+        write_whole(self.path, json.dumps({"inputs": inputs, "outputs": outputs}))
 
 
 def hash_parts(*parts: object) -> str:

@@ -4,7 +4,6 @@ Lives here: when the page is written, and what Dagster shows of it.
 Does not live here: the page (`reports/scoreboard.py`), the figures (`storage/scoreboard.py`).
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import dagster as dg
@@ -19,6 +18,7 @@ from pipelines.package_data import code_version
 from pipelines.reports.file_names import scoreboard_name
 from pipelines.storage.scoreboard import READ
 from pipelines.storage.step_records import StepRecord, hash_heads, hash_parts
+from pipelines.whole_files import hash_file
 
 _SHOWN = ("kind", "name", "horizon", "outcomes", "win_rate", "base_rate", "edge", "verdict")
 
@@ -42,10 +42,10 @@ def scoreboard_asset(mic: str, strategies: Sequence[dg.AssetKey]) -> dg.AssetsDe
         require_bars(lake, mic)
         record = StepRecord.of(marketlake.state_dir, mic, "scoreboard")
         made_of = hash_parts(code_version(), hash_heads(lake, mic, READ))
-        if path.is_file() and record.holds(made_of, hashlib.sha256(path.read_bytes()).hexdigest()):
+        if path.is_file() and record.holds(made_of, hash_file(path)):
             return dg.MaterializeResult(metadata={"report": link(path), "note": "nothing of it changed"})
         _, rows = write_scoreboard(lake, mic, marketlake.reports_dir)
-        record.write(made_of, hashlib.sha256(path.read_bytes()).hexdigest())
+        record.write(made_of, hash_file(path))
         best = rows.filter(pl.col("edge").is_not_null()).sort("edge", descending=True).select(_SHOWN)
         return dg.MaterializeResult(metadata={"report": link(path), "rows": rows.height, "best": preview(best)})
 

@@ -7,7 +7,6 @@ Does not live here: what is known without dbt (`plugins.py`), the project they a
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ import duckdb
 
 from pipelines.package_data import code_version, shipped
 from pipelines.scanners.extensions.discovery import Extensions, assemble_project
+from pipelines.whole_files import write_whole
 
 
 def usable(additions: Extensions, folder: Path, indicators: Path | None) -> Extensions:
@@ -30,10 +30,7 @@ def usable(additions: Extensions, folder: Path, indicators: Path | None) -> Exte
         return additions
     validation = folder / f"trial-{code_version().partition('+')[2]}-{additions.fingerprint()}.json"
     if not validation.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = validation.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(_broken(additions, indicators)), encoding="utf-8")
-        os.replace(temporary, validation)
+        write_whole(validation, json.dumps(_broken(additions, indicators)))
     broken: dict[str, str] = json.loads(validation.read_text(encoding="utf-8"))
     return additions.without(broken) if broken else additions
 
